@@ -1,0 +1,1 @@
+"""The inbox: tables, migrations, and the few named statements on them."""

@@ -1,0 +1,112 @@
+"""The one way to the database: SQLite by default, PostgreSQL where web and sender are several machines.
+
+Both are used alike: short transactions, no session state, no server-side prepared statements, so that PgBouncer may stand between.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
+
+from adapter.errors import DatabaseAway
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+# A webhook must be answered within 4 s, also when the database is away; small plans allow 20 connections in all.
+_CONNECTIONS = 3
+_PATIENCE_S = 3
+_MIGRATION_LOCK = 7_301_946
+
+
+def connect(url: str) -> Engine:
+    """An engine for a DATABASE_URL as settings give it. Nothing is connected yet."""
+    return _sqlite(url) if make_url(url).get_backend_name() == "sqlite" else _postgresql(url)
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """A writing transaction, committed at the end; raises `DatabaseAway` when the connection is lost."""
+    with _away(), engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(f"SET LOCAL statement_timeout = {_PATIENCE_S * 1000}"))
+        yield connection
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """A reading transaction, which takes no lock; raises `DatabaseAway` when the connection is lost."""
+    with _away(), engine.connect().execution_options(reading=True) as connection:
+        yield connection
+
+
+def database_now(connection: Connection) -> datetime:
+    """The database's clock: the one that all senders share."""
+    if connection.dialect.name == "postgresql":
+        moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return moment.astimezone(UTC)
+    return datetime.now(UTC)
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema up to date; safe to run twice, and at once from two machines."""
+    with _away(), engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _sqlite(url: str) -> Engine:
+    engine = create_engine(url, poolclass=QueuePool, pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=_PATIENCE_S)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # transactions begin where we say so, below
+        for pragma in (f"busy_timeout = {_PATIENCE_S * 1000}", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and then writes would fail where another wrote in between; so writers lock at once.
+        reading = connection.get_execution_options().get("reading")
+        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql(url: str) -> Engine:
+    return create_engine(
+        url,
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=_PATIENCE_S,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": _PATIENCE_S, "prepare_threshold": None},
+    )
+
+
+@contextmanager
+def _away() -> Iterator[None]:
+    """Turn a lost connection into `DatabaseAway`; a row that the database refuses stays an error of its own."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise DatabaseAway(f"the database of DATABASE_URL cannot be used: {_first_line(error)}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseAway(f"the connection to the database of DATABASE_URL was lost: {_first_line(error)}") from error
+        raise
+
+
+def _first_line(error: Exception) -> str:
+    # The driver's own words: SQLAlchemy's would quote the statement's parameters.
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]

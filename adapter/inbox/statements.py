@@ -1,0 +1,396 @@
+"""Every statement that matters, each with a name and a sentence. All take a connection inside a transaction of the caller's.
+
+Rows come back as SQLAlchemy `Row`s of the tables in `tables.py`; times are aware and in UTC.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, insert, or_, select, true, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from adapter.inbox.tables import RETRY, attempts, deliveries, leases, orders, refusals, requests
+from mappings import HOLDS, Identity, Key, Skip
+
+KEY_LIFETIME = timedelta(hours=48)
+"""How long the hash of a body counts as an idempotency key: the same state of an order may come back later, and rightly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The deliveries of one order of one store."""
+
+    store: str
+    order_id: str
+
+
+# --- receiving ---------------------------------------------------------------------------------------------------------------------
+
+
+def keep(
+    connection: Connection, *, store: str, key: Key, topic: str, headers: Mapping[str, str], payload: bytes, at: datetime
+) -> tuple[int, bool]:
+    """Keep a delivery: its id, and whether it is new. A copy changes nothing, but re-opens a dead one."""
+    row = {
+        "store": store,
+        "key": key.value,
+        "topic": topic,
+        "headers": json.dumps(headers),
+        "payload": payload,
+        "received_at": at,
+        "due_at": at,
+    }
+    new_id = _insert_delivery(connection, row)
+    if new_id is not None:
+        return new_id, True
+    known = connection.execute(
+        select(deliveries.c.id, deliveries.c.received_at, deliveries.c.state)
+        .where(deliveries.c.store == store, deliveries.c.key == key.value)
+        .with_for_update()
+    ).one()
+    if key.expires and known.received_at <= at - KEY_LIFETIME:
+        connection.execute(update(deliveries).where(deliveries.c.id == known.id).values(key=f"{key.value}#{known.id}"))
+        renewed = _insert_delivery(connection, row)
+        if renewed is not None:
+            return renewed, True
+    if known.state == "dead":
+        reopen(connection, deliveries.c.id == known.id, at=at, priority=None)
+    return known.id, False
+
+
+def count_refusal(connection: Connection, *, store: str, reason: str, at: datetime) -> None:
+    """Remember that a request was not proved genuine, and nothing else of it."""
+    row = _upserting(connection, refusals).values(store=store, reason=reason, count=1, last_at=at)
+    connection.execute(
+        row.on_conflict_do_update(index_elements=["store", "reason"], set_={"count": refusals.c.count + 1, "last_at": row.excluded.last_at})
+    )
+
+
+# --- reading -----------------------------------------------------------------------------------------------------------------------
+
+
+def unread(connection: Connection, limit: int) -> Sequence[Row[Any]]:
+    """The oldest deliveries that nobody has read."""
+    return connection.execute(
+        select(deliveries).where(deliveries.c.state == "pending", deliveries.c.read_at.is_(None)).order_by(deliveries.c.id).limit(limit)
+    ).all()
+
+
+def begin(connection: Connection, ids: Iterable[int]) -> None:
+    """Note that these are about to be read or mapped; one that is begun three times and never ended kills senders."""
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(list(ids))).values(begun=deliveries.c.begun + 1))
+
+
+def set_read(
+    connection: Connection, delivery_id: int, identity: Identity, *, snapshot_at: datetime | None, placed: bool, at: datetime
+) -> None:
+    """Write down the order and version that a delivery is of."""
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id == delivery_id)
+        .values(
+            read_at=at,
+            begun=0,
+            order_id=identity.order_id,
+            snapshot_at=snapshot_at,
+            progress=json.dumps([str(rank) for rank in identity.progress]),
+            placed=placed,
+        )
+    )
+
+
+def is_placed(connection: Connection, lane: Lane) -> bool:
+    """Whether any snapshot of the order was placed, or any account has it."""
+    in_inbox = exists().where(deliveries.c.store == lane.store, deliveries.c.order_id == lane.order_id, deliveries.c.placed == true())
+    at_drip = exists().where(orders.c.store == lane.store, orders.c.order_id == lane.order_id)
+    return bool(connection.execute(select(or_(in_inbox, at_drip))).scalar())
+
+
+def weigh_again(connection: Connection, lane: Lane) -> int:
+    """Put back what was held until the order is placed; how many."""
+    held = and_(
+        deliveries.c.store == lane.store,
+        deliveries.c.order_id == lane.order_id,
+        deliveries.c.state == "skipped",
+        deliveries.c.reason.in_([str(reason) for reason in HOLDS]),
+    )
+    values = {"state": "pending", "reason": None, "detail": None, "settled_at": None}
+    return connection.execute(update(deliveries).where(held).values(values)).rowcount
+
+
+def keep_part(connection: Connection, parent: Row[Any], index: int, payload: bytes) -> None:
+    """Keep one order of a body that held several, as a delivery of its own; once only."""
+    row = {
+        "store": parent.store,
+        "key": f"{parent.id}/{index}",
+        "topic": parent.topic,
+        "headers": parent.headers,
+        "payload": payload,
+        "received_at": parent.received_at,
+        "due_at": parent.due_at,
+        "priority": parent.priority,
+        "parent_id": parent.id,
+    }
+    _insert_delivery(connection, row)
+
+
+# --- settling ----------------------------------------------------------------------------------------------------------------------
+
+
+def skip(connection: Connection, delivery_id: int, reason: Skip, at: datetime) -> None:
+    """pending -> skipped."""
+    _settle(connection, delivery_id, at, state="skipped", reason=str(reason.reason), detail=reason.detail)
+
+
+def kill(connection: Connection, delivery_id: int, problems: Mapping[str, Sequence[str]], at: datetime) -> None:
+    """pending -> dead."""
+    _settle(connection, delivery_id, at, state="dead", problems=json.dumps(problems, ensure_ascii=False))
+
+
+def deliver(connection: Connection, delivery_id: int, at: datetime) -> None:
+    """pending -> delivered."""
+    _settle(connection, delivery_id, at, state="delivered", forced=False)
+
+
+def reopen(connection: Connection, which: ColumnElement[bool], *, at: datetime, priority: int | None = RETRY, forced: bool = False) -> int:
+    """Send kept deliveries again, from their payloads and with today's mapping; how many. Erased ones stay as they are."""
+    values: dict[str, Any] = {
+        "state": "pending", "reason": None, "detail": None, "problems": None, "settled_at": None,
+        "read_at": None, "begun": 0, "attempts": 0, "due_at": at, "forced": forced,
+    }  # fmt: skip
+    if priority is not None:
+        values["priority"] = priority
+    return connection.execute(update(deliveries).where(which, deliveries.c.payload.is_not(None)).values(values)).rowcount
+
+
+def postpone(connection: Connection, ids: Iterable[int], until: datetime) -> None:
+    """Let a lane wait."""
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(list(ids))).values(due_at=until))
+
+
+def spend_attempt(connection: Connection, delivery_id: int) -> None:
+    """Count a failed attempt against a delivery."""
+    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(attempts=deliveries.c.attempts + 1))
+
+
+# --- sending -----------------------------------------------------------------------------------------------------------------------
+
+
+def due_lanes(connection: Connection, stores: Sequence[str], now: datetime, limit: int) -> list[Lane]:
+    """The lanes that are due, live ones first, the oldest first."""
+    lanes: dict[Lane, None] = {}
+    for priority in range(3):
+        rows = connection.execute(
+            select(deliveries.c.store, deliveries.c.order_id)
+            .where(
+                deliveries.c.state == "pending",
+                deliveries.c.priority == priority,
+                deliveries.c.due_at <= now,
+                deliveries.c.read_at.is_not(None),
+                deliveries.c.store.in_(stores),
+            )
+            .order_by(deliveries.c.due_at, deliveries.c.id)
+            .limit(limit)
+        )
+        lanes.update(dict.fromkeys(Lane(row.store, row.order_id) for row in rows))
+        if len(lanes) >= limit:
+            break
+    return list(lanes)[:limit]
+
+
+def waiting(connection: Connection, lane: Lane) -> Sequence[Row[Any]]:
+    """All of a lane that is read and pending."""
+    return connection.execute(
+        select(deliveries)
+        .where(
+            deliveries.c.store == lane.store,
+            deliveries.c.order_id == lane.order_id,
+            deliveries.c.state == "pending",
+            deliveries.c.read_at.is_not(None),
+        )
+        .order_by(deliveries.c.id)
+    ).all()
+
+
+def what_drip_has(connection: Connection, account: str, lane: Lane) -> Row[Any] | None:
+    """The memory of an order, for one account."""
+    return connection.execute(
+        select(orders).where(orders.c.account == account, orders.c.store == lane.store, orders.c.order_id == lane.order_id)
+    ).one_or_none()
+
+
+def last_attempts(connection: Connection, account: str, ids: Iterable[int]) -> dict[int, Row[Any]]:
+    """The last attempt of each of these deliveries for one account."""
+    rows = connection.execute(
+        select(attempts)
+        .join(requests, requests.c.id == attempts.c.request_id)
+        .where(attempts.c.delivery_id.in_(list(ids)), requests.c.account == account)
+        .order_by(attempts.c.id)
+    )
+    return {row.delivery_id: row for row in rows}
+
+
+def begin_request(connection: Connection, account: str, kind: str, at: datetime) -> int:
+    """Enter a request in the ledger, before it is made."""
+    created = connection.execute(insert(requests).values(account=account, kind=kind, begun_at=at).returning(requests.c.id))
+    request_id: int = created.scalar_one()
+    return request_id
+
+
+def begin_attempt(connection: Connection, delivery_id: int, request_id: int, *, action: str, body: bytes, digest: str) -> int:
+    """Store the body that a delivery is about to be posted with."""
+    values = {"delivery_id": delivery_id, "request_id": request_id, "action": action, "body": body, "digest": digest}
+    created = connection.execute(insert(attempts).values(values).returning(attempts.c.id))
+    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(begun=0))
+    attempt_id: int = created.scalar_one()
+    return attempt_id
+
+
+def end_request(connection: Connection, request_id: int, status: int | None, at: datetime) -> None:
+    """Write Drip's status into the ledger."""
+    connection.execute(update(requests).where(requests.c.id == request_id).values(ended_at=at, status=status))
+
+
+def end_attempt(connection: Connection, attempt_id: int, outcome: str, *, drip_request_id: str | None, answer: str | None) -> None:
+    """Write down what became of an attempt."""
+    values = {"outcome": outcome, "drip_request_id": drip_request_id, "answer": answer}
+    connection.execute(update(attempts).where(attempts.c.id == attempt_id).values(values))
+
+
+def remember(
+    connection: Connection,
+    account: str,
+    lane: Lane,
+    *,
+    delivery_id: int,
+    snapshot_at: datetime | None,
+    progress: Sequence[Decimal],
+    digest: str,
+    at: datetime,
+) -> None:
+    """Move forward what is known of what Drip has."""
+    version = {
+        "snapshot_at": snapshot_at,
+        "progress": json.dumps([str(rank) for rank in progress]),
+        "delivery_id": delivery_id,
+        "digest": digest,
+        "updated_at": at,
+    }
+    row = _upserting(connection, orders).values(account=account, store=lane.store, order_id=lane.order_id, created_at=at, **version)
+    connection.execute(row.on_conflict_do_update(index_elements=["account", "store", "order_id"], set_=version))
+
+
+# --- leases ------------------------------------------------------------------------------------------------------------------------
+
+
+def take_lease(
+    connection: Connection, account: str, *, holder: str, host: str, pid: int, now: datetime, until: datetime, free: bool
+) -> bool:
+    """Take or renew the right to send for an account; whether it is ours. `free` takes it from a holder known to be dead."""
+    connection.execute(_upserting(connection, leases).values(account=account).on_conflict_do_nothing())
+    ours = or_(
+        leases.c.holder.is_(None), leases.c.holder == holder, leases.c.expires_at < now, true() if free else leases.c.account.is_(None)
+    )
+    taken = connection.execute(
+        update(leases).where(leases.c.account == account, ours).values(holder=holder, host=host, pid=pid, expires_at=until)
+    )
+    return taken.rowcount == 1
+
+
+def lease(connection: Connection, account: str) -> Row[Any] | None:
+    """Who may send for an account, and what troubles it."""
+    return connection.execute(select(leases).where(leases.c.account == account)).one_or_none()
+
+
+def release_lease(connection: Connection, account: str, holder: str) -> None:
+    """Give the right to send back."""
+    mine = and_(leases.c.account == account, leases.c.holder == holder)
+    connection.execute(update(leases).where(mine).values(holder=None, host=None, pid=None, expires_at=None))
+
+
+def set_trouble(connection: Connection, account: str, **values: Any) -> None:
+    """Write down, or clear, what keeps an account from taking orders."""
+    connection.execute(update(leases).where(leases.c.account == account).values(**values))
+
+
+# --- looking -----------------------------------------------------------------------------------------------------------------------
+
+
+def filtered(*, state: str = "", store: str = "", order_id: str = "", reason: str = "", topic: str = "") -> ColumnElement[bool]:
+    """The condition for a choice of deliveries; blank means any."""
+    wanted = {"state": state, "store": store, "order_id": order_id, "reason": reason, "topic": topic}
+    return and_(true(), *(deliveries.c[name] == value for name, value in wanted.items() if value))
+
+
+def listed(connection: Connection, which: ColumnElement[bool], limit: int) -> Sequence[Row[Any]]:
+    """Deliveries, the newest first."""
+    return connection.execute(select(deliveries).where(which).order_by(deliveries.c.id.desc()).limit(limit)).all()
+
+
+def attempts_of(connection: Connection, delivery_id: int) -> Sequence[Row[Any]]:
+    """A delivery's attempts with their requests, the oldest first."""
+    return connection.execute(
+        select(attempts, requests.c.account, requests.c.kind, requests.c.begun_at, requests.c.ended_at, requests.c.status)
+        .join(requests, requests.c.id == attempts.c.request_id)
+        .where(attempts.c.delivery_id == delivery_id)
+        .order_by(attempts.c.id)
+    ).all()
+
+
+def counts(connection: Connection) -> dict[str, dict[str, int]]:
+    """How many deliveries each store has in each state."""
+    rows = connection.execute(select(deliveries.c.store, deliveries.c.state, func.count()).group_by(deliveries.c.store, deliveries.c.state))
+    table: dict[str, dict[str, int]] = {}
+    for store, state, count in rows:
+        table.setdefault(store, {})[state] = count
+    return table
+
+
+def all_refusals(connection: Connection) -> Sequence[Row[Any]]:
+    """Per store and reason, how many requests were not proved genuine."""
+    return connection.execute(select(refusals).order_by(refusals.c.store, refusals.c.reason)).all()
+
+
+def oldest_due(connection: Connection, now: datetime) -> datetime | None:
+    """Since when the oldest due delivery has been due."""
+    due: datetime | None = connection.execute(
+        select(func.min(deliveries.c.due_at)).where(deliveries.c.state == "pending", deliveries.c.due_at <= now)
+    ).scalar()
+    return due
+
+
+def drip_refused(connection: Connection, account: str, limit: int) -> list[int]:
+    """The deliveries of an account's newest run of refused requests, back to the last one that was not; the newest first."""
+    rows = connection.execute(
+        select(attempts.c.delivery_id, attempts.c.outcome)
+        .join(requests, requests.c.id == attempts.c.request_id)
+        .where(requests.c.account == account, attempts.c.outcome.is_not(None))
+        .order_by(attempts.c.id.desc())
+        .limit(limit)
+    )
+    run: list[int] = []
+    for delivery_id, outcome in rows:
+        if outcome != "refused":
+            break
+        run.append(delivery_id)
+    return run
+
+
+def _insert_delivery(connection: Connection, row: Mapping[str, Any]) -> int | None:
+    statement = _upserting(connection, deliveries).values(**row).on_conflict_do_nothing(index_elements=["store", "key"])
+    new_id: int | None = connection.execute(statement.returning(deliveries.c.id)).scalar()
+    return new_id
+
+
+def _settle(connection: Connection, delivery_id: int, at: datetime, **values: Any) -> None:
+    values = {"reason": None, "detail": None, "problems": None, "begun": 0} | values
+    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(settled_at=at, **values))
+
+
+def _upserting(connection: Connection, table: Any) -> Any:
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)

@@ -1,0 +1,175 @@
+"""The tables. What may be in them is said here once; the migrations in `migrations/` build the same.
+
+A delivery's states, and nothing else:
+
+    pending ──────► delivered      Drip answered 2xx
+       │  ▲  └────► skipped        with a reason; `unpaid` and `never_placed` go back to pending when the order is placed
+       │  └──┐
+       └────►dead                  with problems; pending again when retried, or when the store sends a copy
+
+A pending delivery is unread (`read_at` is null) until the reader has found its order and version.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    false,
+    text,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+LIVE, RETRY, BACKFILL = 0, 1, 2
+"""Priorities: live deliveries go before retries asked for, those before backfill."""
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware time as microseconds since 1970 in UTC, which both databases compare and add alike."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> int | None:
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Any) -> datetime | None:
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+# SQLite counts up by itself only in a column declared INTEGER.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("store", Text, nullable=False),
+    Column("key", Text, nullable=False, comment="idempotency key; unique within a store"),
+    Column("topic", Text, nullable=False),
+    Column("headers", Text, nullable=False, comment="JSON of the few headers that a mapping may need"),
+    Column("payload", LargeBinary, comment="the body as received; null once erased"),
+    Column("received_at", Instant, nullable=False),
+    Column("priority", SmallInteger, nullable=False, server_default=text("0")),
+    Column("parent_id", _Id, comment="the delivery that this one was split from"),
+    Column("read_at", Instant, comment="when the reader found order and version; null: unread"),
+    Column("order_id", Text),
+    Column("snapshot_at", Instant, comment="the store's own time of the snapshot; null: none that can be trusted"),
+    Column("progress", Text, comment="JSON list of numbers: the provider's rank of progress"),
+    Column("placed", Boolean, comment="whether the snapshot shows an order that was really placed"),
+    Column("state", Text, nullable=False, server_default=text("'pending'")),
+    Column("reason", Text, comment="why it was skipped"),
+    Column("detail", Text, comment="the reason in words; no personal data"),
+    Column("problems", Text, comment="JSON: why it is dead, by path"),
+    Column("begun", Integer, nullable=False, server_default=text("0"), comment="readings or mappings begun and not ended"),
+    Column("attempts", Integer, nullable=False, server_default=text("0"), comment="attempts spent"),
+    Column("forced", Boolean, nullable=False, server_default=false(), comment="send also what is unchanged"),
+    Column("due_at", Instant, nullable=False, comment="when the next attempt is due"),
+    Column("settled_at", Instant),
+    UniqueConstraint("store", "key"),
+    CheckConstraint("state IN ('pending', 'delivered', 'skipped', 'dead')", name="ck_deliveries_state"),
+    CheckConstraint("(state = 'skipped') = (reason IS NOT NULL)", name="ck_deliveries_reason"),
+    CheckConstraint("(state = 'dead') = (problems IS NOT NULL)", name="ck_deliveries_problems"),
+    comment="One authentic inbound request each: record and queue entry. States: pending -> delivered, skipped or dead; "
+    "skipped as unpaid or never_placed -> pending when the order is placed; dead -> pending when retried or sent again.",
+    sqlite_autoincrement=True,  # an id is also the order of arrival, and must not come back after a purge
+)
+_pending = text("state = 'pending'")
+_unread = text("state = 'pending' AND read_at IS NULL")
+Index("ix_deliveries_due", deliveries.c.priority, deliveries.c.due_at, deliveries.c.id, sqlite_where=_pending, postgresql_where=_pending)
+Index("ix_deliveries_unread", deliveries.c.id, sqlite_where=_unread, postgresql_where=_unread)
+Index("ix_deliveries_lane", deliveries.c.store, deliveries.c.order_id, deliveries.c.state)
+Index("ix_deliveries_state", deliveries.c.state, deliveries.c.id)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("store", Text, primary_key=True),
+    Column("order_id", Text, primary_key=True),
+    Column("snapshot_at", Instant, comment="with progress and delivery_id: the version that Drip has"),
+    Column("progress", Text, nullable=False),
+    Column("delivery_id", _Id, nullable=False),
+    Column("digest", Text, nullable=False, comment="of the body that Drip has"),
+    Column("created_at", Instant, nullable=False, comment="when Drip first had the order"),
+    Column("updated_at", Instant, nullable=False),
+    comment="What Drip has of each order. Holds no personal data and outlives every purge.",
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("begun_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("status", Integer, comment="Drip's HTTP status; null: no answer"),
+    CheckConstraint("kind IN ('single', 'batch')", name="ck_requests_kind"),
+    comment="Every POST to Drip, committed before it is made: the ledger of the quota.",
+)
+Index("ix_requests_ledger", requests.c.account, requests.c.kind, requests.c.begun_at)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("delivery_id", _Id, ForeignKey("deliveries.id", name="fk_attempts_delivery_id_deliveries", ondelete="CASCADE"), nullable=False),
+    Column("request_id", _Id, ForeignKey("requests.id", name="fk_attempts_request_id_requests", ondelete="CASCADE"), nullable=False),
+    Column("action", Text, nullable=False),
+    Column("body", LargeBinary, comment="as posted; null once erased"),
+    Column("digest", Text, nullable=False),
+    Column("outcome", Text, comment="null: begun and no outcome known"),
+    Column("drip_request_id", Text),
+    Column("answer", Text, comment="JSON: what Drip said of this order where it refused"),
+    comment="A delivery's part in a request to Drip; its body is stored before it is posted.",
+)
+Index("ix_attempts_delivery_id", attempts.c.delivery_id)
+Index("ix_attempts_request_id", attempts.c.request_id)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("holder", Text),
+    Column("host", Text),
+    Column("pid", Integer),
+    Column("expires_at", Instant),
+    Column("paused_since", Instant),
+    Column("pause_reason", Text, comment="why Drip takes nothing from this account, in words"),
+    Column("probe_at", Instant, comment="when a paused account tries another order"),
+    Column("closed_until", Instant, comment="single requests wait until then: Drip answered 429"),
+    comment="The right to send for an account, held by one sender at a time, and the account's trouble.",
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    comment="Requests that were not proved genuine: only that there were some.",
+)

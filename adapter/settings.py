@@ -1,0 +1,410 @@
+"""Everything the environment decides, read once; all faults in one message."""
+
+import os
+import re
+import string
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from environs import Env, EnvValidationError
+from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
+
+from adapter.errors import SettingsError
+from mappings import DRIP_ORDER_NAMES, PROVIDERS, Credentials, Options, Provider, Verdict, absolute_url, dotted
+
+DRIP_API_URL = "https://api.getdrip.com"
+DEFAULT_DATABASE_URL = "sqlite:///adapter.db"
+SANDBOX_ACCOUNT = "sandbox"
+# A platform that sets one of these forgets its disk at every restart.
+_EPHEMERAL_MARKS = ("DYNO", "K_SERVICE", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME")
+_STORE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_TEMPLATE_FIELDS = {"order_id", "order_public_id", "token"}
+_ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]+")
+_PLAIN_OPTIONS = (
+    "drip_provider", "person_id", "order_id", "currency", "order_url_template", "placeholder_image", "custom_attributes",
+    "forward_test_orders", "forward_child_orders", "forward_unpaid", "consent",
+)  # fmt: skip
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+DEFAULT_PORT = 8000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """A Drip account: where orders go. `token` is secret."""
+
+    id: str
+    token: str = field(repr=False)
+    auth: Literal["basic", "bearer"] = "basic"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """One configured shop."""
+
+    name: str
+    provider: Provider
+    auth: str = ""
+    credentials: Credentials = field(repr=False)
+    options: Options
+    account: Account | None = None
+    aliases: tuple[str, ...] = ()
+    secret_setting: str = ""
+    """The name of the setting that holds the secret, for messages."""
+
+    def verify(self, headers: Mapping[str, str], payload: bytes) -> Verdict:
+        """Judge whether a request is this store's."""
+        return self.provider.scheme(self.auth).verify(headers, payload, self.credentials)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that the environment decides. Nothing else in the project reads the environment."""
+
+    stores: Mapping[str, Store]
+    database_url: str = DEFAULT_DATABASE_URL
+    drip_api_url: str = DRIP_API_URL
+    public_url: str
+    public_url_is_set: bool = False
+    sandbox: bool = False
+    max_payload_bytes: int = 5_000_000
+    single_requests_per_hour: int = 3600
+    batch_requests_per_hour: int = 50
+    metrics_token: str = field(default="", repr=False)
+    port: int | None = None
+    web_concurrency: int = 1
+    log_level: str = "INFO"
+
+    @property
+    def accounts(self) -> dict[str, Account]:
+        """The Drip accounts that the stores feed, by id."""
+        return {store.account.id: store.account for store in self.stores.values() if store.account}
+
+    def store(self, name: str) -> Store | None:
+        """The store of that name, or that once had it."""
+        return self.stores.get(name) or next((store for store in self.stores.values() if name in store.aliases), None)
+
+    def stores_of(self, account: Account) -> list[Store]:
+        """The stores that feed an account."""
+        return [store for store in self.stores.values() if store.account == account]
+
+
+def read_settings(*, sandbox: bool = False, sandbox_url: str = "") -> Settings:
+    """Read the environment; raises `SettingsError` with every fault found.
+
+    With `sandbox` the stand-in at `sandbox_url` takes Drip's place: credentials for Drip are refused beside it, and where no store is
+    configured each platform gets one whose secret is `sandbox`.
+    """
+    env = Env(eager=False)
+    faults = _Faults()
+    port = env.int("PORT", None, validate=validate.Range(1, 65535))
+    public_url = _public_url(env)
+    account = _sandbox_account(env, faults) if sandbox else _account(env, faults)
+    tables = _store_tables(env, faults)
+    if sandbox and not tables:
+        tables = {name: _sandbox_table(name) for name in PROVIDERS}
+    stores = {
+        name: store
+        for name, table in tables.items()
+        if (store := _store(name, table, public_url or _listening_url(port), account, faults, sandbox=sandbox))
+    }
+    settings = Settings(
+        stores=stores,
+        database_url=_database_url(env, faults),
+        drip_api_url=sandbox_url if sandbox else env.str("DRIP_API_URL", DRIP_API_URL, validate=_check_url).rstrip("/"),
+        public_url=public_url or _listening_url(port),
+        public_url_is_set=bool(public_url),
+        sandbox=sandbox,
+        max_payload_bytes=env.int("MAX_PAYLOAD_BYTES", 5_000_000, validate=validate.Range(1, 100_000_000)),
+        single_requests_per_hour=env.int("SINGLE_REQUESTS_PER_HOUR", 3600, validate=validate.Range(1)),
+        batch_requests_per_hour=env.int("BATCH_REQUESTS_PER_HOUR", 50, validate=validate.Range(0)),
+        metrics_token=env.str("METRICS_TOKEN", ""),
+        port=port,
+        web_concurrency=env.int("WEB_CONCURRENCY", 1, validate=validate.Range(1, 64)),
+        log_level=env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(LOG_LEVELS)).upper(),
+    )
+    faults.add_environ(env)
+    _check_stores(settings, faults)
+    faults.raise_if_any()
+    return settings
+
+
+class _Faults:
+    """Gathers what is wrong, so that a person mends it in one go."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def add(self, setting: str, why: str) -> None:
+        self.messages.append(f"{setting}: {why}")
+
+    def add_environ(self, env: Env) -> None:
+        try:
+            env.seal()
+        except EnvValidationError as error:
+            for setting, why in dotted(error.error_messages).items():
+                self.add(setting, " ".join(why))
+
+    def raise_if_any(self) -> None:
+        if self.messages:
+            raise SettingsError("\n".join(self.messages))
+
+
+def _check_url(value: str) -> None:
+    if not absolute_url(value):
+        raise ValidationError("is no absolute http(s) address, such as https://shop.example")
+
+
+def _check_template(value: str) -> None:
+    try:
+        names = {name for _, name, _, _ in string.Formatter().parse(value) if name is not None}
+    except ValueError as error:
+        raise ValidationError(f"is no template: {error}") from None
+    if names - _TEMPLATE_FIELDS:
+        raise ValidationError(
+            f"takes only {{order_id}}, {{order_public_id}} and {{token}}, not {', '.join(sorted(names - _TEMPLATE_FIELDS))}"
+        )
+    _check_url(value.format(order_id="1", order_public_id="1", token="1"))  # noqa: S106
+
+
+def _public_url(env: Env) -> str:
+    """PUBLIC_URL, or the address in Heroku's dyno metadata."""
+    if url := env.str("PUBLIC_URL", "", validate=lambda value: _check_url(value) if value else None):
+        return str(url).rstrip("/")
+    host = env.str("HEROKU_APP_DEFAULT_DOMAIN_NAME", "")
+    return f"https://{host}" if host else ""
+
+
+def _listening_url(port: int | None) -> str:
+    return f"http://127.0.0.1:{port or DEFAULT_PORT}"
+
+
+def _sandbox_account(env: Env, faults: _Faults) -> Account:
+    if given := [name for name in ("DRIP_ACCOUNT_ID", "DRIP_API_KEY", "DRIP_ACCESS_TOKEN") if env.str(name, "")]:
+        faults.add(", ".join(given), "unset for --sandbox, which sends to the stand-in; or leave --sandbox away to send to Drip")
+    return Account(id=SANDBOX_ACCOUNT, token=SANDBOX_ACCOUNT)
+
+
+def _account(env: Env, faults: _Faults) -> Account | None:
+    return _drip_account(env.str("DRIP_ACCOUNT_ID", ""), env.str("DRIP_API_KEY", ""), env.str("DRIP_ACCESS_TOKEN", ""), "", faults)
+
+
+def _drip_account(account_id: str, api_key: str, access_token: str, table: str, faults: _Faults) -> Account | None:
+    """The account of three settings; `table` is the store's in STORES, or blank for the environment's variables."""
+    names = [f"{table}.{name}" if table else name.upper() for name in ("drip_account_id", "drip_api_key", "drip_access_token")]
+    account_id, api_key, access_token = account_id.strip(), api_key.strip(), access_token.strip()
+    if not (account_id or api_key or access_token):
+        return None
+    if not account_id:
+        faults.add(names[0], f"missing beside {names[1] if api_key else names[2]}: Drip shows it under Settings > Account > General Info")
+    elif not _ACCOUNT_ID.fullmatch(account_id):
+        faults.add(names[0], "is no account id: digits and letters only")
+    elif not (api_key or access_token):
+        faults.add(names[1], f"missing beside {names[0]}: Drip shows it under User Settings > General Info; or set {names[2]}")
+    elif api_key and access_token:
+        faults.add(names[2], f"set beside {names[1]}: keep one of them")
+    else:
+        return Account(id=account_id, token=access_token or api_key, auth="bearer" if access_token else "basic")
+    return None
+
+
+def _database_url(env: Env, faults: _Faults) -> str:
+    url: str = env.str("DATABASE_URL", DEFAULT_DATABASE_URL) or DEFAULT_DATABASE_URL
+    scheme, _, rest = url.partition("://")
+    if scheme in ("postgres", "postgresql", "postgresql+psycopg"):
+        return f"postgresql+psycopg://{rest}"
+    if scheme != "sqlite" or not rest.startswith("/"):
+        faults.add("DATABASE_URL", "begins with neither sqlite:/// nor postgresql://")
+        return DEFAULT_DATABASE_URL
+    platform = next((mark for mark in _EPHEMERAL_MARKS if env.str(mark, "")), None)
+    if platform and not env.bool("ALLOW_EPHEMERAL", False):
+        faults.add(
+            "DATABASE_URL",
+            f"is SQLite, but this platform ({platform} is set) forgets its disk at every restart and orders would be lost: "
+            "attach PostgreSQL, or set ALLOW_EPHEMERAL=1 if the file lies on a disk that stays",
+        )
+    return url
+
+
+class StoreTable(Schema):
+    """A table `[stores.NAME]` of STORES; what it does not know is an error."""
+
+    class Meta:
+        unknown = RAISE
+
+    provider = fields.String(required=True, validate=validate.OneOf(sorted(PROVIDERS)))
+    secret = fields.String(required=True, validate=validate.Length(min=1, error="is empty: anybody could sign with it"))
+    secret_previous = fields.String()
+    auth = fields.String()
+    signature_header = fields.String(validate=validate.Regexp(r"[A-Za-z0-9-]+\Z"))
+    username = fields.String()
+    aliases = fields.List(fields.String())
+    drip_account_id = fields.String()
+    drip_api_key = fields.String()
+    drip_access_token = fields.String()
+    drip_provider = fields.String(validate=validate.Regexp(_SNAKE.pattern + r"\Z", error="is not lower snake case, such as my_store"))
+    store_url = fields.Raw()
+    person_id = fields.String()
+    order_id = fields.String(validate=validate.OneOf(["entity_id", "increment_id"]))
+    currency = fields.String(validate=validate.OneOf(["shop", "presentment"]))
+    order_url_template = fields.String(validate=_check_template)
+    placeholder_image = fields.String(validate=_check_url)
+    custom_attributes = fields.Dict(keys=fields.String(), values=fields.String())
+    fee_keys = fields.List(fields.String())
+    forward_test_orders = fields.Boolean()
+    forward_child_orders = fields.Boolean()
+    forward_unpaid = fields.Boolean()
+    ignore_orders_before = fields.Raw()
+    consent = fields.String(validate=validate.OneOf(["send", "ignore"]))
+
+    @validates_schema
+    def check_auth(self, table: dict[str, Any], **kwargs: Any) -> None:
+        schemes = PROVIDERS[table["provider"]].schemes
+        if table.get("auth", next(iter(schemes))) not in schemes:
+            raise ValidationError(f"must be one of: {', '.join(schemes)}", "auth")
+        if table.get("auth") == "basic" and not table.get("username"):
+            raise ValidationError('missing beside auth = "basic"', "username")
+
+    @validates_schema
+    def check_names(self, table: dict[str, Any], **kwargs: Any) -> None:
+        if taken := sorted(DRIP_ORDER_NAMES & set(table.get("custom_attributes", {}))):
+            raise ValidationError(f"Drip gives {', '.join(taken)} a meaning of its own: choose another name", "custom_attributes")
+
+
+def _store_tables(env: Env, faults: _Faults) -> dict[str, dict[str, Any]]:
+    """The tables of STORES, and one for each platform whose secret is in the environment."""
+    tables: dict[str, dict[str, Any]] = {}
+    for name in PROVIDERS:
+        prefix = name.upper()
+        secret = env.str(f"{prefix}_WEBHOOK_SECRET", None)
+        if secret is not None:
+            given = {
+                "secret_previous": env.str(f"{prefix}_WEBHOOK_SECRET_PREVIOUS", ""),
+                "store_url": env.str(f"{prefix}_STORE_URL", ""),
+            }
+            tables[name] = {"provider": name, "secret": secret} | {key: value for key, value in given.items() if value}
+    for name, table in _stores_toml(env, faults).items():
+        if name in tables:
+            faults.add(f"STORES: stores.{name}", f"is configured twice: unset {name.upper()}_WEBHOOK_SECRET or rename the table")
+        elif not _STORE_NAME.fullmatch(name):
+            faults.add(f"STORES: stores.{name}", "a store's name stands in its address: lower-case letters, digits, - and _")
+        else:
+            tables[name] = table if isinstance(table, dict) else {}
+    return tables
+
+
+def _stores_toml(env: Env, faults: _Faults) -> dict[str, Any]:
+    text: str = env.str("STORES", "").strip()
+    if not text:
+        return {}
+    try:
+        if "\n" not in text and "=" not in text:
+            text = Path(text).read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except OSError as error:
+        faults.add("STORES", f"the file cannot be read: {error.strerror}")
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        faults.add("STORES", f"is no TOML: {error}")
+        return {}
+    stores = document.pop("stores", {})
+    if document:
+        faults.add("STORES", f"holds {', '.join(sorted(document))} beside the tables [stores.NAME]")
+    if not isinstance(stores, dict):
+        faults.add("STORES", "holds no tables [stores.NAME]")
+        return {}
+    return stores
+
+
+def _sandbox_table(provider: str) -> dict[str, Any]:
+    table = {"provider": provider, "secret": SANDBOX_ACCOUNT}
+    return table | ({"store_url": "https://shop.example"} if PROVIDERS[provider].needs_address else {})
+
+
+def _store(name: str, table: dict[str, Any], public_url: str, default: Account | None, faults: _Faults, *, sandbox: bool) -> Store | None:
+    setting = _setting_names(name, table)
+    try:
+        loaded: dict[str, Any] = StoreTable().load(table)
+    except ValidationError as error:
+        for path, why in dotted(error.messages).items():
+            faults.add(setting(path), " ".join(why))
+        return None
+    provider = PROVIDERS[loaded["provider"]]
+    addresses = _addresses(loaded.get("store_url", ""), provider, setting, faults)
+    own_id, own_key, own_token = (loaded.get(key, "") for key in ("drip_account_id", "drip_api_key", "drip_access_token"))
+    own = _drip_account(own_id, own_key, own_token, setting(""), faults)
+    if sandbox and own:
+        faults.add(setting("drip_account_id"), "unset for --sandbox, which sends to the stand-in and never to Drip")
+    return Store(
+        name=name,
+        provider=provider,
+        auth=loaded.get("auth", ""),
+        credentials=Credentials(
+            secrets=tuple(loaded[key] for key in ("secret", "secret_previous") if loaded.get(key)),
+            header=loaded.get("signature_header", ""),
+            username=loaded.get("username", ""),
+        ),
+        options=Options(
+            public_url=public_url,
+            store_url=addresses.get("", ""),
+            store_urls={view: url for view, url in addresses.items() if view},
+            ignore_orders_before=_moment(loaded.get("ignore_orders_before"), setting, faults),
+            fee_keys=tuple(loaded.get("fee_keys", ())),
+            **{key: loaded[key] for key in _PLAIN_OPTIONS if key in loaded},
+        ),
+        account=own or default,
+        aliases=tuple(loaded.get("aliases", ())),
+        secret_setting=setting("secret"),
+    )
+
+
+def _setting_names(name: str, table: dict[str, Any]) -> Callable[[str], str]:
+    """How a store's settings are called where it was configured."""
+    if os.environ.get(f"{name.upper()}_WEBHOOK_SECRET") is not None and name == table.get("provider"):
+        own = {"secret": f"{name.upper()}_WEBHOOK_SECRET", "store_url": f"{name.upper()}_STORE_URL"}
+        own["secret_previous"] = f"{own['secret']}_PREVIOUS"
+        return lambda key: own.get(key, key)
+    return lambda key: f"STORES: stores.{name}.{key}".rstrip(".")
+
+
+def _addresses(value: Any, provider: Provider, setting: Callable[[str], str], faults: _Faults) -> dict[str, str]:
+    """The store's addresses by store view; the one without a view under ""."""
+    addresses = {str(view): str(url) for view, url in value.items()} if isinstance(value, dict) else {"": str(value)}
+    for view, url in addresses.items():
+        if url and not absolute_url(url):
+            faults.add(setting("store_url"), f"{view} {url!r} is no absolute http(s) address, such as https://shop.example".strip())
+    if provider.needs_address and not any(addresses.values()):
+        faults.add(setting("store_url"), f"missing: no payload of {provider.title} holds the store's address, such as https://shop.example")
+    return addresses
+
+
+def _moment(value: Any, setting: Callable[[str], str], faults: _Faults) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value)) if value is not None else None
+    except ValueError:
+        faults.add(setting("ignore_orders_before"), f"{value!r} is no date or time, such as 2026-01-31")
+        return None
+    return moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _check_stores(settings: Settings, faults: _Faults) -> None:
+    """What no single store can know: names taken twice, and orders that would collide at Drip."""
+    seen: dict[tuple[str, str], str] = {}
+    names = list(settings.stores) + [alias for store in settings.stores.values() for alias in store.aliases]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        faults.add(f"STORES: stores.{name}", "is the name or an alias of two stores")
+    for store in settings.stores.values():
+        if store.account is None:
+            continue
+        key = (store.account.id, store.options.drip_provider or store.provider.name)
+        if key in seen and store.provider.name != "shopify":
+            faults.add(
+                f"STORES: stores.{store.name}.drip_provider",
+                f"missing: {store.name} and {seen[key]} feed one Drip account as {key[1]!r}, and their order ids collide; "
+                "give one of them a drip_provider of its own, such as my_store",
+            )
+        seen[key] = store.name

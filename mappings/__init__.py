@@ -1,0 +1,55 @@
+"""What stores say: pure mappings from a store's payload to one `Order`, and from an `Order` to Drip's body.
+
+Every module here without a leading underscore is a provider and holds one `PROVIDER`. Nothing in this package does I/O, reads a
+clock or the environment, or imports from `adapter`.
+"""
+
+import pkgutil
+from importlib import import_module
+
+from mappings._contract import ACTIONS, DRIP_ORDER_NAMES, OrderActivity, digest, render, timestamp
+from mappings._errors import Rejected, dotted
+from mappings._json import encode, parse
+from mappings._options import Options
+from mappings._order import Item, Order
+from mappings._outcome import outcomes
+from mappings._provider import HOLDS, Context, Identity, Key, Provider, Reading, Reason, Skip
+from mappings._signature import Credentials, Scheme, Verdict
+from mappings._text import absolute_url
+
+PROVIDERS: dict[str, Provider] = {
+    provider.name: provider
+    for provider in (
+        import_module(f"mappings.{module.name}").PROVIDER for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
+    )
+}
+
+__all__ = [
+    "ACTIONS",
+    "DRIP_ORDER_NAMES",
+    "HOLDS",
+    "PROVIDERS",
+    "Context",
+    "Credentials",
+    "Identity",
+    "Item",
+    "Key",
+    "Options",
+    "Order",
+    "OrderActivity",
+    "Provider",
+    "Reading",
+    "Reason",
+    "Rejected",
+    "Scheme",
+    "Skip",
+    "Verdict",
+    "absolute_url",
+    "digest",
+    "dotted",
+    "encode",
+    "outcomes",
+    "parse",
+    "render",
+    "timestamp",
+]

@@ -1,0 +1,46 @@
+"""Exact amounts: reading what a store sent, and rounding what we compute."""
+
+from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Decimal
+
+from iso4217 import Currency
+
+ZERO = Decimal(0)
+_UNKNOWN_MINOR_UNIT = 2
+_UNIT_PRICE_PLACES = 4
+_MINOR_UNITS = {currency.code: currency.exponent for currency in Currency}
+
+
+def is_currency(code: str) -> bool:
+    """Whether `code` is an ISO 4217 code."""
+    return code in _MINOR_UNITS
+
+
+def places(currency: str, sent: Iterable[Decimal] = ()) -> int:
+    """Decimals to which computed amounts are rounded: the currency's minor unit, or as many as the store itself sent."""
+    minor = _MINOR_UNITS.get(currency)
+    return max([_UNKNOWN_MINOR_UNIT if minor is None else minor, *map(_decimals, sent)])
+
+
+def rounded(amount: Decimal, digits: int) -> Decimal:
+    """Half up to at most `digits` decimals; an amount with fewer keeps the digits it has."""
+    exponent = amount.as_tuple().exponent
+    if isinstance(exponent, int) and -exponent > digits:
+        amount = amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return amount + ZERO if amount else abs(amount)  # no negative zero
+
+
+def unit_price(amount: Decimal) -> Decimal:
+    """A computed price of one unit: four decimals, without trailing zeros beyond the second."""
+    price = rounded(amount, _UNIT_PRICE_PLACES)
+    return price if price != rounded(price, 2) else rounded(price, 2)
+
+
+def share(amount: Decimal, part: Decimal, whole: Decimal, digits: int) -> Decimal:
+    """The part of a line's amount that belongs to `part` of its `whole` quantity."""
+    return amount if part == whole or not whole else rounded(amount * part / whole, digits)
+
+
+def _decimals(amount: Decimal) -> int:
+    exponent = amount.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0

@@ -1,0 +1,119 @@
+"""Strings as stores send them: markup, addresses of people and of pages, and values found by path."""
+
+import html
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
+
+_TAG = re.compile(r"<[/!?a-zA-Z][^>]*>")
+_SPACE = re.compile(r"\s+")
+# Not more than a shape: what else an address must be is for Drip to judge.
+_EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;.]+")
+_NAME_LENGTH = 255
+_URL_SAFE = "/%:=&?~#+!$,;'@()*[]"
+# How the platforms spell a list of named values: Shopify, WooCommerce, Magento.
+_ROW_NAMES = ("name", "key", "attribute_code", "code")
+_UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term")
+
+
+def plain(text: str) -> str:
+    """Text without markup: tags go first, then entities are decoded once, so that an escaped `<` survives."""
+    if "<" in text:
+        text = _TAG.sub("", text)
+    if "&" in text:
+        text = html.unescape(text)
+    return _SPACE.sub(" ", text).strip()
+
+
+def product_name(text: str, reference: str) -> str:
+    """A line's name as Drip takes it; a nameless one is called by its sku or id."""
+    return (plain(text) or f"[product {reference}]")[:_NAME_LENGTH]
+
+
+def first_email(*candidates: str) -> str:
+    """The first candidate that has the shape of an address, trimmed; "" if none has."""
+    for candidate in candidates:
+        if _EMAIL.fullmatch(trimmed := candidate.strip()):
+            return trimmed
+    return ""
+
+
+def slug(text: str) -> str:
+    """Lower case words joined by hyphens."""
+    return re.sub(r"[^\w]+", "-", plain(text).lower()).strip("-_")
+
+
+def absolute_url(url: str, base: str = "") -> str:
+    """An absolute http(s) address, percent-encoded; a relative one is joined to `base`; "" for anything else."""
+    if not url.strip():
+        return ""
+    try:
+        joined = urljoin(base, url.strip()) if base else url.strip()
+        if joined.startswith("//"):
+            joined = f"https:{joined}"
+        parts = urlsplit(joined)
+        if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
+            return ""
+    except ValueError:  # brackets that are no IPv6 address
+        return ""
+    return quote(joined, safe=_URL_SAFE)
+
+
+def origin(url: str) -> str:
+    """Scheme and host of an absolute address; "" if it is none."""
+    address = absolute_url(url)
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if address else ""
+
+
+def path_only(url: str) -> str:
+    """The path of an address without its query, where tokens travel."""
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
+
+
+def campaign(url: str) -> dict[str, str]:
+    """The `utm_*` values in an address's query."""
+    try:
+        query = dict(parse_qsl(urlsplit(url).query))
+    except ValueError:
+        return {}
+    return {name: query[name] for name in _UTM if query.get(name)}
+
+
+def without_blanks(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Custom attributes without the empty ones; `false` and 0 are values."""
+    return {name: value for name, value in attributes.items() if value is not None and value not in ("", [], (), {})}
+
+
+def lookup(document: Any, path: str) -> Any:
+    """The scalar, or list of scalars, at a dotted path; None if there is none.
+
+    A step is a key, an index, or the name of an entry in a list of named values: `note_attributes.gift_message`.
+    """
+    node = document
+    for step in path.split("."):
+        if isinstance(node, Mapping):
+            node = node.get(step)
+        elif isinstance(node, list):
+            node = _entry(node, step)
+        else:
+            return None
+    if isinstance(node, list) and all(_is_scalar(entry) for entry in node):
+        return node
+    return node if _is_scalar(node) else None
+
+
+def _entry(rows: list[Any], step: str) -> Any:
+    for row in rows:
+        if isinstance(row, Mapping) and step in (row.get(name) for name in _ROW_NAMES):
+            return row.get("value")
+    return rows[int(step)] if step.isdecimal() and int(step) < len(rows) else None
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, (str, int, bool, Decimal))

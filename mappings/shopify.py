@@ -1,0 +1,565 @@
+"""Shopify: REST order bodies of every API version since 2020, as its order webhooks carry them.
+
+Facts from shopify.dev: webhook delivery structure and verification, REST Order reference, and its per-version changelogs.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from marshmallow.constants import missing
+
+from mappings._errors import Rejected
+from mappings._fields import Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Texts, Time, _Field
+from mappings._money import ZERO, is_currency, places, rounded, share
+from mappings._order import Item, Order
+from mappings._provider import Context, Identity, Key, Loaded, Provider, Reason, Skip, body_key
+from mappings._signature import hmac_base64
+from mappings._text import absolute_url, campaign, first_email, lookup, origin, path_only, plain, product_name, slug, without_blanks
+
+ORDER_TOPICS = frozenset(f"orders/{event}" for event in ("create", "updated", "paid", "cancelled", "fulfilled", "partially_fulfilled"))
+# Keys that other bodies share with orders, and orders never have at their root: refunds and fulfilments, edits, drafts, checkouts.
+_NO_ORDER_HAS = ("order_id", "order_edit", "abandoned_checkout_url", "invoice_url")
+_ORDER_MARKS = (
+    "line_items", "total_price", "current_total_price", "subtotal_price", "financial_status", "fulfillment_status", "order_number",
+)  # fmt: skip
+_NOT_CAPTURED = ("pending", "authorized", "voided", "expired")
+_FINANCIAL_RANK = {
+    status: Decimal(rank)
+    for rank, status in enumerate(("pending", "authorized", "partially_paid", "paid", "partially_refunded", "refunded", "voided"))
+}
+
+
+class MoneySet(_Field):
+    """`{shop_money: {amount}, presentment_money: {amount}}` as the two amounts, or None each."""
+
+    default: ClassVar[Any] = (None, None)
+
+    def read(self, value: Any) -> tuple[Decimal | None, Decimal | None]:
+        read = Number().deserialize
+        return read(lookup(value, "shop_money.amount")), read(lookup(value, "presentment_money.amount"))
+
+
+class Allocation(PayloadSchema):
+    amount = Amount()
+    amount_set = MoneySet()
+
+
+class TaxLine(PayloadSchema):
+    price = Amount()
+    price_set = MoneySet()
+
+
+class Duty(PayloadSchema):
+    shop_money = Raw()
+    presentment_money = Raw()
+
+
+class LineItem(PayloadSchema):
+    id = Id()
+    product_id = Id()
+    variant_id = Id()
+    sku = Text()
+    title = Text()
+    name = Text()
+    variant_title = Text()
+    vendor = Text()
+    price = Number(required=True)
+    price_set = MoneySet()
+    quantity = Number(required=True)
+    current_quantity = Number()
+    discount_allocations = Rows(Allocation)
+    tax_lines = Rows(TaxLine)
+    duties = Raw()
+    properties = Raw()
+    gift_card = Flag()
+    compare_at_price = Number()
+    tip_payment_gateway = TextOrAbsent()
+    tip_payment_method = TextOrAbsent()
+
+
+class ShippingLine(PayloadSchema):
+    title = Text()
+    price = Amount()
+    price_set = MoneySet()
+    is_removed = Flag()
+
+
+class Transaction(PayloadSchema):
+    kind = Text()
+    status = Text()
+    amount = Amount()
+    amount_set = MoneySet()
+    currency = Text()
+
+
+class RefundLineItem(PayloadSchema):
+    line_item_id = Id()
+    quantity = Amount()
+    subtotal = Amount()
+    subtotal_set = MoneySet()
+    total_tax = Amount()
+    total_tax_set = MoneySet()
+
+
+class OrderAdjustment(PayloadSchema):
+    kind = Text()
+    amount = Amount()
+    amount_set = MoneySet()
+    tax_amount = Amount()
+    tax_amount_set = MoneySet()
+
+
+class RefundShippingLine(PayloadSchema):
+    subtotal_amount_set = MoneySet()
+
+
+class Refund(PayloadSchema):
+    transactions = Rows(Transaction)
+    refund_line_items = Rows(RefundLineItem)
+    order_adjustments = Rows(OrderAdjustment)
+    refund_shipping_lines = Rows(RefundShippingLine)
+
+
+class Fulfillment(PayloadSchema):
+    status = Text()
+    tracking_number = Text()
+    tracking_numbers = Texts()
+    tracking_url = Text()
+    tracking_urls = Texts()
+
+
+class DiscountCode(PayloadSchema):
+    code = Text()
+
+
+class Address(PayloadSchema):
+    country_code = Text()
+
+
+class ShopifyOrder(PayloadSchema):
+    id = Id(required=True)
+    name = Text()
+    order_number = Id()
+    token = Text()
+    email = TextOrAbsent()
+    contact_email = TextOrAbsent()
+    customer = Raw()
+    test = Flag()
+    created_at = Time()
+    processed_at = Time()
+    updated_at = Time()
+    cancelled_at = Time()
+    cancel_reason = Text()
+    financial_status = Text()
+    fulfillment_status = Text()
+    currency = Text()
+    presentment_currency = Text()
+    taxes_included = Flag()
+    duties_included = Flag()
+    buyer_accepts_marketing = Flag()
+    total_price = Number()
+    total_price_set = MoneySet()
+    current_total_price = Number()
+    current_total_price_set = MoneySet()
+    total_discounts = Number()
+    total_discounts_set = MoneySet()
+    current_total_discounts = Number()
+    current_total_discounts_set = MoneySet()
+    total_tax = Number()
+    total_tax_set = MoneySet()
+    current_total_tax = Number()
+    current_total_tax_set = MoneySet()
+    total_line_items_price = Number()
+    total_line_items_price_set = MoneySet()
+    total_shipping_price_set = MoneySet()
+    original_total_duties_set = MoneySet()
+    current_total_duties_set = MoneySet()
+    original_total_additional_fees_set = MoneySet()
+    current_total_additional_fees_set = MoneySet()
+    total_tip_received = Number()
+    line_items = Rows(LineItem, strict=True)
+    shipping_lines = Rows(ShippingLine)
+    refunds = Rows(Refund)
+    fulfillments = Rows(Fulfillment)
+    discount_codes = Rows(DiscountCode)
+    shipping_address = Part(Address)
+    order_status_url = Text()
+    payment_gateway_names = Texts()
+    tags = Text()
+    source_name = Text()
+    customer_locale = Text()
+    landing_site = Text()
+    referring_site = Text()
+
+
+def topic_name(topic: str) -> str:
+    """`orders/create`, also for GraphQL's spelling `ORDERS_CREATE`."""
+    return re.sub(r"_", "/", topic.lower(), count=1) if "/" not in topic else topic.lower()
+
+
+def delivery_key(headers: Mapping[str, str], payload: bytes) -> Key:
+    """Topic and webhook id, with the body's hash since neither header is signed.
+
+    X-Shopify-Event-Id would not do: every delivery that one action caused shares it, across topics.
+    """
+    webhook_id = headers.get("x-shopify-webhook-id") or headers.get("shopify-webhook-id")
+    if not webhook_id:
+        return body_key(headers, payload)
+    topic = PROVIDER.topic(headers)
+    return Key(value=f"{topic}:{webhook_id}:{hashlib.sha256(payload).hexdigest()}"[:500], expires=False)
+
+
+def split(document: Any) -> Sequence[Any] | None:
+    """The orders of a REST page."""
+    orders = document.get("orders") if isinstance(document, dict) else None
+    return orders if isinstance(orders, list) else None
+
+
+def find(document: Any, context: Context) -> Any:
+    topic = topic_name(context.topic)
+    if topic.startswith("products/"):
+        return Skip(Reason.CATALOG, "a product, kept for its page and picture")
+    if topic and topic not in ORDER_TOPICS:
+        return Skip(Reason.NOT_AN_ORDER, f"topic {context.topic[:80]} is no order; an orders/updated follows where it changes one")
+    order = document.get("order", document) if isinstance(document, dict) else None
+    if not isinstance(order, dict) or any(order.get(key) for key in _NO_ORDER_HAS) or not any(key in order for key in _ORDER_MARKS):
+        return Skip(Reason.NOT_AN_ORDER, "the body is no order: a refund, an edit, a draft, a checkout, or a bare id")
+    return order
+
+
+def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:
+    is_test = loaded.get("test") or context.headers.get("x-shopify-test", "").lower() == "true"
+    if is_test and not context.options.forward_test_orders:
+        yield Skip(Reason.TEST_ORDER, "a test order or test notification; forward_test_orders sends these too")
+    if loaded.get("cancelled_at") and not _money_stayed(loaded):
+        yield Skip(Reason.NEVER_PLACED, "cancelled before any money stayed, and never seen as a placed order")
+
+
+def identify(loaded: Loaded, context: Context) -> Identity | None:
+    if not loaded.get("id"):
+        return None
+    return Identity(
+        order_id=loaded["id"],
+        created_at=loaded.get("processed_at") or loaded.get("created_at"),
+        updated_at=loaded.get("updated_at"),
+        progress=(
+            _refunded(loaded, _Money(loaded, "shop")),
+            Decimal(sum(entry.get("status") == "success" for entry in loaded.get("fulfillments") or ())),
+            Decimal(bool(loaded.get("cancelled_at"))),
+            _FINANCIAL_RANK.get(loaded.get("financial_status", ""), ZERO),
+        ),
+        email=_email(loaded),
+        email_withheld=all(address is None for address in _emails(loaded)),
+    )
+
+
+def build(loaded: Loaded, context: Context) -> Order:
+    money = _Money(loaded, context.options.currency)
+    if money.of(loaded, "total_price") is None and money.of(loaded, "current_total_price") is None:
+        # Drip reads a missing grand_total as 0 and would reset the shopper's lifetime value.
+        raise Rejected({"total_price": ["Missing, and so is current_total_price: do not leave them out of the webhook's fields."]})
+    original = money.first(loaded, "total_price", "current_total_price")
+    refunded = _refunded(loaded, money)
+    base = _base(loaded, context)
+    if not base:
+        raise Rejected({"order_status_url": ["Missing, and so is the shop's address: set SHOPIFY_STORE_URL, or store_url in STORES."]})
+    items, tips = _items(loaded, money, base)
+    moment = loaded["processed_at"] or loaded["created_at"]
+    occurred = moment or loaded["updated_at"] or _triggered_at(context) or context.received_at
+    return Order(
+        provider=PROVIDER.name,
+        order_id=loaded["id"],
+        order_public_id=loaded["name"] or (f"#{loaded['order_number']}" if loaded["order_number"] else ""),
+        email=_email(loaded),
+        created_at=occurred,
+        updated_at=loaded["updated_at"] or occurred,
+        grand_total=_grand_total(loaded, money),
+        total_discounts=money.first(loaded, "current_total_discounts", "total_discounts"),
+        total_taxes=money.first(loaded, "current_total_tax", "total_tax"),
+        total_fees=_fees(loaded, money, tips),
+        total_shipping=_shipping(loaded, money),
+        currency=money.currency if is_currency(money.currency) else "",
+        order_url=_order_url(loaded, context, base),
+        items=items,
+        original_total=original,
+        refunded_total=refunded,
+        accepts_marketing=loaded["buyer_accepts_marketing"],
+        attributes=_attributes(loaded, money, base, original, refunded),
+        discrepancy=_discrepancy(loaded, money, original),
+    )
+
+
+class _Money:
+    """Picks one family of amounts, the shop's or the shopper's, and stays with it."""
+
+    def __init__(self, loaded: Loaded, wish: str) -> None:
+        shop, shown = loaded.get("currency") or "", loaded.get("presentment_currency") or ""
+        has_sets = any((loaded.get(name) or (None, None))[1] is not None for name in ("total_price_set", "current_total_price_set"))
+        self.presentment = wish == "presentment" and bool(shown) and has_sets
+        self.currency: str = shown if self.presentment else shop
+
+    def of(self, node: Loaded, name: str) -> Decimal | None:
+        """The amount under `name`, or in its set; None if the payload has neither."""
+        shop, shown = node.get(f"{name}_set") or (None, None)
+        if self.presentment:
+            return shown
+        plain_amount = node.get(name)
+        return plain_amount if plain_amount is not None else shop
+
+    def first(self, node: Loaded, *names: str) -> Decimal:
+        """The first amount that is there, else 0."""
+        return next((amount for name in names if (amount := self.of(node, name)) is not None), ZERO)
+
+    def total(self, rows: Iterable[Loaded], name: str) -> Decimal:
+        return sum((self.first(row, name) for row in rows), ZERO)
+
+
+def _emails(loaded: Loaded) -> tuple[str | None, ...]:
+    customer = loaded.get("customer")
+    account = TextOrAbsent().deserialize(customer.get("email", missing)) if isinstance(customer, dict) else None
+    return loaded.get("email"), loaded.get("contact_email"), account
+
+
+def _email(loaded: Loaded) -> str:
+    return first_email(*(address or "" for address in _emails(loaded)))
+
+
+def _money_stayed(loaded: Loaded) -> bool:
+    return loaded.get("financial_status") not in _NOT_CAPTURED and _grand_total(loaded, _Money(loaded, "shop")) > 0
+
+
+def _grand_total(loaded: Loaded, money: _Money) -> Decimal:
+    # Cancelling does not zero current_total_price; nothing captured means that nothing was earned.
+    if loaded.get("cancelled_at") and loaded.get("financial_status") in _NOT_CAPTURED:
+        return ZERO
+    current = money.of(loaded, "current_total_price")
+    if current is not None:
+        return current
+    return max(ZERO, money.first(loaded, "total_price") - _refunded(loaded, money))
+
+
+def _refunded(loaded: Loaded, money: _Money) -> Decimal:
+    return sum((_refund(refund, money) for refund in loaded.get("refunds") or ()), ZERO)
+
+
+def _refund(refund: Loaded, money: _Money) -> Decimal:
+    """Money given back by one refund: its successful transactions, whose bare amounts may be in either currency."""
+    paid_back = [entry for entry in refund.get("transactions") or () if entry.get("kind") == "refund" and entry.get("status") == "success"]
+    if all(entry.get("currency") in ("", None, money.currency) for entry in paid_back):
+        return sum((entry.get("amount") or ZERO for entry in paid_back), ZERO)
+    if all(entry.get("amount_set") != MoneySet.default for entry in paid_back):
+        return money.total(paid_back, "amount")
+    lines = refund.get("refund_line_items") or ()
+    # Adjustments are negative where money was given back.
+    adjustments = refund.get("order_adjustments") or ()
+    given = money.total(lines, "subtotal") + money.total(lines, "total_tax")
+    return given - money.total(adjustments, "amount") - money.total(adjustments, "tax_amount")
+
+
+def _shipping(loaded: Loaded, money: _Money) -> Decimal:
+    gross = money.of(loaded, "total_shipping_price")
+    if gross is None:
+        return money.total((line for line in loaded["shipping_lines"] if not line["is_removed"]), "price")
+    refunded = ZERO
+    for refund in loaded["refunds"]:
+        # Since 2024-10 a body may tell one shipping refund twice: as an adjustment, which has the tax too, and as a line.
+        adjustments = [entry for entry in refund["order_adjustments"] if entry["kind"] == "shipping_refund"]
+        if adjustments:
+            refunded += abs(sum((_adjusted(entry, money, loaded["taxes_included"]) for entry in adjustments), ZERO))
+        else:
+            refunded += money.total(refund["refund_shipping_lines"], "subtotal_amount")
+    return max(ZERO, gross - refunded)
+
+
+def _adjusted(adjustment: Loaded, money: _Money, taxes_included: bool | None) -> Decimal:
+    # An adjustment's amount is without its tax, even where prices include it.
+    return money.first(adjustment, "amount") + (money.first(adjustment, "tax_amount") if taxes_included else ZERO)
+
+
+def _fees(loaded: Loaded, money: _Money, tips: Decimal) -> Decimal:
+    duties = ZERO if loaded["duties_included"] else money.first(loaded, "current_total_duties", "original_total_duties")
+    additional = money.first(loaded, "current_total_additional_fees", "original_total_additional_fees")
+    received = None if money.presentment else loaded["total_tip_received"]
+    return duties + additional + (received or tips)
+
+
+def _base(loaded: Loaded, context: Context) -> str:
+    shop = context.headers.get("x-shopify-shop-domain") or context.headers.get("shopify-shop-domain") or ""
+    return (
+        context.options.store_url.rstrip("/")
+        or origin(loaded["order_status_url"])
+        or (origin(f"https://{shop}") if re.fullmatch(r"[A-Za-z0-9.-]+", shop) else "")
+    )
+
+
+def _order_url(loaded: Loaded, context: Context, base: str) -> str:
+    if template := context.options.order_url_template:
+        public_id = loaded["name"] or loaded["order_number"]
+        return template.format(order_id=loaded["id"], order_public_id=public_id.lstrip("#"), token=loaded["token"])
+    return absolute_url(loaded["order_status_url"], base) or f"{base}/account"
+
+
+def _triggered_at(context: Context) -> Any:
+    return Time().deserialize(context.headers.get("x-shopify-triggered-at") or context.headers.get("shopify-triggered-at"))
+
+
+def _items(loaded: Loaded, money: _Money, base: str) -> tuple[tuple[Item, ...], Decimal]:
+    """The products bought, and the sum of the lines that are tips."""
+    returned: dict[str, Decimal] = {}
+    for refund in loaded["refunds"]:
+        for row in refund["refund_line_items"]:
+            returned[row["line_item_id"]] = returned.get(row["line_item_id"], ZERO) + row["quantity"]
+    bought, tips = [], ZERO
+    for line in loaded["line_items"]:
+        if _is_tip(line):
+            tips += money.first(line, "price") * line["quantity"]
+            continue
+        held = line["current_quantity"]
+        if held is None:
+            held = line["quantity"] - returned.get(line["id"], ZERO)
+        bought.append((line, max(ZERO, held)))
+    digits = places(money.currency)
+    included = bool(loaded["duties_included"])
+    standing = [(line, held) for line, held in bought if held > 0]
+    # A cancelled or fully refunded order still shows what it was of.
+    shown = standing or [(line, line["quantity"]) for line, _ in bought]
+    return tuple(_item(line, held, money, digits, base, included) for line, held in shown), tips
+
+
+def _is_tip(line: Loaded) -> bool:
+    if line["tip_payment_gateway"] or line["tip_payment_method"]:
+        return True
+    keyed = line["tip_payment_gateway"] is not None or line["tip_payment_method"] is not None
+    return keyed and not line["product_id"]
+
+
+def _item(line: Loaded, held: Decimal, money: _Money, digits: int, base: str, duties_included: bool) -> Item:
+    ordered = line["quantity"]
+    price = money.first(line, "price")
+    # Allocations and taxes belong to the quantity ordered; total_discount lacks order-wide discounts.
+    discounts = share(money.total(line["discount_allocations"], "amount"), held, ordered, digits)
+    duties = ZERO if duties_included else _duties(line["duties"], money)
+    if price < 0:
+        price, discounts = ZERO, discounts - price * held
+    title = line["title"] or line["name"]
+    own_id = line["product_id"] or line["variant_id"] or line["sku"]
+    product_id = own_id or f"custom-{slug(title) or line['id'] or 'item'}"
+    return Item(
+        product_id=product_id,
+        product_variant_id=line["variant_id"] or product_id,
+        sku=line["sku"],
+        name=product_name(title, line["sku"] or own_id or line["id"]),
+        brand=plain(line["vendor"]),
+        price=price,
+        quantity=held,
+        discounts=discounts,
+        taxes=share(money.total(line["tax_lines"], "price"), held, ordered, digits),
+        fees=share(duties, held, ordered, digits),
+        total=rounded(price * held - discounts, max(digits, 4)),
+        built_url=f"{base}/",
+        catalog_id=line["product_id"],
+        catalog_variant_id=line["variant_id"],
+        attributes=without_blanks(
+            {
+                "line_id": line["id"],
+                "variant_title": plain(line["variant_title"]),
+                "options": _properties(line["properties"]),
+                "gift_card": line["gift_card"],
+                "compare_at_price": line["compare_at_price"],
+            }
+        ),
+    )
+
+
+def _duties(rows: Any, money: _Money) -> Decimal:
+    side = "presentment_money" if money.presentment else "shop_money"
+    read = Amount().deserialize
+    return sum((read(lookup(row, f"{side}.amount")) for row in rows or () if isinstance(row, dict)), ZERO)
+
+
+def _properties(rows: Any) -> dict[str, str]:
+    """What the shopper chose or wrote; names that begin with `_` are an app's own data."""
+    if isinstance(rows, dict):
+        rows = [{"name": name, "value": value} for name, value in rows.items()]
+    text = Text().deserialize
+    pairs = ((plain(text(row.get("name"))), plain(text(row.get("value")))) for row in rows or () if isinstance(row, dict))
+    return {name: value for name, value in pairs if name and value and not name.startswith("_")}
+
+
+def _attributes(loaded: Loaded, money: _Money, base: str, original: Decimal, refunded: Decimal) -> dict[str, Any]:
+    shipped = [entry for entry in loaded["fulfillments"] if entry["status"] == "success"]
+    numbers = [number for entry in shipped for number in entry["tracking_numbers"] or (entry["tracking_number"],)]
+    urls = [url for entry in shipped for url in entry["tracking_urls"] or (entry["tracking_url"],)]
+    foreign = loaded["presentment_currency"] not in ("", loaded["currency"])
+    shown = loaded["current_total_price_set"][1] if loaded["current_total_price_set"][1] is not None else loaded["total_price_set"][1]
+    cancelled = loaded["cancelled_at"]
+    return without_blanks(
+        {
+            "financial_status": loaded["financial_status"],
+            "fulfillment_status": loaded["fulfillment_status"],
+            "cancelled_at": cancelled and cancelled.isoformat().replace("+00:00", "Z"),
+            "cancel_reason": loaded["cancel_reason"],
+            "discount_codes": [row["code"] for row in loaded["discount_codes"] if row["code"]],
+            "tags": [tag.strip() for tag in loaded["tags"].split(",") if tag.strip()],
+            "payment_method": next(iter(loaded["payment_gateway_names"]), ""),
+            "shipping_method": next((plain(line["title"]) for line in loaded["shipping_lines"]), ""),
+            "tracking_numbers": [number for number in dict.fromkeys(numbers) if number],
+            "tracking_urls": [url for url in dict.fromkeys(urls) if url],
+            "source": loaded["source_name"],
+            "customer_locale": loaded["customer_locale"],
+            "is_guest": not loaded["customer"],
+            "accepts_marketing": loaded["buyer_accepts_marketing"],
+            "original_total": original if original != _grand_total(loaded, money) else None,
+            "refunded_total": refunded or None,
+            "taxes_included": loaded["taxes_included"],
+            "presentment_currency": loaded["presentment_currency"] if foreign else "",
+            "presentment_total": shown if foreign else None,
+            "store_url": base,
+            "shipping_country": loaded["shipping_address"]["country_code"],
+            **campaign(loaded["landing_site"]),
+            "landing_site": path_only(loaded["landing_site"]),
+            "referring_site": origin(loaded["referring_site"]),
+        }
+    )
+
+
+def _discrepancy(loaded: Loaded, money: _Money, original: Decimal) -> Decimal:
+    """Shopify's identity: lines - discounts + shipping + tax unless included + tip + duties + fees is the total."""
+    lines = money.of(loaded, "total_line_items_price")
+    if lines is None or money.presentment:
+        return ZERO
+    gross = money.first(loaded, "total_shipping_price") if loaded["total_shipping_price_set"][0] is not None else _shipping(loaded, money)
+    tax = ZERO if loaded["taxes_included"] else money.first(loaded, "total_tax")
+    duties = ZERO if loaded["duties_included"] else money.first(loaded, "original_total_duties")
+    fees = money.first(loaded, "original_total_additional_fees")
+    tip = loaded["total_tip_received"] or ZERO
+    return lines - money.first(loaded, "total_discounts") + gross + tax + tip + duties + fees - original
+
+
+PROVIDER = Provider(
+    name="shopify",
+    title="Shopify",
+    # Newer "Events" deliveries use the names without a prefix.
+    schemes={"hmac": hmac_base64("x-shopify-hmac-sha256", "shopify-hmac-sha256")},
+    topic_headers=("x-shopify-topic", "shopify-topic"),
+    kept_headers=(
+        "x-shopify-shop-domain",
+        "shopify-shop-domain",
+        "x-shopify-test",
+        "x-shopify-triggered-at",
+        "shopify-triggered-at",
+        "x-shopify-api-version",
+        "x-shopify-webhook-id",
+        "x-shopify-event-id",
+    ),
+    key=delivery_key,
+    split=split,
+    find=find,
+    schema=ShopifyOrder(),
+    skips=skips,
+    identify=identify,
+    build=build,
+)
