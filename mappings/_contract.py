@@ -215,7 +215,7 @@ def render(order: Order, *, action: str, occurred_at: datetime, options: Options
         "action": action,
         "order_id": order.order_id,
         "occurred_at": timestamp(occurred_at),
-        "order_public_id": order.order_public_id,
+        "order_public_id": order.order_public_id[:_LONGEST],
         "currency": order.currency,
         "order_url": order.order_url,
     }
@@ -257,9 +257,9 @@ def _render_item(item: Item, options: Options) -> dict[str, Any]:
     known = {
         "product_id": item.product_id,
         "product_variant_id": item.product_variant_id,
-        "sku": item.sku,
+        "sku": item.sku[:_LONGEST],
         "name": item.name,
-        "brand": item.brand,
+        "brand": item.brand[:_LONGEST],
         "categories": list(item.categories),
         "product_url": item.product_url or item.built_url,
         "image_url": item.image_url or options.picture,

@@ -44,7 +44,7 @@ class Item:
         """Price of a unit after discounts, where there are any."""
         if self.discounts <= 0 or self.quantity <= 0:
             return None
-        return unit_price(self.total / self.quantity)
+        return unit_price(max(ZERO, self.total) / self.quantity)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,8 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -54,15 +56,27 @@ def database_now(connection: Connection) -> datetime:
     return datetime.now(UTC)
 
 
+def is_migrated(engine: Engine) -> bool:
+    """Whether the schema is the one that this version wants."""
+    wanted = ScriptDirectory.from_config(_alembic()).get_current_head()
+    with snapshot(engine) as connection:
+        return MigrationContext.configure(connection).get_current_revision() == wanted
+
+
 def migrate(engine: Engine) -> None:
     """Bring the schema up to date; safe to run twice, and at once from two machines."""
     with _away(), engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
+        config = _alembic()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
 
 
 def _sqlite(url: str) -> Engine:

@@ -73,16 +73,21 @@ def count_refusal(connection: Connection, *, store: str, reason: str, at: dateti
 # --- reading -----------------------------------------------------------------------------------------------------------------------
 
 
-def unread(connection: Connection, limit: int) -> Sequence[Row[Any]]:
-    """The oldest deliveries that nobody has read."""
-    return connection.execute(
-        select(deliveries).where(deliveries.c.state == "pending", deliveries.c.read_at.is_(None)).order_by(deliveries.c.id).limit(limit)
-    ).all()
+def unread(connection: Connection, stores: Sequence[str], limit: int) -> Sequence[Row[Any]]:
+    """The oldest deliveries of these stores that nobody has read."""
+    new = and_(deliveries.c.state == "pending", deliveries.c.read_at.is_(None), deliveries.c.store.in_(stores))
+    return connection.execute(select(deliveries).where(new).order_by(deliveries.c.id).limit(limit)).all()
 
 
 def begin(connection: Connection, ids: Iterable[int]) -> None:
     """Note that these are about to be read or mapped; one that is begun three times and never ended kills senders."""
     connection.execute(update(deliveries).where(deliveries.c.id.in_(list(ids))).values(begun=deliveries.c.begun + 1))
+
+
+def forgive(connection: Connection, ids: Iterable[int]) -> None:
+    """Take back a `begin` that ended for no fault of the delivery's."""
+    begun = and_(deliveries.c.id.in_(list(ids)), deliveries.c.begun > 0)
+    connection.execute(update(deliveries).where(begun).values(begun=deliveries.c.begun - 1))
 
 
 def set_read(
@@ -175,6 +180,17 @@ def postpone(connection: Connection, ids: Iterable[int], until: datetime) -> Non
 def spend_attempt(connection: Connection, delivery_id: int) -> None:
     """Count a failed attempt against a delivery."""
     connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(attempts=deliveries.c.attempts + 1))
+
+
+def take_back(connection: Connection, ids: Iterable[int]) -> None:
+    """dead -> pending, where it has turned out that the orders were not at fault."""
+    values = {"state": "pending", "problems": None, "settled_at": None}
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(list(ids)), deliveries.c.state == "dead").values(values))
+
+
+def erase_payload(connection: Connection, delivery_id: int) -> None:
+    """Erase a payload that nobody will need again."""
+    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(payload=None))
 
 
 # --- sending -----------------------------------------------------------------------------------------------------------------------
@@ -284,6 +300,12 @@ def remember(
     connection.execute(row.on_conflict_do_update(index_elements=["account", "store", "order_id"], set_=version))
 
 
+def took_others_since(connection: Connection, account: str, request_id: int) -> bool:
+    """Whether Drip took any order of the account after a request."""
+    later = exists().where(requests.c.account == account, requests.c.id > request_id, requests.c.status.between(200, 299))
+    return bool(connection.execute(select(later)).scalar())
+
+
 # --- leases ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -312,6 +334,12 @@ def release_lease(connection: Connection, account: str, holder: str) -> None:
     connection.execute(update(leases).where(mine).values(holder=None, host=None, pid=None, expires_at=None))
 
 
+def pause(connection: Connection, account: str, *, why: str, since: datetime, probe_at: datetime) -> None:
+    """Send nothing for an account but a probe now and then; `since` counts from the first of several reasons."""
+    values = {"paused_since": func.coalesce(leases.c.paused_since, since), "pause_reason": why, "probe_at": probe_at}
+    connection.execute(update(leases).where(leases.c.account == account).values(values))
+
+
 def set_trouble(connection: Connection, account: str, **values: Any) -> None:
     """Write down, or clear, what keeps an account from taking orders."""
     connection.execute(update(leases).where(leases.c.account == account).values(**values))
@@ -329,6 +357,14 @@ def filtered(*, state: str = "", store: str = "", order_id: str = "", reason: st
 def listed(connection: Connection, which: ColumnElement[bool], limit: int) -> Sequence[Row[Any]]:
     """Deliveries, the newest first."""
     return connection.execute(select(deliveries).where(which).order_by(deliveries.c.id.desc()).limit(limit)).all()
+
+
+def retriable(connection: Connection, which: ColumnElement[bool]) -> int:
+    """How many of a choice of deliveries still have their payload."""
+    count: int = connection.execute(
+        select(func.count()).select_from(deliveries).where(which, deliveries.c.payload.is_not(None))
+    ).scalar_one()
+    return count
 
 
 def attempts_of(connection: Connection, delivery_id: int) -> Sequence[Row[Any]]:

@@ -1,0 +1,336 @@
+"""The commands. Exit status: 0 done, 1 the work failed, 2 wrong use or settings."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import click
+import requests
+from sqlalchemy import Engine
+
+from adapter import __version__, logs, show
+from adapter import check as checks
+from adapter import replay as replays
+from adapter.delivery.run import Senders
+from adapter.errors import AdapterError, SettingsError
+from adapter.inbox import statements
+from adapter.inbox.database import connect, migrate, snapshot, transaction
+from adapter.inbox.tables import deliveries
+from adapter.overview import overview
+from adapter.sandbox import create_sandbox
+from adapter.serve import Part, Supervisor, free_port
+from adapter.server import WebServer, end_with_parent
+from adapter.settings import DEFAULT_PORT, Settings, read_settings
+from adapter.web.app import create_app
+from mappings import PROVIDERS, Context, Options, encode, outcomes
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document a line, for programs.")
+PARENT = click.option("--parent", type=int, hidden=True, help="End when this process is gone.")
+SANDBOX_URL = click.option("--sandbox-url", default="", hidden=True, help="Send to the stand-in there.")
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+_STORE_URL_FOR_TRIALS = "https://store.example"
+
+
+def _explained(command: Callable[Params, Result]) -> Callable[Params, Result]:
+    """Turn our errors into a message and an exit status."""
+
+    @wraps(command)
+    def wrapper(*args: Params.args, **kwargs: Params.kwargs) -> Result:
+        try:
+            return command(*args, **kwargs)
+        except SettingsError as error:
+            click.echo(f"settings: {error}".replace("\n", "\nsettings: "), err=True)
+            sys.exit(2)
+        except AdapterError as error:
+            click.echo(str(error), err=True)
+            sys.exit(1)
+
+    return wrapper
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="drip-adapter")
+def main() -> None:
+    """Turns order webhooks of Shopify, Magento and WooCommerce into Drip Order Activity, and loses none."""
+
+
+# --- running -----------------------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option(
+    "--bind", default="", metavar="HOST:PORT", help="Where to listen; default 0.0.0.0:$PORT where PORT is set, else 127.0.0.1:8000."
+)
+@click.option("--sandbox", is_flag=True, help="Send to a stand-in on this machine in Drip's place.")
+@_explained
+def serve(bind: str, sandbox: bool) -> None:
+    """The whole adapter: web and sender together."""
+    sandbox_port = free_port("127.0.0.1", 8001) if sandbox else 0
+    sandbox_url = f"http://127.0.0.1:{sandbox_port}" if sandbox else ""
+    settings = _settings(sandbox_url)
+    address = _address(bind, settings)
+    migrate(connect(settings.database_url))
+    extra = ("--sandbox-url", sandbox_url) if sandbox else ()
+    parts = [Part("sandbox", ("sandbox", "--bind", f"127.0.0.1:{sandbox_port}"), vital=True)] if sandbox else []
+    # Without a PUBLIC_URL the parts go by the address that only this process knows.
+    environ = {} if settings.public_url_is_set else {"PUBLIC_URL": f"http://{address}"}
+    parts.append(Part("web", ("web", "--bind", address, *extra), vital=True, environ=environ))
+    parts.append(Part("sender", ("send", *extra), vital=False, environ=environ))
+    show.banner(settings, address)
+    sys.exit(Supervisor(parts).run())
+
+
+@main.command()
+@SANDBOX_URL
+@PARENT
+@_explained
+def send(sandbox_url: str, parent: int | None) -> None:
+    """A sender alone, for a dyno of its own; safe beside others."""
+    settings = _settings(sandbox_url)
+    if parent:
+        end_with_parent(parent)
+    senders = Senders(connect(settings.database_url), settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: senders.ask_to_stop())
+    senders.start()
+    senders.wait()
+    senders.stop()
+
+
+@main.command(hidden=True)
+@click.option("--bind", required=True)
+@SANDBOX_URL
+@PARENT
+@_explained
+def web(bind: str, sandbox_url: str, parent: int | None) -> None:
+    """The web side alone."""
+    settings = _settings(sandbox_url)
+    if parent:
+        end_with_parent(parent)
+    WebServer(lambda: create_app(settings), bind=bind, workers=settings.web_concurrency).run()
+
+
+@main.command()
+@click.option("--bind", default="127.0.0.1:8001", show_default=True, metavar="HOST:PORT")
+@PARENT
+def sandbox(bind: str, parent: int | None) -> None:
+    """The stand-in Drip alone: enforces the contract, and shows what it received."""
+    logs.set_up("INFO")
+    if parent:
+        end_with_parent(parent)
+    else:
+        click.echo(f"A stand-in for Drip listens at http://{bind}; what it received: http://{bind}/received")
+    WebServer(create_sandbox, bind=bind, workers=1).run()
+
+
+@main.command()
+@_explained
+def demo() -> None:
+    """Replays the fixtures through a fresh adapter to the stand-in, and shows what Drip would have got."""
+    from adapter.demo import run_demo  # noqa: PLC0415 - nothing else needs it
+
+    sys.exit(run_demo(FIXTURES))
+
+
+# --- looking at mappings -----------------------------------------------------------------------------------------------------------
+
+
+@main.command("map")
+@click.argument("provider", type=click.Choice(sorted(PROVIDERS)))
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--topic", default="", help="What the store says happened, as in its topic header.")
+@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of the request; may be given again.")
+@click.option("--store-url", default="", metavar="URL", help="The store's address.")
+@_explained
+def map_(provider: str, files: tuple[str, ...], topic: str, headers: tuple[str, ...], store_url: str) -> None:
+    """Shows what Drip would get for payloads, each order taken as at first sight; sends nothing."""
+    platform = PROVIDERS[provider]
+    if platform.needs_address and not store_url:
+        store_url = _STORE_URL_FOR_TRIALS
+        click.echo(f"note: no payload of {platform.title} holds the store's address; without --store-url it is {store_url}", err=True)
+    named = {name.strip().lower(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
+    context = Context(
+        topic=topic or platform.topic(named),
+        headers=named,
+        received_at=datetime.now(UTC),
+        options=Options(store_url=store_url, public_url=f"http://127.0.0.1:{DEFAULT_PORT}"),
+    )
+    rejected = False
+    for file in files:
+        payload = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        for outcome in outcomes(platform, payload, context):
+            click.echo(encode(outcome))
+            rejected = rejected or "rejected" in outcome
+    sys.exit(1 if rejected else 0)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--to", "url", required=True, metavar="URL", help="The adapter's address, such as http://127.0.0.1:8000.")
+@click.option("--store", default="", help="The store to post to; default: the platform's first.")
+@click.option("--repeat", default=1, show_default=True, type=click.IntRange(1), help="How many times each.")
+@click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many a second.")
+@click.option("--shuffle", is_flag=True, help="In random order.")
+@click.option("--fresh", is_flag=True, help="With new ids and times, so that none is a duplicate.")
+@AS_JSON
+@_explained
+def replay(
+    paths: tuple[Path, ...], url: str, store: str, repeat: int, rate: float | None, shuffle: bool, fresh: bool, as_json: bool
+) -> None:
+    """Posts fixture folders to a running adapter, signed as the store would sign them."""
+    settings = read_settings(sandbox=False)
+    posted = []
+    plan = replays.schedule(replays.find_cases(paths), repeat=repeat, shuffle=shuffle, fresh=fresh)
+    with requests.Session() as session:
+        for (case, payload), _ in zip(plan, replays.pace(rate), strict=False):
+            answer = replays.post(session, url, case, payload, replays.target_of(case, settings, store))
+            posted.append(answer)
+            show.posted(answer, as_json=as_json)
+    refused = sum(answer.status >= 300 for answer in posted)
+    if not as_json:
+        click.echo(f"{len(posted)} posted, {refused} refused")
+    sys.exit(1 if refused else 0)
+
+
+# --- the inbox ---------------------------------------------------------------------------------------------------------------------
+
+
+@main.group("deliveries")
+def deliveries_() -> None:
+    """The inbox: what was received and what became of it."""
+
+
+def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--topic", default="", help="Only this topic."),
+        click.option("--reason", default="", help="Only skipped for this reason."),
+        click.option("--order", "order_id", default="", help="Only of this order id."),
+        click.option("--store", default="", help="Only of this store."),
+        click.option("--state", default="", type=click.Choice(["", "pending", "delivered", "skipped", "dead"]), help="Only in this state."),
+    ):
+        command = option(command)
+    return command
+
+
+@deliveries_.command("list")
+@_filters
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
+@AS_JSON
+@_explained
+def deliveries_list(state: str, store: str, order_id: str, reason: str, topic: str, limit: int, as_json: bool) -> None:
+    """Deliveries, the newest first."""
+    which = statements.filtered(state=state, store=store, order_id=order_id, reason=reason, topic=topic)
+    with _inbox() as engine, snapshot(engine) as connection:
+        rows = statements.listed(connection, which, limit)
+    show.deliveries(rows, as_json=as_json)
+
+
+@deliveries_.command("show")
+@click.argument("delivery", type=int)
+@click.option("--payload", is_flag=True, help="Print the payload as received, and nothing else.")
+@AS_JSON
+@_explained
+def deliveries_show(delivery: int, payload: bool, as_json: bool) -> None:
+    """One delivery: what became of it, each attempt, and the body that Drip was sent."""
+    with _inbox() as engine, snapshot(engine) as connection:
+        rows = statements.listed(connection, deliveries.c.id == delivery, 1)
+        attempts = statements.attempts_of(connection, delivery)
+    if not rows:
+        raise click.ClickException(f"there is no delivery {delivery}")
+    if payload:
+        click.echo(rows[0].payload or b"", nl=False)
+    else:
+        show.delivery(rows[0], attempts, as_json=as_json)
+
+
+@deliveries_.command("retry")
+@click.argument("ids", nargs=-1, type=int)
+@_filters
+@click.option("--dry-run", is_flag=True, help="Only say how many.")
+@click.option("--force", is_flag=True, help="Send also what is unchanged: for what Drip took and lost.")
+@_explained
+def deliveries_retry(
+    ids: tuple[int, ...], state: str, store: str, order_id: str, reason: str, topic: str, dry_run: bool, force: bool
+) -> None:
+    """Sends kept deliveries again, from their payloads and with today's mapping."""
+    if not ids and not any((state, store, order_id, reason, topic)):
+        raise click.UsageError("name deliveries, or choose some with --state, --store, --order, --reason or --topic")
+    which = statements.filtered(state=state, store=store, order_id=order_id, reason=reason, topic=topic)
+    if ids:
+        which = which & deliveries.c.id.in_(ids)
+    with _inbox() as engine:
+        if dry_run:
+            with snapshot(engine) as connection:
+                click.echo(f"{statements.retriable(connection, which)} deliveries would be sent again")
+            return
+        with transaction(engine) as connection:
+            count = statements.reopen(connection, which, at=datetime.now(UTC), forced=force)
+    click.echo(f"{count} deliveries will be sent again")
+    if ids and count < len(ids):
+        raise click.ClickException(f"{len(ids) - count} of those named are unknown, or their payload has been erased")
+
+
+# --- operating ---------------------------------------------------------------------------------------------------------------------
+
+
+@main.command()
+@AS_JSON
+@_explained
+def check(as_json: bool) -> None:
+    """What is wrong with the set-up, and how to mend it."""
+    settings = _settings()
+    findings = list(checks.look(settings, connect(settings.database_url)))
+    show.findings(findings, as_json=as_json)
+    sys.exit(1 if any(finding.ok is False for finding in findings) else 0)
+
+
+@main.command()
+@AS_JSON
+@_explained
+def status(as_json: bool) -> None:
+    """Whether orders move, and why not."""
+    settings = _settings()
+    with _inbox() as engine, snapshot(engine) as connection:
+        report = overview(connection, settings, datetime.now(UTC))
+    show.status(report, as_json=as_json)
+    sys.exit(0 if report["ok"] else 1)
+
+
+@main.command("migrate")
+@_explained
+def migrate_() -> None:
+    """Brings the database's schema up to date; safe to run again, and from two machines at once."""
+    settings = _settings()
+    migrate(connect(settings.database_url))
+    click.echo("the database is up to date")
+
+
+def _settings(sandbox_url: str = "") -> Settings:
+    settings = read_settings(sandbox=bool(sandbox_url), sandbox_url=sandbox_url)
+    logs.set_up(settings.log_level)
+    return settings
+
+
+@contextmanager
+def _inbox() -> Iterator[Engine]:
+    engine = connect(_settings().database_url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _address(bind: str, settings: Settings) -> str:
+    if bind:
+        host, separator, port = bind.rpartition(":")
+        if not separator or not port.isdecimal():
+            raise SettingsError(f"--bind: {bind!r} is not HOST:PORT")
+        return f"{host or '0.0.0.0'}:{port}"  # noqa: S104 - asked for
+    return f"0.0.0.0:{settings.port}" if settings.port else f"127.0.0.1:{DEFAULT_PORT}"

@@ -1,0 +1,208 @@
+"""The client of Drip's Order Activity API: bytes in, an `Answer` out.
+
+Source of addresses, authentication and errors: Drip's API documentation, pages "Order Activity", "Errors", "Rate limiting".
+"""
+
+import json
+import queue
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import NewConnectionError
+from werkzeug.http import parse_date
+
+from adapter import __version__
+from adapter.settings import Account
+
+SINGLE_DEADLINE_S = 8.0
+_LONGEST_ANSWER = 1_000_000
+_LONGEST_WAIT = timedelta(hours=1)
+
+
+class Outcome(StrEnum):
+    """What an answer means for the order, and what is done about it."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    """Nothing wrong with the order: again after a backoff."""
+    THROTTLED = "throttled"
+    BLOCKED = "blocked"
+    """Nothing wrong with the order: the account's credentials or plan."""
+    REFUSED = "refused"
+    """Drip will never take this body."""
+
+
+_REFUSED = frozenset({400, 422})
+_BLOCKED = frozenset({401, 402, 403, 404, 410, 451})
+_SERVER_ERROR = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """How one POST ended."""
+
+    outcome: Outcome
+    status: int | None = None
+    """None: no answer."""
+    in_doubt: bool = False
+    """Whether Drip may have taken the order all the same."""
+    request_id: str | None = None
+    errors: tuple[Mapping[str, Any], ...] = ()
+    retry_after: timedelta | None = None
+    what: str = ""
+    """For people and logs; never quotes a body."""
+
+
+class Drip:
+    """One account's connection to Drip. Used by one thread; redirects are never followed, for they would carry the credentials along."""
+
+    def __init__(self, base_url: str, account: Account, site: str) -> None:
+        self.account = account
+        self._orders = f"{base_url}/v3/{account.id}/shopper_activity/order"
+        self._headers = {"User-Agent": f"drip-order-adapter/{__version__} ({site})", "Content-Type": "application/json"}
+        self._session, self._adapter = self._connect()
+
+    def post_order(self, body: bytes, deadline_s: float = SINGLE_DEADLINE_S) -> Answer:
+        """Post one order; `deadline_s` bounds the whole request, not only the silence between two bytes."""
+        result: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        session = self._session
+        threading.Thread(target=lambda: result.put(self._post(session, body, deadline_s)), name="drip-post", daemon=True).start()
+        try:
+            return result.get(timeout=deadline_s)
+        except queue.Empty:
+            self._adapter.cut()
+            self._session, self._adapter = self._connect()
+            return Answer(outcome=Outcome.RETRY, in_doubt=True, what=f"no answer from Drip within {deadline_s:g} s")
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._session.close()
+
+    def _connect(self) -> tuple[requests.Session, "_CuttableAdapter"]:
+        session, adapter = requests.Session(), _CuttableAdapter(pool_connections=1, pool_maxsize=1)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        session.headers.update(self._headers)
+        session.auth = _Bearer(self.account.token) if self.account.auth == "bearer" else (self.account.token, "")
+        return session, adapter
+
+    def _post(self, session: requests.Session, body: bytes, deadline_s: float) -> Answer:
+        try:
+            with session.post(self._orders, data=body, timeout=deadline_s, allow_redirects=False, stream=True) as response:
+                return _answer(response.status_code, response.headers, response.raw.read(_LONGEST_ANSWER, decode_content=True))
+        except requests.RequestException as error:
+            return Answer(outcome=Outcome.RETRY, in_doubt=not _never_sent(error), what=_failure(error))
+        except Exception as error:  # noqa: BLE001 - urllib3 lets some of its own through while a raw answer is read
+            return Answer(outcome=Outcome.RETRY, in_doubt=True, what=f"the answer from Drip broke off: {type(error).__name__}")
+
+
+class _Bearer(AuthBase):
+    """A token in the Authorization header; set as `auth`, since requests would let a .netrc replace a mere header."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class _CuttableAdapter(HTTPAdapter):
+    """A transport whose one connection can be cut from another thread, when the deadline has passed."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.sock: socket.socket | None = None
+        super().__init__(**kwargs)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        adapter = self
+
+        class Plain(HTTPConnection):
+            def connect(self) -> None:
+                super().connect()
+                adapter.sock = self.sock
+
+        class Secure(HTTPSConnection):
+            def connect(self) -> None:
+                super().connect()
+                adapter.sock = self.sock
+
+        class PlainPool(HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class SecurePool(HTTPSConnectionPool):
+            ConnectionCls = Secure
+
+        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+
+    def cut(self) -> None:
+        """End the exchange in hand; its thread gets an error and ends."""
+        if self.sock is not None:
+            with suppress(OSError):  # it may have ended by itself
+                # Past TLS, which must not be used by two threads at once.
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+
+def _answer(status: int, headers: Mapping[str, str], content: bytes) -> Answer:
+    document = _json(content)
+    errors = document.get("errors")
+    problems = tuple(error for error in errors if isinstance(error, dict)) if isinstance(errors, list) else ()
+    what = f"Drip answered {status}"
+    if 200 <= status < 300:
+        request_id = document.get("request_id")
+        return Answer(outcome=Outcome.DELIVERED, status=status, request_id=str(request_id) if request_id else None, what=what)
+    if status in _REFUSED:
+        return Answer(outcome=Outcome.REFUSED, status=status, errors=problems, what=what)
+    if status in _BLOCKED:
+        return Answer(outcome=Outcome.BLOCKED, status=status, errors=problems, what=what)
+    if status == 429:
+        return Answer(outcome=Outcome.THROTTLED, status=status, retry_after=_retry_after(headers), what=what)
+    return Answer(outcome=Outcome.RETRY, status=status, in_doubt=status >= _SERVER_ERROR, errors=problems, what=what)
+
+
+def _json(content: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
+    """Seconds or a date, and never longer than the hour that a quota needs to come back."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isdecimal() and len(value) < 10:
+        wait = timedelta(seconds=int(value))
+    elif (moment := parse_date(value)) is not None:
+        wait = moment - datetime.now(UTC)
+    else:
+        return None
+    return min(max(wait, timedelta(0)), _LONGEST_WAIT)
+
+
+def _never_sent(error: requests.RequestException) -> bool:
+    """Whether the request cannot have reached Drip: there was no connection to send it on."""
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return True
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(reason, NewConnectionError)
+
+
+def _failure(error: requests.RequestException) -> str:
+    if isinstance(error, requests.Timeout):
+        return "no answer from Drip in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "no secure connection to Drip: its certificate could not be verified"
+    return "no connection to Drip"

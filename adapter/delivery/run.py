@@ -1,0 +1,116 @@
+"""A sender's process: one thread reads what is new, one for each Drip account sends, one keeps their leases."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+from sqlalchemy import Engine
+
+from adapter.delivery.drip import Drip
+from adapter.delivery.lease import READER, RENEWAL_S, Lease
+from adapter.delivery.reader import Reader
+from adapter.delivery.sender import Sender
+from adapter.errors import DatabaseAway, LeaseLost
+from adapter.settings import Account, Settings
+
+log = logging.getLogger(__name__)
+_IDLE_S = 0.2
+_WITHOUT_LEASE_S = 1.0
+_AFTER_FAULT_S = 2.0
+
+
+class _Stepping(Protocol):
+    def step(self) -> int | bool:
+        """Do one thing; whether there was anything to do."""
+
+
+def utc_now() -> datetime:
+    """The clock of everything that is not frozen."""
+    return datetime.now(UTC)
+
+
+class Senders:
+    """All the threads of one sender process. `start` returns at once; `stop` returns when the request in hand has ended."""
+
+    def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._clock = clock
+        self._stop = threading.Event()
+        self._leases: list[Lease] = []
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start reading and sending."""
+        reading = Lease(self._engine, READER)
+        self._run("reader", reading, Reader(self._engine, self._settings, self._clock))
+        for account in self._settings.accounts.values():
+            self._run(f"sender-{account.id}", *self._sender(account))
+        if not self._settings.accounts:
+            log.warning(
+                "deliveries are kept and wait: set DRIP_ACCOUNT_ID and DRIP_API_KEY to send them to Drip", extra={"action": "no_account"}
+            )
+        self._thread("leases", self._keep_leases)
+
+    def ask_to_stop(self) -> None:
+        """Start nothing new; safe in a signal handler."""
+        self._stop.set()
+
+    def stop(self, patience_s: float = 10.0) -> None:
+        """Finish the requests in hand, and give the leases back."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(patience_s)
+        for lease in self._leases:
+            if lease.held:
+                lease.release()
+
+    def wait(self) -> None:
+        """Wait until asked to stop."""
+        # In short waits: a signal's handler runs between them.
+        while not self._stop.wait(_WITHOUT_LEASE_S):
+            pass
+
+    def _sender(self, account: Account) -> tuple[Lease, Sender]:
+        lease = Lease(self._engine, account.id)
+        drip = Drip(self._settings.drip_api_url, account, self._settings.public_url)
+        return lease, Sender(self._engine, self._settings, account, lease=lease, drip=drip, clock=self._clock)
+
+    def _run(self, name: str, lease: Lease, worker: _Stepping) -> None:
+        self._leases.append(lease)
+        self._thread(name, lambda: self._loop(lease, worker))
+
+    def _thread(self, name: str, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _loop(self, lease: Lease, worker: _Stepping) -> None:
+        while not self._stop.is_set():
+            self._stop.wait(self._turn(lease, worker))
+
+    def _turn(self, lease: Lease, worker: _Stepping) -> float:
+        """One step, if the lease is ours; how long to wait before the next."""
+        try:
+            if not lease.held and not lease.acquire():
+                return _WITHOUT_LEASE_S
+            return 0.0 if worker.step() else _IDLE_S
+        except LeaseLost as error:
+            log.warning(str(error), extra={"action": "lease_lost"})
+        except DatabaseAway as error:
+            log.error(str(error), extra={"action": "database_away"})
+        except Exception as error:
+            # The loop must outlive whatever one step runs into; the traceback holds no payload, the message might.
+            log.error("%s in a sender's step", type(error).__name__, extra={"action": "fault"}, exc_info=log.isEnabledFor(logging.DEBUG))
+        return _AFTER_FAULT_S
+
+    def _keep_leases(self) -> None:
+        while not self._stop.wait(RENEWAL_S):
+            for lease in self._leases:
+                if lease.held:
+                    try:
+                        lease.acquire()
+                    except DatabaseAway as error:
+                        log.warning(str(error), extra={"action": "database_away"})

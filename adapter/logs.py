@@ -1,0 +1,37 @@
+"""One line for each event, for people and for `grep`: `action=` first, then what it is about.
+
+Nothing that is logged may hold a secret, an e-mail address or a payload: messages are ours, and the fields are ids, counts and names.
+"""
+
+import logging
+import sys
+import time
+
+_FIELDS = ("action", "delivery", "store", "order", "account", "reason", "attempt", "seconds", "status", "drip_request_id", "request_id")
+
+
+class LineFormatter(logging.Formatter):
+    """`2026-01-31T12:00:00Z INFO action=delivered delivery=17 store=shopify created at Drip`."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(fields)s%(message)s", "%Y-%m-%dT%H:%M:%SZ")
+        self.converter = time.gmtime
+
+    def format(self, record: logging.LogRecord) -> str:
+        pairs = ((name, record.__dict__.get(name)) for name in _FIELDS)
+        record.fields = "".join(f"{name}={_quoted(value)} " for name, value in pairs if value is not None)
+        return super().format(record)
+
+
+def set_up(level: str) -> None:
+    """Log to standard error, as platforms expect."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    for noisy in ("alembic", "urllib3", "werkzeug"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return text if text and not any(character.isspace() or character in '="' for character in text) else repr(text)

@@ -1,0 +1,56 @@
+"""Whether orders move: what `/status`, the command `status` and the dashboard say alike."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from adapter.inbox import statements
+from adapter.settings import Settings
+from mappings import timestamp
+
+STUCK_AFTER = timedelta(minutes=10)
+
+
+def overview(connection: Connection, settings: Settings, now: datetime) -> dict[str, Any]:
+    """`{"ok", "why": [...], "stores": {...}, "accounts": {...}, "oldest_due"}`; times ISO 8601, counts of deliveries by state."""
+    counted = statements.counts(connection)
+    refused: dict[str, dict[str, Any]] = {}
+    for row in statements.all_refusals(connection):
+        refused.setdefault(row.store, {})[row.reason] = {"count": row.count, "last_at": timestamp(row.last_at)}
+    names = sorted({*settings.stores, *counted})
+    accounts = {name: _account(connection, name) for name in settings.accounts}
+    due = statements.oldest_due(connection, now)
+    why = _why(settings, counted, accounts, due, now)
+    return {
+        "ok": not why,
+        "why": why,
+        "sandbox": settings.sandbox,
+        "oldest_due": timestamp(due) if due else None,
+        "stores": {
+            name: {"configured": name in settings.stores, "deliveries": counted.get(name, {}), "refused": refused.get(name, {})}
+            for name in names
+        },
+        "accounts": accounts,
+    }
+
+
+def _account(connection: Connection, account: str) -> dict[str, Any]:
+    lease = statements.lease(connection, account)
+    if lease is None:
+        return {"sender": False, "paused": None}
+    paused = {"since": timestamp(lease.paused_since), "why": lease.pause_reason} if lease.paused_since else None
+    return {"sender": lease.holder is not None, "paused": paused}
+
+
+def _why(
+    settings: Settings, counted: dict[str, dict[str, int]], accounts: dict[str, Any], due: datetime | None, now: datetime
+) -> list[str]:
+    why = [f"account {name} is paused: {state['paused']['why']}" for name, state in accounts.items() if state["paused"]]
+    if without := sorted(store.name for store in settings.stores.values() if store.account is None):
+        why.append(f"no Drip account for {', '.join(without)}: set DRIP_ACCOUNT_ID and DRIP_API_KEY; deliveries are kept and wait")
+    if orphans := sorted(name for name, states in counted.items() if settings.store(name) is None and states.get("pending")):
+        why.append(f"deliveries wait for {', '.join(orphans)}, which no setting names: configure it, or name it in another store's aliases")
+    if due is not None and now - due > STUCK_AFTER:
+        why.append(f"the oldest delivery has been due since {timestamp(due)}: is a sender running? (drip-adapter serve, or send)")
+    return why

@@ -1,0 +1,153 @@
+"""Posts fixture folders to a running adapter, signed as the store would sign them."""
+
+import json
+import random
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import requests
+
+from adapter.errors import WorkFailed
+from adapter.settings import SANDBOX_ACCOUNT, Settings
+from mappings import PROVIDERS, Context, Credentials, Options, Provider, Rejected
+
+_TIMEOUT_S = 15
+_TIME = re.compile(rb"\b(\d{4}-\d\d-\d\d)([T ])(\d\d:\d\d:\d\d)")
+_SHORTEST_ID = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One fixture folder: what a store once sent."""
+
+    folder: Path
+
+    @property
+    def provider(self) -> Provider:
+        """The platform, after which the folder above is named."""
+        return PROVIDERS[self.folder.parent.name]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The request's headers, without the signature."""
+        headers: dict[str, str] = json.loads((self.folder / "headers.json").read_bytes())
+        return headers
+
+    @property
+    def payload(self) -> bytes:
+        """The body, byte for byte."""
+        return (self.folder / "payload.json").read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What the adapter answered to a replayed case."""
+
+    case: Case
+    status: int
+    answer: str
+
+
+def find_cases(paths: Iterable[Path]) -> list[Case]:
+    """The fixture folders at and below the paths, in order; raises `WorkFailed` for a path that holds none."""
+    cases: list[Case] = []
+    for path in paths:
+        found = sorted(
+            path.parent if path.is_file() else each.parent for each in ([path] if path.is_file() else path.rglob("payload.json"))
+        )
+        found = [folder for folder in found if folder.parent.name in PROVIDERS and (folder / "headers.json").exists()]
+        if not found:
+            raise WorkFailed(f"{path} holds no fixture: folders <provider>/<case> with headers.json and payload.json")
+        cases.extend(Case(folder) for folder in found)
+    return cases
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The store that a case is posted to: its name in the address, and how its requests are signed."""
+
+    store: str
+    credentials: Credentials
+    auth: str = ""
+
+
+def target_of(case: Case, settings: Settings, name: str = "") -> Target:
+    """The store of a case's platform, by name or the first; without settings for it the one that `serve --sandbox` opens by itself."""
+    for store in settings.stores.values():
+        if store.provider == case.provider and name in ("", store.name):
+            return Target(store.name, store.credentials, store.auth)
+    return sandbox_target(name or case.provider.name)
+
+
+def sandbox_target(name: str) -> Target:
+    """A store of the stand-in's, whose secret everybody knows."""
+    return Target(name, Credentials(secrets=(SANDBOX_ACCOUNT,)))
+
+
+def post(session: requests.Session, url: str, case: Case, payload: bytes, target: Target) -> Posted:
+    """Post a case's payload; raises `WorkFailed` if nobody answers."""
+    scheme, credentials = case.provider.scheme(target.auth), target.credentials
+    signature = {scheme.header(credentials): scheme.sign(payload, credentials.secrets[0], credentials)}
+    address = f"{url.rstrip('/')}/webhooks/{target.store}"
+    try:
+        response = session.post(address, data=payload, headers=case.headers | signature, timeout=_TIMEOUT_S)
+    except requests.RequestException as error:
+        raise WorkFailed(f"no answer from {address}: {type(error).__name__}; is the adapter running there?") from None
+    return Posted(case, response.status_code, response.text.strip())
+
+
+def schedule(cases: Sequence[Case], *, repeat: int, shuffle: bool, fresh: bool) -> Iterator[tuple[Case, bytes]]:
+    """What to post, one after the other."""
+    rounds = [(case, index) for index in range(repeat) for case in cases]
+    if shuffle:
+        random.shuffle(rounds)
+    for case, _ in rounds:
+        yield case, freshen(case) if fresh else case.payload
+
+
+def pace(per_second: float | None) -> Iterator[None]:
+    """Yield no faster than so many times a second."""
+    begun = time.monotonic()
+    count = 0
+    while True:
+        yield
+        count += 1
+        if per_second:
+            time.sleep(max(0.0, begun + count / per_second - time.monotonic()))
+
+
+def freshen(case: Case) -> bytes:
+    """The payload as if the orders in it were new: other ids, and times that end now."""
+    payload = case.payload
+    try:
+        readings = case.provider.readings(payload, Context(received_at=datetime.now(UTC), options=Options()))
+    except Rejected:
+        return payload
+    for reading in readings:
+        if reading.identity is not None and len(reading.identity.order_id) >= _SHORTEST_ID:
+            payload = _renumber(payload, reading.identity.order_id)
+    return _shift_times(payload)
+
+
+def _renumber(payload: bytes, order_id: str) -> bytes:
+    digits = "".join(random.choice("123456789") for _ in order_id)  # noqa: S311 - a number for a trial
+    return re.sub(rb"(?<![\d.])" + re.escape(order_id.encode()) + rb"(?![\d.])", digits.encode(), payload)
+
+
+def _shift_times(payload: bytes) -> bytes:
+    times = [datetime.fromisoformat((day + b"T" + clock).decode()) for day, _, clock in _TIME.findall(payload)]
+    if not times:
+        return payload
+    # Half a day back, since the times may be of any zone and must not lie ahead.
+    shift = datetime.now(UTC).replace(tzinfo=None, microsecond=0) - max(times) - timedelta(hours=14)
+
+    def moved(match: re.Match[bytes]) -> bytes:
+        day, separator, clock = match.groups()
+        moment = datetime.fromisoformat((day + b"T" + clock).decode()) + shift
+        return moment.strftime(f"%Y-%m-%d{separator.decode()}%H:%M:%S").encode()
+
+    return _TIME.sub(moved, payload)

@@ -1,0 +1,1 @@
+"""What the web sees: webhooks, health, and the placeholder picture."""

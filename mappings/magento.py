@@ -1,0 +1,596 @@
+"""Magento 2 and Adobe Commerce: the order bodies of six carriers, since the platform itself has no order webhook.
+
+Facts from magento/magento2 (Sales module), AdobeDocs/commerce-extensibility (events, webhooks), AdobeDocs/commerce-webapi (schema 2.4.8),
+mage-os/mageos-async-events, mageplaza/magento-2-webhook and ghettoboombox/order-notifier.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from marshmallow import ValidationError
+from marshmallow.constants import missing
+
+from mappings._errors import Rejected, dotted
+from mappings._fields import MISSING, Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Time
+from mappings._money import ZERO, is_currency, places, rounded, share, unit_price
+from mappings._order import Item, Order
+from mappings._provider import Context, Identity, Loaded, Provider, Reason, Skip
+from mappings._signature import basic, hmac_hex_or_base64, token
+from mappings._text import absolute_url, first_email, lookup, plain, product_name, slug, without_blanks
+
+_ORDER_EVENT = re.compile(r"sales_order_(?:save|place)|order_management\.|order_repository\.save|checkout_submit_all_after")
+_ADOBE_EVENT = re.compile(r"(?:^|\.)(?:observer|plugin)\.|^com\.adobe\.")
+_OTHER_EVENT = re.compile(r"invoice|credit_?memo|shipment|quote(?!_submit)|cart")
+_EVENT_NAME = re.compile(r"[\w./-]+")
+_ORDER_MARKS = ("increment_id", "grand_total", "base_grand_total", "subtotal", "items", "line_items", "status", "state")
+# Keys that orders never have at their root: products, quotes.
+_NO_ORDER_HAS = ("sku", "reserved_order_id", "orig_order_id", "is_active")
+# Keys that invoices, credit memos and shipments have, which in turn lack an order's status and customer.
+_DOCUMENT_MARKS = ("order_id", "total_qty", "adjustment", "invoice_id", "packages", "tracks", "can_void_flag")
+_SAVED_MARKS = ("entity_id", "id", "created_at", "updated_at")
+# An Adobe Commerce Webhook's body, which must be known without being parsed.
+_WEBHOOK_BODY = re.compile(rb'\s*\{\s*"(?:order|eventName|subject)"\s*:')
+_STATE_RANK = {
+    state: Decimal(rank)
+    for rank, state in enumerate(
+        ("new", "pending_payment", "payment_review", "holded", "processing", "complete", "canceled", "closed"),
+    )
+}
+
+
+class Address(PayloadSchema):
+    address_type = Text()
+    email = TextOrAbsent()
+    country_id = Text()
+    parent_id = Id()
+
+
+class Payment(PayloadSchema):
+    method = Text()
+    additional_information = Raw()
+    parent_id = Id()
+
+
+class LineExtension(PayloadSchema):
+    gw_price = Number()
+
+
+class Line(PayloadSchema):
+    """A line of `items`, or of the Order Notifier's `line_items`, which has `qty`, `price_with_discount`, `url` and `image`."""
+
+    item_id = Id()
+    order_id = Id()
+    parent_item_id = Id()
+    parent_item = Raw()
+    product_id = Id()
+    product_type = Text()
+    product_options = Raw()
+    sku = Text()
+    name = Text()
+    url = Text()
+    image = Text()
+    price = Number()
+    price_incl_tax = Number()
+    price_with_discount = Number()
+    qty = Number()
+    qty_ordered = Number()
+    qty_canceled = Amount()
+    qty_refunded = Amount()
+    qty_shipped = Amount()
+    discount_amount = Amount()
+    discount_tax_compensation_amount = Amount()
+    tax_amount = Amount()
+    weee_tax_applied_row_amount = Amount()
+    gw_price = Number()
+    extension_attributes = Part(LineExtension)
+
+
+class Extras(PayloadSchema):
+    """Amounts of the paid edition: extension attributes over REST, keys of the root in events."""
+
+    gift_cards_amount = Number()
+    customer_balance_amount = Number()
+    reward_currency_amount = Number()
+    gw_price = Number()
+    gw_price_refunded = Number()
+    gw_items_price = Number()
+    gw_items_price_refunded = Number()
+    gw_card_price = Number()
+    gw_card_price_refunded = Number()
+
+
+class CustomFee(PayloadSchema):
+    custom_fee_amount = Amount()
+
+
+class Extension(Extras):
+    custom_fees = Rows(CustomFee)
+    shipping_assignments = Raw()
+
+
+class MagentoOrder(Extras):
+    entity_id = Id()
+    id = Id()
+    increment_id = Id()
+    store_id = Id()
+    store_name = Text()
+    state = Text()
+    status = Text()
+    created_at = Time()
+    updated_at = Time()
+    customer_email = TextOrAbsent()
+    customer_is_guest = Flag()
+    order_currency_code = Text()
+    coupon_code = Text()
+    shipping_description = Text()
+    grand_total = Number()
+    subtotal = Number()
+    discount_amount = Amount()
+    discount_tax_compensation_amount = Amount()
+    discount_refunded = Amount()
+    tax_amount = Amount()
+    tax_refunded = Amount()
+    shipping_amount = Amount()
+    shipping_refunded = Amount()
+    total_paid = Amount()
+    total_refunded = Amount()
+    total_canceled = Number()
+    total_due = Number()
+    items = Rows(Line, strict=True)
+    line_items = Rows(Line, strict=True)
+    billing_address = Part(Address)
+    shipping_address = Part(Address)
+    addresses = Rows(Address)
+    payment = Part(Payment)
+    extension_attributes = Part(Extension)
+    # Put there by `find`.
+    envelope_time = Time(data_key="_time")
+    envelope_store_id = Text(data_key="_store_id")
+    fees = Raw(data_key="_fees")
+
+
+_LINE = Line()
+_text = Text().deserialize
+
+
+def acknowledgement(headers: Mapping[str, str], payload: bytes) -> Mapping[str, str] | None:
+    """Adobe Commerce Webhooks block the sale on any answer that is no operation."""
+    is_webhook = "x-adobe-commerce-webhook-signature" in headers or _WEBHOOK_BODY.match(payload)
+    return {"op": "success"} if is_webhook else None
+
+
+def split(document: Any) -> Sequence[Any] | None:
+    """The events of an Adobe batch; the orders of a REST search page."""
+    if isinstance(document, list):
+        return document
+    if not isinstance(document, dict) or "increment_id" in document or not ("search_criteria" in document or "total_count" in document):
+        return None
+    orders = document.get("items")
+    return orders if isinstance(orders, list) else None
+
+
+def find(document: Any, context: Context) -> Any:
+    if not isinstance(document, dict):
+        return _no_order("the body")
+    envelope = _inside(document, "event")
+    outer = _inside(envelope, "data")
+    inner = _inside(outer, "value")
+    order = _inside(inner, "order")
+    # The envelope is signed with the body, the header is not.
+    event = _event_name(envelope, order) or context.topic
+    if _names_no_order(event):
+        return _no_order(f"event {event[:80]}")
+    if not _is_order(order, named=bool(_ORDER_EVENT.search(event))):
+        return _no_order("the body")
+    if order is not inner and inner is outer and not _is_saved(order):
+        return Skip(Reason.NOT_AN_ORDER, "the order is not saved yet: subscribe to an after hook")
+    added: dict[str, Any] = {"_fees": {key: lookup(order, key) for key in context.options.fee_keys}}
+    if envelope is not order:
+        added |= {"_time": envelope.get("time"), "_store_id": lookup(outer, "_metadata.storeId")}
+    return {**order, **added}
+
+
+def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:
+    state = loaded.get("state") or loaded.get("status")
+    if state == "pending_payment" and not context.options.forward_unpaid:
+        yield Skip(Reason.UNPAID, "the shopper is still at the payment page; forward_unpaid sends these too")
+    if state == "canceled" and not _money_stayed(loaded):
+        yield Skip(Reason.NEVER_PLACED, "canceled before any money stayed, and never seen as a placed order")
+
+
+def identify(loaded: Loaded, context: Context) -> Identity | None:
+    order_id = _order_id(loaded, context)
+    if not order_id:
+        return None
+    return Identity(
+        order_id=order_id,
+        created_at=loaded.get("created_at"),
+        updated_at=loaded.get("updated_at"),
+        progress=(
+            loaded.get("total_refunded") or ZERO,
+            loaded.get("total_paid") or ZERO,
+            sum((line.get("qty_shipped") or ZERO for line in loaded.get("items") or ()), ZERO),
+            _STATE_RANK.get(loaded.get("state") or loaded.get("status") or "", ZERO),
+        ),
+        email=_email(loaded),
+        email_withheld=all(address is None for address in _emails(loaded)),
+    )
+
+
+def build(loaded: Loaded, context: Context) -> Order:
+    if loaded["grand_total"] is None:
+        # Drip reads a missing grand_total as 0 and would reset the shopper's lifetime value.
+        raise Rejected({"grand_total": [f"{MISSING} Do not leave it out of the event's or template's fields."]})
+    base = _base(loaded, context)
+    order_id = _order_id(loaded, context)
+    sent = (loaded[name] for name in ("grand_total", "subtotal", "tax_amount", "discount_amount", "shipping_amount"))
+    digits = places(loaded["order_currency_code"], (amount for amount in sent if amount is not None))
+    bought = _bought(loaded)
+    others = _other_fees(loaded)
+    occurred = loaded["created_at"] or loaded["updated_at"] or loaded["envelope_time"] or context.received_at
+    discount = abs(loaded["discount_amount"]) - loaded["discount_tax_compensation_amount"]
+    return Order(
+        provider=PROVIDER.name,
+        order_id=order_id,
+        order_public_id=loaded["increment_id"],
+        email=_email(loaded),
+        created_at=occurred,
+        updated_at=loaded["updated_at"] or occurred,
+        grand_total=_grand_total(loaded),
+        total_discounts=max(ZERO, discount - abs(loaded["discount_refunded"])),
+        total_taxes=max(ZERO, loaded["tax_amount"] - loaded["tax_refunded"]),
+        total_fees=sum((line.share(line.product_tax, digits) for line in bought), others) + _wrapping(loaded, bought, refunded=True),
+        total_shipping=max(ZERO, loaded["shipping_amount"] - loaded["shipping_refunded"]),
+        currency=loaded["order_currency_code"] if is_currency(loaded["order_currency_code"]) else "",
+        order_url=_order_url(loaded, context, base, order_id),
+        items=_items(bought, digits, loaded["order_currency_code"], base),
+        original_total=loaded["grand_total"],
+        refunded_total=loaded["total_refunded"],
+        attributes=_attributes(loaded, base),
+        discrepancy=_discrepancy(loaded, bought, others),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Bought:
+    """A line that stands for a product bought, completed from its children; its amounts are for the quantity ordered."""
+
+    line: Loaded
+    variant_id: str
+    ordered: Decimal
+    held: Decimal
+    price: Decimal
+    discounts: Decimal
+    taxes: Decimal
+    product_tax: Decimal
+    wrapping: Decimal
+
+    def share(self, amount: Decimal, digits: int) -> Decimal:
+        return share(amount, self.held, self.ordered, digits)
+
+
+def _no_order(what: str) -> Skip:
+    return Skip(Reason.NOT_AN_ORDER, f"{what} is no order: an invoice, a credit memo, a shipment, a quote, or something else")
+
+
+def _inside(node: dict[str, Any], key: str) -> dict[str, Any]:
+    """The object under `key`, unless the node is an order already."""
+    child = node.get(key)
+    return child if isinstance(child, dict) and not node.get("increment_id") else node
+
+
+def _event_name(envelope: Mapping[str, Any], order: Mapping[str, Any]) -> str:
+    keys = ("event",) if envelope is order else ("type", "eventName", "event")
+    names = (envelope.get(key) for key in keys)
+    return next((name for name in names if isinstance(name, str) and _EVENT_NAME.fullmatch(name)), "")
+
+
+def _names_no_order(event: str) -> bool:
+    name = event.lower()
+    if _ORDER_EVENT.search(name):
+        return False
+    return bool(_ADOBE_EVENT.search(name) or _OTHER_EVENT.search(name))
+
+
+def _is_order(order: Mapping[str, Any], *, named: bool) -> bool:
+    """Whether a body is an order, be it a partial one. Invoices and their like share its number, totals and lines."""
+    marks = (*_ORDER_MARKS, "entity_id", "id") if named else _ORDER_MARKS
+    if all(order.get(key) in (None, "", [], {}) for key in marks) or any(key in order for key in _NO_ORDER_HAS):
+        return False
+    if any("order_item_id" in row for row in _objects(order.get("items"))):
+        return False
+    # A document's state is a number, an order's a word.
+    is_document = any(key in order for key in _DOCUMENT_MARKS) or _text(order.get("state")).isdecimal()
+    return not is_document or bool(_text(order.get("customer_email")) or _text(order.get("status")))
+
+
+def _is_saved(order: Mapping[str, Any]) -> bool:
+    """Whether an order has been given any of what it gets when it is first saved."""
+    marks = [order.get(key) for key in _SAVED_MARKS]
+    marks += [row.get(key) for row in _objects(order.get("items")) for key in ("item_id", "order_id")]
+    marks += [row.get("parent_id") for row in (*_objects([order.get("payment")]), *_objects(order.get("addresses")))]
+    return any(marks)
+
+
+def _objects(rows: Any) -> list[dict[str, Any]]:
+    entries: Iterable[Any] = rows.values() if isinstance(rows, dict) else rows if isinstance(rows, list) else ()
+    return [row for row in entries if isinstance(row, dict)]
+
+
+def _order_id(loaded: Loaded, context: Context) -> str:
+    increment_id = loaded.get("increment_id") or ""
+    # No way round for stores that chose it: the other number would double their orders.
+    return increment_id if context.options.order_id == "increment_id" else _entity_id(loaded) or increment_id
+
+
+def _entity_id(loaded: Loaded) -> str:
+    """The order's primary key, also from what refers to it: Adobe's save events leave it out of the root."""
+    first: Loaded = next(iter(loaded.get("items") or ()), {})
+    referring = (loaded.get("payment") or {}, *(loaded.get("addresses") or ()))
+    candidates = (loaded.get("entity_id"), loaded.get("id"), first.get("order_id"), *(row.get("parent_id") for row in referring))
+    return next((candidate for candidate in candidates if candidate), "")
+
+
+def _emails(loaded: Loaded) -> tuple[str | None, ...]:
+    addresses = loaded.get("addresses") or ()
+    assigned = lookup((loaded.get("extension_attributes") or {}).get("shipping_assignments"), "0.shipping.address.email")
+    return (
+        loaded.get("customer_email"),
+        (loaded.get("billing_address") or {}).get("email"),
+        *(row.get("email") for row in addresses if row.get("address_type") == "billing"),
+        TextOrAbsent().deserialize(missing if assigned is None else assigned),
+        *(row.get("email") for row in addresses if row.get("address_type") != "billing"),
+    )
+
+
+def _email(loaded: Loaded) -> str:
+    return first_email(*(address or "" for address in _emails(loaded)))
+
+
+def _money_stayed(loaded: Loaded) -> bool:
+    paid = (loaded.get("total_paid") or ZERO) - (loaded.get("total_refunded") or ZERO)
+    return paid > 0 and loaded.get("grand_total") != 0
+
+
+def _grand_total(loaded: Loaded) -> Decimal:
+    canceled = loaded["total_canceled"]
+    if canceled is None:
+        # What Order::registerCancellation sets it to.
+        is_canceled = (loaded["state"] or loaded["status"]) == "canceled"
+        canceled = loaded["grand_total"] - loaded["total_paid"] if is_canceled else ZERO
+    remaining: Decimal = loaded["grand_total"] - loaded["total_refunded"] - canceled
+    return max(ZERO, remaining)
+
+
+def _base(loaded: Loaded, context: Context) -> str:
+    urls = context.options.store_urls
+    address = urls.get(loaded["store_id"]) or urls.get(loaded["envelope_store_id"]) or context.options.store_url
+    if not address:
+        raise Rejected({"store_id": ["no address is known of this store view: set MAGENTO_STORE_URL, or store_url in STORES"]})
+    return address.rstrip("/")
+
+
+def _order_url(loaded: Loaded, context: Context, base: str, order_id: str) -> str:
+    if template := context.options.order_url_template:
+        # protect_code would open the order to whoever has the address, so there is no token.
+        return template.format(order_id=order_id, order_public_id=loaded["increment_id"], token="")
+    if loaded["customer_is_guest"]:
+        return f"{base}/sales/guest/form/"
+    entity_id = _entity_id(loaded)
+    return f"{base}/sales/order/view/order_id/{quote(entity_id, safe='')}/" if entity_id else f"{base}/sales/order/history/"
+
+
+def _bought(loaded: Loaded) -> list[_Bought]:
+    name = "items" if loaded["items"] else "line_items"
+    return [_completed(path, line, children) for path, line, children in _families(loaded[name], name)]
+
+
+def _families(rows: Sequence[Loaded], name: str) -> list[tuple[str, Loaded, list[Loaded]]]:
+    """Each line without a parent, with its children; children whose parent was left out bring it, or stand for themselves."""
+    parents = {row["item_id"]: index for index, row in enumerate(rows) if row["item_id"] and not _parent_id(row)}
+    families: dict[str | int, tuple[str, Loaded, list[Loaded]]] = {}
+    orphans: list[tuple[str | int, Loaded]] = []
+    for index, row in enumerate(rows):
+        path, parent_id = f"{name}.{index}", _parent_id(row)
+        if not parent_id:
+            families[index] = (path, row, [])
+        elif parent_id in parents:
+            orphans.append((parents[parent_id], row))
+        elif row["parent_item"] and isinstance(row["parent_item"], dict):
+            if parent_id not in families:
+                families[parent_id] = (f"{path}.parent_item", _embedded(row["parent_item"], path), [])
+            orphans.append((parent_id, row))
+        else:
+            families[index] = (path, row, [])
+    for key, child in orphans:
+        families[key][2].append(child)
+    return list(families.values())
+
+
+def _parent_id(row: Loaded) -> str:
+    embedded = row["parent_item"]
+    return row["parent_item_id"] or (_text(embedded.get("item_id")) if isinstance(embedded, dict) else "")
+
+
+def _embedded(parent: dict[str, Any], path: str) -> Loaded:
+    try:
+        loaded: Loaded = _LINE.load(parent)
+    except ValidationError as error:
+        raise Rejected(dotted(error.messages, f"{path}.parent_item")) from None
+    return loaded
+
+
+def _completed(path: str, line: Loaded, children: Sequence[Loaded]) -> _Bought:
+    ordered = line["qty"] if line["qty_ordered"] is None else line["qty_ordered"]
+    if ordered is None:
+        raise Rejected({f"{path}.qty_ordered": [MISSING]})
+    # A bundle of dynamic price may hold its amounts in its children alone. A configurable's child may repeat its parent's.
+    parts = children if line["product_type"] == "bundle" else ()
+    price = line["price"]
+    if not price and parts and ordered:
+        price = unit_price(sum(((part["price"] or ZERO) * (part["qty_ordered"] or ZERO) for part in parts), ZERO) / ordered)
+    if price is None:
+        raise Rejected({f"{path}.price": [MISSING]})
+    amounts = {
+        name: line[name] or sum((part[name] for part in parts), ZERO)
+        for name in ("discount_amount", "discount_tax_compensation_amount", "tax_amount", "weee_tax_applied_row_amount")
+    }
+    discounts = amounts["discount_amount"] - amounts["discount_tax_compensation_amount"]
+    if not amounts["discount_amount"] and line["price_with_discount"] is not None:
+        discounts = (price - line["price_with_discount"]) * ordered
+    wrapping = line["extension_attributes"]["gw_price"] or line["gw_price"] or ZERO
+    is_choice = line["product_type"] in ("configurable", "") and len(children) == 1
+    return _Bought(
+        line=line,
+        variant_id=children[0]["product_id"] if is_choice else "",
+        ordered=ordered,
+        held=max(ZERO, ordered - line["qty_canceled"] - line["qty_refunded"]),
+        price=price,
+        discounts=discounts,
+        taxes=amounts["tax_amount"],
+        product_tax=amounts["weee_tax_applied_row_amount"],
+        wrapping=wrapping * ordered,
+    )
+
+
+def _items(bought: Sequence[_Bought], digits: int, currency: str, base: str) -> tuple[Item, ...]:
+    standing = [line for line in bought if line.held > 0]
+    # A canceled or fully refunded order still shows what it was of.
+    return tuple(_item(line, line.held if standing else line.ordered, digits, currency, base) for line in standing or bought)
+
+
+def _item(bought: _Bought, quantity: Decimal, digits: int, currency: str, base: str) -> Item:
+    line, price = bought.line, bought.price
+    discounts, taxes, product_tax, wrapping = (
+        share(amount, quantity, bought.ordered, digits) for amount in (bought.discounts, bought.taxes, bought.product_tax, bought.wrapping)
+    )
+    if price < 0:
+        price, discounts = ZERO, discounts - price * quantity
+    own_id, sku = line["product_id"], line["sku"]
+    product_id = own_id or sku or f"custom-{slug(line['name']) or line['item_id'] or 'item'}"
+    return Item(
+        product_id=product_id,
+        product_variant_id=bought.variant_id or product_id,
+        sku=sku,
+        name=product_name(line["name"], sku or product_id),
+        price=price,
+        quantity=quantity,
+        discounts=discounts,
+        taxes=taxes,
+        fees=product_tax + wrapping,
+        # Never row_total: gross in events, net of discounts over REST, without the quantity in 2.4.8 (magento2 #39984).
+        total=rounded(price * quantity - discounts, max(digits, places(currency, (price, discounts)))),
+        product_url=absolute_url(line["url"], f"{base}/") if line["url"] else "",
+        built_url=f"{base}/catalog/product/view/id/{own_id}" if own_id.isdecimal() else f"{base}/",
+        image_url=absolute_url(line["image"], f"{base}/") if line["image"] else "",
+        catalog_id=own_id,
+        catalog_variant_id=bought.variant_id,
+        attributes=without_blanks(
+            {
+                "line_id": line["item_id"],
+                "options": _choices(line["product_options"]),
+                "gift_card": True if line["product_type"] == "giftcard" else None,
+                "price_incl_tax": line["price_incl_tax"],
+            }
+        ),
+    )
+
+
+def _choices(product_options: Any) -> dict[str, str]:
+    """What the shopper chose, in words; REST has only numbers for it."""
+    lists = [product_options.get(key) for key in ("attributes_info", "options")] if isinstance(product_options, dict) else []
+    pairs = [(plain(_text(row.get("label"))), plain(_text(row.get("value")))) for rows in lists for row in _objects(rows)]
+    return {label: value for label, value in pairs if label and value}
+
+
+def _extra(loaded: Loaded, name: str) -> Decimal | None:
+    value: Decimal | None = loaded["extension_attributes"][name]
+    return loaded[name] if value is None else value
+
+
+def _wrapping(loaded: Loaded, bought: Sequence[_Bought], *, refunded: bool) -> Decimal:
+    """Gift wrap of the order, of its lines, and its card; less what of it was refunded, if wanted."""
+    lines = _extra(loaded, "gw_items_price")
+    total = sum((line.wrapping for line in bought), ZERO) if lines is None else lines
+    total += (_extra(loaded, "gw_price") or ZERO) + (_extra(loaded, "gw_card_price") or ZERO)
+    if refunded:
+        parts = ("gw_price_refunded", "gw_items_price_refunded", "gw_card_price_refunded")
+        total -= sum((_extra(loaded, name) or ZERO for name in parts), ZERO)
+    return max(ZERO, total)
+
+
+def _other_fees(loaded: Loaded) -> Decimal:
+    """Custom fees, and the fields that the store's `fee_keys` name."""
+    total = sum((row["custom_fee_amount"] for row in loaded["extension_attributes"]["custom_fees"]), ZERO)
+    read = Amount().deserialize
+    for key, value in (loaded["fees"] or {}).items():
+        try:
+            total += read(value)
+        except ValidationError as error:
+            raise Rejected({key: [str(message) for message in error.messages]}) from None
+    return total
+
+
+def _attributes(loaded: Loaded, base: str) -> dict[str, Any]:
+    state, method = loaded["state"], loaded["payment"]
+    due = loaded["grand_total"] - loaded["total_paid"] if loaded["total_due"] is None else loaded["total_due"]
+    return without_blanks(
+        {
+            "status": loaded["status"],
+            "state": state,
+            "financial_status": "refunded" if state == "closed" else "paid" if due <= 0 else "pending",
+            "fulfillment_status": "fulfilled" if state == "complete" else "",
+            "discount_codes": [loaded["coupon_code"]] if loaded["coupon_code"] else [],
+            "payment_method": plain(_text(lookup(method["additional_information"], "method_title"))) or method["method"],
+            "shipping_method": plain(loaded["shipping_description"]),
+            "source": next((line.strip() for line in reversed(loaded["store_name"].splitlines()) if line.strip()), ""),
+            "is_guest": loaded["customer_is_guest"],
+            "original_total": loaded["grand_total"] if loaded["grand_total"] != _grand_total(loaded) else None,
+            "refunded_total": loaded["total_refunded"] or None,
+            "gift_card_total": _extra(loaded, "gift_cards_amount"),
+            "store_url": base,
+            "shipping_country": _shipping_country(loaded),
+        }
+    )
+
+
+def _shipping_country(loaded: Loaded) -> str:
+    assigned = lookup(loaded["extension_attributes"]["shipping_assignments"], "0.shipping.address.country_id")
+    listed = (row["country_id"] for row in loaded["addresses"] if row["address_type"] == "shipping")
+    return next((country for country in (_text(assigned), loaded["shipping_address"]["country_id"], *listed) if country), "")
+
+
+def _discrepancy(loaded: Loaded, bought: Sequence[_Bought], others: Decimal) -> Decimal:
+    """Magento's identity, on the amounts as ordered; nothing that was refunded or canceled lowers these."""
+    subtotal: Decimal | None = loaded["subtotal"]
+    if subtotal is None:
+        return ZERO
+    fees = others + sum((line.product_tax for line in bought), ZERO) + _wrapping(loaded, bought, refunded=False)
+    tendered = (_extra(loaded, name) or ZERO for name in ("gift_cards_amount", "customer_balance_amount", "reward_currency_amount"))
+    discount = loaded["discount_tax_compensation_amount"] - abs(loaded["discount_amount"])
+    total = subtotal + loaded["tax_amount"] + loaded["shipping_amount"] + discount + fees - sum(tendered, ZERO)
+    difference: Decimal = total - loaded["grand_total"]
+    return difference
+
+
+PROVIDER = Provider(
+    name="magento",
+    title="Magento",
+    schemes={"hmac": hmac_hex_or_base64("x-magento-signature"), "token": token("authorization"), "basic": basic()},
+    topic_headers=("x-adobe-event-code", "x-event", "x-magic-event", "topic"),
+    kept_headers=("x-adobe-event-id", "x-adobe-delivery-id", "x-adobe-provider"),
+    echoes_challenge=True,
+    acknowledgement=acknowledgement,
+    needs_address=True,
+    id_path="entity_id",
+    split=split,
+    find=find,
+    schema=MagentoOrder(),
+    skips=skips,
+    identify=identify,
+    build=build,
+)
