@@ -1,7 +1,7 @@
 """A stand-in for Drip: a small web app that enforces the Order Activity contract and keeps what it got in memory.
 
-The two order addresses behave as Drip's documentation says (pages "Order Activity", "Batch API", "Authentication", "Rate limiting",
-"Errors"). Where it is silent: a body that is not JSON, or not sent as `application/json`, is 400; a request spends quota unless it is
+The two order addresses, and the one that tells whose account it is, behave as Drip's documentation says (pages "Order Activity",
+"Batch API", "Accounts", "Authentication", "Rate limiting", "Errors"). Any token opens any account. Where it is silent: a body that is not JSON, or not sent as `application/json`, is 400; a request spends quota unless it is
 refused for want of credentials or of quota; the code of a 401 is `authentication_error`. The contract decides what an order is,
 so the actions are `created` and `updated`.
 
@@ -142,7 +142,7 @@ class Told:
     def records(self) -> bool:
         return not (self.drop or self.refuses) if self.record is None else self.record
 
-    def fits(self, account: str, kind: Kind, order_ids: list[str]) -> bool:
+    def fits(self, account: str, kind: Kind | None, order_ids: list[str]) -> bool:
         """Whether it speaks of this request; of a batch if it holds the order."""
         return self.account in (None, account) and self.kind in (None, kind) and (self.order_id is None or self.order_id in order_ids)
 
@@ -247,7 +247,7 @@ class State:
         with self._lock:
             return [asdict(told) for told in self._told]
 
-    def instead(self, account: str, kind: Kind, order_ids: list[str]) -> tuple[Told, threading.Event] | None:
+    def instead(self, account: str, kind: Kind | None, order_ids: list[str]) -> tuple[Told, threading.Event] | None:
         """The first rule for this request, one time less, and what ends its waiting."""
         with self._lock:
             told = next((told for told in self._told if told.fits(account, kind, order_ids)), None)
@@ -364,6 +364,7 @@ class Sandbox:
         return (
             ("POST", "/v3/<account>/shopper_activity/order", self.single),
             ("POST", "/v3/<account>/shopper_activity/order/batch", self.batch),
+            ("GET", "/v2/accounts/<account>", self.account),
             ("GET", "/received", self.received),
             ("DELETE", "/received", self.forget_received),
             ("GET", "/requests", self.requests),
@@ -391,12 +392,18 @@ class Sandbox:
             answer: Answer | None = refusal(401)
         else:
             answer = self._judge(seen, account, kind, payload) if allowed else refusal(429)
-        seen.end(answer.status if answer else None)
-        if answer is None:
-            _drop_connection()
-            return Response(status=500)  # to a closed socket
-        limits = {"X-RateLimit-Limit": str(self.state.limits[kind]), "X-RateLimit-Remaining": str(remaining)}
-        return _respond(Answer(status=answer.status, body=answer.body, headers=limits | dict(answer.headers)))
+        return _end(seen, answer, {"X-RateLimit-Limit": str(self.state.limits[kind]), "X-RateLimit-Remaining": str(remaining)})
+
+    def account(self, account: str) -> Response:
+        """`GET /v2/accounts/<account>`: the account, of whose many fields these are enough to know it by. A rule for any kind counts here."""
+        seen = self.state.see(_seen(account, None))
+        if seen.auth is None:
+            return _end(seen, refusal(401))
+        answer = Answer(
+            status=200, body={"links": {}, "accounts": [{"id": account, "name": "Stand-in for Drip", "href": request.base_url}]}
+        )
+        rule = self.state.instead(account, None, [])
+        return _end(seen, answer if rule is None else _instead(answer, "single", *rule))
 
     def _judge(self, seen: Seen, account: str, kind: Kind, payload: bytes | None) -> Answer | None:
         """The answer to an admitted request; None for none at all."""
@@ -535,6 +542,15 @@ def _instead(answer: Answer, kind: Kind, told: Told, released: threading.Event) 
 def _seen(account: str | None, kind: Kind | None) -> Seen:
     agent = request.headers.get("User-Agent")
     return Seen(account=account, kind=kind, path=request.path, auth=_auth_scheme(), user_agent=agent, at=_now())
+
+
+def _end(seen: Seen, answer: Answer | None, headers: Mapping[str, str] | None = None) -> Response:
+    """Send an answer and write it down; None drops the connection."""
+    seen.end(answer.status if answer else None)
+    if answer is None:
+        _drop_connection()
+        return Response(status=500)  # to a closed socket
+    return _respond(Answer(status=answer.status, body=answer.body, headers={**(headers or {}), **answer.headers}))
 
 
 def _auth_scheme() -> str | None:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from environs import Env, EnvValidationError
 from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from adapter.errors import SettingsError
 from mappings import DRIP_ORDER_NAMES, PROVIDERS, Credentials, Options, Provider, Verdict, absolute_url, dotted
@@ -25,6 +27,7 @@ _STORE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _TEMPLATE_FIELDS = {"order_id", "order_public_id", "token"}
 _ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]+")
+_TOKEN = re.compile(r"[\x21-\x7e]+")
 _PLAIN_OPTIONS = (
     "drip_provider", "person_id", "order_id", "currency", "order_url_template", "placeholder_image", "custom_attributes",
     "forward_test_orders", "forward_child_orders", "forward_unpaid", "consent",
@@ -40,6 +43,10 @@ class Account:
     id: str
     token: str = field(repr=False)
     auth: Literal["basic", "bearer"] = "basic"
+    token_setting: str = field(default="", compare=False)
+    """The name of the setting that holds the token, for messages."""
+    id_setting: str = field(default="", compare=False)
+    """The name of the setting that holds the id."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +73,8 @@ class Settings:
     """All that the environment decides. Nothing else in the project reads the environment."""
 
     stores: Mapping[str, Store]
-    database_url: str = DEFAULT_DATABASE_URL
+    database_url: str = field(default=DEFAULT_DATABASE_URL, repr=False)
+    """Secret: it holds the database's password."""
     drip_api_url: str = DRIP_API_URL
     public_url: str
     public_url_is_set: bool = False
@@ -101,7 +109,7 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "") -> Settings:
     """
     env = Env(eager=False)
     faults = _Faults()
-    port = env.int("PORT", None, validate=validate.Range(1, 65535))
+    port = _number(env, "PORT", 0, 1, 65535) or None
     public_url = _public_url(env)
     account = _sandbox_account(env, faults) if sandbox else _account(env, faults)
     tables = _store_tables(env, faults)
@@ -115,17 +123,17 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "") -> Settings:
     settings = Settings(
         stores=stores,
         database_url=_database_url(env, faults),
-        drip_api_url=sandbox_url if sandbox else env.str("DRIP_API_URL", DRIP_API_URL, validate=_check_url).rstrip("/"),
+        drip_api_url=sandbox_url if sandbox else _url(env, "DRIP_API_URL") or DRIP_API_URL,
         public_url=public_url or _listening_url(port),
         public_url_is_set=bool(public_url),
         sandbox=sandbox,
-        max_payload_bytes=env.int("MAX_PAYLOAD_BYTES", 5_000_000, validate=validate.Range(1, 100_000_000)),
-        single_requests_per_hour=env.int("SINGLE_REQUESTS_PER_HOUR", 3600, validate=validate.Range(1)),
-        batch_requests_per_hour=env.int("BATCH_REQUESTS_PER_HOUR", 50, validate=validate.Range(0)),
+        max_payload_bytes=_number(env, "MAX_PAYLOAD_BYTES", 5_000_000, 1, 100_000_000),
+        single_requests_per_hour=_number(env, "SINGLE_REQUESTS_PER_HOUR", 3600, 1),
+        batch_requests_per_hour=_number(env, "BATCH_REQUESTS_PER_HOUR", 50, 0),
         metrics_token=env.str("METRICS_TOKEN", ""),
         port=port,
-        web_concurrency=env.int("WEB_CONCURRENCY", 1, validate=validate.Range(1, 64)),
-        log_level=env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(LOG_LEVELS)).upper(),
+        web_concurrency=_number(env, "WEB_CONCURRENCY", 1, 1, 64),
+        log_level=_log_level(env, faults),
     )
     faults.add_environ(env)
     _check_stores(settings, faults)
@@ -154,6 +162,31 @@ class _Faults:
             raise SettingsError("\n".join(self.messages))
 
 
+# A variable that is set but blank counts as unset, but for the secrets: platforms' forms and compose files leave such behind.
+
+
+def _number(env: Env, name: str, default: int, least: int, most: int | None = None) -> int:
+    if not env.str(name, "").strip():
+        return default
+    number: int | None = env.int(name, validate=validate.Range(least, most))
+    return default if number is None else number
+
+
+def _url(env: Env, name: str) -> str:
+    if not env.str(name, "").strip():
+        return ""
+    url: str | None = env.str(name, validate=lambda value: _check_url(value.strip()))
+    return (url or "").strip().rstrip("/")
+
+
+def _log_level(env: Env, faults: _Faults) -> str:
+    level: str = env.str("LOG_LEVEL", "").strip().upper() or "INFO"
+    if level not in LOG_LEVELS:
+        faults.add("LOG_LEVEL", f"is none of {', '.join(LOG_LEVELS)}")
+        return "INFO"
+    return level
+
+
 def _check_url(value: str) -> None:
     if not absolute_url(value):
         raise ValidationError("is no absolute http(s) address, such as https://shop.example")
@@ -173,8 +206,8 @@ def _check_template(value: str) -> None:
 
 def _public_url(env: Env) -> str:
     """PUBLIC_URL, or the address in Heroku's dyno metadata."""
-    if url := env.str("PUBLIC_URL", "", validate=lambda value: _check_url(value) if value else None):
-        return str(url).rstrip("/")
+    if url := _url(env, "PUBLIC_URL"):
+        return url
     host = env.str("HEROKU_APP_DEFAULT_DOMAIN_NAME", "")
     return f"https://{host}" if host else ""
 
@@ -207,19 +240,25 @@ def _drip_account(account_id: str, api_key: str, access_token: str, table: str, 
         faults.add(names[1], f"missing beside {names[0]}: Drip shows it under User Settings > General Info; or set {names[2]}")
     elif api_key and access_token:
         faults.add(names[2], f"set beside {names[1]}: keep one of them")
+    elif not _TOKEN.fullmatch(access_token or api_key):
+        faults.add(names[2] if access_token else names[1], "holds a space or a character that no token has: copy it from Drip again")
+    elif access_token:
+        return Account(id=account_id, token=access_token, auth="bearer", id_setting=names[0], token_setting=names[2])
     else:
-        return Account(id=account_id, token=access_token or api_key, auth="bearer" if access_token else "basic")
+        return Account(id=account_id, token=api_key, id_setting=names[0], token_setting=names[1])
     return None
 
 
 def _database_url(env: Env, faults: _Faults) -> str:
-    url: str = env.str("DATABASE_URL", DEFAULT_DATABASE_URL) or DEFAULT_DATABASE_URL
+    url: str = env.str("DATABASE_URL", "").strip() or DEFAULT_DATABASE_URL
     scheme, _, rest = url.partition("://")
     if scheme in ("postgres", "postgresql", "postgresql+psycopg"):
-        return f"postgresql+psycopg://{rest}"
+        return _postgresql_url(f"postgresql+psycopg://{rest}", faults)
     if scheme != "sqlite" or not rest.startswith("/"):
         faults.add("DATABASE_URL", "begins with neither sqlite:/// nor postgresql://")
         return DEFAULT_DATABASE_URL
+    if rest.partition("?")[0] in ("/", "/:memory:"):
+        faults.add("DATABASE_URL", "names no file: the inbox must outlive the process, as in sqlite:///adapter.db")
     platform = next((mark for mark in _EPHEMERAL_MARKS if env.str(mark, "")), None)
     if platform and not env.bool("ALLOW_EPHEMERAL", False):
         faults.add(
@@ -230,36 +269,57 @@ def _database_url(env: Env, faults: _Faults) -> str:
     return url
 
 
+def _postgresql_url(url: str, faults: _Faults) -> str:
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError):  # whose messages may quote the password
+        faults.add("DATABASE_URL", "cannot be read; it is postgresql://USER:PASSWORD@HOST:PORT/NAME, with %40 for an @ in the password")
+    return url
+
+
+class _Text(fields.String):
+    """A text of a TOML table; a number there has lost its quotes."""
+
+    default_error_messages = {"invalid": "is no text: put it in quotes", "required": "missing"}  # noqa: RUF012 - marshmallow's way
+
+
+def _check_secret(value: str) -> None:
+    if not value.strip():
+        raise ValidationError("is empty: anybody could sign with it")
+
+
 class StoreTable(Schema):
     """A table `[stores.NAME]` of STORES; what it does not know is an error."""
 
     class Meta:
         unknown = RAISE
 
-    provider = fields.String(required=True, validate=validate.OneOf(sorted(PROVIDERS)))
-    secret = fields.String(required=True, validate=validate.Length(min=1, error="is empty: anybody could sign with it"))
-    secret_previous = fields.String()
-    auth = fields.String()
-    signature_header = fields.String(validate=validate.Regexp(r"[A-Za-z0-9-]+\Z"))
-    username = fields.String()
-    aliases = fields.List(fields.String())
-    drip_account_id = fields.String()
-    drip_api_key = fields.String()
-    drip_access_token = fields.String()
-    drip_provider = fields.String(validate=validate.Regexp(_SNAKE.pattern + r"\Z", error="is not lower snake case, such as my_store"))
+    error_messages = {"unknown": "is no setting of a store"}  # noqa: RUF012
+
+    provider = _Text(required=True, validate=validate.OneOf(sorted(PROVIDERS)))
+    secret = _Text(required=True, validate=_check_secret)
+    secret_previous = _Text()
+    auth = _Text()
+    signature_header = _Text(validate=validate.Regexp(r"[A-Za-z0-9-]+\Z"))
+    username = _Text()
+    aliases = fields.List(_Text())
+    drip_account_id = _Text()
+    drip_api_key = _Text()
+    drip_access_token = _Text()
+    drip_provider = _Text(validate=validate.Regexp(_SNAKE.pattern + r"\Z", error="is not lower snake case, such as my_store"))
     store_url = fields.Raw()
-    person_id = fields.String()
-    order_id = fields.String(validate=validate.OneOf(["entity_id", "increment_id"]))
-    currency = fields.String(validate=validate.OneOf(["shop", "presentment"]))
-    order_url_template = fields.String(validate=_check_template)
-    placeholder_image = fields.String(validate=_check_url)
-    custom_attributes = fields.Dict(keys=fields.String(), values=fields.String())
-    fee_keys = fields.List(fields.String())
+    person_id = _Text()
+    order_id = _Text(validate=validate.OneOf(["entity_id", "increment_id"]))
+    currency = _Text(validate=validate.OneOf(["shop", "presentment"]))
+    order_url_template = _Text(validate=_check_template)
+    placeholder_image = _Text(validate=_check_url)
+    custom_attributes = fields.Dict(keys=_Text(), values=_Text())
+    fee_keys = fields.List(_Text())
     forward_test_orders = fields.Boolean()
     forward_child_orders = fields.Boolean()
     forward_unpaid = fields.Boolean()
     ignore_orders_before = fields.Raw()
-    consent = fields.String(validate=validate.OneOf(["send", "ignore"]))
+    consent = _Text(validate=validate.OneOf(["send", "ignore"]))
 
     @validates_schema
     def check_auth(self, table: dict[str, Any], **kwargs: Any) -> None:
@@ -392,7 +452,8 @@ def _moment(value: Any, setting: Callable[[str], str], faults: _Faults) -> datet
 
 
 def _check_stores(settings: Settings, faults: _Faults) -> None:
-    """What no single store can know: names taken twice, and orders that would collide at Drip."""
+    """What no single store can know: names taken twice, accounts with two tokens, and orders that would collide at Drip."""
+    accounts: dict[str, Account] = {}
     seen: dict[tuple[str, str], str] = {}
     names = list(settings.stores) + [alias for store in settings.stores.values() for alias in store.aliases]
     for name in sorted({name for name in names if names.count(name) > 1}):
@@ -400,6 +461,9 @@ def _check_stores(settings: Settings, faults: _Faults) -> None:
     for store in settings.stores.values():
         if store.account is None:
             continue
+        known = accounts.setdefault(store.account.id, store.account)
+        if known != store.account:
+            faults.add(store.account.token_setting, f"is not what {known.token_setting} holds, for the same account {known.id}")
         key = (store.account.id, store.options.drip_provider or store.provider.name)
         if key in seen and store.provider.name != "shopify":
             faults.add(

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from marshmallow import INCLUDE, Schema, ValidationError, fields, validates_schema
+from marshmallow import INCLUDE, Schema, ValidationError, fields, pre_load, validates_schema
 from marshmallow.constants import missing
 
 from mappings._errors import Rejected, dotted
@@ -89,7 +89,7 @@ class _Url(_Value):
     def check(self, value: Any) -> None:
         if not isinstance(value, str) or not value:
             raise ValidationError(FORMAT if value else PRESENCE)
-        if not absolute_url(value):
+        if absolute_url(value) != value:
             raise ValidationError(URL)
 
 
@@ -188,10 +188,15 @@ class OrderActivity(Schema):
     order_url = _Url(required=True)
     items = _Items()
 
-    @validates_schema(skip_on_field_errors=False)
-    def check_person(self, body: dict[str, Any], **kwargs: Any) -> None:
+    @pre_load
+    def ignore_email(self, body: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Of `person_id` and `email` the latter is ignored."""
+        return {key: value for key, value in body.items() if key != "email"} if body.get("person_id") else body
+
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def check_person(self, body: dict[str, Any], original: dict[str, Any], **kwargs: Any) -> None:
         """Either `person_id` or `email` must be there."""
-        if not body.get("person_id") and not body.get("email"):
+        if not any(str(original.get(name) or "").strip() for name in ("person_id", "email")):
             raise ValidationError(PRESENCE, "email")
 
 

@@ -1,5 +1,6 @@
 """Payload bytes to a JSON document, and Drip bodies back to bytes; numbers stay exact both ways."""
 
+import codecs
 import json
 import re
 from decimal import Decimal, InvalidOperation
@@ -12,7 +13,7 @@ from mappings._errors import Rejected
 # An id never has more digits than this; Python refuses to read an int beyond 4300 digits.
 _LONGEST_INT = 40
 # Escapes of NUL and of surrogates; a well-formed pair is harmless, but cheap enough to walk.
-_SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89abAB])")
+_SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
 
@@ -25,14 +26,15 @@ def parse(payload: bytes) -> Any:
 
     Raises `Rejected` with the byte at which the payload stops being JSON.
     """
+    mark = len(codecs.BOM_UTF8) if payload.startswith(codecs.BOM_UTF8) else 0
     try:
-        text = payload.decode("utf-8-sig")
+        text = payload[mark:].decode()
     except UnicodeDecodeError as error:
-        raise _not_json(f"not UTF-8 at byte {error.start}") from None
+        raise _not_json(f"not UTF-8 at byte {mark + error.start}") from None
     try:
         document = json.loads(text, parse_float=_decimal, parse_int=_integer, parse_constant=_constant)
     except json.JSONDecodeError as error:
-        at = len(text[: error.pos].encode())
+        at = mark + len(text[: error.pos].encode())
         raise _not_json(f"{error.msg.removesuffix(' at')} at byte {at}") from None
     except RecursionError:
         raise _not_json("nested too deeply") from None

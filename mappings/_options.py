@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
+from urllib.parse import quote
+
+from mappings._text import absolute_url
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,3 +41,8 @@ class Options:
     def picture(self) -> str:
         """The address of the picture for a product that has none."""
         return self.placeholder_image or f"{self.public_url.rstrip('/')}/static/placeholder.png"
+
+    def templated_order_url(self, *, order_id: str, order_public_id: str, token: str) -> str:
+        """The order's address by the store's own template; "" without one."""
+        values = {"order_id": order_id, "order_public_id": order_public_id.lstrip("#"), "token": token}
+        return absolute_url(self.order_url_template.format(**{name: quote(value, safe="") for name, value in values.items()}))

@@ -127,9 +127,9 @@ def no_handshake(headers: Mapping[str, str], payload: bytes) -> bool:
     return False
 
 
-def no_acknowledgement(headers: Mapping[str, str], payload: bytes) -> Mapping[str, str] | None:
+def receipt_only(headers: Mapping[str, str], payload: bytes, receipt: Mapping[str, str]) -> Mapping[str, str]:
     """Most providers read nothing but the status of an answer."""
-    return None
+    return receipt
 
 
 def whole(document: Any) -> Sequence[Any] | None:
@@ -154,8 +154,8 @@ class Provider:
     """Whether a request is the platform's unsigned greeting, to be answered 200 without a trace."""
     echoes_challenge: bool = False
     """Whether the platform expects `GET ?challenge=` echoed."""
-    acknowledgement: Callable[[Mapping[str, str], bytes], Mapping[str, str] | None] = no_acknowledgement
-    """What the platform must read in a 200 answer, if anything."""
+    acknowledgement: Callable[[Mapping[str, str], bytes, Mapping[str, str]], Mapping[str, str]] = receipt_only
+    """The 200 answer, made from our receipt, for a platform that reads it."""
     needs_address: bool = False
     """Whether the store's address must be in the settings, since no payload holds it."""
     id_path: str = "id"

@@ -12,6 +12,7 @@ _SPACE = re.compile(r"\s+")
 # Not more than a shape: what else an address must be is for Drip to judge.
 _EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;.]+")
 _NAME_LENGTH = 255
+_LARGEST_EXPONENT = 15
 _URL_SAFE = "/%:=&?~#+!$,;'@()*[]"
 # How the platforms spell a list of named values: Shopify, WooCommerce, Magento.
 _ROW_NAMES = ("name", "key", "attribute_code", "code")
@@ -116,4 +117,5 @@ def _entry(rows: list[Any], step: str) -> Any:
 
 
 def _is_scalar(value: Any) -> bool:
-    return isinstance(value, (str, int, bool, Decimal))
+    # A number too large for any arithmetic is none that Drip could use either.
+    return isinstance(value, (str, int)) or (isinstance(value, Decimal) and abs(value.adjusted()) <= _LARGEST_EXPONENT)

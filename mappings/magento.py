@@ -157,10 +157,17 @@ _LINE = Line()
 _text = Text().deserialize
 
 
-def acknowledgement(headers: Mapping[str, str], payload: bytes) -> Mapping[str, str] | None:
-    """Adobe Commerce Webhooks block the sale on any answer that is no operation."""
-    is_webhook = "x-adobe-commerce-webhook-signature" in headers or _WEBHOOK_BODY.match(payload)
-    return {"op": "success"} if is_webhook else None
+def acknowledgement(headers: Mapping[str, str], payload: bytes, receipt: Mapping[str, str]) -> Mapping[str, str]:
+    """Adobe Commerce Webhooks block the sale on any answer that is no operation.
+
+    Wrapped orders of other senders look the same; those that hold a saved order get the receipt beside the operation.
+    """
+    success = {"op": "success"}
+    if "x-adobe-commerce-webhook-signature" in headers:
+        return success
+    if not _WEBHOOK_BODY.match(payload):
+        return receipt
+    return {**success, **receipt} if b'"entity_id"' in payload else success
 
 
 def split(document: Any) -> Sequence[Any] | None:
@@ -224,7 +231,7 @@ def identify(loaded: Loaded, context: Context) -> Identity | None:
 def build(loaded: Loaded, context: Context) -> Order:
     if loaded["grand_total"] is None:
         # Drip reads a missing grand_total as 0 and would reset the shopper's lifetime value.
-        raise Rejected({"grand_total": [f"{MISSING} Do not leave it out of the event's or template's fields."]})
+        raise Rejected({"grand_total": [MISSING]})
     base = _base(loaded, context)
     order_id = _order_id(loaded, context)
     sent = (loaded[name] for name in ("grand_total", "subtotal", "tax_amount", "discount_amount", "shipping_amount"))
@@ -375,9 +382,9 @@ def _base(loaded: Loaded, context: Context) -> str:
 
 
 def _order_url(loaded: Loaded, context: Context, base: str, order_id: str) -> str:
-    if template := context.options.order_url_template:
-        # protect_code would open the order to whoever has the address, so there is no token.
-        return template.format(order_id=order_id, order_public_id=loaded["increment_id"], token="")
+    # protect_code would open the order to whoever has the address, so there is no token.
+    if url := context.options.templated_order_url(order_id=order_id, order_public_id=loaded["increment_id"], token=""):
+        return url
     if loaded["customer_is_guest"]:
         return f"{base}/sales/guest/form/"
     entity_id = _entity_id(loaded)
@@ -393,20 +400,20 @@ def _families(rows: Sequence[Loaded], name: str) -> list[tuple[str, Loaded, list
     """Each line without a parent, with its children; children whose parent was left out bring it, or stand for themselves."""
     parents = {row["item_id"]: index for index, row in enumerate(rows) if row["item_id"] and not _parent_id(row)}
     families: dict[str | int, tuple[str, Loaded, list[Loaded]]] = {}
-    orphans: list[tuple[str | int, Loaded]] = []
+    children: list[tuple[str | int, Loaded]] = []
     for index, row in enumerate(rows):
         path, parent_id = f"{name}.{index}", _parent_id(row)
         if not parent_id:
             families[index] = (path, row, [])
         elif parent_id in parents:
-            orphans.append((parents[parent_id], row))
+            children.append((parents[parent_id], row))
         elif row["parent_item"] and isinstance(row["parent_item"], dict):
             if parent_id not in families:
                 families[parent_id] = (f"{path}.parent_item", _embedded(row["parent_item"], path), [])
-            orphans.append((parent_id, row))
+            children.append((parent_id, row))
         else:
             families[index] = (path, row, [])
-    for key, child in orphans:
+    for key, child in children:
         families[key][2].append(child)
     return list(families.values())
 

@@ -396,10 +396,9 @@ def _base(loaded: Loaded, context: Context) -> str:
 
 
 def _order_url(loaded: Loaded, context: Context, base: str) -> str:
-    if template := context.options.order_url_template:
-        public_id = loaded["name"] or loaded["order_number"]
-        return template.format(order_id=loaded["id"], order_public_id=public_id.lstrip("#"), token=loaded["token"])
-    return absolute_url(loaded["order_status_url"], base) or f"{base}/account"
+    public_id = loaded["name"] or loaded["order_number"]
+    templated = context.options.templated_order_url(order_id=loaded["id"], order_public_id=public_id, token=loaded["token"])
+    return templated or absolute_url(loaded["order_status_url"], base) or f"{base}/account"
 
 
 def _triggered_at(context: Context) -> Any:

@@ -298,8 +298,8 @@ def _public_id(loaded: Loaded, meta: Mapping[str, str]) -> str:
 
 def _order_url(loaded: Loaded, context: Context, base: str, public_id: str) -> str:
     order_id, key = loaded["id"], loaded["order_key"]
-    if template := context.options.order_url_template:
-        return template.format(order_id=order_id, order_public_id=public_id.lstrip("#"), token=key)
+    if url := context.options.templated_order_url(order_id=order_id, order_public_id=public_id, token=key):
+        return url
     if not key:
         return absolute_url(loaded["view_order_url"], base) or f"{base}my-account/view-order/{quote(order_id, safe='')}/"
     # The payment address knows the checkout page's slug in the store's language, and whether permalinks are plain.

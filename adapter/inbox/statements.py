@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, insert, literal, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from adapter.inbox.tables import RETRY, attempts, deliveries, leases, orders, refusals, requests
+from adapter.inbox.tables import RETRY, Instant, attempts, deliveries, leases, orders, refusals, requests
 from mappings import HOLDS, Identity, Key, Skip
 
 KEY_LIFETIME = timedelta(hours=48)
@@ -336,7 +336,7 @@ def release_lease(connection: Connection, account: str, holder: str) -> None:
 
 def pause(connection: Connection, account: str, *, why: str, since: datetime, probe_at: datetime) -> None:
     """Send nothing for an account but a probe now and then; `since` counts from the first of several reasons."""
-    values = {"paused_since": func.coalesce(leases.c.paused_since, since), "pause_reason": why, "probe_at": probe_at}
+    values = {"paused_since": func.coalesce(leases.c.paused_since, literal(since, Instant)), "pause_reason": why, "probe_at": probe_at}
     connection.execute(update(leases).where(leases.c.account == account).values(values))
 
 

@@ -39,8 +39,7 @@ def receive(name: str) -> tuple[Response, int]:
     """Keep an authentic request, or say why not."""
     store = _store(name)
     settings: Settings = current_app.extensions["settings"]
-    request.max_content_length = settings.max_payload_bytes
-    payload = request.get_data(cache=False)
+    payload = _read(settings.max_payload_bytes)
     headers = {header.lower(): value for header, value in request.headers.items()}
     if store.provider.is_ping(headers, payload):
         return jsonify(status="pong"), 200
@@ -49,15 +48,24 @@ def receive(name: str) -> tuple[Response, int]:
         return _refuse(store, verdict)
     try:
         delivery, new = _inbox().run(lambda engine: _keep(engine, store, headers, payload))
-    except DatabaseAway as error:
-        log.error(str(error), extra={"action": "not_kept", "store": store.name})
+    except (DatabaseAway, DBAPIError) as error:
+        why = str(error) if isinstance(error, DatabaseAway) else f"the database refuses every row: {type(error).__name__}"
+        log.error(why, extra={"action": "not_kept", "store": store.name})
         answer = jsonify(error="the delivery could not be kept just now; send it again")
         answer.headers["Retry-After"] = str(_RETRY_AFTER_S)
         return answer, 503
     log.info("kept" if new else "a copy", extra={"action": "kept" if new else "duplicate", "delivery": delivery, "store": store.name})
     receipt = {"delivery": str(delivery), "status": "kept" if new else "duplicate"}
-    expected = store.provider.acknowledgement(headers, payload)
-    return jsonify(receipt if expected is None else expected), 200
+    return jsonify(store.provider.acknowledgement(headers, payload, receipt)), 200
+
+
+def _read(most: int) -> bytes:
+    """The body, counted while it is read: a chunked one does not say how long it will be, and Werkzeug would cut it off silently."""
+    request.max_content_length = most + 1
+    payload = request.get_data(cache=False)
+    if len(payload) > most:
+        abort(413, f"the body is longer than MAX_PAYLOAD_BYTES, {most} bytes")
+    return payload
 
 
 def _store(name: str) -> Store:
