@@ -17,7 +17,7 @@ def overview(connection: Connection, settings: Settings, now: datetime) -> dict[
     counted = statements.counts(connection)
     refused: dict[str, dict[str, Any]] = {}
     for row in statements.all_refusals(connection):
-        refused.setdefault(row.store, {})[row.reason] = {"count": row.count, "last_at": timestamp(row.last_at)}
+        refused.setdefault(row.store, {})[row.reason] = {"count": row.times, "last_at": timestamp(row.last_at)}
     names = sorted({*settings.stores, *counted})
     accounts = {name: _account(connection, name) for name in settings.accounts}
     due = statements.oldest_due(connection, now)

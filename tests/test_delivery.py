@@ -92,7 +92,9 @@ class TestCreatedOrUpdated:
         assert adapter.states() == ["delivered", "skipped:unchanged", "skipped:stale"]
 
     def test_in_the_same_second_progress_decides(self, adapter: AdapterUnderTest) -> None:
-        refund = {"refunds": [{"transactions": [{"kind": "refund", "status": "success", "amount": "40.00"}], "refund_line_items": []}]}
+        refund: dict[str, Any] = {
+            "refunds": [{"transactions": [{"kind": "refund", "status": "success", "amount": "40.00"}], "refund_line_items": []}]
+        }
         adapter.post(shopify_order(minutes=1, current_total_price="60.00", financial_status="partially_refunded", **refund))
         adapter.settle()
         adapter.post(shopify_order(minutes=1))

@@ -25,7 +25,7 @@ def adapter(engine: Engine) -> AdapterUnderTest:
 
 def refusals(engine: Engine) -> list[tuple[str, str, int]]:
     with snapshot(engine) as connection:
-        return [(row.store, row.reason, row.count) for row in statements.all_refusals(connection)]
+        return [(row.store, row.reason, row.times) for row in statements.all_refusals(connection)]
 
 
 def test_an_authentic_delivery_is_kept_byte_for_byte(adapter: AdapterUnderTest) -> None:

@@ -64,9 +64,9 @@ def keep(
 
 def count_refusal(connection: Connection, *, store: str, reason: str, at: datetime) -> None:
     """Remember that a request was not proved genuine, and nothing else of it."""
-    row = _upserting(connection, refusals).values(store=store, reason=reason, count=1, last_at=at)
+    row = _upserting(connection, refusals).values(store=store, reason=reason, times=1, last_at=at)
     connection.execute(
-        row.on_conflict_do_update(index_elements=["store", "reason"], set_={"count": refusals.c.count + 1, "last_at": row.excluded.last_at})
+        row.on_conflict_do_update(index_elements=["store", "reason"], set_={"times": refusals.c.times + 1, "last_at": row.excluded.last_at})
     )
 
 

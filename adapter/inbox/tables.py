@@ -169,7 +169,7 @@ refusals = Table(
     metadata,
     Column("store", Text, primary_key=True),
     Column("reason", Text, primary_key=True),
-    Column("count", BigInteger, nullable=False),
+    Column("times", BigInteger, nullable=False),
     Column("last_at", Instant, nullable=False),
     comment="Requests that were not proved genuine: only that there were some.",
 )

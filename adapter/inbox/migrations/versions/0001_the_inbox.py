@@ -106,7 +106,7 @@ def upgrade() -> None:
         "refusals",
         sa.Column("store", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("times", sa.BigInteger(), nullable=False),
         sa.Column("last_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("store", "reason", name=op.f("pk_refusals")),
         comment="Requests that were not proved genuine: only that there were some.",
