@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 import requests
 from sqlalchemy import Engine
 
+from adapter import __version__
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import is_migrated, snapshot
 from adapter.overview import overview
 from adapter.settings import Account, Settings
+from mappings import Verdict
 
 _TIMEOUT_S = 8
 
@@ -50,15 +52,16 @@ def _address(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "address",
             None,
-            f"PUBLIC_URL is not set: product pictures we lack would be shown from {settings.public_url}, which shoppers cannot reach",
+            f"PUBLIC_URL is not set: stores and shoppers cannot reach {settings.public_url}, where webhooks go and "
+            "the picture of a product that has none is shown from",
         )
 
 
 def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
-    kind = engine.dialect.name
+    kind = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}.get(engine.dialect.name, engine.dialect.name)
     try:
         if not is_migrated(engine):
-            yield Finding("database", False, f"{kind} answers but its schema is not up to date: run drip-adapter migrate")
+            yield Finding("database", False, f"{kind} answers, but its schema is not up to date: run drip-adapter migrate")
             return
         with snapshot(engine) as connection:
             report = overview(connection, settings, datetime.now(UTC))
@@ -70,25 +73,54 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
         yield Finding("orders", False, why)
     for name, store in report["stores"].items():
         for reason, seen in store["refused"].items():
-            setting = settings.stores[name].secret_setting if name in settings.stores else "its secret"
-            yield Finding(
-                f"store {name}",
-                None,
-                f"{seen['count']} requests refused, the last at {seen['last_at']}: signature {reason}; compare {setting} with the store's",
-            )
+            times = f"{seen['count']} {'request' if seen['count'] == 1 else 'requests'} refused, the last at {seen['last_at']}"
+            yield Finding(f"store {name}", None, f"{times}: {_refusal(settings, name, reason)}")
+
+
+def _refusal(settings: Settings, name: str, reason: str) -> str:
+    if reason == Verdict.MISSING:
+        return "no signature; they came from elsewhere, or the webhook at the store has no secret"
+    store = settings.store(name)
+    setting = store.secret_setting if store else "the store's secret"
+    return f"the signature does not match; compare {setting} with the secret that the store signs with"
 
 
 def _drip(settings: Settings, account: Account) -> Finding:
     """Ask Drip who we are; reading the account changes nothing there."""
-    what = f"drip account {account.id}"
-    auth = None if account.auth == "bearer" else (account.token, "")
-    headers = {"Authorization": f"Bearer {account.token}"} if account.auth == "bearer" else {}
+    what = f"Drip account {account.id}"
+    url = settings.drip_api_url
+    # Given as `auth` in either case: requests would let a .netrc replace a mere header.
+    auth = _Bearer(account.token) if account.auth == "bearer" else requests.auth.HTTPBasicAuth(account.token, "")
+    headers = {"User-Agent": f"drip-order-adapter/{__version__} ({settings.public_url})"}
     try:
-        address = f"{settings.drip_api_url}/v2/accounts/{account.id}"
+        address = f"{url}/v2/accounts/{account.id}"
         response = requests.get(address, auth=auth, headers=headers, timeout=_TIMEOUT_S, allow_redirects=False)
     except requests.RequestException as error:
-        return Finding(what, False, f"no answer from {settings.drip_api_url} ({type(error).__name__}): check DRIP_API_URL and the network")
-    if response.ok:
-        return Finding(what, True, "Drip takes the credentials")
-    setting = "DRIP_ACCESS_TOKEN" if account.auth == "bearer" else "DRIP_API_KEY"
-    return Finding(what, False, f"Drip answered {response.status_code}: check DRIP_ACCOUNT_ID and {setting}")
+        return Finding(what, False, f"no answer from {url} ({type(error).__name__}): check DRIP_API_URL and the network")
+    if _is_of(response, account.id):
+        return Finding(what, True, f"{url} takes the credentials")
+    status = response.status_code
+    advice = {
+        401: f"check {account.token_setting}",
+        403: f"the token in {account.token_setting} may not see this account; check {account.id_setting}",
+        404: f"check {account.id_setting} and DRIP_API_URL",
+        429: "the quota of this hour is used up; ask again later",
+    }.get(status, "that is a trouble of Drip's own; ask again later" if status >= 500 else "that is not Drip; check DRIP_API_URL")
+    return Finding(what, False, f"{url} answered {status}: {advice}")
+
+
+def _is_of(response: requests.Response, account_id: str) -> bool:
+    """Whether this is Drip telling of that account, and not just any server that has something to say."""
+    try:
+        return response.status_code == 200 and str(response.json()["accounts"][0]["id"]) == account_id
+    except (ValueError, LookupError, TypeError):
+        return False
+
+
+class _Bearer(requests.auth.AuthBase):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request

@@ -153,14 +153,15 @@ def map_(provider: str, files: tuple[str, ...], topic: str, headers: tuple[str, 
     """Shows what Drip would get for payloads, each order taken as at first sight; sends nothing."""
     platform = PROVIDERS[provider]
     if platform.needs_address and not store_url:
-        store_url = _STORE_URL_FOR_TRIALS
-        click.echo(f"note: no payload of {platform.title} holds the store's address; without --store-url it is {store_url}", err=True)
+        click.echo(
+            f"note: no payload of {platform.title} holds the store's address; without --store-url it is {_STORE_URL_FOR_TRIALS}", err=True
+        )
     named = {name.strip().lower(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
     context = Context(
         topic=topic or platform.topic(named),
         headers=named,
         received_at=datetime.now(UTC),
-        options=Options(store_url=store_url, public_url=f"http://127.0.0.1:{DEFAULT_PORT}"),
+        options=Options(store_url=store_url, fallback_url=_STORE_URL_FOR_TRIALS, public_url=f"http://127.0.0.1:{DEFAULT_PORT}"),
     )
     rejected = False
     for file in files:

@@ -1,9 +1,9 @@
 """A stand-in for Drip: a small web app that enforces the Order Activity contract and keeps what it got in memory.
 
 The two order addresses, and the one that tells whose account it is, behave as Drip's documentation says (pages "Order Activity",
-"Batch API", "Accounts", "Authentication", "Rate limiting", "Errors"). Any token opens any account. Where it is silent: a body that is not JSON, or not sent as `application/json`, is 400; a request spends quota unless it is
-refused for want of credentials or of quota; the code of a 401 is `authentication_error`. The contract decides what an order is,
-so the actions are `created` and `updated`.
+"Batch API", "Accounts", "Authentication", "Rate limiting", "Errors"); any token opens any account. Where it is silent: a body that is
+not JSON, or not sent as `application/json`, is 400; a request spends quota unless it is refused for want of credentials or of quota;
+the code of a 401 is `authentication_error`. The contract decides what an order is, so the actions are `created` and `updated`.
 
 Everything else is for people and tests and needs no credentials: `/`, `/received`, `/requests`, `/answers`. State belongs to one
 process: run it with threads, not with several workers.
@@ -395,13 +395,12 @@ class Sandbox:
         return _end(seen, answer, {"X-RateLimit-Limit": str(self.state.limits[kind]), "X-RateLimit-Remaining": str(remaining)})
 
     def account(self, account: str) -> Response:
-        """`GET /v2/accounts/<account>`: the account, of whose many fields these are enough to know it by. A rule for any kind counts here."""
+        """`GET /v2/accounts/<account>`: the fields by which an account is known. Rules for no kind count here as well."""
         seen = self.state.see(_seen(account, None))
         if seen.auth is None:
             return _end(seen, refusal(401))
-        answer = Answer(
-            status=200, body={"links": {}, "accounts": [{"id": account, "name": "Stand-in for Drip", "href": request.base_url}]}
-        )
+        known = {"id": account, "name": "Stand-in for Drip", "href": request.base_url}
+        answer = Answer(status=200, body={"links": {}, "accounts": [known]})
         rule = self.state.instead(account, None, [])
         return _end(seen, answer if rule is None else _instead(answer, "single", *rule))
 

@@ -3,42 +3,79 @@
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
+import simplejson
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Row
 
 from adapter.settings import Settings
-from mappings import timestamp
+from mappings import encode, parse, timestamp
 
 if TYPE_CHECKING:
     from adapter.check import Finding
     from adapter.replay import Posted
 
 _STYLES = {"delivered": "green", "pending": "yellow", "skipped": "dim", "dead": "bold red"}
-_WIDTH_WITHOUT_TERMINAL = 140
+_MARKS = {True: Text("ok", "green"), False: Text("FAULT", "bold red"), None: Text("note", "yellow")}
+# Where there is no terminal a line is for a program such as grep, and must not be broken.
+_WIDTH_WITHOUT_TERMINAL = 10_000
 
 
-def console() -> Console:
-    """Where people look; as wide as the terminal, or wide enough for our tables where there is none."""
-    return Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table; only the last one is ever broken into lines."""
+
+    title: str
+    from_width: int = 0
+    """The narrowest terminal that it is shown on."""
+    is_number: bool = False
+
+
+def console(width_without_terminal: int = _WIDTH_WITHOUT_TERMINAL) -> Console:
+    """Where people look; as wide as the terminal."""
+    return Console(width=None if sys.stdout.isatty() else width_without_terminal, highlight=False, markup=False, emoji=False)
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[RenderableType]], width: int) -> Table:
+    """A table that leaves out what a terminal of that width has no room for."""
+    shown = [index for index, column in enumerate(columns) if width >= column.from_width]
+    made = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=any(column.title for column in columns), header_style="bold")
+    for index in shown:
+        justify = "right" if columns[index].is_number else "left"
+        made.add_column(columns[index].title, justify=justify, no_wrap=index != len(columns) - 1)  # type: ignore[arg-type]
+    for row in rows:
+        made.add_row(*(row[index] for index in shown))
+    return made
 
 
 def banner(settings: Settings, address: str) -> None:
     """What `serve` says when it starts."""
-    out = console()
     target = f"the stand-in at {settings.drip_api_url} (never to Drip)" if settings.sandbox else settings.drip_api_url
     where = target if settings.accounts else "nowhere yet: set DRIP_ACCOUNT_ID and DRIP_API_KEY; until then deliveries are kept and wait"
-    out.print(f"Listening at http://{address}; orders go to {where}")
+    click.echo(f"Listening at http://{address}; orders go to {where}")
     base = settings.public_url if settings.public_url_is_set else f"http://{address}"
     for store in settings.stores.values():
-        out.print(f"  {store.provider.title:12} {base}/webhooks/{store.name}")
+        click.echo(f"  {store.provider.title:12} {base}/webhooks/{store.name}")
     if not settings.stores:
-        out.print("  no store yet: set SHOPIFY_WEBHOOK_SECRET, WOOCOMMERCE_WEBHOOK_SECRET or MAGENTO_WEBHOOK_SECRET, or STORES")
+        click.echo("  no store yet: set SHOPIFY_WEBHOOK_SECRET, WOOCOMMERCE_WEBHOOK_SECRET or MAGENTO_WEBHOOK_SECRET, or STORES")
+
+
+_INBOX = (
+    Column("id", is_number=True),
+    Column("received (UTC)"),
+    Column("store"),
+    Column("topic", from_width=110),
+    Column("order"),
+    Column("attempts", from_width=90, is_number=True),
+    Column("state"),
+    Column("why"),
+)
 
 
 def deliveries(rows: Sequence[Row[Any]], *, as_json: bool) -> None:
@@ -47,19 +84,24 @@ def deliveries(rows: Sequence[Row[Any]], *, as_json: bool) -> None:
         for row in rows:
             click.echo(json.dumps(summary(row), ensure_ascii=False))
         return
-    table = Table("id", "received", "store", "topic", "order", "state", "why", "attempts", box=None)
-    for row in rows:
-        table.add_row(
+    if not rows:
+        click.echo("no such delivery")
+        return
+    out = console()
+    lines = (
+        (
             str(row.id),
-            timestamp(row.received_at.replace(microsecond=0)),
+            f"{row.received_at:%Y-%m-%d %H:%M:%S}",
             row.store,
             row.topic,
             row.order_id or "",
+            str(row.attempts),
             state(row.state),
             why(row),
-            str(row.attempts),
         )
-    console().print(table if rows else "no such delivery")
+        for row in rows
+    )
+    out.print(table(_INBOX, lines, out.width))
 
 
 def summary(row: Row[Any]) -> dict[str, Any]:
@@ -88,21 +130,26 @@ def delivery(row: Row[Any], attempts: Sequence[Row[Any]], *, as_json: bool) -> N
         "tries": [_attempt(attempt) for attempt in attempts],
     }
     if as_json:
-        click.echo(json.dumps(document, ensure_ascii=False))
+        click.echo(encode(document))
         return
     out = console()
-    for name, value in document.items():
-        if name != "tries" and value is not None:
-            out.print(f"{name:12} ", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), sep="", markup=False)
-    for attempt in document["tries"]:
-        out.print()
-        for name, value in attempt.items():
-            out.print(
-                f"  {name:16} ",
-                json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value),
-                sep="",
-                markup=False,
-            )
+    tries = document.pop("tries")
+    problems = why(row) if document.pop("problems") else None
+    out.print(_pairs(document | {"problems": problems}))
+    for number, attempt in enumerate(tries, 1):
+        body, answer = attempt.pop("body"), attempt.pop("answer")
+        click.echo(f"\nattempt {number} of {len(tries)}")
+        out.print(_pairs(attempt))
+        if answer:
+            click.echo("Drip said\n" + json.dumps(answer, ensure_ascii=False, indent=2))
+        if body and number == len(tries):
+            click.echo("the body\n" + simplejson.dumps(body, use_decimal=True, ensure_ascii=False, indent=2))
+
+
+def _pairs(document: Mapping[str, Any]) -> Table:
+    """Names and values; what is not there is left out."""
+    rows = ((name, str(value)) for name, value in document.items() if value not in (None, ""))
+    return table((Column(""), Column("")), rows, 0)
 
 
 def posted(answer: "Posted", *, as_json: bool) -> None:
@@ -115,13 +162,17 @@ def posted(answer: "Posted", *, as_json: bool) -> None:
 
 
 def findings(found: Iterable["Finding"], *, as_json: bool) -> None:
-    """What `check` found."""
+    """What `check` found, each as soon as it is known."""
+    out = console()
     for finding in found:
         if as_json:
             click.echo(json.dumps({"what": finding.what, "ok": finding.ok, "say": finding.say}))
         else:
-            mark = {True: "ok   ", False: "FAULT", None: "note "}[finding.ok]
-            click.echo(f"{mark} {finding.what}: {finding.say}")
+            line = Table.grid(padding=(0, 2, 0, 0))
+            line.add_column(width=5)
+            line.add_column()
+            line.add_row(_MARKS[finding.ok], f"{finding.what}: {finding.say}")
+            out.print(line)
 
 
 def status(report: Mapping[str, Any], *, as_json: bool) -> None:
@@ -129,14 +180,17 @@ def status(report: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(report, ensure_ascii=False))
         return
-    click.echo("orders move" if report["ok"] else "orders do not move")
+    click.echo("orders move" if report["ok"] else "orders do not move:")
     for line in report["why"]:
         click.echo(f"  {line}")
     for name, store in report["stores"].items():
-        counted = ", ".join(f"{count} {name}" for name, count in sorted(store["deliveries"].items())) or "nothing received yet"
+        counted = ", ".join(f"{count} {state}" for state, count in sorted(store["deliveries"].items())) or "nothing received yet"
         click.echo(f"store {name}: {counted}")
         for reason, seen in store["refused"].items():
-            click.echo(f"  {seen['count']} requests refused, the last at {seen['last_at']}: signature {reason}")
+            click.echo(f"  refused for a signature {_REFUSED[reason]}: {seen['count']}, the last at {seen['last_at']}")
+
+
+_REFUSED = {"missing": "that is missing", "mismatch": "that does not match"}
 
 
 def state(name: str) -> Text:
@@ -161,7 +215,7 @@ def _attempt(row: Row[Any]) -> dict[str, Any]:
         "outcome": row.outcome or "in_doubt",
         "drip_request_id": row.drip_request_id,
         "answer": json.loads(row.answer) if row.answer else None,
-        "body": json.loads(row.body) if row.body else None,
+        "body": parse(row.body) if row.body else None,
     }
 
 

@@ -17,6 +17,8 @@ class Options:
     """The store's public address; blank: taken from the payload where the platform has it there."""
     store_urls: Mapping[str, str] = field(default_factory=dict)
     """Magento: the address of each store view, by `store_id`."""
+    fallback_url: str = ""
+    """The store's address where neither settings nor payload know one; only for trials, blank when orders are sent."""
     public_url: str = ""
     """This adapter's own address, where the placeholder picture is served."""
     drip_provider: str = ""

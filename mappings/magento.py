@@ -374,10 +374,12 @@ def _grand_total(loaded: Loaded) -> Decimal:
 
 
 def _base(loaded: Loaded, context: Context) -> str:
-    urls = context.options.store_urls
-    address = urls.get(loaded["store_id"]) or urls.get(loaded["envelope_store_id"]) or context.options.store_url
+    """The address of the order's store view; of another view rather than none, since settings see to it that there is one."""
+    urls, options = context.options.store_urls, context.options
+    of_view = urls.get(loaded["store_id"]) or urls.get(loaded["envelope_store_id"])
+    address = of_view or options.store_url or next(iter(urls.values()), "") or options.fallback_url
     if not address:
-        raise Rejected({"store_id": ["no address is known of this store view: set MAGENTO_STORE_URL, or store_url in STORES"]})
+        raise Rejected({"store_id": ["No address is known of this store: set MAGENTO_STORE_URL, or store_url in STORES."]})
     return address.rstrip("/")
 
 

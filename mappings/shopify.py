@@ -392,6 +392,7 @@ def _base(loaded: Loaded, context: Context) -> str:
         context.options.store_url.rstrip("/")
         or origin(loaded["order_status_url"])
         or (origin(f"https://{shop}") if re.fullmatch(r"[A-Za-z0-9.-]+", shop) else "")
+        or context.options.fallback_url
     )
 
 

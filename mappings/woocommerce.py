@@ -287,6 +287,7 @@ def _base(loaded: Loaded, context: Context) -> str:
         or origin(loaded["payment_url"])
         or origin(loaded["view_order_url"])
         or absolute_url(context.headers.get("x-wc-webhook-source", "").partition("?")[0])
+        or context.options.fallback_url
     )
     return f"{address.rstrip('/')}/" if address else ""
 
