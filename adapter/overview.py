@@ -38,15 +38,17 @@ def overview(connection: Connection, settings: Settings, now: datetime) -> dict[
 def _account(connection: Connection, account: str) -> dict[str, Any]:
     lease = statements.lease(connection, account)
     if lease is None:
-        return {"sender": False, "paused": None}
+        return {"sender": False, "paused": None, "outage": None}
     paused = {"since": timestamp(lease.paused_since), "why": lease.pause_reason} if lease.paused_since else None
-    return {"sender": lease.holder is not None, "paused": paused}
+    outage = timestamp(lease.outage_since) if lease.outage_since else None
+    return {"sender": lease.holder is not None, "paused": paused, "outage": outage}
 
 
 def _why(
     settings: Settings, counted: dict[str, dict[str, int]], accounts: dict[str, Any], due: datetime | None, now: datetime
 ) -> list[str]:
     why = [f"account {name} is paused: {state['paused']['why']}" for name, state in accounts.items() if state["paused"]]
+    why += [f"Drip has not answered for account {name} since {state['outage']}" for name, state in accounts.items() if state["outage"]]
     if without := sorted(store.name for store in settings.stores.values() if store.account is None):
         why.append(f"no Drip account for {', '.join(without)}: set DRIP_ACCOUNT_ID and DRIP_API_KEY; deliveries are kept and wait")
     if orphans := sorted(name for name, states in counted.items() if settings.store(name) is None and states.get("pending")):

@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, Row
+from sqlalchemy import Connection, Engine, Row, update
 from werkzeug.test import TestResponse
 
 from adapter.delivery.drip import Drip
@@ -17,8 +17,8 @@ from adapter.delivery.lease import READER, Lease
 from adapter.delivery.reader import Reader
 from adapter.delivery.sender import Sender
 from adapter.inbox import statements
-from adapter.inbox.database import snapshot
-from adapter.inbox.tables import deliveries
+from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.tables import deliveries, leases
 from adapter.settings import Account, Settings, Store
 from adapter.web.app import create_app
 from mappings import PROVIDERS, Credentials, Options
@@ -35,6 +35,9 @@ class Clock:
 
     def __call__(self) -> datetime:
         return self.now
+
+    def sync(self, connection: Connection) -> None:
+        """It goes by no other clock."""
 
     def advance(self, **delta: float) -> None:
         self.now += timedelta(**delta)
@@ -92,6 +95,8 @@ class AdapterUnderTest:
         self.senders = {name: self.new_sender(account) for name, account in self.settings.accounts.items()}
 
     def new_sender(self, account: Account) -> Sender:
+        with transaction(self.engine) as connection:  # whoever had it is gone
+            connection.execute(update(leases).values(holder=None))
         lease = Lease(self.engine, account.id)
         assert lease.acquire()
         drip = Drip(self.settings.drip_api_url, account, self.settings.public_url)

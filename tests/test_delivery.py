@@ -39,7 +39,7 @@ def test_an_order_goes_from_webhook_to_drip(adapter: AdapterUnderTest) -> None:
     assert (order["provider"], order["action"], order["order_id"]) == ("shopify", "created", "1001")
     assert (order["occurred_at"], order["grand_total"]) == ("2026-09-30T12:00:00Z", 100.0)
     [row] = adapter.rows()
-    assert (row.state, row.settled_at, row.attempts) == ("delivered", adapter.clock.now, 0)
+    assert (row.state, row.settled_at, row.attempts, row.failed) == ("delivered", adapter.clock.now, 1, 0)
     [attempt] = adapter.attempts(row.id)
     assert (attempt.outcome, attempt.status) == ("delivered", 202)
     assert attempt.drip_request_id
@@ -232,7 +232,7 @@ class TestFailures:
         adapter.post(shopify_order())
         adapter.settle()
         row = adapter.row(1)
-        assert (row.state, row.attempts) == ("pending", 1)
+        assert (row.state, row.failed) == ("pending", 1)
         wait = row.due_at - adapter.clock.now
         assert 0.8 * DELAYS[0] <= wait <= 1.2 * DELAYS[0]
         adapter.clock.now = row.due_at - timedelta(milliseconds=1)
@@ -369,7 +369,7 @@ class TestBlocked:
         adapter.settle()
         assert len(adapter.requests_made()) == 1
         assert adapter.states() == ["pending", "pending"]
-        assert [row.attempts for row in adapter.rows()] == [0, 0]
+        assert [row.failed for row in adapter.rows()] == [0, 0]
         assert setting in adapter.trouble().pause_reason
         answer = adapter.web.get("/status")
         assert answer.status_code == 503
@@ -405,25 +405,27 @@ class TestBlocked:
 
 class TestThrottled:
     def test_a_429_closes_singles_for_as_long_as_drip_says(self, adapter: AdapterUnderTest) -> None:
-        adapter.tell_drip(status=429, times=1, headers={"Retry-After": "90"})
+        adapter.tell_drip(status=429, times=1, kind="single", headers={"Retry-After": "90"})
+        adapter.tell_drip(status=404, kind="batch")
         adapter.post(shopify_order())
         adapter.settle()
-        assert adapter.row(1).attempts == 0
+        assert adapter.row(1).failed == 0
         adapter.clock.advance(seconds=89)
         adapter.settle()
-        assert len(adapter.requests_made()) == 1
+        assert [request["kind"] for request in adapter.requests_made()].count("single") == 1
         adapter.clock.advance(seconds=2)
         adapter.settle()
         assert adapter.states() == ["delivered"]
 
     def test_without_a_word_from_drip_a_minute_doubling_to_15(self, adapter: AdapterUnderTest) -> None:
-        adapter.tell_drip(status=429)
+        adapter.tell_drip(status=429, kind="single")
+        adapter.tell_drip(status=404, kind="batch")
         adapter.post(shopify_order())
         waits = []
         for _ in range(6):
             adapter.settle()
-            waits.append(adapter.trouble().closed_until - adapter.clock.now)
-            adapter.clock.now = adapter.trouble().closed_until
+            waits.append(adapter.trouble().single_closed_until - adapter.clock.now)
+            adapter.clock.now = adapter.trouble().single_closed_until
         assert waits == [timedelta(minutes=minutes) for minutes in (1, 2, 4, 8, 15, 15)]
         assert adapter.states() == ["pending"]
 

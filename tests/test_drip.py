@@ -74,7 +74,7 @@ def test_an_order_is_taken_with_either_authentication(sandbox: str, account: Acc
     with drip(sandbox, account) as client:
         answer = client.post_order(BODY)
     assert (answer.outcome, answer.status, answer.in_doubt) == (Outcome.DELIVERED, 202, False)
-    assert answer.request_id
+    assert len(answer.request_ids) == 1
     [seen] = requests.get(f"{sandbox}/requests", timeout=5).json()["requests"]
     assert (seen["auth"], seen["account"]) == (account.auth, "123")
 
@@ -86,6 +86,22 @@ def test_a_netrc_does_not_replace_the_token(sandbox: str, tmp_path: Path, monkey
         client.post_order(BODY)
     [seen] = requests.get(f"{sandbox}/requests", timeout=5).json()["requests"]
     assert seen["auth"] == "bearer"
+
+
+def test_a_batch_gives_each_order_its_request_id(sandbox: str) -> None:
+    with drip(sandbox) as client:
+        answer = client.post_batch([BODY, BODY.replace(b'"1"', b'"2"')])
+    assert (answer.outcome, len(answer.request_ids)) == (Outcome.DELIVERED, 2)
+    assert (answer.limit, answer.remaining) == (50, 49)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(404, Outcome.NO_BATCHES), (413, Outcome.REFUSED), (422, Outcome.REFUSED), (401, Outcome.BLOCKED)]
+)
+def test_what_a_status_means_for_a_batch(sandbox: str, status: int, outcome: Outcome) -> None:
+    requests.put(f"{sandbox}/answers", json={"status": status}, timeout=5).raise_for_status()
+    with drip(sandbox) as client:
+        assert client.post_batch([BODY]).outcome == outcome
 
 
 MEANINGS = [

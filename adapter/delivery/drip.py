@@ -7,7 +7,7 @@ import json
 import queue
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,10 +23,12 @@ from urllib3.exceptions import NewConnectionError
 from werkzeug.http import parse_date
 
 from adapter import __version__
+from adapter.delivery.pacing import Kind
 from adapter.settings import Account
 
-SINGLE_DEADLINE_S = 8.0
+DEADLINES_S = {"single": 8.0, "batch": 60.0}
 _LONGEST_ANSWER = 1_000_000
+_LONGEST_COUNT = 10
 _LONGEST_WAIT = timedelta(hours=1)
 
 
@@ -41,10 +43,15 @@ class Outcome(StrEnum):
     """Nothing wrong with the order: the account's credentials or plan."""
     REFUSED = "refused"
     """Drip will never take this body."""
+    NO_BATCHES = "no_batches"
+    """There is no batch address for this account."""
 
 
-_REFUSED = frozenset({400, 422})
-_BLOCKED = frozenset({401, 402, 403, 404, 410, 451})
+_SINGLE = {400: Outcome.REFUSED, 422: Outcome.REFUSED, 429: Outcome.THROTTLED} | dict.fromkeys(
+    (401, 402, 403, 404, 410, 451), Outcome.BLOCKED
+)
+# One bad or long order refuses all of a batch; an address that is not there says nothing about the account.
+_BATCH = _SINGLE | {413: Outcome.REFUSED, 404: Outcome.NO_BATCHES, 405: Outcome.NO_BATCHES}
 _SERVER_ERROR = 500
 
 
@@ -57,9 +64,14 @@ class Answer:
     """None: no answer."""
     in_doubt: bool = False
     """Whether Drip may have taken the order all the same."""
-    request_id: str | None = None
+    request_ids: tuple[str, ...] = ()
+    """Drip's name of each order, in the order posted; empty where it gave none."""
     errors: tuple[Mapping[str, Any], ...] = ()
     retry_after: timedelta | None = None
+    limit: int | None = None
+    """X-RateLimit-Limit: requests of this kind an hour."""
+    remaining: int | None = None
+    """X-RateLimit-Remaining."""
     what: str = ""
     """For people and logs; never quotes a body."""
 
@@ -69,15 +81,23 @@ class Drip:
 
     def __init__(self, base_url: str, account: Account, site: str) -> None:
         self.account = account
-        self._orders = f"{base_url}/v3/{account.id}/shopper_activity/order"
+        single = f"{base_url}/v3/{account.id}/shopper_activity/order"
+        self._addresses = {"single": single, "batch": f"{single}/batch"}
         self._headers = {"User-Agent": f"drip-order-adapter/{__version__} ({site})", "Content-Type": "application/json"}
         self._session, self._adapter = self._connect()
 
-    def post_order(self, body: bytes, deadline_s: float = SINGLE_DEADLINE_S) -> Answer:
+    def post_order(self, body: bytes, deadline_s: float = DEADLINES_S["single"]) -> Answer:
         """Post one order; `deadline_s` bounds the whole request, not only the silence between two bytes."""
+        return self._post_within("single", body, deadline_s)
+
+    def post_batch(self, bodies: Sequence[bytes], deadline_s: float = DEADLINES_S["batch"]) -> Answer:
+        """Post up to 1,000 orders at once."""
+        return self._post_within("batch", b'{"orders":[' + b",".join(bodies) + b"]}", deadline_s)
+
+    def _post_within(self, kind: Kind, body: bytes, deadline_s: float) -> Answer:
         result: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         session = self._session
-        threading.Thread(target=lambda: result.put(self._post(session, body, deadline_s)), name="drip-post", daemon=True).start()
+        threading.Thread(target=lambda: result.put(self._post(session, kind, body, deadline_s)), name="drip-post", daemon=True).start()
         try:
             return result.get(timeout=deadline_s)
         except queue.Empty:
@@ -97,10 +117,11 @@ class Drip:
         session.auth = _Bearer(self.account.token) if self.account.auth == "bearer" else (self.account.token, "")
         return session, adapter
 
-    def _post(self, session: requests.Session, body: bytes, deadline_s: float) -> Answer:
+    def _post(self, session: requests.Session, kind: Kind, body: bytes, deadline_s: float) -> Answer:
         try:
-            with session.post(self._orders, data=body, timeout=deadline_s, allow_redirects=False, stream=True) as response:
-                return _answer(response.status_code, response.headers, response.raw.read(_LONGEST_ANSWER, decode_content=True))
+            with session.post(self._addresses[kind], data=body, timeout=deadline_s, allow_redirects=False, stream=True) as response:
+                content = response.raw.read(_LONGEST_ANSWER, decode_content=True)
+                return _answer(kind, response.status_code, response.headers, content)
         except requests.RequestException as error:
             return Answer(outcome=Outcome.RETRY, in_doubt=not _never_sent(error), what=_failure(error))
         except Exception as error:  # noqa: BLE001 - urllib3 lets some of its own through while a raw answer is read
@@ -155,21 +176,33 @@ class _CuttableAdapter(HTTPAdapter):
                 socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
 
-def _answer(status: int, headers: Mapping[str, str], content: bytes) -> Answer:
+def _answer(kind: Kind, status: int, headers: Mapping[str, str], content: bytes) -> Answer:
     document = _json(content)
     errors = document.get("errors")
-    problems = tuple(error for error in errors if isinstance(error, dict)) if isinstance(errors, list) else ()
-    what = f"Drip answered {status}"
-    if 200 <= status < 300:
-        request_id = document.get("request_id")
-        return Answer(outcome=Outcome.DELIVERED, status=status, request_id=str(request_id) if request_id else None, what=what)
-    if status in _REFUSED:
-        return Answer(outcome=Outcome.REFUSED, status=status, errors=problems, what=what)
-    if status in _BLOCKED:
-        return Answer(outcome=Outcome.BLOCKED, status=status, errors=problems, what=what)
-    if status == 429:
-        return Answer(outcome=Outcome.THROTTLED, status=status, retry_after=_retry_after(headers), what=what)
-    return Answer(outcome=Outcome.RETRY, status=status, in_doubt=status >= _SERVER_ERROR, errors=problems, what=what)
+    outcome = Outcome.DELIVERED if 200 <= status < 300 else (_BATCH if kind == "batch" else _SINGLE).get(status, Outcome.RETRY)
+    return Answer(
+        outcome=outcome,
+        status=status,
+        in_doubt=status >= _SERVER_ERROR,
+        request_ids=_request_ids(document) if outcome == Outcome.DELIVERED else (),
+        errors=tuple(error for error in errors if isinstance(error, dict)) if isinstance(errors, list) else (),
+        retry_after=_retry_after(headers) if outcome == Outcome.THROTTLED else None,
+        limit=_count(headers, "X-RateLimit-Limit"),
+        remaining=_count(headers, "X-RateLimit-Remaining"),
+        what=f"Drip answered {status}",
+    )
+
+
+def _request_ids(document: Mapping[str, Any]) -> tuple[str, ...]:
+    several = document.get("request_ids")
+    if isinstance(several, list):
+        return tuple(str(each) for each in several)
+    return (str(document["request_id"]),) if document.get("request_id") else ()
+
+
+def _count(headers: Mapping[str, str], name: str) -> int | None:
+    value = headers.get(name, "").strip()
+    return int(value) if value.isdecimal() and len(value) < _LONGEST_COUNT else None
 
 
 def _json(content: bytes) -> dict[str, Any]:
@@ -183,7 +216,7 @@ def _json(content: bytes) -> dict[str, Any]:
 def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
     """Seconds or a date, and never longer than the hour that a quota needs to come back."""
     value = headers.get("Retry-After", "").strip()
-    if value.isdecimal() and len(value) < 10:
+    if value.isdecimal() and len(value) < _LONGEST_COUNT:
         wait = timedelta(seconds=int(value))
     elif (moment := parse_date(value)) is not None:
         wait = moment - datetime.now(UTC)

@@ -34,10 +34,13 @@ class Lease:
         self._engine = engine
         self._holder = uuid.uuid4().hex
         self._confirmed = 0.0
+        self._alive_until = 0.0
+        self.taken = 0
+        """How often it was taken anew: what was learnt under another holder's eyes is worth nothing."""
 
     def acquire(self) -> bool:
         """Take or renew the lease; whether it is ours now."""
-        asked = time.monotonic()
+        asked, had = time.monotonic(), self.held
         with transaction(self._engine) as connection:
             now = database_now(connection)
             known = statements.lease(connection, self.account)
@@ -47,7 +50,17 @@ class Lease:
             )
         if self.held:
             self._confirmed = asked
+            self.taken += not had
         return self.held
+
+    def pulse(self, seconds: float) -> None:
+        """Say that the holder is at work and will say so again within this time."""
+        self._alive_until = time.monotonic() + seconds
+
+    def renew(self) -> None:
+        """Keep it for a holder that is at work; one that hangs loses it."""
+        if self.held and time.monotonic() < self._alive_until:
+            self.acquire()
 
     def confirm(self) -> None:
         """Make sure that the lease is ours, right before a request; raises `LeaseLost`."""

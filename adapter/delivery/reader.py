@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Row
 from adapter.delivery import contexts
 from adapter.delivery.versions import trusted
 from adapter.inbox import statements
-from adapter.inbox.database import transaction
+from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.statements import Lane
 from adapter.settings import Settings
 from mappings import HOLDS, Reading, Reason, Rejected, Skip, encode, parse
@@ -39,6 +39,9 @@ class Reader:
     def step(self) -> int:
         """Read the next few; how many there were."""
         names = [name for store in self._settings.stores.values() for name in (store.name, *store.aliases)]
+        with snapshot(self._engine) as connection:
+            if not statements.unread(connection, names, 1):  # an idle reader takes no write lock
+                return 0
         with transaction(self._engine) as connection:
             # What the database broke off, and not its payload, was not begun in vain.
             statements.forgive(connection, self._begun)

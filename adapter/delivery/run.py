@@ -13,6 +13,7 @@ from adapter.delivery.lease import READER, RENEWAL_S, Lease
 from adapter.delivery.reader import Reader
 from adapter.delivery.sender import Sender
 from adapter.errors import DatabaseAway, LeaseLost
+from adapter.inbox.database import DatabaseClock
 from adapter.settings import Account, Settings
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Senders:
     def _sender(self, account: Account) -> tuple[Lease, Sender]:
         lease = Lease(self._engine, account.id)
         drip = Drip(self._settings.drip_api_url, account, self._settings.public_url)
-        return lease, Sender(self._engine, self._settings, account, lease=lease, drip=drip, clock=self._clock)
+        return lease, Sender(self._engine, self._settings, account, lease=lease, drip=drip, clock=DatabaseClock())
 
     def _run(self, name: str, lease: Lease, worker: _Stepping) -> None:
         self._leases.append(lease)
@@ -111,6 +112,6 @@ class Senders:
             for lease in self._leases:
                 if lease.held:
                     try:
-                        lease.acquire()
+                        lease.renew()
                     except DatabaseAway as error:
                         log.warning(str(error), extra={"action": "database_away"})

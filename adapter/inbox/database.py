@@ -3,9 +3,10 @@
 Both are used alike: short transactions, no session state, no server-side prepared statements, so that PgBouncer may stand between.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _CONNECTIONS = 3
 _PATIENCE_S = 3
 _MIGRATION_LOCK = 7_301_946
+_CLOCK_KEEPS_S = 1.0
 _UNDEFINED_TABLE = "42P01"
 
 
@@ -55,6 +57,24 @@ def database_now(connection: Connection) -> datetime:
         moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         return moment.astimezone(UTC)
     return datetime.now(UTC)
+
+
+class DatabaseClock:
+    """The database's clock, asked now and then and carried on by this machine's."""
+
+    def __init__(self) -> None:
+        self._asked = float("-inf")
+        self._then = datetime.now(UTC)
+
+    def sync(self, connection: Connection) -> None:
+        """Ask, unless that was a moment ago."""
+        if time.monotonic() - self._asked > _CLOCK_KEEPS_S:
+            self._then = database_now(connection)
+            self._asked = time.monotonic()
+
+    def __call__(self) -> datetime:
+        elapsed = time.monotonic() - self._asked
+        return self._then + timedelta(seconds=elapsed) if elapsed < float("inf") else datetime.now(UTC)
 
 
 def is_migrated(engine: Engine) -> bool:

@@ -4,18 +4,22 @@ Rows come back as SQLAlchemy `Row`s of the tables in `tables.py`; times are awar
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, func, insert, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, func, insert, literal, or_, select, true, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from adapter.inbox.tables import RETRY, Instant, attempts, deliveries, leases, orders, refusals, requests
+from adapter.inbox.tables import BACKFILL, LIVE, RETRY, Instant, attempts, deliveries, leases, orders, refusals, requests
 from mappings import HOLDS, Identity, Key, Skip
 
+LONGEST_REQUEST = timedelta(seconds=60)
+"""A request of which no end is known, because its sender died, was counted by Drip within this time."""
+PRIORITIES = (LIVE, RETRY, BACKFILL)
+_IN_ONE_STATEMENT = 500
+Value = TypeVar("Value")
 KEY_LIFETIME = timedelta(hours=48)
 """How long the hash of a body counts as an idempotency key: the same state of an order may come back later, and rightly."""
 
@@ -156,16 +160,11 @@ def kill(connection: Connection, delivery_id: int, problems: Mapping[str, Sequen
     _settle(connection, delivery_id, at, state="dead", problems=json.dumps(problems, ensure_ascii=False))
 
 
-def deliver(connection: Connection, delivery_id: int, at: datetime) -> None:
-    """pending -> delivered."""
-    _settle(connection, delivery_id, at, state="delivered", forced=False)
-
-
 def reopen(connection: Connection, which: ColumnElement[bool], *, at: datetime, priority: int | None = RETRY, forced: bool = False) -> int:
     """Send kept deliveries again, from their payloads and with today's mapping; how many. Erased ones stay as they are."""
     values: dict[str, Any] = {
         "state": "pending", "reason": None, "detail": None, "problems": None, "settled_at": None,
-        "read_at": None, "begun": 0, "attempts": 0, "due_at": at, "forced": forced,
+        "read_at": None, "begun": 0, "failed": 0, "most_together": None, "due_at": at, "forced": forced,
     }  # fmt: skip
     if priority is not None:
         values["priority"] = priority
@@ -179,7 +178,7 @@ def postpone(connection: Connection, ids: Iterable[int], until: datetime) -> Non
 
 def spend_attempt(connection: Connection, delivery_id: int) -> None:
     """Count a failed attempt against a delivery."""
-    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(attempts=deliveries.c.attempts + 1))
+    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(failed=deliveries.c.failed + 1))
 
 
 def take_back(connection: Connection, ids: Iterable[int]) -> None:
@@ -196,58 +195,98 @@ def erase_payload(connection: Connection, delivery_id: int) -> None:
 # --- sending -----------------------------------------------------------------------------------------------------------------------
 
 
-def due_lanes(connection: Connection, stores: Sequence[str], now: datetime, limit: int) -> list[Lane]:
+def any_due(connection: Connection, stores: Sequence[str], now: datetime) -> bool:
+    """Whether anything of these stores is due: what an idle sender asks five times a second."""
+    due = or_(*(exists().where(_due(store, priority, now)) for store in stores for priority in PRIORITIES))
+    return bool(connection.execute(select(due)).scalar())
+
+
+def due_lanes(connection: Connection, stores: Sequence[str], now: datetime, limit: int, *, live_only: bool = False) -> list[Lane]:
     """The lanes that are due, live ones first, the oldest first."""
     lanes: dict[Lane, None] = {}
-    for priority in range(3):
-        rows = connection.execute(
-            select(deliveries.c.store, deliveries.c.order_id)
-            .where(
-                deliveries.c.state == "pending",
-                deliveries.c.priority == priority,
-                deliveries.c.due_at <= now,
-                deliveries.c.read_at.is_not(None),
-                deliveries.c.store.in_(stores),
+    for priority in PRIORITIES[:1] if live_only else PRIORITIES:
+        rows = [
+            row
+            for store in stores
+            for row in connection.execute(
+                select(deliveries.c.store, deliveries.c.order_id, deliveries.c.due_at, deliveries.c.id)
+                .where(_due(store, priority, now))
+                .order_by(deliveries.c.due_at, deliveries.c.id)
+                .limit(limit)
             )
-            .order_by(deliveries.c.due_at, deliveries.c.id)
-            .limit(limit)
-        )
+        ]
+        rows.sort(key=lambda row: (row.due_at, row.id))
         lanes.update(dict.fromkeys(Lane(row.store, row.order_id) for row in rows))
         if len(lanes) >= limit:
             break
     return list(lanes)[:limit]
 
 
-def waiting(connection: Connection, lane: Lane) -> Sequence[Row[Any]]:
-    """All of a lane that is read and pending."""
-    return connection.execute(
-        select(deliveries)
-        .where(
-            deliveries.c.store == lane.store,
-            deliveries.c.order_id == lane.order_id,
-            deliveries.c.state == "pending",
-            deliveries.c.read_at.is_not(None),
+def count_due(connection: Connection, stores: Sequence[str], now: datetime, most: int) -> tuple[int, int]:
+    """How many orders are due: live ones, and others. Counts no further than about `most` deliveries a store."""
+
+    def count(priorities: Sequence[int]) -> int:
+        total = 0
+        for store in stores:
+            for priority in priorities:
+                some = select(deliveries.c.order_id).where(_due(store, priority, now)).limit(most).subquery()
+                total += connection.execute(select(func.count(some.c.order_id.distinct()))).scalar_one()
+        return total
+
+    return count(PRIORITIES[:1]), count(PRIORITIES[1:])
+
+
+def waiting(connection: Connection, lanes: Sequence[Lane]) -> dict[Lane, list[Row[Any]]]:
+    """All that is read and pending of these lanes, each lane's in the order of arrival."""
+    found: dict[Lane, list[Row[Any]]] = {}
+    for part in _parts(lanes):
+        rows = connection.execute(
+            select(deliveries)
+            .where(
+                tuple_(deliveries.c.store, deliveries.c.order_id).in_([(lane.store, lane.order_id) for lane in part]),
+                deliveries.c.state == "pending",
+                deliveries.c.read_at.is_not(None),
+            )
+            .order_by(deliveries.c.id)
         )
-        .order_by(deliveries.c.id)
-    ).all()
+        for row in rows:
+            found.setdefault(Lane(row.store, row.order_id), []).append(row)
+    return found
 
 
-def what_drip_has(connection: Connection, account: str, lane: Lane) -> Row[Any] | None:
-    """The memory of an order, for one account."""
-    return connection.execute(
-        select(orders).where(orders.c.account == account, orders.c.store == lane.store, orders.c.order_id == lane.order_id)
-    ).one_or_none()
+def what_drip_has(connection: Connection, account: str, lanes: Sequence[Lane]) -> dict[Lane, Row[Any]]:
+    """The memory of these orders, for one account."""
+    found: dict[Lane, Row[Any]] = {}
+    for part in _parts(lanes):
+        wanted = tuple_(orders.c.store, orders.c.order_id).in_([(lane.store, lane.order_id) for lane in part])
+        for row in connection.execute(select(orders).where(orders.c.account == account, wanted)):
+            found[Lane(row.store, row.order_id)] = row
+    return found
 
 
-def last_attempts(connection: Connection, account: str, ids: Iterable[int]) -> dict[int, Row[Any]]:
+def last_attempts(connection: Connection, account: str, ids: Sequence[int]) -> dict[int, Row[Any]]:
     """The last attempt of each of these deliveries for one account."""
+    found: dict[int, Row[Any]] = {}
+    for part in _parts(ids):
+        rows = connection.execute(
+            select(attempts, requests.c.kind)
+            .join(requests, requests.c.id == attempts.c.request_id)
+            .where(attempts.c.delivery_id.in_(part), requests.c.account == account)
+            .order_by(attempts.c.id)
+        )
+        found.update({row.delivery_id: row for row in rows})
+    return found
+
+
+def ledger(connection: Connection, account: str, kind: str, since: datetime) -> list[tuple[datetime, datetime | None]]:
+    """Begin and end of each request of one kind that ended, or may have ended, after `since`."""
+    recent = or_(requests.c.ended_at > since, and_(requests.c.ended_at.is_(None), requests.c.begun_at > since - LONGEST_REQUEST))
     rows = connection.execute(
-        select(attempts)
-        .join(requests, requests.c.id == attempts.c.request_id)
-        .where(attempts.c.delivery_id.in_(list(ids)), requests.c.account == account)
-        .order_by(attempts.c.id)
+        select(requests.c.begun_at, requests.c.ended_at)
+        .where(requests.c.account == account, requests.c.kind == kind, requests.c.begun_at > since - LONGEST_REQUEST, recent)
+        .order_by(requests.c.begun_at)
     )
-    return {row.delivery_id: row for row in rows}
+    return [(row.begun_at, row.ended_at) for row in rows]
 
 
 def begin_request(connection: Connection, account: str, kind: str, at: datetime) -> int:
@@ -257,13 +296,11 @@ def begin_request(connection: Connection, account: str, kind: str, at: datetime)
     return request_id
 
 
-def begin_attempt(connection: Connection, delivery_id: int, request_id: int, *, action: str, body: bytes, digest: str) -> int:
-    """Store the body that a delivery is about to be posted with."""
-    values = {"delivery_id": delivery_id, "request_id": request_id, "action": action, "body": body, "digest": digest}
-    created = connection.execute(insert(attempts).values(values).returning(attempts.c.id))
-    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(begun=0))
-    attempt_id: int = created.scalar_one()
-    return attempt_id
+def begin_attempts(connection: Connection, request_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store the bodies that deliveries are about to be posted with: each row `delivery_id`, `action`, `body`, `digest`."""
+    connection.execute(insert(attempts), [{**row, "request_id": request_id} for row in rows])
+    for part in _parts([row["delivery_id"] for row in rows]):
+        connection.execute(update(deliveries).where(deliveries.c.id.in_(part)).values(begun=0, attempts=deliveries.c.attempts + 1))
 
 
 def end_request(connection: Connection, request_id: int, status: int | None, at: datetime) -> None:
@@ -271,33 +308,41 @@ def end_request(connection: Connection, request_id: int, status: int | None, at:
     connection.execute(update(requests).where(requests.c.id == request_id).values(ended_at=at, status=status))
 
 
-def end_attempt(connection: Connection, attempt_id: int, outcome: str, *, drip_request_id: str | None, answer: str | None) -> None:
-    """Write down what became of an attempt."""
-    values = {"outcome": outcome, "drip_request_id": drip_request_id, "answer": answer}
-    connection.execute(update(attempts).where(attempts.c.id == attempt_id).values(values))
+def end_attempts(connection: Connection, request_id: int, outcome: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write down what became of a request's attempts: each row `of` (the delivery), `drip_request_id`, `answer`."""
+    ended = update(attempts).where(attempts.c.request_id == request_id, attempts.c.delivery_id == bindparam("of"))
+    values = {"outcome": outcome, "drip_request_id": bindparam("drip_request_id"), "answer": bindparam("answer")}
+    connection.execute(ended.values(values), list(rows))
 
 
-def remember(
-    connection: Connection,
-    account: str,
-    lane: Lane,
-    *,
-    delivery_id: int,
-    snapshot_at: datetime | None,
-    progress: Sequence[Decimal],
-    digest: str,
-    at: datetime,
-) -> None:
-    """Move forward what is known of what Drip has."""
-    version = {
-        "snapshot_at": snapshot_at,
-        "progress": json.dumps([str(rank) for rank in progress]),
-        "delivery_id": delivery_id,
-        "digest": digest,
-        "updated_at": at,
-    }
-    row = _upserting(connection, orders).values(account=account, store=lane.store, order_id=lane.order_id, created_at=at, **version)
-    connection.execute(row.on_conflict_do_update(index_elements=["account", "store", "order_id"], set_=version))
+def deliver(connection: Connection, ids: Sequence[int], at: datetime) -> None:
+    """pending -> delivered."""
+    for part in _parts(ids):
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.id.in_(part))
+            .values(state="delivered", settled_at=at, forced=False, begun=0, reason=None, detail=None, problems=None)
+        )
+
+
+def remember(connection: Connection, rows: Sequence[Mapping[str, Any]], at: datetime) -> None:
+    """Move forward what is known of what Drip has: each row has the columns of `orders` but its times."""
+    row = _upserting(connection, orders)
+    moved = {name: row.excluded[name] for name in ("snapshot_at", "progress", "delivery_id", "digest", "updated_at")}
+    upsert = row.on_conflict_do_update(index_elements=["account", "store", "order_id"], set_=moved)
+    connection.execute(upsert, [{**values, "created_at": at, "updated_at": at} for values in rows])
+
+
+def limit_batches(connection: Connection, ids: Sequence[int], most: int) -> None:
+    """Let these go in smaller batches only, after one failed."""
+    for part in _parts(ids):
+        connection.execute(update(deliveries).where(deliveries.c.id.in_(part)).values(most_together=most))
+
+
+def free_batches(connection: Connection, stores: Sequence[str]) -> None:
+    """Forget which batches failed: it was Drip's outage and not their orders."""
+    waiting = and_(deliveries.c.state == "pending", deliveries.c.read_at.is_not(None), deliveries.c.store.in_(stores))
+    connection.execute(update(deliveries).where(waiting, deliveries.c.most_together.is_not(None)).values(most_together=None))
 
 
 def took_others_since(connection: Connection, account: str, request_id: int) -> bool:
@@ -414,6 +459,23 @@ def drip_refused(connection: Connection, account: str, limit: int) -> list[int]:
             break
         run.append(delivery_id)
     return run
+
+
+def _due(store: str, priority: int, now: datetime) -> ColumnElement[bool]:
+    """What of a store is due: exactly the columns of the index `ix_deliveries_due`."""
+    return and_(
+        deliveries.c.state == "pending",
+        deliveries.c.read_at.is_not(None),
+        deliveries.c.store == store,
+        deliveries.c.priority == priority,
+        deliveries.c.due_at <= now,
+    )
+
+
+def _parts(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
+    """In parts that fit into one statement's parameters."""
+    for start in range(0, len(values), _IN_ONE_STATEMENT):
+        yield values[start : start + _IN_ONE_STATEMENT]
 
 
 def _insert_delivery(connection: Connection, row: Mapping[str, Any]) -> int | None:

@@ -84,8 +84,10 @@ deliveries = Table(
     Column("detail", Text, comment="the reason in words; no personal data"),
     Column("problems", Text, comment="JSON: why it is dead, by path"),
     Column("begun", Integer, nullable=False, server_default=text("0"), comment="readings or mappings begun and not ended"),
-    Column("attempts", Integer, nullable=False, server_default=text("0"), comment="attempts spent"),
+    Column("attempts", Integer, nullable=False, server_default=text("0"), comment="requests it has been part of"),
+    Column("failed", Integer, nullable=False, server_default=text("0"), comment="attempts spent: failures that count towards giving up"),
     Column("forced", Boolean, nullable=False, server_default=false(), comment="send also what is unchanged"),
+    Column("most_together", Integer, comment="the largest batch it may be part of, since a larger one failed; null: any"),
     Column("due_at", Instant, nullable=False, comment="when the next attempt is due"),
     Column("settled_at", Instant),
     UniqueConstraint("store", "key"),
@@ -96,9 +98,18 @@ deliveries = Table(
     "skipped as unpaid or never_placed -> pending when the order is placed; dead -> pending when retried or sent again.",
     sqlite_autoincrement=True,  # an id is also the order of arrival, and must not come back after a purge
 )
-_pending = text("state = 'pending'")
 _unread = text("state = 'pending' AND read_at IS NULL")
-Index("ix_deliveries_due", deliveries.c.priority, deliveries.c.due_at, deliveries.c.id, sqlite_where=_pending, postgresql_where=_pending)
+_waiting = text("state = 'pending' AND read_at IS NOT NULL")
+# The store comes first, so that the waiting deliveries of a paused account cost the others nothing.
+Index(
+    "ix_deliveries_due",
+    deliveries.c.store,
+    deliveries.c.priority,
+    deliveries.c.due_at,
+    deliveries.c.id,
+    sqlite_where=_waiting,
+    postgresql_where=_waiting,
+)
 Index("ix_deliveries_unread", deliveries.c.id, sqlite_where=_unread, postgresql_where=_unread)
 Index("ix_deliveries_lane", deliveries.c.store, deliveries.c.order_id, deliveries.c.state)
 Index("ix_deliveries_state", deliveries.c.state, deliveries.c.id)
@@ -143,7 +154,7 @@ attempts = Table(
     Column("digest", Text, nullable=False),
     Column("outcome", Text, comment="null: begun and no outcome known"),
     Column("drip_request_id", Text),
-    Column("answer", Text, comment="JSON: what Drip said of this order where it refused"),
+    Column("answer", Text, comment="JSON: how it ended in words, and what Drip said of this order"),
     comment="A delivery's part in a request to Drip; its body is stored before it is posted.",
 )
 Index("ix_attempts_delivery_id", attempts.c.delivery_id)
@@ -160,7 +171,12 @@ leases = Table(
     Column("paused_since", Instant),
     Column("pause_reason", Text, comment="why Drip takes nothing from this account, in words"),
     Column("probe_at", Instant, comment="when a paused account tries another order"),
-    Column("closed_until", Instant, comment="single requests wait until then: Drip answered 429"),
+    Column("outage_since", Instant, comment="Drip itself seems to be down; null: it is not"),
+    Column("outage_probes", Integer, nullable=False, server_default=text("0"), comment="probes failed since then"),
+    Column("single_closed_until", Instant, comment="single requests wait until then: Drip answered 429"),
+    Column("batch_closed_until", Instant, comment="batches wait until then: 429, or no such address"),
+    Column("single_limit", Integer, comment="requests an hour, where Drip has said so and it is less than the setting"),
+    Column("batch_limit", Integer, comment="the same of batches"),
     comment="The right to send for an account, held by one sender at a time, and the account's trouble.",
 )
 

@@ -28,7 +28,7 @@ def greet(name: str) -> Response:
     store = _store(name)
     challenge = request.args.get("challenge")
     if challenge is None or not store.provider.echoes_challenge:
-        abort(405, f"this is where {store.provider.title} posts webhooks of store {store.name}; there is nothing to see")
+        abort(405, description=f"this is where {store.provider.title} posts webhooks of store {store.name}; there is nothing to see")
     response = Response(challenge, mimetype="text/plain")
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

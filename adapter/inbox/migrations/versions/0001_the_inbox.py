@@ -42,8 +42,21 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=True, comment="the reason in words; no personal data"),
         sa.Column("problems", sa.Text(), nullable=True, comment="JSON: why it is dead, by path"),
         sa.Column("begun", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="readings or mappings begun and not ended"),
-        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="attempts spent"),
+        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="requests it has been part of"),
+        sa.Column(
+            "failed",
+            sa.Integer(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="attempts spent: failures that count towards giving up",
+        ),
         sa.Column("forced", sa.Boolean(), server_default=sa.false(), nullable=False, comment="send also what is unchanged"),
+        sa.Column(
+            "most_together",
+            sa.Integer(),
+            nullable=True,
+            comment="the largest batch it may be part of, since a larger one failed; null: any",
+        ),
         sa.Column("due_at", sa.BigInteger(), nullable=False, comment="when the next attempt is due"),
         sa.Column("settled_at", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("(state = 'dead') = (problems IS NOT NULL)", name="ck_deliveries_problems"),
@@ -58,10 +71,10 @@ def upgrade() -> None:
     op.create_index(
         "ix_deliveries_due",
         "deliveries",
-        ["priority", "due_at", "id"],
+        ["store", "priority", "due_at", "id"],
         unique=False,
-        sqlite_where=sa.text("state = 'pending'"),
-        postgresql_where=sa.text("state = 'pending'"),
+        sqlite_where=sa.text("state = 'pending' AND read_at IS NOT NULL"),
+        postgresql_where=sa.text("state = 'pending' AND read_at IS NOT NULL"),
     )
     op.create_index("ix_deliveries_lane", "deliveries", ["store", "order_id", "state"], unique=False)
     op.create_index("ix_deliveries_state", "deliveries", ["state", "id"], unique=False)
@@ -84,7 +97,14 @@ def upgrade() -> None:
         sa.Column("paused_since", sa.BigInteger(), nullable=True),
         sa.Column("pause_reason", sa.Text(), nullable=True, comment="why Drip takes nothing from this account, in words"),
         sa.Column("probe_at", sa.BigInteger(), nullable=True, comment="when a paused account tries another order"),
-        sa.Column("closed_until", sa.BigInteger(), nullable=True, comment="single requests wait until then: Drip answered 429"),
+        sa.Column("outage_since", sa.BigInteger(), nullable=True, comment="Drip itself seems to be down; null: it is not"),
+        sa.Column("outage_probes", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="probes failed since then"),
+        sa.Column("single_closed_until", sa.BigInteger(), nullable=True, comment="single requests wait until then: Drip answered 429"),
+        sa.Column("batch_closed_until", sa.BigInteger(), nullable=True, comment="batches wait until then: 429, or no such address"),
+        sa.Column(
+            "single_limit", sa.Integer(), nullable=True, comment="requests an hour, where Drip has said so and it is less than the setting"
+        ),
+        sa.Column("batch_limit", sa.Integer(), nullable=True, comment="the same of batches"),
         sa.PrimaryKeyConstraint("account", name=op.f("pk_leases")),
         comment="The right to send for an account, held by one sender at a time, and the account's trouble.",
     )
@@ -135,7 +155,7 @@ def upgrade() -> None:
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=True, comment="null: begun and no outcome known"),
         sa.Column("drip_request_id", sa.Text(), nullable=True),
-        sa.Column("answer", sa.Text(), nullable=True, comment="JSON: what Drip said of this order where it refused"),
+        sa.Column("answer", sa.Text(), nullable=True, comment="JSON: how it ended in words, and what Drip said of this order"),
         sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"], name="fk_attempts_delivery_id_deliveries", ondelete="CASCADE"),
         sa.ForeignKeyConstraint(["request_id"], ["requests.id"], name="fk_attempts_request_id_requests", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_attempts")),

@@ -1,0 +1,167 @@
+"""How fast: which request to send next, and when. The policy with its arithmetic stands in docs/pacing.md.
+
+Drip takes so many single and so many batch requests in any sliding hour. A request is counted until an hour after it ended, since only
+then is it certain that Drip, which counted it between its begin and its end, has forgotten it.
+"""
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+Kind = Literal["single", "batch"]
+HOUR = timedelta(hours=1)
+MOST_ORDERS = 1000
+"""Orders in a batch, by Drip's page "Batch API"."""
+_RESERVE = 4
+"""One request in four is kept for live orders."""
+_SOON_S = 120.0
+"""What can be sent singly within this time is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Orders that are due now: live ones, and those that may wait (retries asked for, backfill)."""
+
+    live: int
+    other: int = 0
+
+    @property
+    def orders(self) -> int:
+        """All of them."""
+        return self.live + self.other
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Send this now; `orders` is the most that go into it."""
+
+    kind: Kind
+    orders: int
+    live_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing may be sent before then."""
+
+    until: datetime
+
+
+class Window:
+    """One kind's requests of the last hour, and how many it may have. Moments are kept as seconds since 1970: there may be thousands."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.last_begun: datetime | None = None
+        self.closed_until: datetime | None = None
+        self._expiries: list[float] = []
+        self._known_gap: float | None = None
+
+    def load(self, requests: Iterable[tuple[datetime, datetime]]) -> None:
+        """Take the ledger over from the database: (begun, ended or the latest possible end) of each request."""
+        entries = sorted(requests)
+        self._expiries = sorted((ended + HOUR).timestamp() for _, ended in entries)
+        self.last_begun = entries[-1][0] if entries else None
+        self._known_gap = None
+
+    def spend(self, begun: datetime, ended: datetime) -> None:
+        """Count a request."""
+        insort(self._expiries, (ended + HOUR).timestamp())
+        self.last_begun = begun
+        self._known_gap = None
+
+    def left(self, now: datetime) -> int:
+        """Requests that may still be made now."""
+        if expired := bisect_right(self._expiries, now.timestamp()):
+            del self._expiries[:expired]
+            self._known_gap = None
+        return max(0, self.limit - len(self._expiries))
+
+    @property
+    def reserve(self) -> int:
+        """Requests kept for live orders."""
+        return self.limit // _RESERVE
+
+    def opens(self, now: datetime, *, live: bool) -> datetime:
+        """When the next request may be made: now or later."""
+        if self.is_closed(now):
+            return self.closed_until or now
+        left = self.left(now)
+        if left > self.reserve:
+            return now
+        if not live:
+            return self._expiry(self.reserve - left)  # by then more than the reserve is left
+        if left == 0:
+            return self._expiry(0)
+        return max(now, (self.last_begun or now) + timedelta(seconds=self._gap(now, left)))
+
+    def is_closed(self, now: datetime) -> bool:
+        """Whether Drip has told us off."""
+        return self.closed_until is not None and self.closed_until > now
+
+    def even_gap(self) -> timedelta:
+        """The gap at which a whole hour's requests are spread evenly."""
+        return HOUR / self.limit
+
+    def soon(self, now: datetime, within_s: float) -> float:
+        """How many live requests the pacing lets through in the time given."""
+        left = 0 if self.is_closed(now) else self.left(now)
+        if left > self.reserve:
+            return float(left - self.reserve)
+        return within_s / max(self._gap(now, left), 0.001) if left else 0.0
+
+    def _gap(self, now: datetime, left: int) -> float:
+        """The gap in seconds at which what is left lasts: at every expiry to come, there was one request for each gap until then."""
+        if self._known_gap is None:
+            second = now.timestamp()
+            steps = ((expiry - second) / (left + index + 1) for index, expiry in enumerate(self._expiries))
+            self._known_gap = max(steps, default=0.0)
+        return self._known_gap
+
+    def _expiry(self, index: int) -> datetime:
+        return datetime.fromtimestamp(self._expiries[index], UTC)
+
+
+class Pacing:
+    """Decides the next request of one account, from its two windows and what is due."""
+
+    def __init__(self, single_limit: int, batch_limit: int) -> None:
+        self.windows: dict[Kind, Window] = {"single": Window(single_limit), "batch": Window(batch_limit)}
+        self.single_takes_s = 0.2
+        """How long a single request takes, as measured lately."""
+
+    def measured(self, seconds: float) -> None:
+        """Learn how long a single request took."""
+        self.single_takes_s += (seconds - self.single_takes_s) / 8
+
+    def decide(self, now: datetime, demand: Demand) -> Plan | Wait | None:
+        """What to send now, or how long to wait; None when nothing is due."""
+        if not demand.orders:
+            return None
+        # Live orders first. What need not be live rides along in a batch of theirs only while the reserve is untouched.
+        live = demand.live > 0
+        mine = demand.live if live else demand.other
+        batch = self.windows["batch"]
+        alone = live and batch.left(now) <= batch.reserve
+        single_opens = self.windows["single"].opens(now, live=live)
+        if mine <= self._singly(now) or batch.limit == 0:
+            return Plan("single", 1, live_only=live) if single_opens <= now else Wait(single_opens)
+        together = min(mine if alone else demand.orders, MOST_ORDERS)
+        batch_opens = self._batch_opens(now, together, live=live)
+        if batch_opens <= now:
+            return Plan("batch", together, live_only=alone)
+        return Plan("single", 1, live_only=live) if single_opens <= now else Wait(min(single_opens, batch_opens))
+
+    def _singly(self, now: datetime) -> float:
+        """How many orders go singly within two minutes, by Drip's speed and by the quota."""
+        return min(_SOON_S / max(self.single_takes_s, 0.001), self.windows["single"].soon(now, _SOON_S))
+
+    def _batch_opens(self, now: datetime, together: int, *, live: bool) -> datetime:
+        window = self.windows["batch"]
+        opening = window.opens(now, live=live)
+        # A batch that is not full waits for its turn in an evenly spread hour: it would spend as much as a full one.
+        if together < MOST_ORDERS and window.last_begun is not None:
+            opening = max(opening, window.last_begun + window.even_gap())
+        return opening

@@ -1,0 +1,86 @@
+"""What of an order goes next: the newest snapshot that waits, or the one of which nobody knows whether Drip has it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from adapter.delivery import contexts
+from adapter.delivery.versions import Version, newest_known, version_of
+from adapter.inbox import statements
+from adapter.inbox.statements import Lane
+
+IN_DOUBT = "in_doubt"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneQueue:
+    """A lane as it waits for one account."""
+
+    lane: Lane
+    rows: Sequence[Row[Any]]
+    target: Row[Any]
+    """The delivery that goes next."""
+    previous: Row[Any] | None
+    """The target's last attempt."""
+    has: Row[Any] | None
+    """What Drip has of the order."""
+
+    @property
+    def newest(self) -> datetime:
+        """The newest time that any of its snapshots carries."""
+        return newest_known(self.rows, self.has)
+
+    @property
+    def doubtful(self) -> Row[Any] | None:
+        """The target's last attempt where nobody knows whether Drip took it: it is repeated as it was stored."""
+        return self.previous if self.previous is not None and _is_doubtful(self.previous) else None
+
+    def version(self, row: Row[Any]) -> Version:
+        """The version of one of its rows."""
+        return version_of(row, self.newest)
+
+    def older(self) -> list[Row[Any]]:
+        """The rows that have nothing left to tell once the target is delivered."""
+        mine = self.version(self.target)
+        return [row for row in self.rows if self.version(row) < mine]
+
+
+def load_queues(connection: Connection, account: str, lanes: Sequence[Lane], now: datetime) -> list[LaneQueue]:
+    """The lanes that can go now, in the order given; the others are put off or settled on the way."""
+    rows = statements.waiting(connection, lanes)
+    has = statements.what_drip_has(connection, account, lanes)
+    tried = statements.last_attempts(connection, account, [row.id for waiting in rows.values() for row in waiting])
+    queues = []
+    for lane in lanes:
+        if lane in rows:
+            queue = _queue(lane, rows[lane], has.get(lane), tried)
+            if not _must_wait(connection, queue, now):
+                queues.append(queue)
+    return queues
+
+
+def _queue(lane: Lane, rows: Sequence[Row[Any]], has: Row[Any] | None, tried: dict[int, Row[Any]]) -> LaneQueue:
+    newest = newest_known(rows, has)
+    doubtful = (row for row in rows if row.id in tried and _is_doubtful(tried[row.id]))
+    target = next(doubtful, None) or max(rows, key=lambda row: version_of(row, newest))
+    return LaneQueue(lane, rows, target, tried.get(target.id), has)
+
+
+def _must_wait(connection: Connection, queue: LaneQueue, now: datetime) -> bool:
+    target = queue.target
+    if target.begun >= contexts.BEGUN_TOO_OFTEN:
+        statements.kill(connection, target.id, contexts.too_often(), now)
+        return True
+    # A newer snapshot hurries its lane; an older one that comes late does not.
+    hurried = any(row.due_at <= now and queue.version(row) > queue.version(target) for row in queue.rows)
+    if target.due_at > now and not hurried:
+        statements.postpone(connection, [row.id for row in queue.rows], target.due_at)
+        return True
+    return False
+
+
+def _is_doubtful(attempt: Row[Any]) -> bool:
+    return attempt.outcome in (None, IN_DOUBT) and attempt.body is not None

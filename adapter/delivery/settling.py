@@ -1,0 +1,253 @@
+"""What an answer of Drip's means for the orders that were posted, and for their account. The table of design.md, row by row."""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from adapter.delivery.backoff import delay_after, throttle_delay
+from adapter.delivery.drip import Answer, Outcome
+from adapter.delivery.pacing import Kind
+from adapter.delivery.preparing import Post, about, memory, supersede
+from adapter.delivery.queues import IN_DOUBT
+from adapter.inbox import statements
+from adapter.inbox.statements import Lane
+
+log = logging.getLogger(__name__)
+PROBE_INTERVAL = timedelta(minutes=5)
+SMALLEST_BATCH = 50
+"""Orders of a failed batch go singly once its parts would be no larger."""
+_OUTAGE_AFTER = 3
+_OUTAGE_FIRST, _OUTAGE_LONGEST = timedelta(seconds=5), timedelta(seconds=60)
+_REFUSALS_IN_A_ROW = 10
+_NO_BATCHES_FOR = timedelta(hours=24)
+_AGAIN_SOON = timedelta(seconds=5)
+# A refusal that names one of these is no fault of an order.
+_NOT_THE_ORDERS_FAULT = ("action", "provider")
+_ADVICE = {
+    401: "check DRIP_API_KEY or DRIP_ACCESS_TOKEN",
+    402: "the Drip account's plan needs attention",
+    403: "the token of DRIP_API_KEY or DRIP_ACCESS_TOKEN may not write to DRIP_ACCOUNT_ID",
+    404: "check DRIP_ACCOUNT_ID and DRIP_API_URL",
+    410: "check DRIP_API_URL",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What keeps an account from taking orders, as the database has it."""
+
+    paused: bool
+    outage: bool
+    probe_at: datetime | None
+    outage_probes: int
+
+    @property
+    def probing(self) -> bool:
+        """Whether orders are only tried one at a time, now and then."""
+        return self.paused or self.outage
+
+
+class Settler:
+    """Settles one account's requests. Remembers which orders failed in a row, to tell Drip's outage from an order's fault."""
+
+    def __init__(self, account: str, stores: Sequence[str], clock: Callable[[], datetime]) -> None:
+        self._account = account
+        self._stores = stores
+        self._clock = clock
+        self._throttled: dict[Kind, int] = {"single": 0, "batch": 0}
+        self._failing: set[Lane] = set()
+        self._failed_probe: int | None = None
+        self.probed: set[Lane] = set()
+        """The lanes that were tried while the account was in trouble: the next probe is another one."""
+
+    def settle(self, connection: Connection, request_id: int, kind: Kind, posts: Sequence[Post], answer: Answer, trouble: Trouble) -> None:
+        """Write down how a request ended, in the transaction of the caller's."""
+        now = self._clock()
+        statements.end_request(connection, request_id, answer.status, now)
+        statements.end_attempts(connection, request_id, _outcome(kind, answer), _attempts(posts, answer))
+        if answer.outcome != Outcome.THROTTLED:
+            self._throttled[kind] = 0
+        if _came_from_drip(answer):
+            self._failing.clear()
+            if trouble.outage:
+                self._end_outage(connection, posts)
+        if answer.outcome == Outcome.DELIVERED:
+            self._delivered(connection, posts, answer, trouble)
+        elif answer.outcome == Outcome.THROTTLED:
+            self._close(connection, kind, answer)
+        elif answer.outcome == Outcome.BLOCKED:
+            self._blocked(connection, kind, posts, answer)
+        elif kind == "batch":
+            self._batch_failed(connection, posts, answer)
+        elif answer.outcome == Outcome.REFUSED:
+            self._refused(connection, posts[0], answer, trouble)
+        else:
+            self._failed(connection, posts[0], answer, trouble)
+        if trouble.paused and answer.outcome not in (Outcome.DELIVERED, Outcome.THROTTLED):
+            statements.set_trouble(connection, self._account, probe_at=now + PROBE_INTERVAL)
+
+    # --- taken ---------------------------------------------------------------------------------------------------------------------
+
+    def _delivered(self, connection: Connection, posts: Sequence[Post], answer: Answer, trouble: Trouble) -> None:
+        now = self._clock()
+        statements.deliver(connection, [post.queue.target.id for post in posts], now)
+        statements.remember(connection, [memory(self._account, post) for post in posts], now)
+        for post, request_id in zip(posts, _request_ids(posts, answer), strict=True):
+            supersede(connection, post.queue, now)
+            waited = round((now - post.queue.target.received_at).total_seconds(), 1)
+            _say(logging.INFO, post, "delivered", f"{post.action} at Drip", drip_request_id=request_id, seconds=waited)
+        if trouble.paused:
+            statements.set_trouble(connection, self._account, paused_since=None, pause_reason=None, probe_at=None)
+            self.probed.clear()
+            log.warning("Drip takes orders again", extra={"action": "resumed", "account": self._account})
+
+    # --- not taken, for no fault of an order's -------------------------------------------------------------------------------------
+
+    def _close(self, connection: Connection, kind: Kind, answer: Answer) -> None:
+        """429: leave this kind alone for a while; the other goes on."""
+        self._throttled[kind] += 1
+        wait = answer.retry_after if answer.retry_after is not None else throttle_delay(self._throttled[kind])
+        statements.set_trouble(connection, self._account, **{f"{kind}_closed_until": self._clock() + wait})
+        log.warning(answer.what, extra={"action": "throttled", "account": self._account, "seconds": round(wait.total_seconds())})
+
+    def _batch_failed(self, connection: Connection, posts: Sequence[Post], answer: Answer) -> None:
+        """Again in smaller parts, until a bad order stands alone; no order's attempt is spent."""
+        if answer.outcome == Outcome.NO_BATCHES:
+            statements.set_trouble(connection, self._account, batch_closed_until=self._clock() + _NO_BATCHES_FOR)
+            log.warning("this account has no batch address: going on singly", extra={"action": "no_batches", "account": self._account})
+            return
+        ids = [post.queue.target.id for post in posts]
+        statements.limit_batches(connection, ids, max(1, len(posts) // 2))
+        if answer.outcome == Outcome.RETRY:
+            statements.postpone(connection, ids, self._clock() + _AGAIN_SOON)
+        log.warning(answer.what, extra={"action": "split", "account": self._account, "orders": len(posts)})
+
+    def _failed(self, connection: Connection, post: Post, answer: Answer, trouble: Trouble) -> None:
+        """No answer, or one that may be another next time."""
+        if trouble.outage:
+            self._failed_probe = post.queue.target.id
+            wait = min(_OUTAGE_FIRST * (1 << min(trouble.outage_probes + 1, 10)), _OUTAGE_LONGEST)
+            probes = trouble.outage_probes + 1
+            statements.set_trouble(connection, self._account, probe_at=self._clock() + wait, outage_probes=probes)
+            return
+        self._back_off(connection, post, answer)
+        if _came_from_drip(answer):
+            return
+        self._failing.add(post.queue.lane)
+        if len(self._failing) >= _OUTAGE_AFTER:
+            now = self._clock()
+            statements.set_trouble(connection, self._account, outage_since=now, outage_probes=0, probe_at=now + _OUTAGE_FIRST)
+            self.probed = set(self._failing)
+            log.error(f"Drip seems to be down: {answer.what}", extra={"action": "outage", "account": self._account})
+
+    def _end_outage(self, connection: Connection, posts: Sequence[Post]) -> None:
+        statements.set_trouble(connection, self._account, outage_since=None, outage_probes=0, probe_at=None)
+        statements.free_batches(connection, self._stores)
+        self.probed.clear()
+        # The last probe failed and this one passed: that may have been the order's own fault.
+        if self._failed_probe is not None and self._failed_probe not in [post.queue.target.id for post in posts]:
+            statements.spend_attempt(connection, self._failed_probe)
+            statements.postpone(connection, [self._failed_probe], self._clock() + _AGAIN_SOON)
+        self._failed_probe = None
+        log.warning("Drip answers again", extra={"action": "outage_over", "account": self._account})
+
+    def _back_off(self, connection: Connection, post: Post, answer: Answer) -> None:
+        now, target = self._clock(), post.queue.target
+        waiting = [row.id for row in post.queue.rows]
+        if target.due_at > now:  # tried ahead of its time for a newer snapshot's sake
+            statements.postpone(connection, waiting, max(target.due_at, now + _AGAIN_SOON))
+            return
+        failed = target.failed + 1
+        statements.spend_attempt(connection, target.id)
+        delay = delay_after(failed)
+        if delay is None:
+            statements.kill(connection, target.id, {"": [f"{answer.what}; given up after {failed} attempts"]}, now)
+            _say(logging.WARNING, post, "dead", answer.what)
+            return
+        statements.postpone(connection, waiting, now + delay)
+        _say(logging.WARNING, post, "retrying", answer.what, attempt=failed, seconds=round(delay.total_seconds()))
+
+    def _blocked(self, connection: Connection, kind: Kind, posts: Sequence[Post], answer: Answer) -> None:
+        """The account's trouble, unless this order keeps failing so while others pass."""
+        if kind == "single" and self._alone(connection, posts[0], Outcome.BLOCKED):
+            statements.kill(
+                connection, posts[0].queue.target.id, {"": [f"{answer.what} to this order alone, while it takes others"]}, self._clock()
+            )
+            _say(logging.WARNING, posts[0], "dead", answer.what)
+            return
+        self._pause(connection, posts, f"{answer.what}: {_ADVICE.get(answer.status or 0, 'check the Drip account')}")
+
+    # --- not taken, for the order's fault ------------------------------------------------------------------------------------------
+
+    def _refused(self, connection: Connection, post: Post, answer: Answer, trouble: Trouble) -> None:
+        attributes = {str(error.get("attribute")) for error in answer.errors}
+        if attributes & set(_NOT_THE_ORDERS_FAULT):
+            named = ", ".join(sorted(attributes))
+            self._pause(connection, [post], f"{answer.what} and names {named}: the adapter or the account is at fault")
+            return
+        alone = self._alone(connection, post, Outcome.REFUSED)
+        if trouble.paused and not alone:
+            return
+        statements.kill(connection, post.queue.target.id, _problems(answer), self._clock())
+        _say(logging.WARNING, post, "dead", answer.what)
+        if alone:
+            return
+        run = statements.drip_refused(connection, self._account, _REFUSALS_IN_A_ROW)
+        if len(set(run)) >= _REFUSALS_IN_A_ROW:
+            statements.take_back(connection, run)
+            self._pause(connection, [post], f"Drip refused {_REFUSALS_IN_A_ROW} orders in a row: the contract or the account has changed")
+
+    def _alone(self, connection: Connection, post: Post, outcome: Outcome) -> bool:
+        """Whether this delivery ended so before, by itself, and Drip took others since."""
+        previous = post.queue.previous
+        if previous is None or previous.outcome != outcome or previous.kind != "single":
+            return False
+        return statements.took_others_since(connection, self._account, previous.request_id)
+
+    def _pause(self, connection: Connection, posts: Sequence[Post], why: str) -> None:
+        now = self._clock()
+        statements.pause(connection, self._account, why=why, since=now, probe_at=now + PROBE_INTERVAL)
+        self.probed.update(post.queue.lane for post in posts[:1])
+        log.error(why, extra={"action": "paused", "account": self._account, "delivery": posts[0].queue.target.id})
+
+
+def _came_from_drip(answer: Answer) -> bool:
+    """Whether Drip itself spoke: anything but silence and a 5xx, which is what an outage looks like."""
+    return answer.status is not None and answer.status < 500
+
+
+def _outcome(kind: Kind, answer: Answer) -> str:
+    if answer.in_doubt:
+        return IN_DOUBT
+    # A refused batch says nothing yet of any one order in it.
+    return "split" if kind == "batch" and answer.outcome in (Outcome.REFUSED, Outcome.NO_BATCHES) else str(answer.outcome)
+
+
+def _attempts(posts: Sequence[Post], answer: Answer) -> list[dict[str, Any]]:
+    said = {"what": answer.what} | ({"errors": answer.errors} if answer.errors and len(posts) == 1 else {})
+    text = json.dumps(said, ensure_ascii=False)
+    return [
+        {"of": post.queue.target.id, "drip_request_id": request_id, "answer": text}
+        for post, request_id in zip(posts, _request_ids(posts, answer), strict=True)
+    ]
+
+
+def _request_ids(posts: Sequence[Post], answer: Answer) -> Sequence[str | None]:
+    """Drip's name of each order; none if it did not name them all."""
+    return answer.request_ids if len(answer.request_ids) == len(posts) else [None] * len(posts)
+
+
+def _problems(answer: Answer) -> dict[str, list[str]]:
+    problems: dict[str, list[str]] = {}
+    for error in answer.errors:
+        problems.setdefault(str(error.get("attribute") or ""), []).append(str(error.get("message") or error.get("code") or answer.what))
+    return problems or {"": [answer.what]}
+
+
+def _say(level: int, post: Post, action: str, message: str, **more: Any) -> None:
+    log.log(level, message, extra={"action": action, **about(post.queue), **more})
