@@ -160,7 +160,7 @@ class TestBatches:
         assert sorted(made(adapter)) == [("batch", 9), ("single", 1)]
 
     def test_bodies_that_do_not_fit_into_5_mb_go_in_the_next_batch(self, adapter: AdapterUnderTest) -> None:
-        wide = {"note": "x" * 900_000}
+        wide: dict[str, Any] = {"note": "x" * 900_000}
         settings = make_settings(adapter.sandbox_url, custom_attributes={"note_of_the_shopper": "note"})
         wider = AdapterUnderTest(adapter.engine, settings, adapter.sandbox_url)
         for order_id in range(1, 9):

@@ -14,6 +14,7 @@ from adapter.delivery.reader import Reader
 from adapter.delivery.sender import Sender
 from adapter.errors import DatabaseAway, LeaseLost
 from adapter.inbox.database import DatabaseClock
+from adapter.nudge import listen
 from adapter.settings import Account, Settings
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,22 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class _Bell:
+    """Wakes all who wait for something to do."""
+
+    def __init__(self) -> None:
+        self._rung = threading.Condition()
+
+    def ring(self) -> None:
+        with self._rung:
+            self._rung.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        if seconds > 0:
+            with self._rung:
+                self._rung.wait(seconds)
+
+
 class Senders:
     """All the threads of one sender process. `start` returns at once; `stop` returns when the request in hand has ended."""
 
@@ -40,6 +57,7 @@ class Senders:
         self._settings = settings
         self._clock = clock
         self._stop = threading.Event()
+        self._bell = _Bell()
         self._leases: list[Lease] = []
         self._threads: list[threading.Thread] = []
 
@@ -54,6 +72,7 @@ class Senders:
                 "deliveries are kept and wait: set DRIP_ACCOUNT_ID and DRIP_API_KEY to send them to Drip", extra={"action": "no_account"}
             )
         self._thread("leases", self._keep_leases)
+        self._thread("nudges", lambda: listen(self._settings.database_url, self._bell.ring, self._stop.is_set))
 
     def ask_to_stop(self) -> None:
         """Start nothing new; safe in a signal handler."""
@@ -90,14 +109,18 @@ class Senders:
 
     def _loop(self, lease: Lease, worker: _Stepping) -> None:
         while not self._stop.is_set():
-            self._stop.wait(self._turn(lease, worker))
+            self._bell.wait(self._turn(lease, worker))
 
     def _turn(self, lease: Lease, worker: _Stepping) -> float:
         """One step, if the lease is ours; how long to wait before the next."""
         try:
             if not lease.held and not lease.acquire():
                 return _WITHOUT_LEASE_S
-            return 0.0 if worker.step() else _IDLE_S
+            if not worker.step():
+                return _IDLE_S
+            if lease.account == READER:
+                self._bell.ring()  # what has been read can be sent
+            return 0.0
         except LeaseLost as error:
             log.warning(str(error), extra={"action": "lease_lost"})
         except DatabaseAway as error:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from adapter.errors import DatabaseAway
 from adapter.inbox import statements
 from adapter.inbox.database import transaction
+from adapter.nudge import nudge
 from adapter.settings import Settings, Store
 from adapter.web.inbox import Inbox
 from mappings import Key, Verdict
@@ -54,6 +55,8 @@ def receive(name: str) -> tuple[Response, int]:
         answer = jsonify(error="the delivery could not be kept just now; send it again")
         answer.headers["Retry-After"] = str(_RETRY_AFTER_S)
         return answer, 503
+    if new:
+        nudge(current_app.extensions["settings"].database_url)
     log.info("kept" if new else "a copy", extra={"action": "kept" if new else "duplicate", "delivery": delivery, "store": store.name})
     receipt = {"delivery": str(delivery), "status": "kept" if new else "duplicate"}
     return jsonify(store.provider.acknowledgement(headers, payload, receipt)), 200
