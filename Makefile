@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 READY_DEV := $(VENV)/ready-dev
 
-.PHONY: demo run test lint format requirements clean
+.PHONY: install demo run test test-faults lint simulate bench format requirements clean
+
+install: $(READY)  ## Set up the command .venv/bin/drip-adapter.
 
 demo: $(READY)  ## Show the main job on a fresh SQLite file and a stand-in for Drip.
 	$(BIN)/drip-adapter demo
@@ -15,6 +17,18 @@ run: $(READY)  ## Serve with the stand-in until stopped.
 
 test: $(READY_DEV) lint  ## Everything that CI checks.
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+
+test-faults: $(READY_DEV)  ## kill -9, full disks, stopped processes; some minutes.
+	$(BIN)/python -m pytest tests/faults
+
+simulate: $(READY_DEV)  ## The tables of docs/pacing.md.
+	$(BIN)/python -m tests.simulation
+	$(BIN)/python -m tests.simulation --curve
+
+bench: $(READY_DEV)  ## How fast, and how it grows; some minutes.
+	$(BIN)/python -m tests.benchmarks.receive
+	$(BIN)/python -m tests.benchmarks.idle
+	$(BIN)/python -m tests.benchmarks.growth
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check .

@@ -17,25 +17,49 @@ from adapter import __version__, logs, show
 from adapter import check as checks
 from adapter import replay as replays
 from adapter.delivery.run import Senders
-from adapter.errors import AdapterError, SettingsError
+from adapter.errors import AdapterError, SettingsError, WorkFailed
 from adapter.inbox import statements
-from adapter.inbox.database import connect, migrate, snapshot, transaction
+from adapter.inbox.database import connect, is_migrated, migrate, snapshot, transaction
 from adapter.inbox.tables import deliveries
 from adapter.overview import overview
 from adapter.sandbox import create_sandbox
-from adapter.serve import Part, Supervisor, free_port
+from adapter.serve import Part, Supervisor, free_port, require_port
 from adapter.server import WebServer, end_with_parent
 from adapter.settings import DEFAULT_PORT, Settings, read_settings
 from adapter.web.app import create_app
-from mappings import PROVIDERS, Context, Options, encode, outcomes
+from mappings import PROVIDERS, Context, Options, absolute_url, encode, outcomes
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
+MOST = 2**63 - 1  # what both databases take for a whole number
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document a line, for programs.")
 PARENT = click.option("--parent", type=int, hidden=True, help="End when this process is gone.")
 SANDBOX_URL = click.option("--sandbox-url", default="", hidden=True, help="Send to the stand-in there.")
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 _STORE_URL_FOR_TRIALS = "https://store.example"
+
+
+def _header(value: str) -> tuple[str, str]:
+    name, colon, rest = value.partition(":")
+    if not colon or not name.strip():
+        raise click.BadParameter(f"{value!r} is not NAME:VALUE")
+    return name.strip().lower(), rest.strip()
+
+
+def _url(value: str) -> str:
+    if value and not absolute_url(value):
+        raise click.BadParameter(f"{value!r} is no address such as http://127.0.0.1:8000")
+    return value
+
+
+def _address(value: str) -> str:
+    """Where to listen; without a host, at every address of the machine."""
+    if not value:
+        return ""
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise click.BadParameter(f"{value!r} is not HOST:PORT")
+    return f"{host or '0.0.0.0'}:{port}"  # noqa: S104 - asked for
 
 
 def _explained(command: Callable[Params, Result]) -> Callable[Params, Result]:
@@ -66,17 +90,23 @@ def main() -> None:
 
 @main.command()
 @click.option(
-    "--bind", default="", metavar="HOST:PORT", help="Where to listen; default 0.0.0.0:$PORT where PORT is set, else 127.0.0.1:8000."
+    "--bind",
+    default="",
+    type=_address,
+    metavar="HOST:PORT",
+    help="Where to listen; default 0.0.0.0:$PORT where PORT is set, else 127.0.0.1:8000.",
 )
 @click.option("--sandbox", is_flag=True, help="Send to a stand-in on this machine in Drip's place.")
+@click.option("--sandbox-port", default=0, type=click.IntRange(0, 65535), hidden=True, help="Where the stand-in listens; 8001 if it can.")
 @_explained
-def serve(bind: str, sandbox: bool) -> None:
+def serve(bind: str, sandbox: bool, sandbox_port: int) -> None:
     """The whole adapter: web and sender together."""
-    sandbox_port = free_port("127.0.0.1", 8001) if sandbox else 0
+    sandbox_port = sandbox_port or free_port("127.0.0.1", 8001)
     sandbox_url = f"http://127.0.0.1:{sandbox_port}" if sandbox else ""
     settings = _settings(sandbox_url)
-    address = _address(bind, settings)
-    migrate(connect(settings.database_url))
+    address = bind or (f"0.0.0.0:{settings.port}" if settings.port else f"127.0.0.1:{DEFAULT_PORT}")
+    require_port(address)
+    _migrate(settings)
     extra = ("--sandbox-url", sandbox_url) if sandbox else ()
     parts = [Part("sandbox", ("sandbox", "--bind", f"127.0.0.1:{sandbox_port}"), vital=True)] if sandbox else []
     # Without a PUBLIC_URL the parts go by the address that only this process knows.
@@ -118,14 +148,19 @@ def web(bind: str, sandbox_url: str, parent: int | None) -> None:
 
 
 @main.command()
-@click.option("--bind", default="127.0.0.1:8001", show_default=True, metavar="HOST:PORT")
+@click.option("--bind", default="127.0.0.1:8001", show_default=True, type=_address, metavar="HOST:PORT", help="Where to listen.")
 @PARENT
+@_explained
 def sandbox(bind: str, parent: int | None) -> None:
-    """The stand-in Drip alone: enforces the contract, and shows what it received."""
+    """The stand-in Drip alone.
+
+    Enforces the contract, and shows what it received: at / to people, at /received to programs.
+    """
     logs.set_up("INFO")
     if parent:
         end_with_parent(parent)
     else:
+        require_port(bind)
         click.echo(f"A stand-in for Drip listens at http://{bind}; what it received: http://{bind}/received")
     WebServer(create_sandbox, bind=bind, workers=1).run()
 
@@ -133,7 +168,11 @@ def sandbox(bind: str, parent: int | None) -> None:
 @main.command()
 @_explained
 def demo() -> None:
-    """Replays the fixtures through a fresh adapter to the stand-in, and shows what Drip would have got."""
+    """Shows the main job: fixtures in, what Drip would get out.
+
+    Starts the adapter on a fresh SQLite file with the stand-in in Drip's place, posts the fixtures over HTTP with real signatures, shows
+    what became of each, and stops.
+    """
     from adapter.demo import run_demo  # noqa: PLC0415 - nothing else needs it
 
     sys.exit(run_demo(FIXTURES))
@@ -146,17 +185,21 @@ def demo() -> None:
 @click.argument("provider", type=click.Choice(sorted(PROVIDERS)))
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--topic", default="", help="What the store says happened, as in its topic header.")
-@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A header of the request; may be given again.")
-@click.option("--store-url", default="", metavar="URL", help="The store's address.")
+@click.option("--header", "headers", multiple=True, type=_header, metavar="NAME:VALUE", help="A header of the request; may be given again.")
+@click.option("--store-url", default="", type=_url, metavar="URL", help="The store's address.")
 @_explained
-def map_(provider: str, files: tuple[str, ...], topic: str, headers: tuple[str, ...], store_url: str) -> None:
-    """Shows what Drip would get for payloads, each order taken as at first sight; sends nothing."""
+def map_(provider: str, files: tuple[str, ...], topic: str, headers: tuple[tuple[str, str], ...], store_url: str) -> None:
+    """Shows what Drip would get for payloads; sends nothing.
+
+    Prints one JSON line for each order in each file, taken as at first sight: Drip's body, {"skipped": reason} or
+    {"rejected": {path: [why]}}. A file may hold a batch or a page of orders; - reads standard input. Exit status 1 if any was rejected.
+    """
     platform = PROVIDERS[provider]
     if platform.needs_address and not store_url:
         click.echo(
             f"note: no payload of {platform.title} holds the store's address; without --store-url it is {_STORE_URL_FOR_TRIALS}", err=True
         )
-    named = {name.strip().lower(): value.strip() for name, _, value in (header.partition(":") for header in headers)}
+    named = dict(headers)
     context = Context(
         topic=topic or platform.topic(named),
         headers=named,
@@ -174,7 +217,7 @@ def map_(provider: str, files: tuple[str, ...], topic: str, headers: tuple[str, 
 
 @main.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--to", "url", required=True, metavar="URL", help="The adapter's address, such as http://127.0.0.1:8000.")
+@click.option("--to", "url", required=True, type=_url, metavar="URL", help="The adapter's address, such as http://127.0.0.1:8000.")
 @click.option("--store", default="", help="The store to post to; default: the platform's first.")
 @click.option("--repeat", default=1, show_default=True, type=click.IntRange(1), help="How many times each.")
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="At most so many a second.")
@@ -185,7 +228,10 @@ def map_(provider: str, files: tuple[str, ...], topic: str, headers: tuple[str, 
 def replay(
     paths: tuple[Path, ...], url: str, store: str, repeat: int, rate: float | None, shuffle: bool, fresh: bool, as_json: bool
 ) -> None:
-    """Posts fixture folders to a running adapter, signed as the store would sign them."""
+    """Posts fixtures to a running adapter, signed as a store signs.
+
+    PATHS are folders <provider>/<case> with headers.json and payload.json, or folders of such.
+    """
     settings = read_settings(sandbox=False)
     posted = []
     plan = replays.schedule(replays.find_cases(paths), repeat=repeat, shuffle=shuffle, fresh=fresh)
@@ -196,7 +242,7 @@ def replay(
             show.posted(answer, as_json=as_json)
     refused = sum(answer.status >= 300 for answer in posted)
     if not as_json:
-        click.echo(f"{len(posted)} posted, {refused} refused")
+        click.echo(f"{len(posted)} posted, {len(posted) - refused} taken, {refused} refused")
     sys.exit(1 if refused else 0)
 
 
@@ -214,7 +260,7 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--reason", default="", help="Only skipped for this reason."),
         click.option("--order", "order_id", default="", help="Only of this order id."),
         click.option("--store", default="", help="Only of this store."),
-        click.option("--state", default="", type=click.Choice(["", "pending", "delivered", "skipped", "dead"]), help="Only in this state."),
+        click.option("--state", type=click.Choice(["pending", "delivered", "skipped", "dead"]), help="Only in this state."),
     ):
         command = option(command)
     return command
@@ -222,19 +268,19 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @deliveries_.command("list")
 @_filters
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N", help="At most so many.")
 @AS_JSON
 @_explained
-def deliveries_list(state: str, store: str, order_id: str, reason: str, topic: str, limit: int, as_json: bool) -> None:
+def deliveries_list(state: str | None, store: str, order_id: str, reason: str, topic: str, limit: int, as_json: bool) -> None:
     """Deliveries, the newest first."""
-    which = statements.filtered(state=state, store=store, order_id=order_id, reason=reason, topic=topic)
+    which = statements.filtered(state=state or "", store=store, order_id=order_id, reason=reason, topic=topic)
     with _inbox() as engine, snapshot(engine) as connection:
         rows = statements.listed(connection, which, limit)
     show.deliveries(rows, as_json=as_json)
 
 
 @deliveries_.command("show")
-@click.argument("delivery", type=int)
+@click.argument("delivery", type=click.IntRange(0, MOST))
 @click.option("--payload", is_flag=True, help="Print the payload as received, and nothing else.")
 @AS_JSON
 @_explained
@@ -252,30 +298,33 @@ def deliveries_show(delivery: int, payload: bool, as_json: bool) -> None:
 
 
 @deliveries_.command("retry")
-@click.argument("ids", nargs=-1, type=int)
+@click.argument("ids", nargs=-1, type=click.IntRange(0, MOST))
 @_filters
 @click.option("--dry-run", is_flag=True, help="Only say how many.")
 @click.option("--force", is_flag=True, help="Send also what is unchanged: for what Drip took and lost.")
 @_explained
 def deliveries_retry(
-    ids: tuple[int, ...], state: str, store: str, order_id: str, reason: str, topic: str, dry_run: bool, force: bool
+    ids: tuple[int, ...], state: str | None, store: str, order_id: str, reason: str, topic: str, dry_run: bool, force: bool
 ) -> None:
-    """Sends kept deliveries again, from their payloads and with today's mapping."""
+    """Sends kept deliveries again, with today's mapping.
+
+    Name them by id, or choose them with the options; with both, those of the named that the options fit.
+    """
     if not ids and not any((state, store, order_id, reason, topic)):
         raise click.UsageError("name deliveries, or choose some with --state, --store, --order, --reason or --topic")
-    which = statements.filtered(state=state, store=store, order_id=order_id, reason=reason, topic=topic)
+    which = statements.filtered(state=state or "", store=store, order_id=order_id, reason=reason, topic=topic)
     if ids:
         which = which & deliveries.c.id.in_(ids)
     with _inbox() as engine:
         if dry_run:
             with snapshot(engine) as connection:
-                click.echo(f"{statements.retriable(connection, which)} deliveries would be sent again")
+                click.echo(f"{_counted(statements.retriable(connection, which))} would be sent again")
             return
         with transaction(engine) as connection:
             count = statements.reopen(connection, which, at=datetime.now(UTC), forced=force)
-    click.echo(f"{count} deliveries will be sent again")
-    if ids and count < len(ids):
-        raise click.ClickException(f"{len(ids) - count} of those named are unknown, or their payload has been erased")
+    click.echo(f"{_counted(count)} will be sent again")
+    if ids and (missed := len(set(ids)) - count):
+        raise click.ClickException(f"{missed} of those named will not: unknown, not what the options ask for, or the payload is erased")
 
 
 # --- operating ---------------------------------------------------------------------------------------------------------------------
@@ -287,9 +336,9 @@ def deliveries_retry(
 def check(as_json: bool) -> None:
     """What is wrong with the set-up, and how to mend it."""
     settings = _settings()
-    findings = list(checks.look(settings, connect(settings.database_url)))
-    show.findings(findings, as_json=as_json)
-    sys.exit(1 if any(finding.ok is False for finding in findings) else 0)
+    with _connected(settings) as engine:
+        whole = show.findings(checks.look(settings, engine), as_json=as_json)
+    sys.exit(0 if whole else 1)
 
 
 @main.command()
@@ -298,7 +347,7 @@ def check(as_json: bool) -> None:
 def status(as_json: bool) -> None:
     """Whether orders move, and why not."""
     settings = _settings()
-    with _inbox() as engine, snapshot(engine) as connection:
+    with _inbox(settings) as engine, snapshot(engine) as connection:
         report = overview(connection, settings, datetime.now(UTC))
     show.status(report, as_json=as_json)
     sys.exit(0 if report["ok"] else 1)
@@ -307,9 +356,11 @@ def status(as_json: bool) -> None:
 @main.command("migrate")
 @_explained
 def migrate_() -> None:
-    """Brings the database's schema up to date; safe to run again, and from two machines at once."""
-    settings = _settings()
-    migrate(connect(settings.database_url))
+    """Brings the database's schema up to date.
+
+    Safe to run again, and from two machines at once.
+    """
+    _migrate(_settings())
     click.echo("the database is up to date")
 
 
@@ -319,19 +370,27 @@ def _settings(sandbox_url: str = "") -> Settings:
     return settings
 
 
+def _migrate(settings: Settings) -> None:
+    with _connected(settings) as engine:
+        migrate(engine)
+
+
 @contextmanager
-def _inbox() -> Iterator[Engine]:
-    engine = connect(_settings().database_url)
+def _connected(settings: Settings) -> Iterator[Engine]:
+    engine = connect(settings.database_url)
     try:
         yield engine
     finally:
         engine.dispose()
 
 
-def _address(bind: str, settings: Settings) -> str:
-    if bind:
-        host, separator, port = bind.rpartition(":")
-        if not separator or not port.isdecimal():
-            raise SettingsError(f"--bind: {bind!r} is not HOST:PORT")
-        return f"{host or '0.0.0.0'}:{port}"  # noqa: S104 - asked for
-    return f"0.0.0.0:{settings.port}" if settings.port else f"127.0.0.1:{DEFAULT_PORT}"
+@contextmanager
+def _inbox(settings: Settings | None = None) -> Iterator[Engine]:
+    with _connected(settings or _settings()) as engine:
+        if not is_migrated(engine):
+            raise WorkFailed("the database of DATABASE_URL lacks the tables of this version: run drip-adapter migrate")
+        yield engine
+
+
+def _counted(number: int) -> str:
+    return f"{number} {'delivery' if number == 1 else 'deliveries'}"

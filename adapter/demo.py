@@ -8,13 +8,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import requests
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 from sqlalchemy import Engine, Row, func, select
 
 from adapter import show
@@ -22,13 +22,23 @@ from adapter.errors import WorkFailed
 from adapter.inbox import statements
 from adapter.inbox.database import connect, snapshot
 from adapter.inbox.tables import deliveries
-from adapter.replay import Case, find_cases, post, sandbox_target
+from adapter.replay import Case, Posted, find_cases, post, sandbox_target
 from adapter.serve import free_port
 from adapter.settings import SANDBOX_ACCOUNT
 from mappings import PROVIDERS
 
 _PATIENCE_S = 90
 _MAGENTO_URL = "https://magento-shop.example"
+_WIDTH_WITHOUT_TERMINAL = 140
+_COLUMNS = (
+    show.Column("case"),
+    show.Column("order", from_width=96),
+    show.Column("total", is_number=True),
+    show.Column("discounts", from_width=120, is_number=True),
+    show.Column("taxes", from_width=120, is_number=True),
+    show.Column("shipping", from_width=120, is_number=True),
+    show.Column("what became of it"),
+)
 
 
 def run_demo(fixtures: Path) -> int:
@@ -36,12 +46,12 @@ def run_demo(fixtures: Path) -> int:
     if not fixtures.is_dir():
         raise WorkFailed("there are no fixtures here: run the demo from a checkout of the project")
     cases = find_cases([fixtures])
-    out = show.console()
+    out = show.console(_WIDTH_WITHOUT_TERMINAL)
     with tempfile.TemporaryDirectory(prefix="drip-adapter-demo-") as folder:
         environ = _environ(Path(folder), cases)
         with _adapter(environ) as (url, sandbox_url):
-            out.print(f"\nPosting {len(cases)} webhooks, signed as their stores sign them, to the adapter at {url} ...")
-            _replay(url, cases)
+            out.print(f"Posting {len(cases)} webhooks, signed as their stores sign them, to the adapter at {url} ...")
+            posted = _replay(url, cases)
             engine = connect(environ["DATABASE_URL"])
             _wait_until_settled(engine)
             received = requests.get(f"{sandbox_url}/received", params={"limit": 100_000}, timeout=10).json()["orders"]
@@ -49,7 +59,11 @@ def run_demo(fixtures: Path) -> int:
                 rows = list(reversed(statements.listed(connection, statements.filtered(), 100_000)))
                 sent = {row.id: statements.attempts_of(connection, row.id) for row in rows if row.state == "delivered"}
             engine.dispose()
-    out.print(_table(rows, sent))
+    came_from = _cases_of(rows, posted)
+    for provider in PROVIDERS.values():
+        out.print(f"\n{provider.title}\n", style="bold")
+        mine = [row for row in sorted(rows, key=lambda row: row.parent_id or row.id) if came_from[row.id].provider == provider]
+        out.print(show.table(_COLUMNS, [_line(came_from[row.id], row, sent.get(row.id, ())) for row in mine], out.width))
     _one_body(out, received)
     delivered = sum(row.state == "delivered" for row in rows)
     _closing(out, len(rows), delivered, len(received))
@@ -100,38 +114,38 @@ def _toml_value(value: Any) -> str:
 @contextmanager
 def _adapter(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """The adapter, as `serve --sandbox` runs it; its address and the stand-in's."""
-    address = f"127.0.0.1:{free_port('127.0.0.1', 8010)}"
-    command = [sys.executable, "-m", "adapter", "serve", "--sandbox", "--bind", address]
-    process = subprocess.Popen(command, env=dict(environ), cwd=Path(__file__).parent.parent, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    port, sandbox_port = free_port("127.0.0.1"), free_port("127.0.0.1")
+    url, sandbox_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{sandbox_port}"
+    command = [sys.executable, "-m", "adapter", "serve", "--bind", f"127.0.0.1:{port}", "--sandbox", "--sandbox-port", str(sandbox_port)]
+    process = subprocess.Popen(command, env=dict(environ), cwd=Path(__file__).parent.parent, stdout=subprocess.DEVNULL)  # noqa: S603
     try:
-        assert process.stdout is not None  # noqa: S101 - asked for above
-        banner = process.stdout.readline()
-        sandbox_url = next((word for word in banner.split() if word.startswith("http://") and word != f"http://{address};"), "")
-        _wait_until_up(process, f"http://{address}/readyz")
+        _wait_until_up(process, f"{url}/readyz")
         _wait_until_up(process, f"{sandbox_url}/received")
-        yield f"http://{address}", sandbox_url
+        yield url, sandbox_url
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
 
 
-def _wait_until_up(process: "subprocess.Popen[str]", url: str) -> None:
+def _wait_until_up(process: "subprocess.Popen[bytes]", url: str) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline and process.poll() is None:
-        try:
+        with suppress(requests.RequestException):
             if requests.get(url, timeout=2).ok:
                 return
-        except requests.RequestException:
-            time.sleep(0.1)
+        time.sleep(0.1)
     raise WorkFailed("the adapter did not start; run drip-adapter serve --sandbox to see why")
 
 
-def _replay(url: str, cases: list[Case]) -> None:
+def _replay(url: str, cases: list[Case]) -> list[Posted]:
+    posted = []
     with requests.Session() as session:
         for case in cases:
             answer = post(session, url, case, case.payload, sandbox_target(_store_name(case)))
             if answer.status != 200:
                 raise WorkFailed(f"{case.folder.name} was answered {answer.status}: {answer.answer}")
+            posted.append(answer)
+    return posted
 
 
 def _wait_until_settled(engine: Engine) -> None:
@@ -145,21 +159,25 @@ def _wait_until_settled(engine: Engine) -> None:
     raise WorkFailed("the adapter did not settle everything in time")
 
 
-def _table(rows: Sequence[Row[Any]], sent: Mapping[int, Sequence[Row[Any]]]) -> Table:
-    table = Table(
-        "store", "topic", "order", "what became of it", "action", "total", "discounts", "taxes", "shipping", box=None, pad_edge=False
-    )
-    for column in table.columns[5:]:
-        column.justify = "right"
+def _cases_of(rows: Sequence[Row[Any]], posted: Sequence[Posted]) -> dict[int, Case]:
+    """Which case each delivery came from, by its id; the parts of a body that held several orders come from its case."""
+    # Not every platform is told the delivery's id, and not every payload is still there.
+    by_id = {json.loads(answer.answer).get("delivery"): answer.case for answer in posted}
+    by_payload = {(_store_name(answer.case), answer.case.payload): answer.case for answer in posted}
+    found: dict[int, Case] = {}
     for row in rows:
-        body = json.loads(sent[row.id][-1].body, parse_float=str) if row.id in sent else {}
-        became = show.state(row.state)
-        if reason := show.why(row):
-            became.append(f"  {reason}", style="dim")
-        total = f"{body['grand_total']} {body.get('currency', '')}" if body else ""
-        amounts = [str(body.get(name, "")) for name in ("total_discounts", "total_taxes", "total_shipping")]
-        table.add_row(row.store, row.topic, row.order_id or "", became, body.get("action", ""), total, *amounts)
-    return table
+        found[row.id] = by_id.get(str(row.id)) or by_payload.get((row.store, row.payload)) or found[row.parent_id]
+    return found
+
+
+def _line(case: Case, row: Row[Any], attempts: Sequence[Row[Any]]) -> list[str | Text]:
+    """A delivery as a row of the table; amounts with the digits that Drip got."""
+    body = json.loads(attempts[-1].body, parse_float=str) if attempts else {}
+    title = case.folder.name if row.parent_id is None else "  a part of it"
+    total = f"{body['grand_total']} {body.get('currency', '   ')}" if body else ""
+    amounts = [str(body.get(name, "")) for name in ("total_discounts", "total_taxes", "total_shipping")]
+    became = Text.assemble(show.state(row.state), " " * (11 - len(row.state)), body.get("action") or show.why(row))
+    return [title, row.order_id or "", total, *amounts, became]
 
 
 def _one_body(out: Console, received: Sequence[Mapping[str, Any]]) -> None:
@@ -175,7 +193,7 @@ def _closing(out: Console, kept: int, delivered: int, received: int) -> None:
         f"\n{kept} deliveries kept, {delivered} orders delivered, {received} received by the stand-in; the others were skipped or are dead "
         "on purpose, with the reason beside them.\n\n"
         "Where to go next:\n"
-        "  make run                             the adapter with the stand-in, until you stop it\n"
-        "  .venv/bin/drip-adapter map --help    what Drip would get for an order of yours\n"
-        "  README.md                            the settings to paste, and how to deploy\n"
+        "  make run                             adapter and stand-in until you stop them\n"
+        "  .venv/bin/drip-adapter map --help    what Drip would get of your own orders\n"
+        "  README.md                            the settings to paste, how to deploy\n"
     )

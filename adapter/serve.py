@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 
+from adapter.errors import WorkFailed
+
 log = logging.getLogger(__name__)
 _POLL_S = 0.2
 _RESTART_AFTER_S = 1.0
@@ -89,7 +91,18 @@ class Supervisor:
                 process.wait()
 
 
-def free_port(host: str, wish: int) -> int:
+def require_port(address: str) -> None:
+    """Raise `WorkFailed` if nothing can listen at HOST:PORT, before anything is started."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        with socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
+            pass
+    except OSError as error:
+        raise WorkFailed(f"cannot listen at {address} ({error.strerror}): choose another address with --bind") from None
+
+
+def free_port(host: str, wish: int = 0) -> int:
     """`wish` if nothing listens there, else any free port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -5,7 +5,7 @@ import re
 import string
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -113,13 +113,17 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "") -> Settings:
     public_url = _public_url(env)
     account = _sandbox_account(env, faults) if sandbox else _account(env, faults)
     tables = _store_tables(env, faults)
-    if sandbox and not tables:
+    by_itself = sandbox and not tables
+    if by_itself:
         tables = {name: _sandbox_table(name) for name in PROVIDERS}
     stores = {
         name: store
         for name, table in tables.items()
         if (store := _store(name, table, public_url or _listening_url(port), account, faults, sandbox=sandbox))
     }
+    if by_itself:
+        unset = f"_WEBHOOK_SECRET (unset, so it is {SANDBOX_ACCOUNT!r})"
+        stores = {name: replace(store, secret_setting=f"{name.upper()}{unset}") for name, store in stores.items()}
     settings = Settings(
         stores=stores,
         database_url=_database_url(env, faults),

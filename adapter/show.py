@@ -25,6 +25,7 @@ _STYLES = {"delivered": "green", "pending": "yellow", "skipped": "dim", "dead": 
 _MARKS = {True: Text("ok", "green"), False: Text("FAULT", "bold red"), None: Text("note", "yellow")}
 # Where there is no terminal a line is for a program such as grep, and must not be broken.
 _WIDTH_WITHOUT_TERMINAL = 10_000
+_LONGEST_TOPIC_ON_TERMINAL = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +89,13 @@ def deliveries(rows: Sequence[Row[Any]], *, as_json: bool) -> None:
         click.echo("no such delivery")
         return
     out = console()
+    longest = _LONGEST_TOPIC_ON_TERMINAL if sys.stdout.isatty() else len(max((row.topic for row in rows), key=len))
     lines = (
         (
             str(row.id),
             f"{row.received_at:%Y-%m-%d %H:%M:%S}",
             row.store,
-            row.topic,
+            row.topic if len(row.topic) <= longest else f"…{row.topic[-longest + 1 :]}",
             row.order_id or "",
             str(row.attempts),
             state(row.state),
@@ -161,10 +163,12 @@ def posted(answer: "Posted", *, as_json: bool) -> None:
         click.echo(f"{answer.status} {case} {answer.answer}")
 
 
-def findings(found: Iterable["Finding"], *, as_json: bool) -> None:
-    """What `check` found, each as soon as it is known."""
+def findings(found: Iterable["Finding"], *, as_json: bool) -> bool:
+    """What `check` found, each as soon as it is known; whether there was no fault."""
     out = console()
+    whole = True
     for finding in found:
+        whole = whole and finding.ok is not False
         if as_json:
             click.echo(json.dumps({"what": finding.what, "ok": finding.ok, "say": finding.say}))
         else:
@@ -173,6 +177,7 @@ def findings(found: Iterable["Finding"], *, as_json: bool) -> None:
             line.add_column()
             line.add_row(_MARKS[finding.ok], f"{finding.what}: {finding.say}")
             out.print(line)
+    return whole
 
 
 def status(report: Mapping[str, Any], *, as_json: bool) -> None:

@@ -201,6 +201,14 @@ def test_a_product_webhook_is_skipped_and_its_payload_erased(adapter: AdapterUnd
     assert adapter.row(1).payload is None
 
 
+def test_a_web_clock_that_is_ahead_delays_nothing(adapter: AdapterUnderTest) -> None:
+    adapter.post(shopify_order())
+    with transaction(adapter.engine) as connection:
+        connection.execute(update(deliveries).values(due_at=adapter.clock.now + timedelta(hours=1)))
+    adapter.settle()
+    assert adapter.states() == ["delivered"]
+
+
 def test_without_an_account_deliveries_are_read_and_wait(engine: Engine, sandbox_url: str) -> None:
     adapter = AdapterUnderTest(engine, make_settings(sandbox_url, account=None), sandbox_url)
     adapter.post(shopify_order())

@@ -4,7 +4,7 @@ Drip takes so many single and so many batch requests in any sliding hour. A requ
 then is it certain that Drip, which counted it between its begin and its end, has forgotten it.
 """
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -71,6 +71,15 @@ class Window:
         insort(self._expiries, (ended + HOUR).timestamp())
         self.last_begun = begun
         self._known_gap = None
+
+    def ended(self, assumed: datetime, ended: datetime) -> None:
+        """Correct a request's end, once it is known."""
+        expiry = (assumed + HOUR).timestamp()
+        index = bisect_left(self._expiries, expiry)
+        if self._expiries[index : index + 1] == [expiry]:
+            del self._expiries[index]
+            insort(self._expiries, (ended + HOUR).timestamp())
+            self._known_gap = None
 
     def left(self, now: datetime) -> int:
         """Requests that may still be made now."""

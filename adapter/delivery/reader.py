@@ -3,7 +3,7 @@ orders, and settles at once what needs no order.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Row
 from adapter.delivery import contexts
 from adapter.delivery.versions import trusted
 from adapter.inbox import statements
-from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.statements import Lane
 from adapter.settings import Settings
 from mappings import HOLDS, Reading, Reason, Rejected, Skip, encode, parse
@@ -30,7 +30,7 @@ class _Split:
 class Reader:
     """Reads new deliveries; one reader at a time, which the caller sees to by the lease `READER`."""
 
-    def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], datetime]) -> None:
+    def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
         self._engine = engine
         self._settings = settings
         self._clock = clock
@@ -40,6 +40,7 @@ class Reader:
         """Read the next few; how many there were."""
         names = [name for store in self._settings.stores.values() for name in (store.name, *store.aliases)]
         with snapshot(self._engine) as connection:
+            self._clock.sync(connection)
             if not statements.unread(connection, names, 1):  # an idle reader takes no write lock
                 return 0
         with transaction(self._engine) as connection:

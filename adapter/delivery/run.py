@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Protocol
 
 from sqlalchemy import Engine
@@ -28,11 +27,6 @@ class _Stepping(Protocol):
         """Do one thing; whether there was anything to do."""
 
 
-def utc_now() -> datetime:
-    """The clock of everything that is not frozen."""
-    return datetime.now(UTC)
-
-
 class _Bell:
     """Wakes all who wait for something to do."""
 
@@ -52,10 +46,9 @@ class _Bell:
 class Senders:
     """All the threads of one sender process. `start` returns at once; `stop` returns when the request in hand has ended."""
 
-    def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
         self._settings = settings
-        self._clock = clock
         self._stop = threading.Event()
         self._bell = _Bell()
         self._leases: list[Lease] = []
@@ -64,7 +57,7 @@ class Senders:
     def start(self) -> None:
         """Start reading and sending."""
         reading = Lease(self._engine, READER)
-        self._run("reader", reading, Reader(self._engine, self._settings, self._clock))
+        self._run("reader", reading, Reader(self._engine, self._settings, DatabaseClock()))
         for account in self._settings.accounts.values():
             self._run(f"sender-{account.id}", *self._sender(account))
         if not self._settings.accounts:

@@ -4,8 +4,8 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Connection, Engine, Row
 
@@ -16,7 +16,7 @@ from adapter.delivery.preparing import Post, Preparer
 from adapter.delivery.queues import LaneQueue, load_queues
 from adapter.delivery.settling import SMALLEST_BATCH, Settler, Trouble
 from adapter.inbox import statements
-from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.statements import LONGEST_REQUEST, Lane
 from adapter.settings import Account, Settings
 
@@ -27,16 +27,6 @@ _COUNTED = 4 * MOST_ORDERS
 # Beyond a request's deadline, for what is done before and after it.
 _PULSE_S = 30.0
 _OTHERS_SPEND = timedelta(minutes=1)
-
-
-class Clock(Protocol):
-    """The database's clock, or a test's."""
-
-    def __call__(self) -> datetime:
-        """Now."""
-
-    def sync(self, connection: Connection) -> None:
-        """Look at the database's clock, if it has been a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +170,10 @@ class Sender:
         self._lease.still_fresh()
         started = time.monotonic()
         answer = self._drip.post_order(posts[0].body) if kind == "single" else self._drip.post_batch([post.body for post in posts])
-        if kind == "single" and answer.status is not None:
-            self._pacing.measured(time.monotonic() - started)
+        if answer.status is not None:
+            self._pacing.windows[kind].ended(begun + LONGEST_REQUEST, self._clock())
+            if kind == "single":
+                self._pacing.measured(time.monotonic() - started)
         with transaction(self._engine) as connection:
             self._settler.settle(connection, request_id, kind, posts, answer, trouble)
             self._note_quota(connection, kind, answer)

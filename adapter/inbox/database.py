@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from alembic import command
 from alembic.config import Config
@@ -57,6 +57,16 @@ def database_now(connection: Connection) -> datetime:
         moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         return moment.astimezone(UTC)
     return datetime.now(UTC)
+
+
+class Clock(Protocol):
+    """What time it is: by the database, or in a test by nobody's clock."""
+
+    def __call__(self) -> datetime:
+        """Now."""
+
+    def sync(self, connection: Connection) -> None:
+        """Look at the database's clock, if it has been a while."""
 
 
 class DatabaseClock:

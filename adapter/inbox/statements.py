@@ -9,7 +9,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, exists, func, insert, literal, or_, select, true, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from adapter.inbox.tables import BACKFILL, LIVE, RETRY, Instant, attempts, deliveries, leases, orders, refusals, requests
@@ -103,6 +119,8 @@ def set_read(
         .where(deliveries.c.id == delivery_id)
         .values(
             read_at=at,
+            # The web side's clock may be ahead of the database's, by which senders go.
+            due_at=case((deliveries.c.due_at > at, literal(at, Instant)), else_=deliveries.c.due_at),
             begun=0,
             order_id=identity.order_id,
             snapshot_at=snapshot_at,
