@@ -2,8 +2,9 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 import requests
-from sqlalchemy import Engine
+from sqlalchemy import ColumnElement, Engine
 
 from adapter import __version__, logs, show
 from adapter import check as checks
@@ -25,7 +26,7 @@ from adapter.overview import overview
 from adapter.sandbox import create_sandbox
 from adapter.serve import Part, Supervisor, free_port, require_port
 from adapter.server import WebServer, end_with_parent
-from adapter.settings import DEFAULT_PORT, Settings, read_settings
+from adapter.settings import DEFAULT_DATABASE_URL, DEFAULT_PORT, SANDBOX_DATABASE_URL, Settings, read_settings
 from adapter.web.app import create_app
 from mappings import PROVIDERS, Context, Options, absolute_url, encode, outcomes
 
@@ -255,7 +256,11 @@ def deliveries_() -> None:
 
 
 def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that choose deliveries; the command gets them together, as `_which` takes them."""
+    time = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
     for option in (
+        click.option("--until", type=time, metavar="TIME", help="Only received before then (UTC)."),
+        click.option("--since", type=time, metavar="TIME", help="Only received then or later (UTC): 2026-01-31 or 2026-01-31T12:00."),
         click.option("--topic", default="", help="Only this topic."),
         click.option("--reason", default="", help="Only skipped for this reason."),
         click.option("--order", "order_id", default="", help="Only of this order id."),
@@ -266,16 +271,22 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _which(chosen: Mapping[str, Any]) -> ColumnElement[bool]:
+    """The deliveries that the options choose; all without any."""
+    times = {name: chosen[name].replace(tzinfo=UTC) for name in ("since", "until") if chosen[name] is not None}
+    words = {name: value for name, value in chosen.items() if name not in ("since", "until") and value}
+    return statements.filtered(**words, **times)
+
+
 @deliveries_.command("list")
 @_filters
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N", help="At most so many.")
 @AS_JSON
 @_explained
-def deliveries_list(state: str | None, store: str, order_id: str, reason: str, topic: str, limit: int, as_json: bool) -> None:
+def deliveries_list(limit: int, as_json: bool, **chosen: Any) -> None:
     """Deliveries, the newest first."""
-    which = statements.filtered(state=state or "", store=store, order_id=order_id, reason=reason, topic=topic)
     with _inbox() as engine, snapshot(engine) as connection:
-        rows = statements.listed(connection, which, limit)
+        rows = statements.listed(connection, _which(chosen), limit)
     show.deliveries(rows, as_json=as_json)
 
 
@@ -303,16 +314,14 @@ def deliveries_show(delivery: int, payload: bool, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Only say how many.")
 @click.option("--force", is_flag=True, help="Send also what is unchanged: for what Drip took and lost.")
 @_explained
-def deliveries_retry(
-    ids: tuple[int, ...], state: str | None, store: str, order_id: str, reason: str, topic: str, dry_run: bool, force: bool
-) -> None:
+def deliveries_retry(ids: tuple[int, ...], dry_run: bool, force: bool, **chosen: Any) -> None:
     """Sends kept deliveries again, with today's mapping.
 
     Name them by id, or choose them with the options; with both, those of the named that the options fit.
     """
-    if not ids and not any((state, store, order_id, reason, topic)):
-        raise click.UsageError("name deliveries, or choose some with --state, --store, --order, --reason or --topic")
-    which = statements.filtered(state=state or "", store=store, order_id=order_id, reason=reason, topic=topic)
+    if not ids and not any(chosen.values()):
+        raise click.UsageError("name deliveries, or choose some with --state, --store, --order, --reason, --topic, --since or --until")
+    which = _which(chosen)
     if ids:
         which = which & deliveries.c.id.in_(ids)
     with _inbox() as engine:
@@ -386,7 +395,11 @@ def _connected(settings: Settings) -> Iterator[Engine]:
 
 @contextmanager
 def _inbox(settings: Settings | None = None) -> Iterator[Engine]:
-    with _connected(settings or _settings()) as engine:
+    settings = settings or _settings()
+    if settings.database_url == DEFAULT_DATABASE_URL and not Path("adapter.db").exists() and Path("sandbox.db").exists():
+        click.echo("note: this is what make run, or serve --sandbox, keeps here in sandbox.db", err=True)
+        settings = replace(settings, database_url=SANDBOX_DATABASE_URL)
+    with _connected(settings) as engine:
         if not is_migrated(engine):
             raise WorkFailed("the database of DATABASE_URL lacks the tables of this version: run drip-adapter migrate")
         yield engine

@@ -20,6 +20,8 @@ from mappings import DRIP_ORDER_NAMES, PROVIDERS, Credentials, Options, Provider
 
 DRIP_API_URL = "https://api.getdrip.com"
 DEFAULT_DATABASE_URL = "sqlite:///adapter.db"
+SANDBOX_DATABASE_URL = "sqlite:///sandbox.db"
+"""The stand-in's own: what was tried out must never wait there for the day when Drip is connected."""
 SANDBOX_ACCOUNT = "sandbox"
 # A platform that sets one of these forgets its disk at every restart.
 _EPHEMERAL_MARKS = ("DYNO", "K_SERVICE", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME")
@@ -126,7 +128,7 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "") -> Settings:
         stores = {name: replace(store, secret_setting=f"{name.upper()}{unset}") for name, store in stores.items()}
     settings = Settings(
         stores=stores,
-        database_url=_database_url(env, faults),
+        database_url=_database_url(env, faults, SANDBOX_DATABASE_URL if sandbox else DEFAULT_DATABASE_URL),
         drip_api_url=sandbox_url if sandbox else _url(env, "DRIP_API_URL") or DRIP_API_URL,
         public_url=public_url or _listening_url(port),
         public_url_is_set=bool(public_url),
@@ -253,8 +255,8 @@ def _drip_account(account_id: str, api_key: str, access_token: str, table: str, 
     return None
 
 
-def _database_url(env: Env, faults: _Faults) -> str:
-    url: str = env.str("DATABASE_URL", "").strip() or DEFAULT_DATABASE_URL
+def _database_url(env: Env, faults: _Faults, default: str) -> str:
+    url: str = env.str("DATABASE_URL", "").strip() or default
     scheme, _, rest = url.partition("://")
     if scheme in ("postgres", "postgresql", "postgresql+psycopg"):
         return _postgresql_url(f"postgresql+psycopg://{rest}", faults)

@@ -238,7 +238,8 @@ def render(order: Order, *, action: str, occurred_at: datetime, options: Options
     if order.accepts_marketing is False and options.consent != "ignore":
         body["initial_status"] = "unsubscribed"
     for name, value in without_blanks(order.attributes).items():
-        body.setdefault(name, value)
+        if name not in DRIP_ORDER_NAMES:
+            body.setdefault(name, value)
     if problems := _BODY.validate(body):
         raise Rejected(dotted(problems))
     return body

@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -21,7 +21,7 @@ class Verdict(StrEnum):
 class Credentials:
     """What one store's requests are checked against. `secrets` are the current one and, while rotating, the previous one."""
 
-    secrets: Sequence[str]
+    secrets: Sequence[str] = field(repr=False)
     header: str = ""
     """The store's own name for the header; blank for the scheme's default."""
     username: str = ""

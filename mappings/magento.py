@@ -441,7 +441,7 @@ def _completed(path: str, line: Loaded, children: Sequence[Loaded]) -> _Bought:
     parts = children if line["product_type"] == "bundle" else ()
     price = line["price"]
     if not price and parts and ordered:
-        price = unit_price(sum(((part["price"] or ZERO) * (part["qty_ordered"] or ZERO) for part in parts), ZERO) / ordered)
+        price = unit_price(sum(((part["price"] or ZERO) * (part["qty_ordered"] or ZERO) for part in parts), ZERO) / ordered) or price
     if price is None:
         raise Rejected({f"{path}.price": [MISSING]})
     amounts = {

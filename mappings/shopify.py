@@ -17,7 +17,7 @@ from mappings._money import ZERO, is_currency, places, rounded, share
 from mappings._order import Item, Order
 from mappings._provider import Context, Identity, Key, Loaded, Provider, Reason, Skip, body_key
 from mappings._signature import hmac_base64
-from mappings._text import absolute_url, campaign, first_email, lookup, origin, path_only, plain, product_name, slug, without_blanks
+from mappings._text import absolute_url, campaign, first_email, origin, path_only, plain, product_name, slug, without_blanks
 
 ORDER_TOPICS = frozenset(f"orders/{event}" for event in ("create", "updated", "paid", "cancelled", "fulfilled", "partially_fulfilled"))
 # Keys that other bodies share with orders, and orders never have at their root: refunds and fulfilments, edits, drafts, checkouts.
@@ -30,6 +30,7 @@ _FINANCIAL_RANK = {
     status: Decimal(rank)
     for rank, status in enumerate(("pending", "authorized", "partially_paid", "paid", "partially_refunded", "refunded", "voided"))
 }
+_number = Number().deserialize
 
 
 class MoneySet(_Field):
@@ -38,8 +39,9 @@ class MoneySet(_Field):
     default: ClassVar[Any] = (None, None)
 
     def read(self, value: Any) -> tuple[Decimal | None, Decimal | None]:
-        read = Number().deserialize
-        return read(lookup(value, "shop_money.amount")), read(lookup(value, "presentment_money.amount"))
+        sides = (value.get(name) for name in ("shop_money", "presentment_money")) if isinstance(value, dict) else (None, None)
+        shop, shown = (_number(side.get("amount")) if isinstance(side, dict) else None for side in sides)
+        return shop, shown
 
 
 class Allocation(PayloadSchema):
@@ -52,9 +54,13 @@ class TaxLine(PayloadSchema):
     price_set = MoneySet()
 
 
+class Money(PayloadSchema):
+    amount = Amount()
+
+
 class Duty(PayloadSchema):
-    shop_money = Raw()
-    presentment_money = Raw()
+    shop_money = Part(Money)
+    presentment_money = Part(Money)
 
 
 class LineItem(PayloadSchema):
@@ -72,7 +78,7 @@ class LineItem(PayloadSchema):
     current_quantity = Number()
     discount_allocations = Rows(Allocation)
     tax_lines = Rows(TaxLine)
-    duties = Raw()
+    duties = Rows(Duty)
     properties = Raw()
     gift_card = Flag()
     compare_at_price = Number()
@@ -474,18 +480,19 @@ def _item(line: Loaded, held: Decimal, money: _Money, digits: int, base: str, du
     )
 
 
-def _duties(rows: Any, money: _Money) -> Decimal:
+def _duties(rows: Iterable[Loaded], money: _Money) -> Decimal:
     side = "presentment_money" if money.presentment else "shop_money"
-    read = Amount().deserialize
-    return sum((read(lookup(row, f"{side}.amount")) for row in rows or () if isinstance(row, dict)), ZERO)
+    return sum((row[side]["amount"] for row in rows), ZERO)
 
 
 def _properties(rows: Any) -> dict[str, str]:
     """What the shopper chose or wrote; names that begin with `_` are an app's own data."""
     if isinstance(rows, dict):
         rows = [{"name": name, "value": value} for name, value in rows.items()]
+    if not isinstance(rows, list):
+        return {}
     text = Text().deserialize
-    pairs = ((plain(text(row.get("name"))), plain(text(row.get("value")))) for row in rows or () if isinstance(row, dict))
+    pairs = ((plain(text(row.get("name"))), plain(text(row.get("value")))) for row in rows if isinstance(row, dict))
     return {name: value for name, value in pairs if name and value and not name.startswith("_")}
 
 

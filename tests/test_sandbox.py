@@ -186,7 +186,7 @@ def test_a_person_is_an_email_or_a_person_id(client: Client) -> None:
 @pytest.mark.parametrize(
     ("document", "code", "attribute"),
     [
-        (example(email="nobody", person_id="p1"), "email_error", "email"),
+        (example(email="nobody"), "email_error", "email"),
         (example(order_url="/orders/1"), "url_error", "order_url"),
         (example(occurred_at="yesterday"), "time_error", "occurred_at"),
         (example(action="placed"), "format_error", "action"),

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from adapter.errors import DatabaseAway, LeaseLost
 from adapter.inbox import statements
@@ -72,6 +72,12 @@ class Lease:
         if time.monotonic() - self._confirmed > RENEWAL_S + _FRESH_S:
             self.held = False
             raise LeaseLost(f"stopped for too long to go on sending for account {self.account}")
+
+    def guard(self, connection: Connection) -> None:
+        """Make sure that the lease is ours until a transaction ends; raises `LeaseLost`, and what it wrote is undone."""
+        if not statements.holds_lease(connection, self.account, self._holder):
+            self.held = False
+            raise LeaseLost(f"another sender has taken over account {self.account}, and the request in hand")
 
     def release(self) -> None:
         """Give it back, so that another takes over at once."""

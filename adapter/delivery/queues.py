@@ -8,11 +8,14 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from adapter.delivery import contexts
+from adapter.delivery.drip import Outcome
 from adapter.delivery.versions import Version, newest_known, version_of
 from adapter.inbox import statements
 from adapter.inbox.statements import Lane
 
 IN_DOUBT = "in_doubt"
+# What Drip said to a later attempt at the same body; a 429 or a refused batch says nothing of what became of an earlier one.
+_DOUBT_ENDS = (Outcome.DELIVERED, Outcome.REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class LaneQueue:
     """The delivery that goes next."""
     previous: Row[Any] | None
     """The target's last attempt."""
+    doubtful: Row[Any] | None
+    """The attempt at the target of which nobody knows whether Drip took it: it is repeated as it was stored."""
     has: Row[Any] | None
     """What Drip has of the order."""
 
@@ -32,11 +37,6 @@ class LaneQueue:
     def newest(self) -> datetime:
         """The newest time that any of its snapshots carries."""
         return newest_known(self.rows, self.has)
-
-    @property
-    def doubtful(self) -> Row[Any] | None:
-        """The target's last attempt where nobody knows whether Drip took it: it is repeated as it was stored."""
-        return self.previous if self.previous is not None and _is_doubtful(self.previous) else None
 
     def version(self, row: Row[Any]) -> Version:
         """The version of one of its rows."""
@@ -52,7 +52,7 @@ def load_queues(connection: Connection, account: str, lanes: Sequence[Lane], now
     """The lanes that can go now, in the order given; the others are put off or settled on the way."""
     rows = statements.waiting(connection, lanes)
     has = statements.what_drip_has(connection, account, lanes)
-    tried = statements.last_attempts(connection, account, [row.id for waiting in rows.values() for row in waiting])
+    tried = statements.attempts_for(connection, account, [row.id for waiting in rows.values() for row in waiting])
     queues = []
     for lane in lanes:
         if lane in rows:
@@ -62,11 +62,12 @@ def load_queues(connection: Connection, account: str, lanes: Sequence[Lane], now
     return queues
 
 
-def _queue(lane: Lane, rows: Sequence[Row[Any]], has: Row[Any] | None, tried: dict[int, Row[Any]]) -> LaneQueue:
+def _queue(lane: Lane, rows: Sequence[Row[Any]], has: Row[Any] | None, tried: dict[int, list[Row[Any]]]) -> LaneQueue:
     newest = newest_known(rows, has)
-    doubtful = (row for row in rows if row.id in tried and _is_doubtful(tried[row.id]))
-    target = next(doubtful, None) or max(rows, key=lambda row: version_of(row, newest))
-    return LaneQueue(lane, rows, target, tried.get(target.id), has)
+    doubts = {row.id: doubt for row in rows if (doubt := _doubt(tried.get(row.id, ()))) is not None}
+    target = next((row for row in rows if row.id in doubts), None) or max(rows, key=lambda row: version_of(row, newest))
+    previous = tried[target.id][-1] if target.id in tried else None
+    return LaneQueue(lane, rows, target, previous, doubts.get(target.id), has)
 
 
 def _must_wait(connection: Connection, queue: LaneQueue, now: datetime) -> bool:
@@ -82,5 +83,10 @@ def _must_wait(connection: Connection, queue: LaneQueue, now: datetime) -> bool:
     return False
 
 
-def _is_doubtful(attempt: Row[Any]) -> bool:
-    return attempt.outcome in (None, IN_DOUBT) and attempt.body is not None
+def _doubt(attempts: Sequence[Row[Any]]) -> Row[Any] | None:
+    for attempt in reversed(attempts):
+        if attempt.outcome in (None, IN_DOUBT):
+            return attempt if attempt.body is not None else None
+        if attempt.outcome in _DOUBT_ENDS:
+            return None
+    return None

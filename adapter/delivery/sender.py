@@ -161,6 +161,7 @@ class Sender:
     def _send(self, kind: Kind, posts: Sequence[Post], trouble: Trouble) -> None:
         begun = self._clock()
         with transaction(self._engine) as connection:
+            self._lease.guard(connection)
             request_id = statements.begin_request(connection, self._account, kind, begun)
             rows = [
                 {"delivery_id": post.queue.target.id, "action": post.action, "body": post.body, "digest": post.digest} for post in posts
@@ -175,6 +176,8 @@ class Sender:
             if kind == "single":
                 self._pacing.measured(time.monotonic() - started)
         with transaction(self._engine) as connection:
+            # A holder that was stopped in the middle may find that another has repeated its request, and moved on.
+            self._lease.guard(connection)
             self._settler.settle(connection, request_id, kind, posts, answer, trouble)
             self._note_quota(connection, kind, answer)
 

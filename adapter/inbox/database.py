@@ -111,7 +111,7 @@ def _alembic() -> Config:
 
 
 def _sqlite(url: str) -> Engine:
-    engine = create_engine(url, poolclass=QueuePool, pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=_PATIENCE_S)
+    engine = create_engine(url, hide_parameters=True, poolclass=QueuePool, pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=_PATIENCE_S)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: Any) -> None:
@@ -131,6 +131,7 @@ def _sqlite(url: str) -> Engine:
 def _postgresql(url: str) -> Engine:
     return create_engine(
         url,
+        hide_parameters=True,  # an error must not quote a payload in a log
         pool_size=_CONNECTIONS,
         max_overflow=0,
         pool_timeout=_PATIENCE_S,

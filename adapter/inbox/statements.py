@@ -23,7 +23,6 @@ from sqlalchemy import (
     or_,
     select,
     true,
-    tuple_,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -215,8 +214,13 @@ def erase_payload(connection: Connection, delivery_id: int) -> None:
 
 def any_due(connection: Connection, stores: Sequence[str], now: datetime) -> bool:
     """Whether anything of these stores is due: what an idle sender asks five times a second."""
-    due = or_(*(exists().where(_due(store, priority, now)) for store in stores for priority in PRIORITIES))
-    return bool(connection.execute(select(due)).scalar())
+    # By the order of its index: for a mere `exists` PostgreSQL reads the table, past all that is finished, to where the waiting ones are.
+    firsts = [
+        select(deliveries.c.id).where(_due(store, priority, now)).order_by(deliveries.c.due_at).limit(1).scalar_subquery()
+        for store in stores
+        for priority in PRIORITIES
+    ]
+    return bool(connection.execute(select(or_(*(first.is_not(None) for first in firsts)))).scalar())
 
 
 def due_lanes(connection: Connection, stores: Sequence[str], now: datetime, limit: int, *, live_only: bool = False) -> list[Lane]:
@@ -247,7 +251,7 @@ def count_due(connection: Connection, stores: Sequence[str], now: datetime, most
         total = 0
         for store in stores:
             for priority in priorities:
-                some = select(deliveries.c.order_id).where(_due(store, priority, now)).limit(most).subquery()
+                some = select(deliveries.c.order_id).where(_due(store, priority, now)).order_by(deliveries.c.due_at).limit(most).subquery()
                 total += connection.execute(select(func.count(some.c.order_id.distinct()))).scalar_one()
         return total
 
@@ -257,11 +261,12 @@ def count_due(connection: Connection, stores: Sequence[str], now: datetime, most
 def waiting(connection: Connection, lanes: Sequence[Lane]) -> dict[Lane, list[Row[Any]]]:
     """All that is read and pending of these lanes, each lane's in the order of arrival."""
     found: dict[Lane, list[Row[Any]]] = {}
-    for part in _parts(lanes):
+    for store, order_ids in _by_store(lanes):
         rows = connection.execute(
             select(deliveries)
             .where(
-                tuple_(deliveries.c.store, deliveries.c.order_id).in_([(lane.store, lane.order_id) for lane in part]),
+                deliveries.c.store == store,
+                deliveries.c.order_id.in_(order_ids),
                 deliveries.c.state == "pending",
                 deliveries.c.read_at.is_not(None),
             )
@@ -275,16 +280,16 @@ def waiting(connection: Connection, lanes: Sequence[Lane]) -> dict[Lane, list[Ro
 def what_drip_has(connection: Connection, account: str, lanes: Sequence[Lane]) -> dict[Lane, Row[Any]]:
     """The memory of these orders, for one account."""
     found: dict[Lane, Row[Any]] = {}
-    for part in _parts(lanes):
-        wanted = tuple_(orders.c.store, orders.c.order_id).in_([(lane.store, lane.order_id) for lane in part])
-        for row in connection.execute(select(orders).where(orders.c.account == account, wanted)):
+    for store, order_ids in _by_store(lanes):
+        wanted = and_(orders.c.account == account, orders.c.store == store, orders.c.order_id.in_(order_ids))
+        for row in connection.execute(select(orders).where(wanted)):
             found[Lane(row.store, row.order_id)] = row
     return found
 
 
-def last_attempts(connection: Connection, account: str, ids: Sequence[int]) -> dict[int, Row[Any]]:
-    """The last attempt of each of these deliveries for one account."""
-    found: dict[int, Row[Any]] = {}
+def attempts_for(connection: Connection, account: str, ids: Sequence[int]) -> dict[int, list[Row[Any]]]:
+    """The attempts of each of these deliveries for one account, the oldest first."""
+    found: dict[int, list[Row[Any]]] = {}
     for part in _parts(ids):
         rows = connection.execute(
             select(attempts, requests.c.kind)
@@ -292,7 +297,8 @@ def last_attempts(connection: Connection, account: str, ids: Sequence[int]) -> d
             .where(attempts.c.delivery_id.in_(part), requests.c.account == account)
             .order_by(attempts.c.id)
         )
-        found.update({row.delivery_id: row for row in rows})
+        for row in rows:
+            found.setdefault(row.delivery_id, []).append(row)
     return found
 
 
@@ -391,6 +397,12 @@ def lease(connection: Connection, account: str) -> Row[Any] | None:
     return connection.execute(select(leases).where(leases.c.account == account)).one_or_none()
 
 
+def holds_lease(connection: Connection, account: str, holder: str) -> bool:
+    """Whether the right to send for an account is this holder's; nobody else gets it before the transaction ends."""
+    mine = select(leases.c.account).where(leases.c.account == account, leases.c.holder == holder).with_for_update()
+    return connection.execute(mine).one_or_none() is not None
+
+
 def release_lease(connection: Connection, account: str, holder: str) -> None:
     """Give the right to send back."""
     mine = and_(leases.c.account == account, leases.c.holder == holder)
@@ -411,10 +423,24 @@ def set_trouble(connection: Connection, account: str, **values: Any) -> None:
 # --- looking -----------------------------------------------------------------------------------------------------------------------
 
 
-def filtered(*, state: str = "", store: str = "", order_id: str = "", reason: str = "", topic: str = "") -> ColumnElement[bool]:
-    """The condition for a choice of deliveries; blank means any."""
+def filtered(
+    *,
+    state: str = "",
+    store: str = "",
+    order_id: str = "",
+    reason: str = "",
+    topic: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> ColumnElement[bool]:
+    """The condition for a choice of deliveries, by what they are and by when they were received; blank means any."""
     wanted = {"state": state, "store": store, "order_id": order_id, "reason": reason, "topic": topic}
-    return and_(true(), *(deliveries.c[name] == value for name, value in wanted.items() if value))
+    which = [deliveries.c[name] == value for name, value in wanted.items() if value]
+    if since is not None:
+        which.append(deliveries.c.received_at >= since)
+    if until is not None:
+        which.append(deliveries.c.received_at < until)
+    return and_(true(), *which)
 
 
 def listed(connection: Connection, which: ColumnElement[bool], limit: int) -> Sequence[Row[Any]]:
@@ -494,6 +520,16 @@ def _parts(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
     """In parts that fit into one statement's parameters."""
     for start in range(0, len(values), _IN_ONE_STATEMENT):
         yield values[start : start + _IN_ONE_STATEMENT]
+
+
+def _by_store(lanes: Iterable[Lane]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Each store's orders, in parts: SQLite would read the whole table for pairs of store and order."""
+    grouped: dict[str, list[str]] = {}
+    for lane in lanes:
+        grouped.setdefault(lane.store, []).append(lane.order_id)
+    for store, order_ids in grouped.items():
+        for part in _parts(order_ids):
+            yield store, part
 
 
 def _insert_delivery(connection: Connection, row: Mapping[str, Any]) -> int | None:

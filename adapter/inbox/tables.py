@@ -110,7 +110,8 @@ Index(
     sqlite_where=_waiting,
     postgresql_where=_waiting,
 )
-Index("ix_deliveries_unread", deliveries.c.id, sqlite_where=_unread, postgresql_where=_unread)
+# The state is the same throughout; it is there because SQLite would otherwise choose ix_deliveries_state, with all that waits.
+Index("ix_deliveries_unread", deliveries.c.state, deliveries.c.id, sqlite_where=_unread, postgresql_where=_unread)
 Index("ix_deliveries_lane", deliveries.c.store, deliveries.c.order_id, deliveries.c.state)
 Index("ix_deliveries_state", deliveries.c.state, deliveries.c.id)
 

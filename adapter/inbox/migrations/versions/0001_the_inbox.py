@@ -81,7 +81,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_deliveries_unread",
         "deliveries",
-        ["id"],
+        ["state", "id"],
         unique=False,
         sqlite_where=sa.text("state = 'pending' AND read_at IS NULL"),
         postgresql_where=sa.text("state = 'pending' AND read_at IS NULL"),

@@ -1,0 +1,433 @@
+"""What the environment decides, and how its faults are told."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapter.errors import SettingsError
+from adapter.settings import Account, Settings, read_settings
+
+Environ = Callable[..., None]
+DRIP = {"DRIP_ACCOUNT_ID": "9999999", "DRIP_API_KEY": "key-of-drip"}
+WOO = '[stores.eu]\nprovider = "woocommerce"\nsecret = "s"\n'
+EU = '[stores.eu]\nprovider = "shopify"\nsecret = "s"\n'
+
+
+@pytest.fixture
+def environ(monkeypatch: pytest.MonkeyPatch) -> Environ:
+    def setenv(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return setenv
+
+
+def faults(**options: Any) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(**options)
+    return str(caught.value).splitlines()
+
+
+def test_nothing_set_is_a_whole_configuration_that_waits_for_more() -> None:
+    settings = read_settings()
+    assert (settings.stores, settings.accounts) == ({}, {})
+    assert settings.database_url == "sqlite:///adapter.db"
+    assert settings.drip_api_url == "https://api.getdrip.com"
+    assert (settings.public_url, settings.public_url_is_set) == ("http://127.0.0.1:8000", False)
+    assert (settings.port, settings.web_concurrency, settings.log_level) == (None, 1, "INFO")
+    assert (settings.single_requests_per_hour, settings.batch_requests_per_hour, settings.max_payload_bytes) == (3600, 50, 5_000_000)
+
+
+def test_variables_are_read(environ: Environ) -> None:
+    environ(
+        DRIP_API_URL="https://drip.example/",
+        PUBLIC_URL="https://adapter.example/",
+        PORT="8080",
+        WEB_CONCURRENCY="3",
+        LOG_LEVEL="debug",
+        METRICS_TOKEN="m",
+        MAX_PAYLOAD_BYTES="1000",
+        SINGLE_REQUESTS_PER_HOUR="10",
+        BATCH_REQUESTS_PER_HOUR="0",
+    )
+    settings = read_settings()
+    assert settings.drip_api_url == "https://drip.example"
+    assert (settings.public_url, settings.public_url_is_set) == ("https://adapter.example", True)
+    assert (settings.port, settings.web_concurrency, settings.log_level, settings.metrics_token) == (8080, 3, "DEBUG", "m")
+    assert (settings.max_payload_bytes, settings.single_requests_per_hour, settings.batch_requests_per_hour) == (1000, 10, 0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["DRIP_ACCOUNT_ID", "DRIP_API_KEY", "DRIP_API_URL", "PUBLIC_URL", "DATABASE_URL", "PORT", "WEB_CONCURRENCY", "LOG_LEVEL", "STORES"],
+)
+def test_a_variable_that_is_set_but_blank_counts_as_unset(environ: Environ, name: str) -> None:
+    usual = read_settings()
+    environ(**{name: " "})
+    assert read_settings() == usual
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("WEB_CONCURRENCY", "0"),
+        ("MAX_PAYLOAD_BYTES", "5 MB"),
+        ("SINGLE_REQUESTS_PER_HOUR", "0"),
+        ("BATCH_REQUESTS_PER_HOUR", "-1"),
+        ("LOG_LEVEL", "LOUD"),
+        ("DRIP_API_URL", "api.getdrip.com"),
+        ("PUBLIC_URL", "/adapter"),
+        ("DATABASE_URL", "mysql://u@h/d"),
+        ("DATABASE_URL", "sqlite://adapter.db"),
+        ("DATABASE_URL", "sqlite:///"),
+        ("DATABASE_URL", "sqlite:///:memory:"),
+        ("STORES", "nowhere.toml"),
+        ("STORES", "[stores.eu"),
+        ("STORES", "[stores.eu]\n= 1"),
+        ("STORES", "stores = 1"),
+        ("SHOPIFY_WEBHOOK_SECRET", ""),
+        ("SHOPIFY_WEBHOOK_SECRET", "  "),
+        ("WOOCOMMERCE_WEBHOOK_SECRET", ""),
+        ("MAGENTO_WEBHOOK_SECRET", ""),
+    ],
+)
+def test_a_fault_names_its_setting(environ: Environ, name: str, value: str) -> None:
+    environ(**{name: value})
+    [fault] = faults()
+    assert fault.startswith(f"{name}: ")
+
+
+def test_all_faults_come_in_one_message(environ: Environ) -> None:
+    environ(
+        PORT="x",
+        LOG_LEVEL="y",
+        DRIP_API_KEY="k",
+        SHOPIFY_WEBHOOK_SECRET="",
+        STORES='[other]\na = 1\n[stores.eu]\nprovider = "shopify"\nfoo = 1\n[stores."A B"]\nprovider = "shopify"\n',
+    )
+    named = {fault.partition(": ")[0] if not fault.startswith("STORES: ") else fault.split(": ")[1] for fault in faults()}
+    assert named == {
+        "PORT", "LOG_LEVEL", "DRIP_ACCOUNT_ID", "SHOPIFY_WEBHOOK_SECRET", "holds other beside the tables [stores.NAME]",
+        "stores.eu.secret", "stores.eu.foo", "stores.A B",
+    }  # fmt: skip
+
+
+# Drip
+
+
+def test_an_api_key_goes_as_basic_and_an_access_token_as_bearer(environ: Environ, monkeypatch: pytest.MonkeyPatch) -> None:
+    environ(**DRIP, SHOPIFY_WEBHOOK_SECRET="s")
+    assert read_settings().accounts == {"9999999": Account(id="9999999", token="key-of-drip", auth="basic")}
+    monkeypatch.delenv("DRIP_API_KEY")
+    environ(DRIP_ACCESS_TOKEN=" token-of-drip\n")
+    assert read_settings().accounts == {"9999999": Account(id="9999999", token="token-of-drip", auth="bearer")}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"DRIP_API_KEY": "k"}, "DRIP_ACCOUNT_ID"),
+        ({"DRIP_ACCESS_TOKEN": "t"}, "DRIP_ACCOUNT_ID"),
+        ({"DRIP_ACCOUNT_ID": "1"}, "DRIP_API_KEY"),
+        ({"DRIP_ACCOUNT_ID": "1/2", "DRIP_API_KEY": "k"}, "DRIP_ACCOUNT_ID"),
+        ({"DRIP_ACCOUNT_ID": "1", "DRIP_API_KEY": "k", "DRIP_ACCESS_TOKEN": "t"}, "DRIP_ACCESS_TOKEN"),
+        ({"DRIP_ACCOUNT_ID": "1", "DRIP_API_KEY": "k\u200bk"}, "DRIP_API_KEY"),
+        ({"DRIP_ACCOUNT_ID": "1", "DRIP_ACCESS_TOKEN": "Bearer t"}, "DRIP_ACCESS_TOKEN"),
+    ],
+)
+def test_half_an_account_or_a_botched_one_is_a_fault(environ: Environ, given: dict[str, str], named: str) -> None:
+    environ(**given)
+    [fault] = faults()
+    assert fault.startswith(f"{named}: ")
+
+
+# Stores of the environment
+
+
+@pytest.mark.parametrize("platform", ["shopify", "woocommerce", "magento"])
+def test_a_platforms_store_needs_only_its_secret_and_magento_its_address(environ: Environ, platform: str) -> None:
+    environ(**DRIP, **{f"{platform.upper()}_WEBHOOK_SECRET": "a,b, c"})
+    if platform == "magento":
+        [fault] = faults()
+        assert fault.startswith("MAGENTO_STORE_URL: missing")
+        environ(MAGENTO_STORE_URL="https://shop.example/")
+    [store] = read_settings().stores.values()
+    assert (store.name, store.provider.name, store.secret_setting) == (platform, platform, f"{platform.upper()}_WEBHOOK_SECRET")
+    assert store.credentials.secrets == ("a,b, c",)
+    assert store.account == Account(id="9999999", token="key-of-drip")
+
+
+def test_the_previous_secret_counts_while_rotating(environ: Environ) -> None:
+    environ(SHOPIFY_WEBHOOK_SECRET="new", SHOPIFY_WEBHOOK_SECRET_PREVIOUS="old")
+    assert read_settings().stores["shopify"].credentials.secrets == ("new", "old")
+    environ(SHOPIFY_WEBHOOK_SECRET_PREVIOUS="")
+    assert read_settings().stores["shopify"].credentials.secrets == ("new",)
+
+
+def test_a_store_address_of_the_environment_is_checked_and_used(environ: Environ) -> None:
+    environ(SHOPIFY_WEBHOOK_SECRET="s", SHOPIFY_STORE_URL="https://shop.example")
+    assert read_settings().stores["shopify"].options.store_url == "https://shop.example"
+    environ(SHOPIFY_STORE_URL="shop.example")
+    [fault] = faults()
+    assert fault.startswith("SHOPIFY_STORE_URL: ")
+
+
+def test_without_an_account_the_stores_are_open_all_the_same(environ: Environ) -> None:
+    environ(SHOPIFY_WEBHOOK_SECRET="s")
+    settings = read_settings()
+    assert (settings.stores["shopify"].account, settings.accounts) == (None, {})
+
+
+# STORES
+
+WHOLE = """
+[stores.eu]
+provider = "magento"
+secret = "current"
+secret_previous = "previous"
+auth = "basic"
+username = "adobe"
+aliases = ["old-eu", "older-eu"]
+drip_account_id = "111"
+drip_access_token = "token-111"
+drip_provider = "my_store"
+store_url = "https://eu.example"
+person_id = "customer_id"
+order_id = "increment_id"
+order_url_template = "https://eu.example/o/{order_id}"
+placeholder_image = "https://eu.example/none.png"
+custom_attributes = { gift_message = "extension_attributes.gift_message" }
+fee_keys = ["handling"]
+forward_test_orders = true
+forward_child_orders = true
+forward_unpaid = true
+ignore_orders_before = 2026-01-31
+consent = "ignore"
+
+[stores.us]
+provider = "shopify"
+secret = "us"
+currency = "presentment"
+signature_header = "X-Own"
+"""
+
+
+def whole() -> Settings:
+    settings = read_settings()
+    eu, us = settings.stores["eu"], settings.stores["us"]
+    assert (eu.provider.name, eu.auth, eu.aliases) == ("magento", "basic", ("old-eu", "older-eu"))
+    assert (eu.credentials.secrets, eu.credentials.username) == (("current", "previous"), "adobe")
+    assert eu.account == Account(id="111", token="token-111", auth="bearer")
+    options = eu.options
+    assert (options.drip_provider, options.store_url, options.person_id) == ("my_store", "https://eu.example", "customer_id")
+    assert (options.order_id, options.placeholder_image, options.fee_keys) == ("increment_id", "https://eu.example/none.png", ("handling",))
+    assert options.order_url_template == "https://eu.example/o/{order_id}"
+    assert options.custom_attributes == {"gift_message": "extension_attributes.gift_message"}
+    assert (options.forward_test_orders, options.forward_child_orders, options.forward_unpaid) == (True, True, True)
+    assert (options.ignore_orders_before, options.consent) == (datetime(2026, 1, 31, tzinfo=UTC), "ignore")
+    assert (us.options.currency, us.credentials.header, us.account) == ("presentment", "X-Own", Account(id="9999999", token="key-of-drip"))
+    return settings
+
+
+def test_stores_may_be_given_as_text_or_as_a_path(environ: Environ, tmp_path: Path) -> None:
+    environ(**DRIP, STORES=WHOLE)
+    as_text = whole()
+    (tmp_path / "stores.toml").write_text(WHOLE)
+    for path in ("stores.toml", str(tmp_path / "stores.toml")):
+        environ(STORES=path)
+        assert whole() == as_text
+
+
+def test_a_store_is_found_by_its_name_and_by_its_old_ones(environ: Environ) -> None:
+    environ(**DRIP, STORES=WHOLE)
+    settings = read_settings()
+    assert [settings.store(name) for name in ("eu", "old-eu", "older-eu")] == [settings.stores["eu"]] * 3
+    assert settings.store("nobody") is None
+
+
+def test_addresses_may_be_given_by_store_view(environ: Environ) -> None:
+    environ(STORES='[stores.m]\nprovider = "magento"\nsecret = "s"\nstore_url = { 1 = "https://de.example", 2 = "https://fr.example" }')
+    assert read_settings().stores["m"].options.store_urls == {"1": "https://de.example", "2": "https://fr.example"}
+    environ(STORES='[stores.m]\nprovider = "magento"\nsecret = "s"\nstore_url = { 1 = "https://de.example", 2 = "fr.example" }')
+    [fault] = faults()
+    assert fault.startswith("STORES: stores.m.store_url: 2 ")
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("colour = 1", "colour"),
+        ("username = 12", "username"),
+        ("drip_account_id = 9999999", "drip_account_id"),
+        ('aliases = "old"', "aliases"),
+        ("aliases = [1]", "aliases.0"),
+        ('forward_unpaid = "perhaps"', "forward_unpaid"),
+        ('custom_attributes = ["a"]', "custom_attributes"),
+        ('custom_attributes = { email = "x" }', "custom_attributes"),
+        ('custom_attributes = { refund_amount = "x" }', "custom_attributes"),
+        ('order_url_template = "https://x.example/{email}"', "order_url_template"),
+        ('order_url_template = "https://x.example/{order_id"', "order_url_template"),
+        ('order_url_template = "https://x.example/{}"', "order_url_template"),
+        ('order_url_template = "/orders/{order_id}"', "order_url_template"),
+        ('placeholder_image = "none.png"', "placeholder_image"),
+        ('store_url = "ftp://x.example"', "store_url"),
+        ("store_url = 12", "store_url"),
+        ('currency = "EUR"', "currency"),
+        ('consent = "maybe"', "consent"),
+        ('drip_provider = "My-Store"', "drip_provider"),
+        ('signature_header = "X Own"', "signature_header"),
+        ('auth = "sorcery"', "auth"),
+        ('ignore_orders_before = "yesterday"', "ignore_orders_before"),
+        ('drip_account_id = "1"', "drip_api_key"),
+        ('drip_api_key = "k"', "drip_account_id"),
+    ],
+)
+def test_what_a_store_cannot_mean_is_a_fault_that_names_it(environ: Environ, line: str, named: str) -> None:
+    environ(STORES=EU + line)
+    [fault] = faults()
+    assert fault.startswith(f"STORES: stores.eu.{named}: ")
+
+
+@pytest.mark.parametrize("name", ["EU", "e u", "", "-eu", "e/u"])
+def test_a_stores_name_must_fit_into_its_address(environ: Environ, name: str) -> None:
+    environ(STORES=f'[stores."{name}"]\nprovider = "shopify"\nsecret = "s"')
+    [fault] = faults()
+    assert fault.startswith(f"STORES: stores.{name}: ")
+
+
+def test_basic_authentication_needs_a_user_name(environ: Environ) -> None:
+    environ(STORES='[stores.m]\nprovider = "magento"\nsecret = "s"\nauth = "basic"\nstore_url = "https://m.example"')
+    [fault] = faults()
+    assert fault.startswith("STORES: stores.m.username: ")
+
+
+def test_a_store_is_configured_in_one_place_only(environ: Environ) -> None:
+    environ(SHOPIFY_WEBHOOK_SECRET="s", STORES='[stores.shopify]\nprovider = "shopify"\nsecret = "t"')
+    [fault] = faults()
+    assert fault.startswith("STORES: stores.shopify: ")
+    assert "SHOPIFY_WEBHOOK_SECRET" in fault
+
+
+def test_two_stores_whose_order_ids_would_collide_at_drip_are_refused(environ: Environ) -> None:
+    other = WOO.replace("eu", "us")
+    environ(**DRIP, STORES=WOO + other)
+    [fault] = faults()
+    assert fault.startswith("STORES: stores.us.drip_provider: ")
+    environ(STORES=WOO + other + 'drip_provider = "us_store"')
+    assert set(read_settings().stores) == {"eu", "us"}
+    environ(STORES=WOO + other + 'drip_account_id = "2"\ndrip_api_key = "k"')
+    assert set(read_settings().accounts) == {"9999999", "2"}
+
+
+def test_two_shopify_stores_may_feed_one_account(environ: Environ) -> None:
+    environ(**DRIP, STORES=EU + EU.replace("eu", "us"))
+    settings = read_settings()
+    assert settings.stores_of(settings.accounts["9999999"]) == list(settings.stores.values())
+
+
+def test_one_account_has_one_token(environ: Environ) -> None:
+    environ(**DRIP, SHOPIFY_WEBHOOK_SECRET="s", STORES=EU + 'drip_account_id = "9999999"\ndrip_api_key = "another-key"')
+    [fault] = faults()
+    assert fault.startswith("STORES: stores.eu.drip_api_key: ")
+    assert "DRIP_API_KEY" in fault
+
+
+def test_a_name_belongs_to_one_store(environ: Environ) -> None:
+    environ(STORES=EU + 'aliases = ["us"]\n' + EU.replace("eu", "us"))
+    [fault] = faults()
+    assert fault.startswith("STORES: stores.us: ")
+
+
+# The database
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_the_platforms_way_to_name_postgresql_is_understood(environ: Environ, scheme: str) -> None:
+    environ(DATABASE_URL=f"{scheme}://u:p%40ss@db.example:5432/inbox?sslmode=require", DYNO="web.1")
+    assert read_settings().database_url == "postgresql+psycopg://u:p%40ss@db.example:5432/inbox?sslmode=require"
+
+
+def test_a_database_address_that_cannot_be_read_is_a_fault_without_its_password(environ: Environ) -> None:
+    environ(DATABASE_URL="postgres://u:hunter2@db.example:port/inbox")
+    [fault] = faults()
+    assert fault.startswith("DATABASE_URL: ")
+    assert "hunter2" not in fault
+
+
+@pytest.mark.parametrize("mark", ["DYNO", "K_SERVICE", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME"])
+def test_sqlite_is_refused_where_the_disk_vanishes(environ: Environ, mark: str) -> None:
+    environ(**{mark: "x"})
+    [fault] = faults()
+    assert fault.startswith("DATABASE_URL: ")
+    assert "ALLOW_EPHEMERAL" in fault
+    environ(ALLOW_EPHEMERAL="1")
+    assert read_settings().database_url == "sqlite:///adapter.db"
+
+
+def test_the_public_address_is_taken_from_herokus_metadata(environ: Environ) -> None:
+    environ(HEROKU_APP_DEFAULT_DOMAIN_NAME="app-1234.herokuapp.com")
+    assert read_settings().public_url == "https://app-1234.herokuapp.com"
+    environ(PUBLIC_URL="https://adapter.example")
+    settings = read_settings()
+    assert (settings.public_url, settings.public_url_is_set) == ("https://adapter.example", True)
+
+
+# The stand-in
+
+
+def test_the_stand_in_opens_a_store_a_platform_and_takes_all_orders() -> None:
+    settings = read_settings(sandbox=True, sandbox_url="http://127.0.0.1:1")
+    assert {name: store.credentials.secrets for name, store in settings.stores.items()} == dict.fromkeys(
+        ("shopify", "woocommerce", "magento"), ("sandbox",)
+    )
+    assert list(settings.accounts) == ["sandbox"]
+    assert (settings.drip_api_url, settings.sandbox) == ("http://127.0.0.1:1", True)
+    assert "SHOPIFY_WEBHOOK_SECRET" in settings.stores["shopify"].secret_setting
+
+
+def test_the_stand_in_takes_the_orders_of_the_configured_stores(environ: Environ) -> None:
+    environ(SHOPIFY_WEBHOOK_SECRET="real")
+    [store] = read_settings(sandbox=True, sandbox_url="http://127.0.0.1:1").stores.values()
+    assert store.credentials.secrets == ("real",)
+    assert store.account is not None
+    assert store.account.id == "sandbox"
+
+
+@pytest.mark.parametrize("name", ["DRIP_ACCOUNT_ID", "DRIP_API_KEY", "DRIP_ACCESS_TOKEN"])
+def test_the_stand_in_is_refused_beside_credentials_for_drip(environ: Environ, name: str) -> None:
+    environ(**{name: "1"})
+    [fault] = faults(sandbox=True)
+    assert fault.startswith(f"{name}: ")
+
+
+def test_the_stand_in_is_refused_beside_a_stores_own_credentials(environ: Environ) -> None:
+    environ(STORES=EU + 'drip_account_id = "1"\ndrip_api_key = "k"')
+    [fault] = faults(sandbox=True)
+    assert fault.startswith("STORES: stores.eu.drip_account_id: ")
+
+
+def test_secrets_are_in_no_repr_and_in_no_fault(environ: Environ) -> None:
+    stores = (
+        '[stores.eu]\nprovider = "shopify"\nsecret = "hush-1"\nsecret_previous = "hush-2"\n'
+        'drip_account_id = "2"\ndrip_access_token = "hush-3"\n'
+    )
+    environ(
+        DRIP_ACCOUNT_ID="1",
+        DRIP_API_KEY="hush-4",
+        WOOCOMMERCE_WEBHOOK_SECRET="hush-5",
+        METRICS_TOKEN="hush-6",
+        DATABASE_URL="postgres://u:hush-7@db.example/d",
+        STORES=stores,
+    )
+    settings = read_settings()
+    shown = [repr(settings), str(settings), repr(settings.accounts), repr(settings.stores)]
+    assert "eu" in shown[0]
+    environ(PORT="x", STORES=stores + 'drip_api_key = "hush-8"\ncolour = "hush-9"')
+    shown += faults()
+    assert "hush" not in "\n".join(shown)
