@@ -96,7 +96,7 @@ class AdapterUnderTest:
 
     def new_sender(self, account: Account) -> Sender:
         with transaction(self.engine) as connection:  # whoever had it is gone
-            connection.execute(update(leases).values(holder=None))
+            connection.execute(update(leases).where(leases.c.account == account.id).values(holder=None))
         lease = Lease(self.engine, account.id)
         assert lease.acquire()
         drip = Drip(self.settings.drip_api_url, account, self.settings.public_url)
