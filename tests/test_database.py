@@ -42,6 +42,7 @@ def test_an_empty_database_is_not_migrated(database_url: str) -> None:
     engine = connect(database_url)
     assert not is_migrated(engine)
     engine.dispose()
+    assert not database_url.startswith("sqlite") or not Path(database_url.removeprefix("sqlite:///")).exists()
 
 
 def test_sqlite_syncs_every_commit(tmp_path: Path) -> None:

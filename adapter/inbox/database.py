@@ -88,7 +88,9 @@ class DatabaseClock:
 
 
 def is_migrated(engine: Engine) -> bool:
-    """Whether the schema is the one that this version wants."""
+    """Whether the schema is the one that this version wants. Looking makes no file."""
+    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+        return False
     wanted = ScriptDirectory.from_config(_alembic()).get_current_head()
     with snapshot(engine) as connection:
         return MigrationContext.configure(connection).get_current_revision() == wanted

@@ -14,7 +14,7 @@ from adapter.inbox.database import transaction
 from adapter.nudge import nudge
 from adapter.settings import Settings, Store
 from adapter.web.inbox import Inbox
-from mappings import Key, Verdict
+from mappings import PROVIDERS, Key, Verdict
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("webhooks", __name__)
@@ -75,7 +75,8 @@ def _store(name: str) -> Store:
     settings: Settings = current_app.extensions["settings"]
     store = settings.store(name)
     if store is None:
-        abort(404, f"no store is called {name[:80]!r} here: set {name.upper()[:80]}_WEBHOOK_SECRET, or add it to STORES")
+        how = f"set {name.upper()}_WEBHOOK_SECRET" if name in PROVIDERS else "add it to STORES"
+        abort(404, f"no store is called {name[:80]!r} here: {how}")
     return store
 
 
