@@ -1,0 +1,109 @@
+"""What claiming, the ledger and keeping cost with a thousand deliveries, and with a million finished and 100,000 waiting ones.
+
+python -m tests.benchmarks.growth            takes about two minutes; each ratio should be under 2
+python -m tests.benchmarks.growth 100000     with fewer finished ones
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import count
+
+from sqlalchemy import Connection, Engine, text
+
+from adapter.delivery.pacing import HOUR, MOST_ORDERS
+from adapter.delivery.queues import load_queues
+from adapter.inbox import statements
+from adapter.inbox.database import snapshot, transaction
+from mappings import Key
+from tests.adapter_under_test import ACCOUNT, shopify_order
+from tests.benchmarks.databases import STORE, both_databases, fill, migrated
+
+_ROUNDS = 200
+_PAYLOAD = json.dumps(shopify_order()).encode()
+_number = count()
+_now = datetime.now(UTC)
+
+
+def claim(connection: Connection) -> None:
+    """What one look of the sender's costs: is anything due, which lane is first, and what waits in it."""
+    assert statements.any_due(connection, [STORE], _now)
+    lanes = statements.due_lanes(connection, [STORE], _now, 1)
+    assert len(load_queues(connection, ACCOUNT.id, lanes, _now)) == 1
+
+
+def ledger(connection: Connection) -> None:
+    """What is left of the quota."""
+    statements.ledger(connection, ACCOUNT.id, "single", _now - HOUR)
+
+
+def keep(connection: Connection) -> None:
+    """One webhook."""
+    key = Key(value=f"new-{next(_number)}", expires=False)
+    statements.keep(connection, store=STORE, key=key, topic="orders/updated", headers={}, payload=_PAYLOAD, at=_now)
+
+
+def keep_copy(connection: Connection) -> None:
+    """The same webhook again."""
+    key = Key(value="finished-7", expires=False)
+    _, new = statements.keep(connection, store=STORE, key=key, topic="orders/updated", headers={}, payload=_PAYLOAD, at=_now)
+    assert not new
+
+
+def count_due(connection: Connection) -> None:
+    """How much is due, for the pacing; counts no further than 4,000."""
+    statements.count_due(connection, [STORE], _now, 4 * MOST_ORDERS)
+
+
+WORK: dict[str, tuple[Callable[[Connection], None], bool]] = {
+    "claim": (claim, False),
+    "ledger": (ledger, False),
+    "keep": (keep, True),
+    "keep, a copy": (keep_copy, True),
+    "count due": (count_due, False),
+}
+
+
+def measure(engine: Engine) -> dict[str, float]:
+    """The median of each kind of work in milliseconds, its transaction and commit included."""
+    return {name: _median_ms(engine, work, writes=writes) for name, (work, writes) in WORK.items()}
+
+
+def _median_ms(engine: Engine, work: Callable[[Connection], None], *, writes: bool) -> float:
+    took = []
+    for _ in range(_ROUNDS):
+        started = time.perf_counter()
+        with transaction(engine) if writes else snapshot(engine) as connection:
+            work(connection)
+        took.append(time.perf_counter() - started)
+    return statistics.median(took) * 1000
+
+
+def _empty(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for table in ("attempts", "requests", "orders", "deliveries"):
+            connection.execute(text(f"DELETE FROM {table}"))
+
+
+def main(finished: int = 1_000_000, waiting: int = 100_000) -> None:
+    """Measure on both."""
+    print(f"{'':11} {'':13} {'1,000 + 1,000':>16} {f'{finished:,} + {waiting:,}':>21} {'ratio':>6}")
+    with both_databases() as urls:
+        for name, url in urls.items():
+            engine = migrated(url)
+            # The hour before is as full in the one as in the other: it is bounded by the quota.
+            fill(engine, finished=1000, waiting=1000, at=_now)
+            small = measure(engine)
+            _empty(engine)
+            fill(engine, finished=finished, waiting=waiting, at=_now)
+            large = measure(engine)
+            for work, before in small.items():
+                print(f"{name:11} {work:13} {before:>13.2f} ms {large[work]:>18.2f} ms {large[work] / before:>6.2f}")
+            engine.dispose()
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,155 @@
+"""The statements that run all the time find their rows by an index, on both databases, however much is finished or waits."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, event, text
+
+from adapter.delivery.pacing import HOUR
+from adapter.inbox import statements
+from adapter.inbox.database import connect, migrate, snapshot
+from adapter.inbox.statements import Lane
+from adapter.inbox.tables import metadata
+from mappings import Key
+from tests.adapter_under_test import ACCOUNT
+from tests.benchmarks.databases import STORE, fill
+
+NOW = datetime.now(UTC)
+_STORES = [STORE, "woocommerce"]
+_LANES = [Lane(STORE, "waiting-7"), Lane(STORE, "waiting-8")]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A database with 16,000 delivered, 4,000 skipped and 4,000 waiting deliveries, of which it knows."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('plans') / 'adapter.db'}"
+    else:
+        url = request.getfixturevalue("postgresql")
+    engine = connect(url)
+    migrate(engine)
+    fill(engine, finished=20_000, waiting=4000, at=NOW)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE deliveries SET state = 'skipped', reason = 'unpaid' WHERE state = 'delivered' AND id % 5 = 0"))
+        connection.execute(text("ANALYZE"))
+    yield engine
+    engine.dispose()
+    if request.param == "postgresql":
+        with engine.begin() as connection:
+            metadata.drop_all(connection)
+            connection.exec_driver_sql("DROP TABLE alembic_version")
+        engine.dispose()
+
+
+Statement = Callable[[Connection], Any]
+
+
+def keep(key: str) -> Statement:
+    return lambda connection: statements.keep(
+        connection, store=STORE, key=Key(value=key, expires=False), topic="t", headers={}, payload=b"{}", at=NOW
+    )
+
+
+STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
+    "unread": (lambda connection: statements.unread(connection, _STORES, 50), {"ix_deliveries_unread"}),
+    "any_due": (lambda connection: statements.any_due(connection, _STORES, NOW), {"ix_deliveries_due"}),
+    "due_lanes": (lambda connection: statements.due_lanes(connection, _STORES, NOW, 1), {"ix_deliveries_due"}),
+    "due_lanes of a batch": (lambda connection: statements.due_lanes(connection, _STORES, NOW, 1000), {"ix_deliveries_due"}),
+    "count_due": (lambda connection: statements.count_due(connection, _STORES, NOW, 4000), {"ix_deliveries_due"}),
+    "waiting": (lambda connection: statements.waiting(connection, _LANES), {"ix_deliveries_lane"}),
+    "what_drip_has": (lambda connection: statements.what_drip_has(connection, ACCOUNT.id, _LANES), {"pk_orders"}),
+    "ledger": (lambda connection: statements.ledger(connection, ACCOUNT.id, "batch", NOW - HOUR), {"ix_requests_ledger"}),
+    "attempts_for": (
+        lambda connection: statements.attempts_for(connection, ACCOUNT.id, [7, 8]),
+        {"ix_attempts_delivery_id", "pk_requests"},
+    ),
+    "is_placed": (lambda connection: statements.is_placed(connection, _LANES[0]), {"ix_deliveries_lane"}),
+    "weigh_again": (lambda connection: statements.weigh_again(connection, _LANES[0]), {"ix_deliveries_lane"}),
+    "keep, a new one": (keep("another"), set()),
+    "keep, a copy": (keep("finished-7"), {"uq_deliveries_store_key"}),
+}
+# SQLite's own names for what has none: the row id, and the indexes of a primary key or a unique constraint.
+_SQLITE_NAMES = {
+    "pk_requests": "INTEGER PRIMARY KEY",
+    "pk_orders": "sqlite_autoindex_orders_1",
+    "uq_deliveries_store_key": "sqlite_autoindex_deliveries_1",
+}
+
+
+@contextmanager
+def overheard(connection: Connection) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that are run, with their parameters."""
+    heard: list[tuple[str, Any]] = []
+
+    @event.listens_for(connection, "before_cursor_execute")
+    def hear(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
+        if not statement.startswith("BEGIN"):
+            heard.append((statement, parameters))
+
+    yield heard
+    event.remove(connection, "before_cursor_execute", hear)
+
+
+def plan_of(connection: Connection, statement: str, parameters: Any) -> str:
+    """The database's plan, as text."""
+    if connection.dialect.name == "sqlite":
+        return "\n".join(row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters))
+    return json.dumps(connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one(), indent=1)
+
+
+def scans(plan: str, dialect: str) -> list[str]:
+    """What the plan reads from one end to the other, the index of the unread excepted: there is nothing else in it."""
+    lines = [line.strip() for line in plan.splitlines()]
+    if dialect == "sqlite":
+        return [line for line in lines if line.startswith("SCAN") and "ix_deliveries_unread" not in line and "CONSTANT ROW" not in line]
+    return [line for line in lines if "Seq Scan" in line]
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_a_statement_uses_its_index_and_scans_no_table(filled: Engine, name: str) -> None:
+    run, indexes = STATEMENTS[name]
+    dialect = filled.dialect.name
+    with filled.connect() as connection, connection.begin() as undone:
+        with overheard(connection) as heard:
+            run(connection)
+        plans = [plan_of(connection, statement, parameters) for statement, parameters in heard]
+        undone.rollback()
+    assert plans
+    together = "\n".join(plans)
+    assert [scan for plan in plans for scan in scans(plan, dialect) if not _small(scan)] == [], together
+    for index in indexes:
+        assert (_SQLITE_NAMES.get(index, index) if dialect == "sqlite" else index) in together, together
+
+
+def _small(scan: str) -> bool:
+    """Whether it is a subquery's few rows."""
+    return scan.startswith(("SCAN some", "SCAN anon"))
+
+
+def test_the_guard_sees_a_scan(filled: Engine) -> None:
+    with snapshot(filled) as connection:
+        plan = plan_of(connection, "SELECT * FROM deliveries WHERE topic = 'x'", ())
+    assert scans(plan, filled.dialect.name)
+
+
+def test_a_due_lane_is_found_by_the_index_alone_without_sorting(filled: Engine) -> None:
+    with filled.connect() as connection:
+        with overheard(connection) as heard:
+            lanes = statements.due_lanes(connection, [STORE], NOW, 1)
+        plans = [plan_of(connection, statement, parameters) for statement, parameters in heard]
+    assert lanes == [Lane(STORE, "waiting-4000")]
+    assert all("TEMP B-TREE" not in plan and '"Sort"' not in plan for plan in plans), plans
+
+
+def test_what_waits_for_its_time_is_not_even_looked_at(filled: Engine) -> None:
+    """A paused account's 4,000 waiting deliveries cost another store nothing: the index begins with the store."""
+    with filled.connect() as connection:
+        with overheard(connection) as heard:
+            assert not statements.any_due(connection, ["woocommerce"], NOW + timedelta(days=1))
+        [(statement, parameters)] = heard
+        plan = plan_of(connection, statement, parameters)
+    assert "store=? AND priority=? AND due_at<?" in plan or "Index Cond" in plan
