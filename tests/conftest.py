@@ -12,6 +12,8 @@ import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from adapter.inbox.database import connect, migrate
+from adapter.sandbox import running_sandbox
+from tests.adapter_under_test import AdapterUnderTest, make_settings
 
 _OURS = ("DRIP_", "SHOPIFY_", "MAGENTO_", "WOOCOMMERCE_", "HEROKU_")
 _NAMES = {
@@ -77,3 +79,19 @@ def engine(database_url: str) -> Iterator[Engine]:
     migrate(engine)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def sandbox_url() -> Iterator[str]:
+    """A stand-in for Drip without a quota."""
+    with running_sandbox(enforce_limits=False) as sandbox:
+        yield sandbox.url
+
+
+@pytest.fixture
+def adapter(engine: Engine, sandbox_url: str) -> Iterator[AdapterUnderTest]:
+    """The whole adapter on a fresh database, sending to a stand-in that has not seen anything yet."""
+    adapter = AdapterUnderTest(engine, make_settings(sandbox_url), sandbox_url)
+    adapter.drip_forgets()
+    yield adapter
+    adapter.drip_forgets()

@@ -1,34 +1,17 @@
 """Batches, outages and the ledger: real databases, a stand-in for Drip over real HTTP, and a clock that stands still."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from sqlalchemy import Engine, update
 
 from adapter.delivery.pacing import HOUR
 from adapter.inbox import statements
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.tables import deliveries, requests
-from adapter.sandbox import running_sandbox
 from adapter.settings import Account
 from tests.adapter_under_test import ACCOUNT, AdapterUnderTest, make_settings, shopify_order
-
-
-@pytest.fixture(scope="module")
-def sandbox_url() -> Iterator[str]:
-    with running_sandbox(enforce_limits=False) as sandbox:
-        yield sandbox.url
-
-
-@pytest.fixture
-def adapter(engine: Engine, sandbox_url: str) -> Iterator[AdapterUnderTest]:
-    adapter = AdapterUnderTest(engine, make_settings(sandbox_url), sandbox_url)
-    adapter.drip_forgets()
-    yield adapter
-    adapter.drip_forgets()
 
 
 def slow_singles(adapter: AdapterUnderTest) -> None:

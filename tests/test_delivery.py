@@ -3,7 +3,6 @@
 import itertools
 import json
 import random
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -14,22 +13,7 @@ from adapter.delivery.backoff import DELAYS
 from adapter.inbox import statements
 from adapter.inbox.database import transaction
 from adapter.inbox.tables import deliveries
-from adapter.sandbox import running_sandbox
 from tests.adapter_under_test import ACCOUNT, AdapterUnderTest, make_settings, shopify_order
-
-
-@pytest.fixture(scope="module")
-def sandbox_url() -> Iterator[str]:
-    with running_sandbox(enforce_limits=False) as sandbox:
-        yield sandbox.url
-
-
-@pytest.fixture
-def adapter(engine: Engine, sandbox_url: str) -> Iterator[AdapterUnderTest]:
-    adapter = AdapterUnderTest(engine, make_settings(sandbox_url), sandbox_url)
-    adapter.drip_forgets()
-    yield adapter
-    adapter.drip_forgets()
 
 
 def test_an_order_goes_from_webhook_to_drip(adapter: AdapterUnderTest) -> None:

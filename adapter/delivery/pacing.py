@@ -114,12 +114,12 @@ class Window:
         """The gap at which a whole hour's requests are spread evenly."""
         return HOUR / self.limit
 
-    def soon(self, now: datetime, within_s: float) -> float:
-        """How many live requests the pacing lets through in the time given."""
+    def soon(self, now: datetime, within_s: float, *, live: bool) -> float:
+        """How many requests the pacing lets through in the time given."""
         left = 0 if self.is_closed(now) else self.left(now)
         if left > self.reserve:
             return float(left - self.reserve)
-        return within_s / max(self._gap(now, left), 0.001) if left else 0.0
+        return within_s / max(self._gap(now, left), 0.001) if left and live else 0.0
 
     def _gap(self, now: datetime, left: int) -> float:
         """The gap in seconds at which what is left lasts: at every expiry to come, there was one request for each gap until then."""
@@ -155,7 +155,7 @@ class Pacing:
         batch = self.windows["batch"]
         alone = live and batch.left(now) <= batch.reserve
         single_opens = self.windows["single"].opens(now, live=live)
-        if mine <= self._singly(now) or batch.limit == 0:
+        if mine <= self._singly(now, live=live) or batch.limit == 0:
             return Plan("single", 1, live_only=live) if single_opens <= now else Wait(single_opens)
         together = min(mine if alone else demand.orders, MOST_ORDERS)
         batch_opens = self._batch_opens(now, together, live=live)
@@ -163,9 +163,9 @@ class Pacing:
             return Plan("batch", together, live_only=alone)
         return Plan("single", 1, live_only=live) if single_opens <= now else Wait(min(single_opens, batch_opens))
 
-    def _singly(self, now: datetime) -> float:
+    def _singly(self, now: datetime, *, live: bool) -> float:
         """How many orders go singly within two minutes, by Drip's speed and by the quota."""
-        return min(_SOON_S / max(self.single_takes_s, 0.001), self.windows["single"].soon(now, _SOON_S))
+        return min(_SOON_S / max(self.single_takes_s, 0.001), self.windows["single"].soon(now, _SOON_S, live=live))
 
     def _batch_opens(self, now: datetime, together: int, *, live: bool) -> datetime:
         window = self.windows["batch"]

@@ -149,6 +149,7 @@ def test_a_batch_cut_off_by_kill_9_is_repeated_as_it_was_stored(kind: str, new_d
             sender = site.start_sender()
             wait_for_orders(site, cut * len(page))
             sender.kill()
+            site.variables["PUBLIC_URL"] = f"https://adapter-{cut}.example"  # which would show in a body that was made anew
         site.start_sender()
         site.settle()
         at_drip = site.received()
