@@ -62,8 +62,11 @@ def about(queue: LaneQueue) -> dict[str, Any]:
 class Preparer:
     """Maps one account's deliveries, each with its store's options of today."""
 
-    def __init__(self, engine: Engine, settings: Settings, account: str, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, account: str, clock: Callable[[], datetime], guard: Callable[[Connection], None]
+    ) -> None:
         self._engine = engine
+        self._guard = guard
         self._settings = settings
         self._account = account
         self._clock = clock
@@ -112,6 +115,7 @@ class Preparer:
     def _unchanged(self, queue: LaneQueue, post: Post) -> None:
         now = self._clock()
         with transaction(self._engine) as connection:
+            self._guard(connection)
             statements.remember(connection, [memory(self._account, post)], now)
             statements.skip(connection, queue.target.id, Skip(Reason.UNCHANGED, "Drip has exactly this of the order already"), now)
             supersede(connection, queue, now)
@@ -119,10 +123,12 @@ class Preparer:
 
     def _skip(self, queue: LaneQueue, skip: Skip) -> None:
         with transaction(self._engine) as connection:
+            self._guard(connection)
             statements.skip(connection, queue.target.id, skip, self._clock())
         log.info(skip.detail, extra={"action": "skipped", "reason": str(skip.reason), **about(queue)})
 
     def _kill(self, queue: LaneQueue, problems: dict[str, list[str]]) -> None:
         with transaction(self._engine) as connection:
+            self._guard(connection)
             statements.kill(connection, queue.target.id, problems, self._clock())
         log.warning("cannot be mapped", extra={"action": "dead", **about(queue)})

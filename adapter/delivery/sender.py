@@ -50,7 +50,7 @@ class Sender:
         self._stores = [name for store in settings.stores_of(account) for name in (store.name, *store.aliases)]
         self._limits: dict[Kind, int] = {"single": settings.single_requests_per_hour, "batch": settings.batch_requests_per_hour}
         self._pacing = Pacing(**{f"{kind}_limit": limit for kind, limit in self._limits.items()})
-        self._preparer = Preparer(engine, settings, account.id, clock)
+        self._preparer = Preparer(engine, settings, account.id, clock, lease.guard)
         self._settler = Settler(account.id, self._stores, clock)
         self._ledger_of = 0
         self._begun: list[int] = []

@@ -100,7 +100,7 @@ def play(site: Site, server: PostgresqlServer | None, dice: random.Random) -> st
                 killer.kill_one()
             for future in posting:
                 future.result()
-    settled_s = site.settle(45)
+    settled_s = site.settle(60)
     at_drip, unfinished = site.received(), site.unfinished_requests()
     kills = ", ".join(f"{name} {count}" for name, count in sorted(killer.kills.items()))
     figures = (
