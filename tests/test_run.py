@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import requests
 from sqlalchemy import Engine
 
 from adapter.delivery.lease import READER, Lease
@@ -18,7 +19,7 @@ from adapter.inbox import statements
 from adapter.inbox.database import connect, migrate, snapshot
 from adapter.nudge import listen, nudge
 from adapter.sandbox import running_sandbox
-from adapter.settings import Settings
+from adapter.settings import Account, Settings
 from adapter.web.app import create_app
 from tests.adapter_under_test import ACCOUNT, make_settings, shopify_order, signed
 
@@ -73,6 +74,23 @@ def test_a_second_process_waits_and_takes_over_when_the_first_stops(engine: Engi
     first.stop()
     wait_until(lambda: all(lease.held for lease in second._leases))
     second.stop()
+
+
+def test_an_account_whose_requests_hang_costs_another_nothing(engine: Engine, settings: Settings, sandbox_url: str) -> None:
+    other = Account(id="other", token="t")
+    stores = dict(settings.stores) | {"second": replace(settings.stores["shopify"], name="second", account=other)}
+    settings = replace(settings, stores=stores)
+    requests.put(f"{sandbox_url}/answers", json={"account": ACCOUNT.id, "hang": 30}, timeout=5).raise_for_status()
+    senders = Senders(engine, settings)
+    senders.start()
+    client = create_app(settings, engine).test_client()
+    for order_id, store in enumerate(("shopify", "second", "second", "second"), start=1):
+        payload = json.dumps(shopify_order(order_id)).encode()
+        client.post(f"/webhooks/{store}", data=payload, headers=signed(payload))
+    wait_until(lambda: states(engine).count("delivered") == 3, seconds=6)
+    assert states(engine).count("pending") == 1
+    requests.delete(f"{sandbox_url}/answers", timeout=5)
+    senders.stop()
 
 
 def test_without_an_account_it_says_what_to_set(engine: Engine, settings: Settings, caplog: pytest.LogCaptureFixture) -> None:

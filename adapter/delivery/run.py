@@ -18,6 +18,7 @@ from adapter.settings import Account, Settings
 
 log = logging.getLogger(__name__)
 _IDLE_S = 0.2
+_IDLE_BESIDE_THE_READER_S = 1.0
 _WITHOUT_LEASE_S = 1.0
 _AFTER_FAULT_S = 2.0
 
@@ -31,16 +32,18 @@ class _Bell:
     """Wakes all who wait for something to do."""
 
     def __init__(self) -> None:
+        self.rings = 0
         self._rung = threading.Condition()
 
     def ring(self) -> None:
         with self._rung:
+            self.rings += 1
             self._rung.notify_all()
 
-    def wait(self, seconds: float) -> None:
-        if seconds > 0:
-            with self._rung:
-                self._rung.wait(seconds)
+    def wait(self, seconds: float, heard: int) -> None:
+        """Wait for the next ring after those `heard`, but no longer than so many seconds."""
+        with self._rung:
+            self._rung.wait_for(lambda: self.rings > heard, seconds)
 
 
 class Senders:
@@ -51,13 +54,13 @@ class Senders:
         self._settings = settings
         self._stop = threading.Event()
         self._bell = _Bell()
+        self._reading = Lease(engine, READER)
         self._leases: list[Lease] = []
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Start reading and sending."""
-        reading = Lease(self._engine, READER)
-        self._run("reader", reading, Reader(self._engine, self._settings, DatabaseClock()))
+        self._run("reader", self._reading, Reader(self._engine, self._settings, DatabaseClock()))
         for account in self._settings.accounts.values():
             self._run(f"sender-{account.id}", *self._sender(account))
         if not self._settings.accounts:
@@ -102,16 +105,20 @@ class Senders:
 
     def _loop(self, lease: Lease, worker: _Stepping) -> None:
         while not self._stop.is_set():
-            self._bell.wait(self._turn(lease, worker))
+            heard = self._bell.rings
+            if (seconds := self._turn(lease, worker)) > 0:
+                self._bell.wait(seconds, heard)
 
     def _turn(self, lease: Lease, worker: _Stepping) -> float:
         """One step, if the lease is ours; how long to wait before the next."""
         try:
             if not lease.held and not lease.acquire():
                 return _WITHOUT_LEASE_S
+            reads = lease.account == READER
             if not worker.step():
-                return _IDLE_S
-            if lease.account == READER:
+                # Where this process reads as well, the reader rings for what is new; what falls due may be a second late.
+                return _IDLE_S if reads or not self._reading.held else _IDLE_BESIDE_THE_READER_S
+            if reads:
                 self._bell.ring()  # what has been read can be sent
             return 0.0
         except LeaseLost as error:
