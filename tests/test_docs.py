@@ -138,7 +138,7 @@ def test_every_command_of_the_command_line_stands_in_the_documents() -> None:
 @pytest.mark.parametrize("path", WITH_COMMANDS, ids=lambda path: path.name)
 def test_every_make_target_exists(path: Path) -> None:
     makefile = text_of("Makefile")
-    targets = {*re.findall(r"^([a-z]+):", makefile, re.MULTILINE), ".venv/ready", ".venv/ready-dev"}
+    targets = {*re.findall(r"^([a-z-]+):", makefile, re.MULTILINE), ".venv/ready", ".venv/ready-dev"}
     text = path.read_text(encoding="utf-8")
     named = re.findall(r"^make (\S+)", "".join(code_blocks(text, "sh")), re.MULTILINE) + re.findall(r"`make ([^`\s]+)`", text)
     assert set(named) <= targets
