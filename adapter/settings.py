@@ -65,6 +65,11 @@ class Store:
     secret_setting: str = ""
     """The name of the setting that holds the secret, for messages."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name, and those that it once had: kept deliveries may carry any of them."""
+        return (self.name, *self.aliases)
+
     def verify(self, headers: Mapping[str, str], payload: bytes) -> Verdict:
         """Judge whether a request is this store's."""
         return self.provider.scheme(self.auth).verify(headers, payload, self.credentials)
@@ -461,7 +466,7 @@ def _check_stores(settings: Settings, faults: _Faults) -> None:
     """What no single store can know: names taken twice, accounts with two tokens, and orders that would collide at Drip."""
     accounts: dict[str, Account] = {}
     seen: dict[tuple[str, str], str] = {}
-    names = list(settings.stores) + [alias for store in settings.stores.values() for alias in store.aliases]
+    names = [name for store in settings.stores.values() for name in store.names]
     for name in sorted({name for name in names if names.count(name) > 1}):
         faults.add(f"STORES: stores.{name}", "is the name or an alias of two stores")
     for store in settings.stores.values():

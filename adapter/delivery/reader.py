@@ -34,19 +34,19 @@ class Reader:
         self._engine = engine
         self._settings = settings
         self._clock = clock
+        self._stores = [name for store in settings.stores.values() for name in store.names]
         self._begun: list[int] = []
 
     def step(self) -> int:
         """Read the next few; how many there were."""
-        names = [name for store in self._settings.stores.values() for name in (store.name, *store.aliases)]
         with snapshot(self._engine) as connection:
             self._clock.sync(connection)
-            if not statements.unread(connection, names, 1):  # an idle reader takes no write lock
+            if not statements.unread(connection, self._stores, 1):  # an idle reader takes no write lock
                 return 0
         with transaction(self._engine) as connection:
-            # What the database broke off, and not its payload, was not begun in vain.
-            statements.forgive(connection, self._begun)
-            rows = _chosen(statements.unread(connection, names, _AT_ONCE))
+            if self._begun:  # the database broke these off, and not their payloads: they were not begun in vain
+                statements.forgive(connection, self._begun)
+            rows = _chosen(statements.unread(connection, self._stores, _AT_ONCE))
             statements.begin(connection, [row.id for row in rows])
         self._begun = [row.id for row in rows]
         results = [(row, self._read(row)) for row in rows]

@@ -47,7 +47,7 @@ class Sender:
         self._lease = lease
         self._drip = drip
         self._clock = clock
-        self._stores = [name for store in settings.stores_of(account) for name in (store.name, *store.aliases)]
+        self._stores = [name for store in settings.stores_of(account) for name in store.names]
         self._limits: dict[Kind, int] = {"single": settings.single_requests_per_hour, "batch": settings.batch_requests_per_hour}
         self._pacing = Pacing(**{f"{kind}_limit": limit for kind, limit in self._limits.items()})
         self._preparer = Preparer(engine, settings, account.id, clock, lease.guard)
