@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from environs import Env, EnvValidationError
 from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
@@ -16,6 +17,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from adapter.errors import SettingsError
+from adapter.stores.api import ApiSettings
 from mappings import DRIP_ORDER_NAMES, PROVIDERS, Credentials, Options, Provider, Verdict, absolute_url, dotted
 
 DRIP_API_URL = "https://api.getdrip.com"
@@ -32,8 +34,23 @@ _ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]+")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _PLAIN_OPTIONS = (
     "drip_provider", "person_id", "order_id", "currency", "order_url_template", "placeholder_image", "custom_attributes",
-    "forward_test_orders", "forward_child_orders", "forward_unpaid", "consent",
+    "forward_test_orders", "forward_child_orders", "forward_unpaid", "consent", "vocabulary",
 )  # fmt: skip
+# Setting of a store -> what it is called in `ApiSettings`.
+_API_SETTINGS = {
+    "api_url": "url", "api_version": "version", "access_token": "access_token", "access_token_secret": "access_token_secret",
+    "client_id": "client_id", "client_secret": "client_secret", "consumer_key": "consumer_key", "consumer_secret": "consumer_secret",
+    "look_up_products": "look_up_products", "media_url": "media_url", "url_suffix": "url_suffix", "brand_attribute": "brand_attribute",
+    "store_codes": "store_codes",
+}  # fmt: skip
+# What opens a store's API, beside its secret: also as variables of the platform's one store.
+_API_VARIABLES = {
+    "shopify": ("api_url", "access_token", "client_id", "client_secret"),
+    "woocommerce": ("consumer_key", "consumer_secret"),
+    "magento": ("access_token", "access_token_secret", "consumer_key", "consumer_secret"),
+}
+# Half of a pair is of no use.
+_PAIRS = (("client_id", "client_secret"), ("consumer_key", "consumer_secret"), ("access_token_secret", "access_token"))
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 DEFAULT_PORT = 8000
 
@@ -62,8 +79,15 @@ class Store:
     options: Options
     account: Account | None = None
     aliases: tuple[str, ...] = ()
+    api: ApiSettings = field(default_factory=ApiSettings)
     secret_setting: str = ""
     """The name of the setting that holds the secret, for messages."""
+
+    @property
+    def named_hosts(self) -> frozenset[str]:
+        """The hosts that its settings name: only these may be inside our own network."""
+        urls = (self.options.store_url, *self.options.store_urls.values(), self.api.url, self.api.media_url)
+        return frozenset(urlsplit(url).netloc.rpartition("@")[2].lower() for url in urls if url)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,6 +113,9 @@ class Settings:
     max_payload_bytes: int = 5_000_000
     single_requests_per_hour: int = 3600
     batch_requests_per_hour: int = 50
+    payload_retention_days: int = 30
+    dead_retention_days: int = 90
+    row_retention_days: int = 90
     metrics_token: str = field(default="", repr=False)
     port: int | None = None
     web_concurrency: int = 1
@@ -141,6 +168,9 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "") -> Settings:
         max_payload_bytes=_number(env, "MAX_PAYLOAD_BYTES", 5_000_000, 1, 100_000_000),
         single_requests_per_hour=_number(env, "SINGLE_REQUESTS_PER_HOUR", 3600, 1),
         batch_requests_per_hour=_number(env, "BATCH_REQUESTS_PER_HOUR", 50, 0),
+        payload_retention_days=_number(env, "PAYLOAD_RETENTION_DAYS", 30, 1, 36_500),
+        dead_retention_days=_number(env, "DEAD_RETENTION_DAYS", 90, 1, 36_500),
+        row_retention_days=_number(env, "ROW_RETENTION_DAYS", 90, 1, 36_500),
         metrics_token=env.str("METRICS_TOKEN", ""),
         port=port,
         web_concurrency=_number(env, "WEB_CONCURRENCY", 1, 1, 64),
@@ -299,6 +329,11 @@ def _check_secret(value: str) -> None:
         raise ValidationError("is empty: anybody could sign with it")
 
 
+def _check_token(value: str) -> None:
+    if not _TOKEN.fullmatch(value):
+        raise ValidationError("holds a space or a character that no key has: copy it again")
+
+
 class StoreTable(Schema):
     """A table `[stores.NAME]` of STORES; what it does not know is an error."""
 
@@ -331,6 +366,28 @@ class StoreTable(Schema):
     forward_unpaid = fields.Boolean()
     ignore_orders_before = fields.Raw()
     consent = _Text(validate=validate.OneOf(["send", "ignore"]))
+    vocabulary = _Text(validate=validate.OneOf(["contract", "lifecycle"]))
+    api_url = _Text(validate=_check_url)
+    api_version = _Text(validate=validate.Regexp(r"\d{4}-\d{2}\Z", error="is no version of Shopify's API, such as 2026-10"))
+    access_token = _Text(validate=_check_token)
+    access_token_secret = _Text(validate=_check_token)
+    client_id = _Text(validate=_check_token)
+    client_secret = _Text(validate=_check_token)
+    consumer_key = _Text(validate=_check_token)
+    consumer_secret = _Text(validate=_check_token)
+    look_up_products = fields.Boolean()
+    media_url = _Text(validate=_check_url)
+    url_suffix = _Text()
+    brand_attribute = _Text()
+    store_codes = fields.Dict(keys=_Text(), values=_Text())
+
+    @validates_schema
+    def check_pairs(self, table: dict[str, Any], **kwargs: Any) -> None:
+        for one, other in _PAIRS:
+            for name, beside in ((one, other), (other, one)):
+                alone = table.get(beside) and not table.get(name)
+                if alone and not (beside == "access_token"):  # a token may do without its secret
+                    raise ValidationError(f"missing beside {beside}", name)
 
     @validates_schema
     def check_auth(self, table: dict[str, Any], **kwargs: Any) -> None:
@@ -355,7 +412,7 @@ def _store_tables(env: Env, faults: _Faults) -> dict[str, dict[str, Any]]:
         if secret is not None:
             given = {
                 "secret_previous": env.str(f"{prefix}_WEBHOOK_SECRET_PREVIOUS", ""),
-                "store_url": env.str(f"{prefix}_STORE_URL", ""),
+                **{key: env.str(f"{prefix}_{key.upper()}", "").strip() for key in ("store_url", *_API_VARIABLES.get(name, ()))},
             }
             tables[name] = {"provider": name, "secret": secret} | {key: value for key, value in given.items() if value}
     for name, table in _stores_toml(env, faults).items():
@@ -429,6 +486,7 @@ def _store(name: str, table: dict[str, Any], public_url: str, default: Account |
         ),
         account=own or default,
         aliases=tuple(loaded.get("aliases", ())),
+        api=_api(loaded),
         secret_setting=setting("secret"),
     )
 
@@ -436,10 +494,15 @@ def _store(name: str, table: dict[str, Any], public_url: str, default: Account |
 def _setting_names(name: str, table: dict[str, Any]) -> Callable[[str], str]:
     """How a store's settings are called where it was configured."""
     if os.environ.get(f"{name.upper()}_WEBHOOK_SECRET") is not None and name == table.get("provider"):
-        own = {"secret": f"{name.upper()}_WEBHOOK_SECRET", "store_url": f"{name.upper()}_STORE_URL"}
-        own["secret_previous"] = f"{own['secret']}_PREVIOUS"
-        return lambda key: own.get(key, key)
+        prefix = name.upper()
+        own = {"secret": f"{prefix}_WEBHOOK_SECRET", "secret_previous": f"{prefix}_WEBHOOK_SECRET_PREVIOUS"}
+        return lambda key: own.get(key, f"{prefix}_{key.upper()}")
     return lambda key: f"STORES: stores.{name}.{key}".rstrip(".")
+
+
+def _api(loaded: Mapping[str, Any]) -> ApiSettings:
+    given: dict[str, Any] = {ours: loaded[key] for key, ours in _API_SETTINGS.items() if key in loaded}
+    return ApiSettings(**given | {"url": given.get("url", "").rstrip("/")})
 
 
 def _addresses(value: Any, provider: Provider, setting: Callable[[str], str], faults: _Faults) -> dict[str, str]:

@@ -10,9 +10,11 @@ from importlib import import_module
 from mappings._contract import ACTIONS, DRIP_ORDER_NAMES, OrderActivity, digest, render, timestamp
 from mappings._errors import Rejected, dotted
 from mappings._json import encode, parse
+from mappings._lifecycle import Step, Told, course_of, steps
 from mappings._options import Options
 from mappings._order import Item, Order
 from mappings._outcome import outcomes
+from mappings._product import Product, ProductKey, complete, wanted
 from mappings._provider import HOLDS, Context, Identity, Key, Provider, Reading, Reason, Skip
 from mappings._signature import Credentials, Scheme, Verdict
 from mappings._text import absolute_url
@@ -37,19 +39,27 @@ __all__ = [
     "Options",
     "Order",
     "OrderActivity",
+    "Product",
+    "ProductKey",
     "Provider",
     "Reading",
     "Reason",
     "Rejected",
     "Scheme",
     "Skip",
+    "Step",
+    "Told",
     "Verdict",
     "absolute_url",
+    "complete",
+    "course_of",
     "digest",
     "dotted",
     "encode",
     "outcomes",
     "parse",
     "render",
+    "steps",
     "timestamp",
+    "wanted",
 ]

@@ -38,6 +38,8 @@ class Options:
     forward_unpaid: bool = False
     ignore_orders_before: datetime | None = None
     consent: Literal["send", "ignore"] = "send"
+    vocabulary: Literal["contract", "lifecycle"] = "contract"
+    """Drip's actions: `created` and `updated` of the contract, or `placed`, `paid`, ... of today."""
 
     @property
     def picture(self) -> str:

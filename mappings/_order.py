@@ -70,8 +70,24 @@ class Order:
     original_total: Decimal
     """What the order came to before anything was refunded."""
     refunded_total: Decimal = ZERO
+    paid: bool = False
+    fulfilled: bool = False
+    canceled: bool = False
+    billing_address: Mapping[str, str] = field(default_factory=dict)
+    """By Drip's names; sent in the lifecycle vocabulary only."""
+    shipping_address: Mapping[str, str] = field(default_factory=dict)
+    store_url: str = ""
+    """The address of the store that sold it, with a trailing slash or without; where its products are looked up."""
+    view: str = ""
+    """Magento: the store view that it was bought in."""
     accepts_marketing: bool | None = None
     """None where the payload does not say."""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     discrepancy: Decimal = ZERO
     """How far the payload's own sums are from its total; the soft check, never a reason to refuse."""
+
+    @property
+    def ordered_total(self) -> Decimal:
+        """What the order came to, whatever was given back since; it follows an edit of the order."""
+        untouched = not self.refunded_total and not self.canceled
+        return self.grand_total if untouched else max(self.original_total, self.grand_total)

@@ -21,6 +21,7 @@ from mappings._fields import MISSING, PayloadSchema
 from mappings._json import parse
 from mappings._options import Options
 from mappings._order import Order
+from mappings._product import Product
 from mappings._signature import Scheme
 from mappings._text import first_email, lookup
 
@@ -81,6 +82,8 @@ class Identity:
     """
 
     order_id: str
+    order_number: str = ""
+    """The number that the shopper and the merchant know, as printed; blank if there is none."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
     progress: tuple[Decimal, ...] = ()
@@ -132,6 +135,11 @@ def receipt_only(headers: Mapping[str, str], payload: bytes, receipt: Mapping[st
     return receipt
 
 
+def no_products(document: Any, context: "Context") -> Sequence[Product]:
+    """Most payloads describe no product."""
+    return ()
+
+
 def whole(document: Any) -> Sequence[Any] | None:
     """Most payloads hold one order."""
     return None
@@ -170,6 +178,8 @@ class Provider:
     identify: Callable[[Loaded, Context], Identity | None]
     """Who a loaded payload is of; None without an id. `loaded` may lack what could not be read."""
     build: Callable[[Loaded, Context], Order]
+    products: Callable[[Any, Context], Sequence[Product]] = no_products
+    """What a product webhook tells; a document that is skipped as `catalog`. Never raises for what stores really send."""
 
     def scheme(self, auth: str = "") -> Scheme:
         """The way to prove a request that a store's setting `auth` names."""

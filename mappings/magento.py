@@ -215,6 +215,7 @@ def identify(loaded: Loaded, context: Context) -> Identity | None:
         return None
     return Identity(
         order_id=order_id,
+        order_number=loaded.get("increment_id") or "",
         created_at=loaded.get("created_at"),
         updated_at=loaded.get("updated_at"),
         progress=(
@@ -255,6 +256,8 @@ def build(loaded: Loaded, context: Context) -> Order:
         currency=loaded["order_currency_code"] if is_currency(loaded["order_currency_code"]) else "",
         order_url=_order_url(loaded, context, base, order_id),
         items=_items(bought, digits, loaded["order_currency_code"], base),
+        store_url=base,
+        view=loaded["store_id"] or loaded["envelope_store_id"],
         original_total=loaded["grand_total"],
         refunded_total=loaded["total_refunded"],
         attributes=_attributes(loaded, base),

@@ -249,6 +249,7 @@ def identify(loaded: Loaded, context: Context) -> Identity | None:
         return None
     return Identity(
         order_id=loaded["id"],
+        order_number=loaded.get("name") or loaded.get("order_number") or "",
         created_at=loaded.get("processed_at") or loaded.get("created_at"),
         updated_at=loaded.get("updated_at"),
         progress=(
@@ -290,6 +291,7 @@ def build(loaded: Loaded, context: Context) -> Order:
         currency=money.currency if is_currency(money.currency) else "",
         order_url=_order_url(loaded, context, base),
         items=items,
+        store_url=base,
         original_total=original,
         refunded_total=refunded,
         accepts_marketing=loaded["buyer_accepts_marketing"],

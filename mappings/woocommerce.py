@@ -176,6 +176,7 @@ def identify(loaded: Loaded, context: Context) -> Identity | None:
     status = loaded.get("status", "")
     return Identity(
         order_id=loaded["id"],
+        order_number=_public_id(loaded, _meta(loaded.get("meta_data"))),
         created_at=loaded.get("created_at"),
         updated_at=loaded.get("updated_at"),
         progress=(_refunded(loaded), Decimal(status == "completed"), _STATUS_RANK.get(status, _CUSTOM_STATUS_RANK)),
@@ -209,6 +210,7 @@ def build(loaded: Loaded, context: Context) -> Order:
         currency=loaded["currency"] if is_currency(loaded["currency"]) else "",
         order_url=_order_url(loaded, context, base, public_id),
         items=_items(loaded, base),
+        store_url=base,
         original_total=loaded["total"],
         refunded_total=refunded,
         attributes=_attributes(loaded, meta, base, grand_total, refunded),

@@ -5,26 +5,21 @@ Source of addresses, authentication and errors: Drip's API documentation, pages 
 
 import json
 import queue
-import socket
-import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 from werkzeug.http import parse_date
 
 from adapter import __version__
 from adapter.delivery.pacing import Kind
 from adapter.settings import Account
+from adapter.transport import CuttableAdapter, within
 
 DEADLINES_S = {"single": 8.0, "batch": 60.0}
 _LONGEST_ANSWER = 1_000_000
@@ -95,11 +90,9 @@ class Drip:
         return self._post_within("batch", b'{"orders":[' + b",".join(bodies) + b"]}", deadline_s)
 
     def _post_within(self, kind: Kind, body: bytes, deadline_s: float) -> Answer:
-        result: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         session = self._session
-        threading.Thread(target=lambda: result.put(self._post(session, kind, body, deadline_s)), name="drip-post", daemon=True).start()
         try:
-            return result.get(timeout=deadline_s)
+            return within(deadline_s, lambda: self._post(session, kind, body, deadline_s), "drip-post")
         except queue.Empty:
             self._adapter.cut()
             self._session, self._adapter = self._connect()
@@ -109,8 +102,8 @@ class Drip:
         """Let the connection go."""
         self._session.close()
 
-    def _connect(self) -> tuple[requests.Session, "_CuttableAdapter"]:
-        session, adapter = requests.Session(), _CuttableAdapter(pool_connections=1, pool_maxsize=1)
+    def _connect(self) -> tuple[requests.Session, CuttableAdapter]:
+        session, adapter = requests.Session(), CuttableAdapter(pool_connections=1, pool_maxsize=1)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         session.headers.update(self._headers)
@@ -137,43 +130,6 @@ class _Bearer(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._token}"
         return request
-
-
-class _CuttableAdapter(HTTPAdapter):
-    """A transport whose one connection can be cut from another thread, when the deadline has passed."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        self.sock: socket.socket | None = None
-        super().__init__(**kwargs)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        adapter = self
-
-        class Plain(HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                adapter.sock = self.sock
-
-        class Secure(HTTPSConnection):
-            def connect(self) -> None:
-                super().connect()
-                adapter.sock = self.sock
-
-        class PlainPool(HTTPConnectionPool):
-            ConnectionCls = Plain
-
-        class SecurePool(HTTPSConnectionPool):
-            ConnectionCls = Secure
-
-        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
-
-    def cut(self) -> None:
-        """End the exchange in hand; its thread gets an error and ends."""
-        if self.sock is not None:
-            with suppress(OSError):  # it may have ended by itself
-                # Past TLS, which must not be used by two threads at once.
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
 
 def _answer(kind: Kind, status: int, headers: Mapping[str, str], content: bytes) -> Answer:

@@ -90,6 +90,8 @@ deliveries = Table(
     Column("most_together", Integer, comment="the largest batch it may be part of, since a larger one failed; null: any"),
     Column("due_at", Instant, nullable=False, comment="when the next attempt is due"),
     Column("settled_at", Instant),
+    Column("order_number", Text, comment="as the shopper knows it, without #; to search by"),
+    Column("email_digest", Text, comment="of the shopper's address in lower case, to search by; null once erased"),
     UniqueConstraint("store", "key"),
     CheckConstraint("state IN ('pending', 'delivered', 'skipped', 'dead')", name="ck_deliveries_state"),
     CheckConstraint("(state = 'skipped') = (reason IS NOT NULL)", name="ck_deliveries_reason"),
@@ -114,6 +116,10 @@ Index(
 Index("ix_deliveries_unread", deliveries.c.state, deliveries.c.id, sqlite_where=_unread, postgresql_where=_unread)
 Index("ix_deliveries_lane", deliveries.c.store, deliveries.c.order_id, deliveries.c.state)
 Index("ix_deliveries_state", deliveries.c.state, deliveries.c.id)
+Index("ix_deliveries_store", deliveries.c.store, deliveries.c.id)
+Index("ix_deliveries_order_number", deliveries.c.order_number, deliveries.c.id)
+Index("ix_deliveries_email_digest", deliveries.c.email_digest, deliveries.c.id)
+Index("ix_deliveries_settled_at", deliveries.c.settled_at)
 
 orders = Table(
     "orders",
@@ -125,6 +131,7 @@ orders = Table(
     Column("progress", Text, nullable=False),
     Column("delivery_id", _Id, nullable=False),
     Column("digest", Text, nullable=False, comment="of the body that Drip has"),
+    Column("told", Text, comment="JSON: how far Drip knows the order to have come; null: from before this was remembered"),
     Column("created_at", Instant, nullable=False, comment="when Drip first had the order"),
     Column("updated_at", Instant, nullable=False),
     comment="What Drip has of each order. Holds no personal data and outlives every purge.",
@@ -153,6 +160,8 @@ attempts = Table(
     Column("action", Text, nullable=False),
     Column("body", LargeBinary, comment="as posted; null once erased"),
     Column("digest", Text, nullable=False),
+    Column("told", Text, comment="JSON: what `orders.told` becomes if Drip takes it"),
+    Column("looked_up", Text, comment="JSON: where each product's page and picture came from"),
     Column("outcome", Text, comment="null: begun and no outcome known"),
     Column("drip_request_id", Text),
     Column("answer", Text, comment="JSON: how it ended in words, and what Drip said of this order"),
@@ -189,4 +198,36 @@ refusals = Table(
     Column("times", BigInteger, nullable=False),
     Column("last_at", Instant, nullable=False),
     comment="Requests that were not proved genuine: only that there were some.",
+)
+
+products = Table(
+    "products",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("view", Text, primary_key=True, comment="Magento's store view; blank elsewhere"),
+    Column("product_id", Text, primary_key=True),
+    Column("variant_id", Text, primary_key=True, comment="blank for the product itself"),
+    Column("found", Boolean, nullable=False, comment="false: the store knows no such product; asked again sooner"),
+    Column("url", Text, nullable=False),
+    Column("image_url", Text, nullable=False),
+    Column("brand", Text, nullable=False),
+    Column("categories", Text, nullable=False, comment="JSON list"),
+    Column("tags", Text, nullable=False, comment="JSON list"),
+    Column("source", Text, nullable=False, comment="who said so: webhook, or the name of a look-up"),
+    Column("fetched_at", Instant, nullable=False),
+    comment="The catalog's cache: what stores have said of their products.",
+)
+Index("ix_products_fetched_at", products.c.fetched_at)
+
+backfills = Table(
+    "backfills",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("window", Text, primary_key=True, comment="JSON: which orders were asked for"),
+    Column("cursor", Text, comment="where to go on; null: at the beginning"),
+    Column("found", Integer, nullable=False, server_default=text("0"), comment="orders that the store has named so far"),
+    Column("kept", Integer, nullable=False, server_default=text("0"), comment="of these, deliveries made"),
+    Column("begun_at", Instant, nullable=False),
+    Column("ended_at", Instant, comment="null: broken off, or still running"),
+    comment="How far each reading of past orders has come, so that it can go on.",
 )

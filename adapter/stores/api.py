@@ -1,0 +1,168 @@
+"""What a store's own API can be asked: products, past orders, the webhooks registered there.
+
+Each platform is one module beside this one, with one `PLATFORM`; everything else here asks through these shapes.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from adapter.errors import AdapterError
+from mappings import Product, ProductKey
+
+if TYPE_CHECKING:
+    from adapter.settings import Store
+    from adapter.stores.http import Http
+
+
+class StoreTrouble(AdapterError):  # noqa: N818
+    """A store's API does not do what it was asked for; the message says why and names the setting to change.
+
+    `wait_s` is how long it wants to be left alone, where it said so.
+    """
+
+    def __init__(self, message: str, *, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class Deadline:
+    """A moment after which nobody waits any more; on the monotonic clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds left, not below 0."""
+        return max(0.0, self._until - time.monotonic())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shop:
+    """A store as its API is reached."""
+
+    store: "Store"
+    http: "Http"
+    address: str
+    """The shop's public address, without a trailing slash: from the settings, else from the order's own payload."""
+
+
+class ProductSource(Protocol):
+    """One way to ask a store for products."""
+
+    name: str
+    """A word for tables and pages: `storefront`, `store_api`, ..."""
+    at_once: int
+    """How many keys one request takes."""
+
+    def look_up(self, keys: Sequence[ProductKey], deadline: Deadline) -> Sequence[Product]:
+        """What the store knows of at most `at_once` of them; what it does not know is left out. Raises `StoreTrouble`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """Which past orders are asked for; times are aware and in UTC, `until` is not included. None: any."""
+
+    created_since: datetime | None = None
+    created_until: datetime | None = None
+    changed_since: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Some orders of a store, the oldest first, each as the JSON that its webhook would carry."""
+
+    orders: Sequence[bytes]
+    cursor: str
+    """Where to go on after this page, also in another process and on another day."""
+
+
+class History(Protocol):
+    """The orders that a store has; needs credentials."""
+
+    def count(self, window: Window) -> int | None:
+        """How many there are; None if the store does not say. Raises `StoreTrouble`."""
+
+    def pages(self, window: Window, cursor: str = "") -> Iterator[Page]:
+        """All of them, the oldest first, from `cursor` on: none missed or told twice, whatever changes meanwhile. Raises `StoreTrouble`."""
+
+    def order(self, order_id: str) -> bytes | None:
+        """One order, as its webhook would carry it; None if there is none. Raises `StoreTrouble`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Webhook:
+    """A webhook as it is registered at a store."""
+
+    id: str
+    topic: str
+    address: str
+    active: bool = True
+
+
+class Registry(Protocol):
+    """The webhooks of a store; needs credentials. All methods raise `StoreTrouble`."""
+
+    topics: Sequence[str]
+    """The topics that we need."""
+
+    def webhooks(self) -> Sequence[Webhook]:
+        """All that can be seen with these credentials."""
+
+    def create(self, topic: str, address: str) -> None:
+        """Register one; signed with the store's secret of the settings where the platform lets us choose."""
+
+    def repair(self, webhook: Webhook, address: str) -> None:
+        """Make one active, at this address."""
+
+    def delete(self, webhook: Webhook) -> None:
+        """Take one away."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """What can be asked of the stores of one platform."""
+
+    name: str
+    sources: Callable[[Shop], Sequence[ProductSource]]
+    """The ways to look up products, the preferred first; those that need credentials only where they are set."""
+    history: Callable[[Shop], History | None]
+    """None without credentials."""
+    registry: Callable[[Shop], Registry | None]
+    """None without credentials, or where the platform has no webhooks of its own to register."""
+    by_hand: Callable[[str, str], Sequence[str]]
+    """(webhook address, secret) -> what to click and paste, line by line."""
+    credentials: Sequence[str] = ()
+    """The settings that open the API, for messages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiSettings:
+    """How a store's own API is reached, from its settings; blank where not set."""
+
+    url: str = ""
+    """`api_url`. Shopify: https://SHOP.myshopify.com; elsewhere the store's address unless this says otherwise."""
+    version: str = "2026-10"
+    """Shopify's API version."""
+    access_token: str = field(default="", repr=False)
+    """Shopify: a static Admin API token. Magento: an integration's access token."""
+    access_token_secret: str = field(default="", repr=False)
+    """Magento, OAuth 1.0a."""
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    """Shopify: the client credentials that buy a token for 24 h."""
+    consumer_key: str = field(default="", repr=False)
+    consumer_secret: str = field(default="", repr=False)
+    """WooCommerce: a REST key. Magento: OAuth 1.0a."""
+    look_up_products: bool = True
+    media_url: str = ""
+    """Magento: where product pictures are; blank: `{store}/media/`."""
+    url_suffix: str = ".html"
+    """Magento: what product addresses end in."""
+    brand_attribute: str = "manufacturer"
+    """Magento: the attribute that holds a product's brand."""
+    store_codes: Mapping[str, str] = field(default_factory=dict)
+    """Magento: the code of each store view, by `store_id`."""

@@ -1,0 +1,179 @@
+"""The one way to a store's API: bounded in time and size, never to an address inside our own network, never with credentials elsewhere."""
+
+import queue
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.auth import AuthBase
+from requests_hardened.ip_filter import InvalidIPAddress
+from requests_hardened.ip_filter_adapter import IPFilterAdapter
+
+from adapter import __version__
+from adapter.stores.api import Deadline, StoreTrouble
+from adapter.transport import CuttableAdapter, within
+from mappings import Rejected, parse
+
+MOST_BYTES = 20_000_000
+_MOST_REDIRECTS = 3
+_PIECE = 65_536
+_LONGEST_WAIT_S = 3600.0
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How a store answered."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    def json(self) -> Any:
+        """The answer as JSON, numbers exact; raises `StoreTrouble` for anything else, such as a page of HTML."""
+        try:
+            return parse(self.content)
+        except Rejected:
+            raise StoreTrouble(f"{host_of(self.url)} answered {self.status} with something that is no JSON") from None
+
+    @property
+    def wait_s(self) -> float | None:
+        """Retry-After in seconds, where it is given so; never longer than an hour."""
+        value = self.headers.get("Retry-After", "").strip()
+        try:
+            return min(max(float(value), 0.0), _LONGEST_WAIT_S)
+        except ValueError:
+            return None
+
+
+class BearerToken(AuthBase):
+    """A token in a header; as `auth`, so that it can be left behind at a redirect."""
+
+    def __init__(self, token: str, header: str = "Authorization", prefix: str = "Bearer ") -> None:
+        self._header, self._value = header, f"{prefix}{token}"
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Put the token into a request."""
+        request.headers[self._header] = self._value
+        return request
+
+
+class Http:
+    """Requests to one store's API. Used by one thread.
+
+    `named` are the hosts, as `host` or `host:port`, that the store's own settings name: only these may be inside our own network.
+    """
+
+    def __init__(self, named: Collection[str] = (), site: str = "") -> None:
+        self._named = frozenset(name.lower() for name in named if name)
+        self._agent = f"drip-order-adapter/{__version__} ({site})"
+        self._sessions: dict[bool, tuple[requests.Session, tuple[CuttableAdapter, CuttableAdapter]]] = {}
+
+    def get(
+        self,
+        url: str,
+        *,
+        deadline: Deadline,
+        params: Mapping[str, Any] | None = None,
+        auth: AuthBase | None = None,
+        headers: Mapping[str, str] | None = None,
+        most_bytes: int = MOST_BYTES,
+    ) -> Reply:
+        """GET; a redirect is followed, but to another host without credentials. Raises `StoreTrouble` where there is no answer."""
+        for _ in range(_MOST_REDIRECTS + 1):
+            reply = self.send("GET", url, deadline=deadline, params=params, auth=auth, headers=headers, most_bytes=most_bytes)
+            if reply.status not in _REDIRECTS or not reply.headers.get("Location"):
+                return reply
+            target = urljoin(reply.url, reply.headers["Location"])
+            if urlsplit(target)[:2] != urlsplit(reply.url)[:2]:
+                auth, headers = None, None
+            url, params = target, None
+        raise StoreTrouble(f"{host_of(url)} redirects in a circle")
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        deadline: Deadline,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        auth: AuthBase | None = None,
+        headers: Mapping[str, str] | None = None,
+        most_bytes: int = MOST_BYTES,
+    ) -> Reply:
+        """One request, without following redirects. Raises `StoreTrouble` where there is no answer."""
+        host = host_of(url)
+        if urlsplit(url).scheme not in ("http", "https") or not host:
+            raise StoreTrouble(f"{url[:80]!r} is no http(s) address")
+        seconds = deadline.left
+        if seconds <= 0:
+            raise StoreTrouble(f"no time was left to ask {host}")
+        is_named = host in self._named or host.partition(":")[0] in self._named
+        session, adapters = self._session(is_named=is_named)
+        request = requests.Request(
+            method, url, params=params, json=json, data=form, auth=auth or _no_auth, headers={"User-Agent": self._agent, **(headers or {})}
+        )
+        try:
+            reply = within(seconds, lambda: _exchange(session, request, seconds, most_bytes), "store-request")
+        except queue.Empty:
+            for adapter in adapters:
+                adapter.cut()
+            del self._sessions[is_named]
+            raise StoreTrouble(f"{host} did not answer in time") from None
+        if isinstance(reply, StoreTrouble):
+            raise reply
+        return reply
+
+    def _session(self, *, is_named: bool) -> tuple[requests.Session, tuple[CuttableAdapter, CuttableAdapter]]:
+        if is_named not in self._sessions:
+            session = requests.Session()
+            session.trust_env = False  # a proxy or a .netrc of the machine is not meant for these
+            plain, secure = (CuttableAdapter(), CuttableAdapter()) if is_named else (_GuardedAdapter(False), _GuardedAdapter(True))
+            session.mount("http://", plain)
+            session.mount("https://", secure)
+            self._sessions[is_named] = session, (plain, secure)
+        return self._sessions[is_named]
+
+
+class _GuardedAdapter(CuttableAdapter, IPFilterAdapter):  # type: ignore[misc]
+    """Connects to no address of our own machine or network, whatever a name resolves to."""
+
+    def __init__(self, is_https: bool) -> None:
+        IPFilterAdapter.__init__(self, is_https_proto=is_https)
+
+
+def host_of(url: str) -> str:
+    """`host` or `host:port` of an address, in lower case."""
+    return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _exchange(session: requests.Session, request: requests.Request, seconds: float, most_bytes: int) -> Reply | StoreTrouble:  # noqa: PLR0911 - one for each way to fail
+    host = host_of(request.url or "")
+    try:
+        prepared = session.prepare_request(request)
+        with session.send(prepared, timeout=seconds, allow_redirects=False, stream=True) as response:
+            content = bytearray()
+            for piece in response.iter_content(_PIECE):
+                content += piece
+                if len(content) > most_bytes:
+                    return StoreTrouble(f"the answer of {host} is longer than {most_bytes} bytes")
+            return Reply(prepared.url or "", response.status_code, response.headers, bytes(content))
+    except InvalidIPAddress:
+        return StoreTrouble(f"{host} is an address inside our own network: only a store's own setting may name such")
+    except requests.Timeout:
+        return StoreTrouble(f"{host} did not answer in time")
+    except requests.exceptions.SSLError:
+        return StoreTrouble(f"no secure connection to {host}: its certificate could not be verified")
+    except requests.RequestException as error:
+        return StoreTrouble(f"no connection to {host} ({type(error).__name__})")
+    except Exception as error:  # noqa: BLE001 - whatever a hostile answer sets off must not stop the sender
+        return StoreTrouble(f"the answer of {host} broke off ({type(error).__name__})")

@@ -1,0 +1,57 @@
+"""HTTP requests that end when they should: a bound on the whole exchange, not only on the silence between two bytes."""
+
+import queue
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+Result = TypeVar("Result")
+
+
+class CuttableAdapter(HTTPAdapter):
+    """A transport whose one connection can be cut from another thread, when the deadline has passed."""
+
+    sock: socket.socket | None = None
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """As requests does, with connections that tell us their socket."""
+        super().init_poolmanager(*args, **kwargs)
+        adapter = self
+
+        class Plain(HTTPConnection):
+            def connect(self) -> None:
+                super().connect()
+                adapter.sock = self.sock
+
+        class Secure(HTTPSConnection):
+            def connect(self) -> None:
+                super().connect()
+                adapter.sock = self.sock
+
+        class PlainPool(HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class SecurePool(HTTPSConnectionPool):
+            ConnectionCls = Secure
+
+        self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+
+    def cut(self) -> None:
+        """End the exchange in hand; its thread gets an error and ends."""
+        if self.sock is not None:
+            with suppress(OSError):  # it may have ended by itself
+                # Past TLS, which must not be used by two threads at once.
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+
+def within(seconds: float, work: Callable[[], Result], name: str) -> Result:
+    """What `work` returns, in a thread of its own; raises `queue.Empty` if that takes longer. `work` must not raise."""
+    result: queue.SimpleQueue[Result] = queue.SimpleQueue()
+    threading.Thread(target=lambda: result.put(work()), name=name, daemon=True).start()
+    return result.get(timeout=seconds)
