@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from adapter.inbox import statements
+from adapter.rhythm import HOURS, rhythm_of
 from adapter.settings import Settings
 from mappings import timestamp
 
@@ -13,7 +14,10 @@ STUCK_AFTER = timedelta(minutes=10)
 
 
 def overview(connection: Connection, settings: Settings, now: datetime) -> dict[str, Any]:
-    """`{"ok", "why": [...], "stores": {...}, "accounts": {...}, "oldest_due"}`; times ISO 8601, counts of deliveries by state."""
+    """`{"ok", "why": [...], "stores": {...}, "accounts": {...}, "oldest_due"}`; times ISO 8601, counts of deliveries by state.
+
+    A store's `quiet` tells that it has been silent for longer than it ever was; `patience_s` is how long that would be, if known.
+    """
     counted = statements.counts(connection)
     refused: dict[str, dict[str, Any]] = {}
     for row in statements.all_refusals(connection):
@@ -28,11 +32,24 @@ def overview(connection: Connection, settings: Settings, now: datetime) -> dict[
         "sandbox": settings.sandbox,
         "oldest_due": timestamp(due) if due else None,
         "stores": {
-            name: {"configured": name in settings.stores, "deliveries": counted.get(name, {}), "refused": refused.get(name, {})}
+            name: {
+                "configured": name in settings.stores,
+                "deliveries": counted.get(name, {}),
+                "refused": refused.get(name, {}),
+                **_rhythm(connection, name, now),
+            }
             for name in names
         },
         "accounts": accounts,
     }
+
+
+def _rhythm(connection: Connection, store: str, now: datetime) -> dict[str, Any]:
+    last_at = statements.last_arrival(connection, store)
+    spoke = statements.hours_with_arrivals(connection, store, last_at, HOURS) if last_at else ()
+    rhythm = rhythm_of(last_at, spoke)
+    patience = round(rhythm.patience.total_seconds()) if rhythm.patience else None
+    return {"last_at": timestamp(rhythm.last_at) if rhythm.last_at else None, "patience_s": patience, "quiet": rhythm.is_quiet(now)}
 
 
 def _account(connection: Connection, account: str) -> dict[str, Any]:

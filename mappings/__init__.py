@@ -7,7 +7,7 @@ clock or the environment, or imports from `adapter`.
 import pkgutil
 from importlib import import_module
 
-from mappings._contract import ACTIONS, DRIP_ORDER_NAMES, OrderActivity, digest, render, timestamp
+from mappings._contract import ACTIONS, DRIP_ORDER_NAMES, VOCABULARIES, OrderActivity, digest, render, timestamp
 from mappings._errors import Rejected, dotted
 from mappings._json import encode, parse
 from mappings._lifecycle import Step, Told, course_of, steps
@@ -31,6 +31,7 @@ __all__ = [
     "DRIP_ORDER_NAMES",
     "HOLDS",
     "PROVIDERS",
+    "VOCABULARIES",
     "Context",
     "Credentials",
     "Identity",

@@ -21,6 +21,7 @@ from mappings._options import Options
 from mappings._order import Item, Order
 from mappings._text import absolute_url, first_email, without_blanks
 
+VOCABULARIES = {"contract": ("created", "updated"), "lifecycle": ("placed", "paid", "fulfilled", "refunded", "canceled", "updated")}
 ACTIONS = ("created", "updated")
 # Of a body's keys these say when and how it is sent, not what the order is.
 _NOT_THE_ORDER = ("action", "occurred_at")
@@ -208,7 +209,9 @@ DRIP_ORDER_NAMES = frozenset(
 _BODY = OrderActivity()
 
 
-def render(order: Order, *, action: str, occurred_at: datetime, options: Options) -> dict[str, Any]:
+def render(
+    order: Order, *, action: str, occurred_at: datetime, options: Options, refund_amount: Decimal | None = None
+) -> dict[str, Any]:
     """The body that Drip gets for an order.
 
     Raises `Rejected` if it would break the contract.

@@ -1,28 +1,30 @@
-"""From a kept payload to the body that Drip gets, or to the reason why nothing is sent."""
+"""From kept payloads to the bodies that Drip gets, or to the reason why nothing is sent."""
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from adapter.catalog.catalog import Catalog, Completed
 from adapter.delivery import contexts
+from adapter.delivery.course import next_step, remembered
 from adapter.delivery.queues import LaneQueue
 from adapter.delivery.versions import version_of
 from adapter.inbox import statements
 from adapter.inbox.database import transaction
-from adapter.settings import Settings
-from mappings import Reason, Rejected, Skip, digest, encode, render
+from adapter.settings import Settings, Store
+from mappings import VOCABULARIES, Order, Reason, Rejected, Skip, digest, encode, render
 
 log = logging.getLogger(__name__)
 _A_CENT = Decimal("0.01")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Post:
     """What is to be posted for a lane."""
 
@@ -30,6 +32,21 @@ class Post:
     action: str
     body: bytes
     digest: str
+    told: str | None
+    """What Drip knows of the order's course once it has taken this; JSON for `orders.told`."""
+    last: bool = True
+    """Whether the snapshot has nothing left to tell after this."""
+    looked_up: str | None = None
+    """JSON: where each product's page and picture came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A snapshot that was mapped, before its products are known."""
+
+    queue: LaneQueue
+    store: Store
+    order: Order
 
 
 def memory(account: str, post: Post) -> dict[str, Any]:
@@ -44,6 +61,7 @@ def memory(account: str, post: Post) -> dict[str, Any]:
         "progress": json.dumps([str(rank) for rank in version.progress]),
         "delivery_id": version.delivery_id,
         "digest": post.digest,
+        "told": post.told,
     }
 
 
@@ -59,6 +77,9 @@ def about(queue: LaneQueue) -> dict[str, Any]:
     return {"delivery": queue.target.id, "store": queue.lane.store, "order": queue.lane.order_id}
 
 
+Mapped = TypeVar("Mapped")
+
+
 class Preparer:
     """Maps one account's deliveries, each with its store's options of today."""
 
@@ -70,13 +91,30 @@ class Preparer:
         self._settings = settings
         self._account = account
         self._clock = clock
+        self._catalog = Catalog(engine, settings, clock)
 
-    def prepare(self, queue: LaneQueue) -> Post | None:
-        """What to post for a lane; None if its target was settled without a request."""
+    def prepare(self, queues: Sequence[LaneQueue]) -> list[Post]:
+        """What to post for these lanes, in their order; those whose target was settled without a request are left out."""
+        begun = [self._begin(queue) for queue in queues]
+        drafts = [each for each in begun if isinstance(each, _Draft)]
+        completed = iter(self._catalog.complete([(draft.store, draft.order) for draft in drafts]))
+        ready = (self._finish(each, next(completed)) if isinstance(each, _Draft) else each for each in begun)
+        return [post for post in ready if post is not None]
+
+    def _begin(self, queue: LaneQueue) -> Post | _Draft | None:
         if (attempt := queue.doubtful) is not None:
-            return Post(queue, attempt.action, attempt.body, attempt.digest)
+            last = attempt.action in VOCABULARIES["contract"]  # of an event of today's there may be more to follow
+            return Post(queue=queue, action=attempt.action, body=attempt.body, digest=attempt.digest, told=attempt.told, last=last)
+        return self._guarded(queue, lambda: self._map(queue))
+
+    def _finish(self, draft: _Draft, completed: Completed) -> Post | None:
+        post = self._guarded(draft.queue, lambda: self._render(draft, completed))
+        return self._compare(draft, post) if post is not None else None
+
+    def _guarded(self, queue: LaneQueue, work: Callable[[], Mapped | Skip]) -> Mapped | None:
+        """What `work` makes of a payload; None if that settled the delivery."""
         try:
-            result = self._map(queue)
+            result = work()
         except Rejected as rejected:
             self._kill(queue, rejected.problems)
             return None
@@ -86,9 +124,9 @@ class Preparer:
         if isinstance(result, Skip):
             self._skip(queue, result)
             return None
-        return self._compare(queue, result)
+        return result
 
-    def _map(self, queue: LaneQueue) -> Post | Skip:
+    def _map(self, queue: LaneQueue) -> _Draft | Skip:
         source = contexts.source_of(queue.target, self._settings)
         [reading] = source.provider.readings(queue.target.payload, source.context)
         if skip := reading.skip(placed=True):
@@ -96,28 +134,52 @@ class Preparer:
         order = source.provider.map(reading, source.context)
         if abs(order.discrepancy) > _A_CENT * max(1, len(order.items)):
             log.warning("the payload's own sums differ from its total", extra={"action": "sums_differ", **about(queue)})
-        action, occurred_at = ("created", order.created_at) if queue.has is None else ("updated", order.updated_at)
-        body = render(order, action=action, occurred_at=occurred_at, options=source.context.options)
-        return Post(queue, action, encode(body), digest(body))
+        return _Draft(queue, source.store, order)
 
-    def _compare(self, queue: LaneQueue, post: Post) -> Post | None:
-        """Hold a body against what Drip has: post it, or settle it as stale or unchanged."""
+    def _render(self, draft: _Draft, completed: Completed) -> Post:
+        options, queue = draft.store.options, draft.queue
+        following = next_step(completed.order, queue.has, options.vocabulary)
+        order = following.order
+        body = render(
+            order,
+            action=following.action,
+            occurred_at=order.created_at if queue.has is None else order.updated_at,
+            options=options,
+            refund_amount=following.refund_amount,
+        )
+        return Post(
+            queue=queue,
+            action=following.action,
+            body=encode(body),
+            digest=digest(body),
+            told=remembered(following.told),
+            last=following.last,
+            looked_up=json.dumps(completed.looked_up) if completed.looked_up else None,
+        )
+
+    def _compare(self, draft: _Draft, post: Post) -> Post | None:
+        """Hold a body against what Drip has: post it, or settle it as stale, unchanged, or told to its end."""
+        queue = draft.queue
         if queue.has is None:
             return post
         if queue.version(queue.target) < version_of(queue.has, queue.newest):
             self._skip(queue, Skip(Reason.STALE, "older than what Drip has of this order"))
             return None
-        if post.digest != queue.has.digest or queue.target.forced:
+        if post.action != "updated" or post.digest != queue.has.digest or queue.target.forced:
             return post
-        self._unchanged(queue, post)
+        in_steps = draft.store.options.vocabulary == "lifecycle"
+        self._unchanged(queue, post, told_to_the_end=in_steps and queue.has.delivery_id == queue.target.id)
         return None
 
-    def _unchanged(self, queue: LaneQueue, post: Post) -> None:
+    def _unchanged(self, queue: LaneQueue, post: Post, *, told_to_the_end: bool) -> None:
         now = self._clock()
         with transaction(self._engine) as connection:
             self._guard(connection)
             statements.remember(connection, [memory(self._account, post)], now)
-            statements.skip(connection, queue.target.id, Skip(Reason.UNCHANGED, "Drip has exactly this of the order already"), now)
+            if told_to_the_end:  # it was sent itself, step by step
+                statements.deliver(connection, [queue.target.id], now)
+            else:
+                statements.skip(connection, queue.target.id, Skip(Reason.UNCHANGED, "Drip has exactly this of the order already"), now)
             supersede(connection, queue, now)
         log.info("nothing new for Drip", extra={"action": "skipped", "reason": "unchanged", **about(queue)})
 

@@ -5,26 +5,41 @@ orders, and settles at once what needs no order.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row
 
 from adapter.delivery import contexts
+from adapter.delivery.completing import Completer
 from adapter.delivery.versions import trusted
 from adapter.inbox import statements
+from adapter.inbox.adoption import adopt_deliveries, has_orphans
 from adapter.inbox.database import Clock, snapshot, transaction
+from adapter.inbox.products import keep_products
 from adapter.inbox.statements import Lane
 from adapter.settings import Settings
-from mappings import HOLDS, Reading, Reason, Rejected, Skip, encode, parse
+from mappings import HOLDS, Product, Reading, Reason, Rejected, Skip, encode, parse
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 50
+_ORPHANS_EVERY = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class _Split:
     parts: Sequence[Any]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """A product webhook, and what it tells of products."""
+
+    products: Sequence[Product]
+
+
+_Result = Reading | _Split | _Described | Rejected
 
 
 class Reader:
@@ -34,13 +49,18 @@ class Reader:
         self._engine = engine
         self._settings = settings
         self._clock = clock
-        self._stores = [name for store in settings.stores.values() for name in store.names]
+        self._stores = list(settings.stores)
+        self._renamed = [store for store in settings.stores.values() if store.aliases]
+        self._looked_for_orphans: datetime | None = None
+        self._completer = Completer(settings)
         self._begun: list[int] = []
 
     def step(self) -> int:
         """Read the next few; how many there were."""
         with snapshot(self._engine) as connection:
             self._clock.sync(connection)
+        self._adopt()
+        with snapshot(self._engine) as connection:
             if not statements.unread(connection, self._stores, 1):  # an idle reader takes no write lock
                 return 0
         with transaction(self._engine) as connection:
@@ -57,25 +77,44 @@ class Reader:
         self._begun = []
         return len(rows)
 
-    def _read(self, row: Row[Any]) -> Reading | _Split | Rejected:
+    def _adopt(self) -> None:
+        """Now and then, take over what is kept under stores' old names; a web process of before the renaming may still add to it."""
+        now = self._clock()
+        if not self._renamed or (self._looked_for_orphans is not None and now - self._looked_for_orphans < _ORPHANS_EVERY):
+            return
+        for store in self._renamed:
+            if has_orphans(self._engine, store.aliases):
+                count = adopt_deliveries(self._engine, store.name, store.aliases)
+                about = {"action": "adopted", "store": store.name, "count": count}
+                log.info("deliveries of the store's old names are now its own", extra=about)
+        self._looked_for_orphans = now
+
+    def _read(self, row: Row[Any]) -> _Result:
         if row.begun >= contexts.BEGUN_TOO_OFTEN:
             return Rejected(contexts.too_often())
         try:
-            source = contexts.source_of(row, self._settings)
-            document = parse(row.payload)
-            parts = source.provider.split(document) if row.parent_id is None else None
-            if parts is not None:
-                return _Split(parts)
-            reading = source.provider.read(document, source.context)
-            if reading.problems and reading.skip(placed=reading.placed) is None:
-                return Rejected(reading.problems)
-            return reading
+            return self._interpret(row)
         except Rejected as rejected:
             return rejected
         except Exception as error:  # noqa: BLE001 - whatever a payload sets off in the mapping must not stop the others
             return Rejected(contexts.crash(error))
 
-    def _write(self, connection: Connection, row: Row[Any], result: Reading | _Split | Rejected) -> None:
+    def _interpret(self, row: Row[Any]) -> _Result:
+        source = contexts.source_of(row, self._settings)
+        document = parse(row.payload)
+        parts = source.provider.split(document) if row.parent_id is None else None
+        if parts is not None:
+            return _Split(parts, f"held {len(parts)} orders, now deliveries of their own")
+        reading = source.provider.read(document, source.context)
+        if _is(reading, Reason.CATALOG):
+            return _Described(source.provider.products(document, source.context))
+        if row.parent_id is None and (whole := self._completer.whole_order(source, reading)) is not None:
+            return _Split([parse(whole)], "lacked fields; the whole order, from the store's API, is a delivery of its own")
+        if reading.problems and reading.skip(placed=reading.placed) is None:
+            return Rejected(reading.problems)
+        return reading
+
+    def _write(self, connection: Connection, row: Row[Any], result: _Result) -> None:
         at = self._clock()
         if isinstance(result, Rejected):
             statements.kill(connection, row.id, result.problems, at)
@@ -83,7 +122,11 @@ class Reader:
         elif isinstance(result, _Split):
             for index, part in enumerate(result.parts):
                 statements.keep_part(connection, row, index, encode(part))
-            statements.skip(connection, row.id, Skip(Reason.SPLIT, f"held {len(result.parts)} orders, now deliveries of their own"), at)
+            statements.skip(connection, row.id, Skip(Reason.SPLIT, result.detail), at)
+        elif isinstance(result, _Described):
+            keep_products(connection, row.store, result.products, "webhook", at)
+            statements.skip(connection, row.id, Skip(Reason.CATALOG, "a product, kept for its page and picture"), at)
+            statements.erase_payload(connection, row.id)
         else:
             self._write_reading(connection, row, result, at)
 
@@ -100,10 +143,12 @@ class Reader:
         if skip is None:
             return
         statements.skip(connection, row.id, skip, at)
-        if skip.reason == Reason.CATALOG:
-            statements.erase_payload(connection, row.id)
         level = logging.WARNING if skip.reason == Reason.STORE_ERROR else logging.INFO
         log.log(level, skip.detail, extra={"action": "skipped", "delivery": row.id, "store": row.store, "reason": str(skip.reason)})
+
+
+def _is(reading: Reading, reason: Reason) -> bool:
+    return any(skip.reason is reason for skip in reading.skips)
 
 
 def _chosen(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:

@@ -16,6 +16,7 @@ from adapter.delivery.preparing import Post, Preparer
 from adapter.delivery.queues import LaneQueue, load_queues
 from adapter.delivery.settling import SMALLEST_BATCH, Settler, Trouble
 from adapter.inbox import statements
+from adapter.inbox.adoption import adopt_orders
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.statements import LONGEST_REQUEST, Lane
 from adapter.settings import Account, Settings
@@ -47,18 +48,21 @@ class Sender:
         self._lease = lease
         self._drip = drip
         self._clock = clock
-        self._stores = [name for store in settings.stores_of(account) for name in store.names]
+        self._renamed = [store for store in settings.stores_of(account) if store.aliases]
+        self._stores = [store.name for store in settings.stores_of(account)]
         self._limits: dict[Kind, int] = {"single": settings.single_requests_per_hour, "batch": settings.batch_requests_per_hour}
         self._pacing = Pacing(**{f"{kind}_limit": limit for kind, limit in self._limits.items()})
         self._preparer = Preparer(engine, settings, account.id, clock, lease.guard)
         self._settler = Settler(account.id, self._stores, clock)
         self._ledger_of = 0
+        self._adopted_of = 0
         self._begun: list[int] = []
 
     def step(self) -> bool:
         """Settle or send something; whether there was anything to do."""
         self._lease.pulse(DEADLINES_S["batch"] + _PULSE_S)
         self._forgive()
+        self._adopt()
         with snapshot(self._engine) as connection:
             self._clock.sync(connection)
             outlook = self._look(connection)
@@ -70,7 +74,7 @@ class Sender:
             kind, chosen = self._choose(queues, plan)
             statements.begin(connection, [queue.target.id for queue in chosen])
         self._begun = [queue.target.id for queue in chosen]
-        posts = _fitting([post for queue in chosen if (post := self._preparer.prepare(queue)) is not None])
+        posts = _fitting(self._preparer.prepare(chosen))
         if posts:
             self._send("single" if len(posts) == 1 and self._singles_open() else kind, posts, outlook.trouble)
         self._begun = []
@@ -82,6 +86,13 @@ class Sender:
             with transaction(self._engine) as connection:
                 statements.forgive(connection, self._begun)
             self._begun = []
+
+    def _adopt(self) -> None:
+        """With a new lease, take over what the account has of stores under their old names: nobody else sends for it now."""
+        if self._adopted_of != self._lease.taken:
+            for store in self._renamed:
+                adopt_orders(self._engine, self._account, store.name, store.aliases)
+            self._adopted_of = self._lease.taken
 
     # --- looking -------------------------------------------------------------------------------------------------------------------
 
@@ -163,10 +174,7 @@ class Sender:
         with transaction(self._engine) as connection:
             self._lease.guard(connection)
             request_id = statements.begin_request(connection, self._account, kind, begun)
-            rows = [
-                {"delivery_id": post.queue.target.id, "action": post.action, "body": post.body, "digest": post.digest} for post in posts
-            ]
-            statements.begin_attempts(connection, request_id, rows)
+            statements.begin_attempts(connection, request_id, [_attempt(post) for post in posts])
         self._pacing.windows[kind].spend(begun, begun + LONGEST_REQUEST)
         self._lease.still_fresh()
         started = time.monotonic()
@@ -189,6 +197,17 @@ class Sender:
         now = self._clock()
         if answer.remaining == 0 and answer.outcome != Outcome.THROTTLED and window.left(now) > 1 and not window.is_closed(now):
             statements.set_trouble(connection, self._account, **{f"{kind}_closed_until": now + _OTHERS_SPEND})
+
+
+def _attempt(post: Post) -> dict[str, Any]:
+    return {
+        "delivery_id": post.queue.target.id,
+        "action": post.action,
+        "body": post.body,
+        "digest": post.digest,
+        "told": post.told,
+        "looked_up": post.looked_up,
+    }
 
 
 def _most(queue: LaneQueue) -> int:

@@ -95,7 +95,7 @@ class Settler:
 
     def _delivered(self, connection: Connection, posts: Sequence[Post], answer: Answer, trouble: Trouble) -> None:
         now = self._clock()
-        statements.deliver(connection, [post.queue.target.id for post in posts], now)
+        statements.deliver(connection, [post.queue.target.id for post in posts if post.last], now)
         statements.remember(connection, [memory(self._account, post) for post in posts], now)
         for post, request_id in zip(posts, _request_ids(posts, answer), strict=True):
             supersede(connection, post.queue, now)

@@ -1,13 +1,14 @@
 """Which of an order's snapshots is the newer one."""
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Row
+
+from adapter.inbox.statements import progress_of
 
 _CLOCK_TOLERANCE = timedelta(minutes=10)
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,9 +41,3 @@ def version_of(row: Row[Any], newest: datetime) -> Version:
     """The version of a delivery, or of what Drip has, among snapshots of which the newest known time is `newest`."""
     delivery_id = row.delivery_id if hasattr(row, "delivery_id") else row.id
     return Version(row.snapshot_at or newest, progress_of(row), delivery_id)
-
-
-def progress_of(row: Row[Any]) -> tuple[Decimal, ...]:
-    """The rank of progress that was read of a delivery."""
-    ranks: Sequence[str] = json.loads(row.progress or "[]")
-    return tuple(Decimal(rank) for rank in ranks)

@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Integer,
@@ -19,6 +21,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    cast,
     exists,
     func,
     insert,
@@ -38,6 +41,7 @@ LONGEST_REQUEST = timedelta(seconds=60)
 PRIORITIES = (LIVE, RETRY, BACKFILL)
 _IN_ONE_STATEMENT = 500
 Value = TypeVar("Value")
+_AN_HOUR, _MICROSECOND = timedelta(hours=1), timedelta(microseconds=1)
 KEY_LIFETIME = timedelta(hours=48)
 """How long the hash of a body counts as an idempotency key: the same state of an order may come back later, and rightly."""
 
@@ -86,7 +90,7 @@ def keep(
 
 def count_refusal(connection: Connection, *, store: str, reason: str, at: datetime) -> None:
     """Remember that a request was not proved genuine, and nothing else of it."""
-    row = _upserting(connection, refusals).values(store=store, reason=reason, times=1, last_at=at)
+    row = upserting(connection, refusals).values(store=store, reason=reason, times=1, last_at=at)
     connection.execute(
         row.on_conflict_do_update(index_elements=["store", "reason"], set_={"times": refusals.c.times + 1, "last_at": row.excluded.last_at})
     )
@@ -311,7 +315,7 @@ def what_drip_has(connection: Connection, account: str, lanes: Sequence[Lane]) -
 def attempts_for(connection: Connection, account: str, ids: Sequence[int]) -> dict[int, list[Row[Any]]]:
     """The attempts of each of these deliveries for one account, the oldest first."""
     found: dict[int, list[Row[Any]]] = {}
-    for part in _parts(ids):
+    for part in parts(ids):
         rows = connection.execute(
             select(attempts, requests.c.kind)
             .join(requests, requests.c.id == attempts.c.request_id)
@@ -342,9 +346,9 @@ def begin_request(connection: Connection, account: str, kind: str, at: datetime)
 
 
 def begin_attempts(connection: Connection, request_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Store the bodies that deliveries are about to be posted with: each row `delivery_id`, `action`, `body`, `digest`."""
+    """Store the bodies that deliveries are about to be posted with: each row has the columns of `attempts` but those of its end."""
     connection.execute(insert(attempts), [{**row, "request_id": request_id} for row in rows])
-    for part in _parts([row["delivery_id"] for row in rows]):
+    for part in parts([row["delivery_id"] for row in rows]):
         connection.execute(update(deliveries).where(deliveries.c.id.in_(part)).values(begun=0, attempts=deliveries.c.attempts + 1))
 
 
@@ -362,7 +366,7 @@ def end_attempts(connection: Connection, request_id: int, outcome: str, rows: Se
 
 def deliver(connection: Connection, ids: Sequence[int], at: datetime) -> None:
     """pending -> delivered."""
-    for part in _parts(ids):
+    for part in parts(ids):
         connection.execute(
             update(deliveries)
             .where(deliveries.c.id.in_(part))
@@ -372,15 +376,15 @@ def deliver(connection: Connection, ids: Sequence[int], at: datetime) -> None:
 
 def remember(connection: Connection, rows: Sequence[Mapping[str, Any]], at: datetime) -> None:
     """Move forward what is known of what Drip has: each row has the columns of `orders` but its times."""
-    row = _upserting(connection, orders)
-    moved = {name: row.excluded[name] for name in ("snapshot_at", "progress", "delivery_id", "digest", "updated_at")}
+    row = upserting(connection, orders)
+    moved = {name: row.excluded[name] for name in ("snapshot_at", "progress", "delivery_id", "digest", "told", "updated_at")}
     upsert = row.on_conflict_do_update(index_elements=["account", "store", "order_id"], set_=moved)
     connection.execute(upsert, [{**values, "created_at": at, "updated_at": at} for values in rows])
 
 
 def limit_batches(connection: Connection, ids: Sequence[int], most: int) -> None:
     """Let these go in smaller batches only, after one failed."""
-    for part in _parts(ids):
+    for part in parts(ids):
         connection.execute(update(deliveries).where(deliveries.c.id.in_(part)).values(most_together=most))
 
 
@@ -403,7 +407,7 @@ def take_lease(
     connection: Connection, account: str, *, holder: str, host: str, pid: int, now: datetime, until: datetime, free: bool
 ) -> bool:
     """Take or renew the right to send for an account; whether it is ours. `free` takes it from a holder known to be dead."""
-    connection.execute(_upserting(connection, leases).values(account=account).on_conflict_do_nothing())
+    connection.execute(upserting(connection, leases).values(account=account).on_conflict_do_nothing())
     ours = or_(
         leases.c.holder.is_(None), leases.c.holder == holder, leases.c.expires_at < now, true() if free else leases.c.account.is_(None)
     )
@@ -496,6 +500,37 @@ def counts(connection: Connection) -> dict[str, dict[str, int]]:
     return table
 
 
+def last_arrival(connection: Connection, store: str) -> datetime | None:
+    """When a store's newest webhook arrived; past orders that we asked for ourselves do not count."""
+    newest = [
+        connection.execute(
+            select(func.max(deliveries.c.received_at)).where(deliveries.c.store == store, deliveries.c.priority == priority)
+        ).scalar()
+        for priority in (LIVE, RETRY)
+    ]
+    return max((moment for moment in newest if moment is not None), default=None)
+
+
+def hours_with_arrivals(connection: Connection, store: str, before: datetime, hours: int) -> list[bool]:
+    """Whether any webhook of a store arrived in each of the hours up to `before`, the newest first: one look into the index for each."""
+    end = cast(literal(before, Instant), BigInteger)
+    step = _AN_HOUR // _MICROSECOND
+    hour = select((end - step).label("begin")).cte("hour", recursive=True)
+    hour = hour.union_all(select(hour.c.begin - step).where(hour.c.begin > end - step * hours))
+    any_arrival = or_(
+        *(
+            exists().where(
+                deliveries.c.store == store,
+                deliveries.c.priority == priority,
+                deliveries.c.received_at > hour.c.begin,
+                deliveries.c.received_at <= hour.c.begin + step,
+            )
+            for priority in (LIVE, RETRY)
+        )
+    )
+    return [bool(row[1]) for row in connection.execute(select(hour.c.begin, any_arrival).order_by(hour.c.begin.desc()))]
+
+
 def all_refusals(connection: Connection) -> Sequence[Row[Any]]:
     """Per store and reason, how many requests were not proved genuine."""
     return connection.execute(select(refusals).order_by(refusals.c.store, refusals.c.reason)).all()
@@ -537,7 +572,7 @@ def _due(store: str, priority: int, now: datetime | ColumnElement[datetime]) -> 
     )
 
 
-def _parts(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
+def parts(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
     """In parts that fit into one statement's parameters."""
     for start in range(0, len(values), _IN_ONE_STATEMENT):
         yield values[start : start + _IN_ONE_STATEMENT]
@@ -549,12 +584,12 @@ def _by_store(lanes: Iterable[Lane]) -> Iterator[tuple[str, Sequence[str]]]:
     for lane in lanes:
         grouped.setdefault(lane.store, []).append(lane.order_id)
     for store, order_ids in grouped.items():
-        for part in _parts(order_ids):
+        for part in parts(order_ids):
             yield store, part
 
 
 def _insert_delivery(connection: Connection, row: Mapping[str, Any]) -> int | None:
-    statement = _upserting(connection, deliveries).values(**row).on_conflict_do_nothing(index_elements=["store", "key"])
+    statement = upserting(connection, deliveries).values(**row).on_conflict_do_nothing(index_elements=["store", "key"])
     new_id: int | None = connection.execute(statement.returning(deliveries.c.id)).scalar()
     return new_id
 
@@ -564,6 +599,13 @@ def _settle(connection: Connection, delivery_id: int, at: datetime, **values: An
     connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(settled_at=at, **values))
 
 
-def _upserting(connection: Connection, table: Any) -> Any:
+def upserting(connection: Connection, table: Any) -> Any:
+    """An insert into a table that may say what to do with a row that is there already."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)
+
+
+def progress_of(row: Row[Any]) -> tuple[Decimal, ...]:
+    """The rank of progress that was read of a delivery."""
+    ranks: Sequence[str] = json.loads(row.progress or "[]")
+    return tuple(Decimal(rank) for rank in ranks)

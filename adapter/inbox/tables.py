@@ -119,6 +119,7 @@ Index("ix_deliveries_state", deliveries.c.state, deliveries.c.id)
 Index("ix_deliveries_store", deliveries.c.store, deliveries.c.id)
 Index("ix_deliveries_order_number", deliveries.c.order_number, deliveries.c.id)
 Index("ix_deliveries_email_digest", deliveries.c.email_digest, deliveries.c.id)
+Index("ix_deliveries_arrivals", deliveries.c.store, deliveries.c.priority, deliveries.c.received_at)
 Index("ix_deliveries_settled_at", deliveries.c.settled_at)
 
 orders = Table(

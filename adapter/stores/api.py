@@ -89,6 +89,9 @@ class History(Protocol):
     def pages(self, window: Window, cursor: str = "") -> Iterator[Page]:
         """All of them, the oldest first, from `cursor` on: none missed or told twice, whatever changes meanwhile. Raises `StoreTrouble`."""
 
+    def note(self, window: Window) -> str:
+        """What a person should know about what was found, such as that older orders need another permission; "" for nothing."""
+
     def order(self, order_id: str) -> bytes | None:
         """One order, as its webhook would carry it; None if there is none. Raises `StoreTrouble`."""
 

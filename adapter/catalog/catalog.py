@@ -1,0 +1,155 @@
+"""Completes orders with what is known of their products: from the cache, else asked of the store, within a bound and never at an order's
+cost.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.products import Known, fresh_keys, keep_misses, keep_products, known_products
+from adapter.settings import Settings, Store
+from adapter.stores.api import Deadline, ProductSource, StoreTrouble
+from adapter.stores.platforms import platforms, shop_of
+from mappings import Order, Product, ProductKey, complete, wanted
+
+log = logging.getLogger(__name__)
+ROUND_S = 3.0
+"""How long one round of look-ups may take in all."""
+_FAILURES_BEFORE_REST = 2
+_REST_S = 300.0
+_MOST_SHOPS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """An order with what is known of its products, and who said so."""
+
+    order: Order
+    looked_up: Mapping[str, str]
+    """Product id, or `product/variant` -> the source's name; `not found`, or `not asked` where no source could be asked."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A source, and how it has behaved."""
+
+    source: ProductSource
+    failures: int = 0
+    rests_until: float = field(default=0.0)
+
+    def failed(self, trouble: StoreTrouble) -> None:
+        self.failures += 1
+        rest = _REST_S if self.failures >= _FAILURES_BEFORE_REST else 0.0
+        self.rests_until = time.monotonic() + max(rest, trouble.wait_s or 0.0)
+
+
+class Catalog:
+    """What is known of the products of all stores. Used by one thread."""
+
+    def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._clock = clock
+        self._sources: dict[tuple[str, str], list[_Asked]] = {}
+
+    def complete(self, orders: Sequence[tuple[Store, Order]], patience_s: float = ROUND_S) -> list[Completed]:
+        """Each order completed, all stores' look-ups within `patience_s` for each store; what is not known in time is left blank."""
+        shops: dict[tuple[str, str], tuple[Store, set[ProductKey]]] = {}
+        for store, order in orders:
+            shops.setdefault((store.name, order.store_url), (store, set()))[1].update(wanted(order))
+        known = {
+            (store.name, address): self._know(store, address, keys, Deadline(patience_s)) if keys else {}
+            for (_, address), (store, keys) in shops.items()
+        }
+        return [_completed(order, known[store.name, order.store_url]) for store, order in orders]
+
+    def _know(self, store: Store, address: str, keys: set[ProductKey], deadline: Deadline) -> dict[ProductKey, Known]:
+        now = self._clock()
+        with snapshot(self._engine) as connection:
+            known = known_products(connection, store.name, keys)
+        missing = keys - set(fresh_keys(known, now))
+        if missing:
+            known |= self._ask(store, address, missing, deadline)
+        return known
+
+    def _ask(self, store: Store, address: str, missing: set[ProductKey], deadline: Deadline) -> dict[ProductKey, Known]:
+        """Ask the store's sources, the preferred first, for what is still missing; what all of them were asked for in vain is a miss."""
+        now, found, asked_all = self._clock(), dict[ProductKey, Known](), True
+        sources = self._sources_of(store, address)
+        for asked in sources:
+            left = missing - set(found)
+            if not left:
+                break
+            if asked.rests_until > time.monotonic():
+                asked_all = False
+                continue
+            told, whole = self._look_up(store, asked, left, deadline)
+            asked_all = asked_all and whole
+            found |= {product.key: Known(product, asked.source.name, now) for product in told if product.key in left}
+        misses = missing - set(found) if asked_all and sources else set[ProductKey]()
+        self._keep(store, found, misses, now)
+        return found | {key: Known(None, "", now) for key in misses}
+
+    def _look_up(self, store: Store, asked: _Asked, keys: Iterable[ProductKey], deadline: Deadline) -> tuple[list[Product], bool]:
+        """What one source says, and whether it was asked for all."""
+        told: list[Product] = []
+        ordered, most = sorted(keys), asked.source.at_once
+        try:
+            for start in range(0, len(ordered), most):
+                told += asked.source.look_up(ordered[start : start + most], deadline)
+        except StoreTrouble as trouble:
+            self._note(store, asked, trouble)
+            return told, False
+        except Exception as error:  # noqa: BLE001 - whatever a store's answer sets off must never cost an order
+            self._note(store, asked, StoreTrouble(f"its answer could not be read ({type(error).__name__})"))
+            return told, False
+        asked.failures = 0
+        return told, True
+
+    def _note(self, store: Store, asked: _Asked, trouble: StoreTrouble) -> None:
+        asked.failed(trouble)
+        rests = max(0, round(asked.rests_until - time.monotonic()))
+        about = {"action": "look_up_failed", "store": store.name, "source": asked.source.name, "seconds": rests}
+        log.warning("products could not be looked up: %s", trouble, extra=about)
+
+    def _keep(self, store: Store, found: Mapping[ProductKey, Known], misses: Iterable[ProductKey], now: datetime) -> None:
+        by_source: dict[str, list[Product]] = {}
+        for entry in found.values():
+            if entry.product is not None:
+                by_source.setdefault(entry.source, []).append(entry.product)
+        if not by_source and not misses:
+            return
+        with transaction(self._engine) as connection:
+            for source, products in by_source.items():
+                keep_products(connection, store.name, products, source, now)
+            keep_misses(connection, store.name, misses, "", now)
+
+    def _sources_of(self, store: Store, address: str) -> list[_Asked]:
+        if not store.api.look_up_products:
+            return []
+        if (store.name, address) not in self._sources:
+            if len(self._sources) >= _MOST_SHOPS:  # an address may come from a payload: keep no endless number
+                self._sources.clear()
+            shop = shop_of(store, self._settings, address)
+            sources = platforms()[store.provider.name].sources(shop) if shop else ()
+            self._sources[store.name, address] = [_Asked(source) for source in sources]
+        return self._sources[store.name, address]
+
+
+def _completed(order: Order, known: Mapping[ProductKey, Known]) -> Completed:
+    products = {key: entry.product for key, entry in known.items() if entry.product is not None}
+    sources = {
+        "/".join(part for part in (key.product_id, key.variant_id) if part): _said(known.get(key)) for key in sorted(wanted(order))
+    }
+    return Completed(complete(order, products), sources)
+
+
+def _said(entry: Known | None) -> str:
+    if entry is None:
+        return "not asked"
+    return entry.source if entry.product is not None else "not found"

@@ -1,0 +1,120 @@
+"""The statements of reading past orders. All take a connection inside a transaction of the caller's."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, select, update
+
+from adapter.inbox.statements import parts, progress_of, upserting
+from adapter.inbox.tables import BACKFILL, backfills, deliveries, orders
+
+State = tuple[datetime, tuple[Decimal, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An order as the store's API tells it now."""
+
+    payload: bytes
+    digest: str
+    order_id: str
+    """Blank where it could not be read."""
+    version: State | None
+    """Its time and the provider's rank of progress; None without a time that can be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One reading of past orders, and how far it has come."""
+
+    store: str
+    window: str
+    cursor: str
+    found: int
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeardOf:
+    """What is known of some orders: those that any delivery was of, and the newest state that is at Drip or on its way there."""
+
+    orders: frozenset[str]
+    newest: dict[str, State]
+
+    def knows(self, past: Past) -> bool:
+        """Whether any delivery of this order was ever kept."""
+        return past.order_id in self.orders
+
+    def covers(self, past: Past) -> bool:
+        """Whether this state of the order, or a newer one, is at Drip or on its way there."""
+        newest = self.newest.get(past.order_id)
+        return newest is not None and past.version is not None and newest >= past.version
+
+
+def open_past(connection: Connection, store: str, window: str, at: datetime, *, again: bool) -> Progress:
+    """Begin a reading, or take up one that was broken off; one that came to its end begins anew, and so does any with `again`."""
+    which = and_(backfills.c.store == store, backfills.c.window == window)
+    row = connection.execute(select(backfills).where(which)).one_or_none()
+    if row is not None and row.ended_at is None and not again:
+        return Progress(store, window, row.cursor or "", row.found, row.kept)
+    connection.execute(delete(backfills).where(which))
+    connection.execute(upserting(connection, backfills).values(store=store, window=window, begun_at=at))
+    return Progress(store, window, "", 0, 0)
+
+
+def move_on(connection: Connection, progress: Progress, cursor: str, *, found: int, kept: int) -> Progress:
+    """Write down that a page is kept, in the transaction that keeps it."""
+    moved = replace(progress, cursor=cursor, found=progress.found + found, kept=progress.kept + kept)
+    which = and_(backfills.c.store == progress.store, backfills.c.window == progress.window)
+    connection.execute(update(backfills).where(which).values(cursor=cursor, found=moved.found, kept=moved.kept))
+    return moved
+
+
+def close_past(connection: Connection, store: str, window: str, at: datetime) -> None:
+    """A reading has come to its end."""
+    connection.execute(update(backfills).where(backfills.c.store == store, backfills.c.window == window).values(ended_at=at))
+
+
+def heard_of(connection: Connection, store: str, account: str, past: Iterable[Past]) -> HeardOf:
+    """What is known of these orders. What another account has of them does not count as sent."""
+    known: set[str] = set()
+    newest: dict[str, State] = {}
+
+    def note(row: Any) -> None:
+        if row.snapshot_at is not None:
+            state = (row.snapshot_at, progress_of(row))
+            newest[row.order_id] = max(state, newest.get(row.order_id, state))
+
+    for part in parts([each.order_id for each in past if each.order_id]):
+        kept = select(deliveries.c.order_id, deliveries.c.state, deliveries.c.snapshot_at, deliveries.c.progress)
+        for row in connection.execute(kept.where(deliveries.c.store == store, deliveries.c.order_id.in_(part))):
+            known.add(row.order_id)
+            if row.state == "pending":
+                note(row)
+        for row in connection.execute(select(orders).where(orders.c.store == store, orders.c.order_id.in_(part))):
+            known.add(row.order_id)
+            if row.account == account:
+                note(row)
+    return HeardOf(frozenset(known), newest)
+
+
+def keep_past(connection: Connection, store: str, account: str, topic: str, past: Sequence[Past], at: datetime) -> int:
+    """Keep orders as deliveries of the lowest priority, in the order given; how many are new."""
+    kept = 0
+    for each in past:
+        row = {
+            "store": store,
+            "key": f"past:{account}:{each.order_id}:{each.digest}",
+            "topic": topic,
+            "headers": "{}",
+            "payload": each.payload,
+            "received_at": at,
+            "due_at": at,
+            "priority": BACKFILL,
+        }
+        statement = upserting(connection, deliveries).values(**row).on_conflict_do_nothing(index_elements=["store", "key"])
+        kept += connection.execute(statement.returning(deliveries.c.id)).scalar() is not None
+    return kept

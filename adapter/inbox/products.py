@@ -1,0 +1,106 @@
+"""The statements on the catalog's cache. All take a connection inside a transaction of the caller's."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, select
+
+from adapter.inbox.statements import parts, upserting
+from adapter.inbox.tables import products
+from mappings import Product, ProductKey
+
+FOUND_FOR = timedelta(days=1)
+MISSED_FOR = timedelta(hours=1)
+_LONGEST = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a store once said of a product, and who asked it when."""
+
+    product: Product | None
+    """None: the store had no such product."""
+    source: str
+    fetched_at: datetime
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether it need not be asked for again."""
+        return now - self.fetched_at < (FOUND_FOR if self.product else MISSED_FOR)
+
+
+def known_products(connection: Connection, store: str, keys: Iterable[ProductKey]) -> dict[ProductKey, Known]:
+    """What is in the cache of these, however old."""
+    wanted = set(keys)
+    found = {}
+    for part in parts(sorted({key.product_id for key in wanted})):
+        for row in connection.execute(select(products).where(and_(products.c.store == store, products.c.product_id.in_(part)))):
+            key = ProductKey(row.product_id, row.variant_id, row.view)
+            if key in wanted:
+                found[key] = Known(_product(key, row) if row.found else None, row.source, row.fetched_at)
+    return found
+
+
+def keep_products(connection: Connection, store: str, told: Iterable[Product], source: str, at: datetime) -> None:
+    """Write down what a store said of its products."""
+    _keep(connection, (_row(store, product.key, product, source, at) for product in told))
+
+
+def keep_misses(connection: Connection, store: str, keys: Iterable[ProductKey], source: str, at: datetime) -> None:
+    """Write down which products a store does not know."""
+    _keep(connection, (_row(store, key, Product(key=key, gone=True), source, at) for key in keys))
+
+
+def _keep(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    # In one order, so that two who write the same products never wait for each other in a circle.
+    unique = {(row["store"], row["view"], row["product_id"], row["variant_id"]): row for row in rows}
+    if not unique:
+        return
+    row = upserting(connection, products)
+    moved = {name: row.excluded[name] for name in ("found", "url", "image_url", "brand", "categories", "tags", "source", "fetched_at")}
+    upsert = row.on_conflict_do_update(index_elements=["store", "view", "product_id", "variant_id"], set_=moved)
+    connection.execute(upsert, [dict(unique[key]) for key in sorted(unique)])
+
+
+def _row(store: str, key: ProductKey, product: Product, source: str, at: datetime) -> dict[str, Any]:
+    return {
+        "store": store,
+        "view": key.view,
+        "product_id": key.product_id,
+        "variant_id": key.variant_id,
+        "found": not product.gone,
+        "url": _bounded(product.url),
+        "image_url": _bounded(product.image_url),
+        "brand": product.brand[:_LONGEST],
+        "categories": json.dumps(_texts(product.categories), ensure_ascii=False),
+        "tags": json.dumps(_texts(product.tags), ensure_ascii=False),
+        "source": source,
+        "fetched_at": at,
+    }
+
+
+def _bounded(url: str) -> str:
+    """An address, or nothing in place of one that no mail client would take."""
+    return url if len(url) <= _LONGEST else ""
+
+
+def _texts(texts: Sequence[str]) -> list[str]:
+    return [text[:_LONGEST] for text in texts[:100]]
+
+
+def _product(key: ProductKey, row: Row[Any]) -> Product:
+    return Product(
+        key=key,
+        url=row.url,
+        image_url=row.image_url,
+        brand=row.brand,
+        categories=tuple(json.loads(row.categories)),
+        tags=tuple(json.loads(row.tags)),
+    )
+
+
+def fresh_keys(known: Mapping[ProductKey, Known], now: datetime) -> Iterator[ProductKey]:
+    """Those that need not be asked for again."""
+    return (key for key, entry in known.items() if entry.is_fresh(now))
