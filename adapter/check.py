@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import requests
 from sqlalchemy import Engine
 
 from adapter import __version__
+from adapter.connect import Work, plan, registry_of
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import is_migrated, snapshot
 from adapter.overview import overview
-from adapter.settings import Account, Settings
+from adapter.settings import Account, Settings, Store
+from adapter.stores.api import StoreTrouble
 from mappings import Verdict
 
 _TIMEOUT_S = 8
@@ -29,6 +32,8 @@ class Finding:
 def look(settings: Settings, engine: Engine) -> Iterator[Finding]:
     """Look at settings, database, Drip and stores."""
     yield from _stores(settings)
+    for store in settings.stores.values():
+        yield from _webhooks(store, settings)
     yield from _address(settings)
     yield from _database(settings, engine)
     for account in settings.accounts.values():
@@ -45,6 +50,22 @@ def _stores(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             f"store {store.name}", True, f"{store.provider.title}; its webhooks go to {settings.public_url}/webhooks/{store.name}"
         )
+
+
+def _webhooks(store: Store, settings: Settings) -> Iterator[Finding]:
+    """Which of our webhooks are registered at a store, where its API can be asked."""
+    what = f"webhooks of {store.name}"
+    try:
+        registry = registry_of(store, settings)
+        if registry is None:
+            return
+        steps = plan(store, registry, settings)
+    except StoreTrouble as trouble:
+        yield Finding(what, False, str(trouble))
+        return
+    for step in steps:
+        mend = "" if step.work is Work.KEEP else f"; run drip-adapter connect {store.name}"
+        yield Finding(what, step.work is Work.KEEP, f"{step.topic} {step.why}{mend}")
 
 
 def _address(settings: Settings) -> Iterator[Finding]:
@@ -72,9 +93,20 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
     for why in report["why"]:
         yield Finding("orders", False, why)
     for name, store in report["stores"].items():
+        if settings.store(name) is None:
+            yield Finding(f"store {name}", None, _orphan(name, store))
+        if store["quiet"]:
+            yield Finding(
+                f"store {name}", False, f"has been silent since {store['last_at']}, longer than ever: is its webhook still active?"
+            )
         for reason, seen in store["refused"].items():
             times = f"{seen['count']} {'request' if seen['count'] == 1 else 'requests'} refused, the last at {seen['last_at']}"
             yield Finding(f"store {name}", None, f"{times}: {_refusal(settings, name, reason)}")
+
+
+def _orphan(name: str, store: dict[str, Any]) -> str:
+    count = sum(store["deliveries"].values())
+    return f"{count} deliveries are kept of it, and no setting names it: if it was renamed, put {name!r} into aliases of its new name"
 
 
 def _refusal(settings: Settings, name: str, reason: str) -> str:

@@ -42,6 +42,12 @@ def registry_of(store: Store, settings: Settings) -> Registry | None:
     return platforms()[store.provider.name].registry(shop) if shop else None
 
 
+def has_history(store: Store, settings: Settings) -> bool:
+    """Whether a store's API can be asked for its orders."""
+    shop = shop_of(store, settings)
+    return shop is not None and platforms()[store.provider.name].history(shop) is not None
+
+
 def platform_named(name: str, settings: Settings) -> Platform:
     """The platform of a store of the settings, or the one of that name; raises `WorkFailed` for neither."""
     store = settings.store(name)

@@ -154,6 +154,11 @@ def _pairs(document: Mapping[str, Any]) -> Table:
     return table((Column(""), Column("")), rows, 0)
 
 
+def document(report: Mapping[str, Any]) -> None:
+    """One JSON document on a line of its own."""
+    click.echo(json.dumps(report, ensure_ascii=False))
+
+
 def posted(answer: "Posted", *, as_json: bool) -> None:
     """What the adapter answered to one replayed case."""
     case = f"{answer.case.folder.parent.name}/{answer.case.folder.name}"

@@ -531,6 +531,13 @@ def hours_with_arrivals(connection: Connection, store: str, before: datetime, ho
     return [bool(row[1]) for row in connection.execute(select(hour.c.begin, any_arrival).order_by(hour.c.begin.desc()))]
 
 
+def count_pending(connection: Connection, store: str) -> int:
+    """How many deliveries of a store are not settled yet."""
+    of_store = and_(deliveries.c.store == store, deliveries.c.state == "pending")
+    count: int = connection.execute(select(func.count()).select_from(deliveries).where(of_store)).scalar_one()
+    return count
+
+
 def all_refusals(connection: Connection) -> Sequence[Row[Any]]:
     """Per store and reason, how many requests were not proved genuine."""
     return connection.execute(select(refusals).order_by(refusals.c.store, refusals.c.reason)).all()

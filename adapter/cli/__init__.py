@@ -1,0 +1,17 @@
+"""The commands. Exit status: 0 done, 1 the work failed, 2 wrong use or settings."""
+
+import click
+
+from adapter import __version__
+from adapter.cli import deliveries, operating, running, stores, trying
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="drip-adapter")
+def main() -> None:
+    """Turns order webhooks of Shopify, Magento and WooCommerce into Drip Order Activity, and loses none."""
+
+
+for module in (running, trying, deliveries, stores, operating):
+    for command in module.COMMANDS:
+        main.add_command(command)

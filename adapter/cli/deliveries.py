@@ -1,0 +1,103 @@
+"""The commands that look into the inbox, and send again what it holds."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from sqlalchemy import ColumnElement
+
+from adapter import show
+from adapter.cli.common import AS_JSON, MOST, counted, explained, inbox
+from adapter.inbox import statements
+from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.tables import deliveries
+
+
+@click.group("deliveries")
+def deliveries_() -> None:
+    """The inbox: what was received and what became of it."""
+
+
+def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that choose deliveries; the command gets them together, as `_which` takes them."""
+    time = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
+    for option in (
+        click.option("--until", type=time, metavar="TIME", help="Only received before then (UTC)."),
+        click.option("--since", type=time, metavar="TIME", help="Only received then or later (UTC): 2026-01-31 or 2026-01-31T12:00."),
+        click.option("--topic", default="", help="Only this topic."),
+        click.option("--reason", default="", help="Only skipped for this reason."),
+        click.option("--order", "order_id", default="", help="Only of this order id."),
+        click.option("--store", default="", help="Only of this store."),
+        click.option("--state", type=click.Choice(["pending", "delivered", "skipped", "dead"]), help="Only in this state."),
+    ):
+        command = option(command)
+    return command
+
+
+def _which(chosen: Mapping[str, Any]) -> ColumnElement[bool]:
+    """The deliveries that the options choose; all without any."""
+    times = {name: chosen[name].replace(tzinfo=UTC) for name in ("since", "until") if chosen[name] is not None}
+    words = {name: value for name, value in chosen.items() if name not in ("since", "until") and value}
+    return statements.filtered(**words, **times)
+
+
+@deliveries_.command("list")
+@_filters
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N", help="At most so many.")
+@AS_JSON
+@explained
+def deliveries_list(limit: int, as_json: bool, **chosen: Any) -> None:
+    """Deliveries, the newest first."""
+    with inbox() as engine, snapshot(engine) as connection:
+        rows = statements.listed(connection, _which(chosen), limit)
+    show.deliveries(rows, as_json=as_json)
+
+
+@deliveries_.command("show")
+@click.argument("delivery", type=click.IntRange(0, MOST))
+@click.option("--payload", is_flag=True, help="Print the payload as received, and nothing else.")
+@AS_JSON
+@explained
+def deliveries_show(delivery: int, payload: bool, as_json: bool) -> None:
+    """One delivery: what became of it, each attempt, and the body that Drip was sent."""
+    with inbox() as engine, snapshot(engine) as connection:
+        rows = statements.listed(connection, deliveries.c.id == delivery, 1)
+        attempts = statements.attempts_of(connection, delivery)
+    if not rows:
+        raise click.ClickException(f"there is no delivery {delivery}")
+    if payload:
+        click.echo(rows[0].payload or b"", nl=False)
+    else:
+        show.delivery(rows[0], attempts, as_json=as_json)
+
+
+@deliveries_.command("retry")
+@click.argument("ids", nargs=-1, type=click.IntRange(0, MOST))
+@_filters
+@click.option("--dry-run", is_flag=True, help="Only say how many.")
+@click.option("--force", is_flag=True, help="Send also what is unchanged: for what Drip took and lost.")
+@explained
+def deliveries_retry(ids: tuple[int, ...], dry_run: bool, force: bool, **chosen: Any) -> None:
+    """Sends kept deliveries again, with today's mapping.
+
+    Name them by id, or choose them with the options; with both, those of the named that the options fit.
+    """
+    if not ids and not any(chosen.values()):
+        raise click.UsageError("name deliveries, or choose some with --state, --store, --order, --reason, --topic, --since or --until")
+    which = _which(chosen)
+    if ids:
+        which = which & deliveries.c.id.in_(ids)
+    with inbox() as engine:
+        if dry_run:
+            with snapshot(engine) as connection:
+                click.echo(f"{counted(statements.retriable(connection, which))} would be sent again")
+            return
+        with transaction(engine) as connection:
+            count = statements.reopen(connection, which, at=datetime.now(UTC), forced=force)
+    click.echo(f"{counted(count)} will be sent again")
+    if ids and (missed := len(set(ids)) - count):
+        raise click.ClickException(f"{missed} of those named will not: unknown, not what the options ask for, or the payload is erased")
+
+
+COMMANDS = (deliveries_,)
