@@ -412,7 +412,8 @@ def _store_tables(env: Env, faults: _Faults) -> dict[str, dict[str, Any]]:
         if secret is not None:
             given = {
                 "secret_previous": env.str(f"{prefix}_WEBHOOK_SECRET_PREVIOUS", ""),
-                **{key: env.str(f"{prefix}_{key.upper()}", "").strip() for key in ("store_url", *_API_VARIABLES.get(name, ()))},
+                "store_url": env.str(f"{prefix}_STORE_URL", ""),
+                **_api_variables(env, name),
             }
             tables[name] = {"provider": name, "secret": secret} | {key: value for key, value in given.items() if value}
     for name, table in _stores_toml(env, faults).items():
@@ -423,6 +424,15 @@ def _store_tables(env: Env, faults: _Faults) -> dict[str, dict[str, Any]]:
         else:
             tables[name] = table if isinstance(table, dict) else {}
     return tables
+
+
+def _api_variables(env: Env, provider: str) -> dict[str, str]:
+    """What opens the API of a platform's one store: setting -> value, blank where unset."""
+    given = {}
+    for key in _API_VARIABLES.get(provider, ()):
+        name = f"{provider.upper()}_{key.upper()}"
+        given[key] = env.str(name, "").strip()
+    return given
 
 
 def _stores_toml(env: Env, faults: _Faults) -> dict[str, Any]:

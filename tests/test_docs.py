@@ -58,7 +58,7 @@ def environment_names() -> set[str]:
             and isinstance(arguments[1], ast.Constant)
         ):
             names |= set(_names(arguments[1]))
-    return names
+    return names | {f"{provider.upper()}_{key.upper()}" for provider, keys in settings._API_VARIABLES.items() for key in keys}
 
 
 def _names(argument: ast.expr) -> Iterator[str]:

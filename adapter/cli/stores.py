@@ -64,9 +64,9 @@ def backfill(store: str, since: datetime, until: datetime | None, again: bool, w
 @AS_JSON
 @explained
 def reconcile(store: str | None, days: int, as_json: bool) -> None:
-    """Finds orders whose webhook never came, and sends them; for every day.
+    """Sends orders whose webhook never came.
 
-    Asks STORE, or all stores whose API may be asked, for the orders that changed in the last days.
+    To be run every day. Asks STORE, or all stores whose API may be asked, for the orders that changed in the last days.
     """
     settings = settings_for()
     stores = [_configured(store, settings)] if store else [each for each in settings.stores.values() if _may_be_asked(each, settings)]
@@ -170,7 +170,7 @@ def _duration(seconds: int) -> str:
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @explained
 def connect(store: str, dry_run: bool, yes: bool) -> None:
-    """Registers our webhooks at a store, or says what to click and paste.
+    """Registers our webhooks at a store.
 
     With credentials for the store's API: looks at the webhooks that are there, shows what is missing or wrong, and mends it. Without:
     prints what to do by hand. STORE is a store of the settings, or a platform that has none yet.
