@@ -139,7 +139,8 @@ def delivery(row: Row[Any], attempts: Sequence[Row[Any]], *, as_json: bool) -> N
     problems = why(row) if document.pop("problems") else None
     out.print(_pairs(document | {"problems": problems}))
     for number, attempt in enumerate(tries, 1):
-        body, answer = attempt.pop("body"), attempt.pop("answer")
+        body, answer, looked_up = (attempt.pop(name) for name in ("body", "answer", "looked_up"))
+        attempt["products"] = ", ".join(f"{product}: {source}" for product, source in (looked_up or {}).items())
         click.echo(f"\nattempt {number} of {len(tries)}")
         out.print(_pairs(attempt))
         if answer:
@@ -224,6 +225,7 @@ def _attempt(row: Row[Any]) -> dict[str, Any]:
         "status": row.status,
         "outcome": row.outcome or "in_doubt",
         "drip_request_id": row.drip_request_id,
+        "looked_up": json.loads(row.looked_up) if row.looked_up else None,
         "answer": json.loads(row.answer) if row.answer else None,
         "body": parse(row.body) if row.body else None,
     }

@@ -1,0 +1,131 @@
+"""The way to a store's API: bounded, guarded, and without credentials for strangers."""
+
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from requests.auth import HTTPBasicAuth
+
+from adapter.stores.api import Deadline, StoreTrouble
+from adapter.stores.http import BearerToken, Http
+from tests.stores.hostile import HostileServer, hostile_server
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[HostileServer]:
+    with hostile_server() as server:
+        yield server
+
+
+@pytest.fixture
+def http(server: HostileServer) -> Http:
+    """A client whose store's settings name the server."""
+    server.seen.clear()
+    return Http({server.host})
+
+
+def test_an_answer_is_read_exactly(http: Http, server: HostileServer) -> None:
+    reply = http.get(f"{server.url}/ok", deadline=Deadline(5), params={"a": "b c"})
+    assert reply.status == 200
+    assert reply.json() == {"price": Decimal("19.90")}
+    assert server.seen[0][0] == "/ok?a=b+c"
+    assert server.seen[0][1]["user-agent"].startswith("drip-order-adapter/")
+
+
+@pytest.mark.parametrize("path", ["/drip", "/slow-headers", "/silent"])
+def test_a_slow_answer_costs_no_more_than_the_deadline(http: Http, server: HostileServer, path: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(StoreTrouble, match="did not answer in time"):
+        http.get(server.url + path, deadline=Deadline(0.5))
+    assert time.monotonic() - begun < 2
+    assert http.get(f"{server.url}/ok", deadline=Deadline(5)).status == 200  # and the next request is served
+
+
+def test_an_endless_answer_is_broken_off(http: Http, server: HostileServer) -> None:
+    with pytest.raises(StoreTrouble, match="longer than 1000000 bytes"):
+        http.get(f"{server.url}/huge", deadline=Deadline(10), most_bytes=1_000_000)
+
+
+def test_nothing_is_asked_when_no_time_is_left(http: Http, server: HostileServer) -> None:
+    with pytest.raises(StoreTrouble, match="no time was left"):
+        http.get(f"{server.url}/ok", deadline=Deadline(0))
+    assert server.seen == []
+
+
+def test_a_page_of_html_is_no_answer(http: Http, server: HostileServer) -> None:
+    with pytest.raises(StoreTrouble, match="no JSON"):
+        http.get(f"{server.url}/html", deadline=Deadline(5)).json()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1:{port}/ok",
+        "http://localhost:{port}/ok",
+        "http://[::1]:{port}/ok",
+        "http://[::ffff:127.0.0.1]:{port}/ok",
+        "http://2130706433:{port}/ok",
+        "http://0.0.0.0:{port}/ok",
+        "http://10.0.0.1/ok",
+        "http://192.168.1.1/ok",
+        "http://172.16.0.1/ok",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[fe80::1]/ok",
+        "http://[fd00::1]/ok",
+        "http://100.64.0.1/ok",
+    ],
+)
+def test_an_address_inside_our_own_network_is_never_asked(server: HostileServer, address: str) -> None:
+    server.seen.clear()
+    with pytest.raises(StoreTrouble, match="inside our own network|no connection"):
+        Http({"shop.example"}).get(address.format(port=server.url.rpartition(":")[2]), deadline=Deadline(3))
+    assert server.seen == []
+
+
+def test_a_redirect_into_our_own_network_is_not_followed() -> None:
+    with hostile_server() as named, hostile_server() as inner, pytest.raises(StoreTrouble, match="inside our own network"):
+        try:
+            Http({named.host}).get(f"{named.url}/to?{inner.url}/ok", deadline=Deadline(5))
+        finally:
+            assert len(named.seen) == 1
+            assert inner.seen == []
+
+
+def test_a_redirect_to_another_host_leaves_the_credentials_behind() -> None:
+    with hostile_server() as store, hostile_server() as other:
+        http = Http({store.host, other.host})
+        auth = HTTPBasicAuth("ck_key", "cs_secret")
+        assert http.get(f"{store.url}/to?{other.url}/ok", deadline=Deadline(5), auth=auth, headers={"X-Token": "t"}).status == 200
+        assert "authorization" in store.seen[0][1]
+        assert other.seen[0][1].keys().isdisjoint({"authorization", "x-token"})
+
+
+def test_a_redirect_on_the_same_host_keeps_them() -> None:
+    with hostile_server() as store:
+        assert Http({store.host}).get(f"{store.url}/to?/ok", deadline=Deadline(5), auth=BearerToken("t0k3n")).status == 200
+        assert [headers.get("authorization") for _, headers in store.seen] == ["Bearer t0k3n", "Bearer t0k3n"]
+
+
+def test_a_post_is_never_redirected(http: Http, server: HostileServer) -> None:
+    assert http.send("POST", f"{server.url}/to?/ok", deadline=Deadline(5), json={}, auth=BearerToken("t")).status == 302
+    assert len(server.seen) == 1
+
+
+def test_a_circle_of_redirects_ends(http: Http, server: HostileServer) -> None:
+    with pytest.raises(StoreTrouble, match="in a circle"):
+        http.get(f"{server.url}/circle", deadline=Deadline(5))
+    assert len(server.seen) == 4
+
+
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://shop.example/x", "shop.example/x", "http:///x", ""])
+def test_only_http_addresses_are_asked(http: Http, address: str) -> None:
+    with pytest.raises(StoreTrouble):
+        http.get(address, deadline=Deadline(1))
+
+
+def test_nobody_there_is_a_trouble_of_the_stores() -> None:
+    with hostile_server() as gone:
+        pass
+    with pytest.raises(StoreTrouble, match="no connection"):
+        Http({gone.host}).get(f"{gone.url}/ok", deadline=Deadline(3))
