@@ -17,7 +17,7 @@ from adapter.inbox.backfills import Past
 from adapter.inbox.database import transaction
 from adapter.settings import Settings, Store
 from adapter.stores.api import History, Page, StoreTrouble, Window
-from adapter.stores.platforms import platforms, shop_of
+from adapter.stores.platforms import history_of, platforms
 from mappings import Context, Order, Rejected, timestamp
 
 log = logging.getLogger(__name__)
@@ -37,19 +37,13 @@ class Progress:
     note: str = ""
 
 
-def history_of(store: Store, settings: Settings) -> History:
+def required_history(store: Store, settings: Settings) -> History:
     """The way to a store's past orders; raises `WorkFailed` with the settings that are missing."""
-    shop = shop_of(store, settings)
-    if shop is None:
-        raise WorkFailed(
-            f"the address of store {store.name} is not known: set store_url in STORES, or {store.provider.name.upper()}_STORE_URL"
-        )
-    platform = platforms()[store.provider.name]
-    history = platform.history(shop)
+    history = history_of(store, settings)
     if history is None:
-        raise WorkFailed(
-            f"store {store.name} has no credentials for its API, which past orders are read from: set {' or '.join(platform.credentials)}"
-        )
+        platform = platforms().get(store.provider.name)
+        needed = f"set {' or '.join(platform.credentials)}" if platform else f"{store.provider.title} has none that we know"
+        raise WorkFailed(f"past orders are read from the API of store {store.name}, which needs its address and credentials: {needed}")
     return history
 
 
@@ -60,7 +54,7 @@ class Backfill:
         self._engine = engine
         self._store = store
         self._window = window
-        self._history = history_of(store, settings)
+        self._history = required_history(store, settings)
         self._catalog = Catalog(engine, settings, lambda: datetime.now(UTC))
         self._name = _name(window)
         with transaction(engine) as connection:

@@ -9,12 +9,13 @@ import requests
 from sqlalchemy import Engine
 
 from adapter import __version__
-from adapter.connect import Work, plan, registry_of
+from adapter.connect import Work, plan
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import is_migrated, snapshot
 from adapter.overview import overview
 from adapter.settings import Account, Settings, Store
 from adapter.stores.api import StoreTrouble
+from adapter.stores.platforms import registry_of
 from mappings import Verdict
 
 _TIMEOUT_S = 8

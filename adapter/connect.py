@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from adapter.errors import WorkFailed
 from adapter.settings import Settings, Store
 from adapter.stores.api import Platform, Registry, Webhook
-from adapter.stores.platforms import platforms, shop_of
+from adapter.stores.platforms import platforms
 from mappings import PROVIDERS
 
 
@@ -34,18 +34,6 @@ class Step:
 def address_of(name: str, settings: Settings) -> str:
     """Where a store of this name posts its webhooks to."""
     return f"{settings.public_url}/webhooks/{name}"
-
-
-def registry_of(store: Store, settings: Settings) -> Registry | None:
-    """The way to a store's webhooks; None without credentials, or where the platform has none to register."""
-    shop = shop_of(store, settings)
-    return platforms()[store.provider.name].registry(shop) if shop else None
-
-
-def has_history(store: Store, settings: Settings) -> bool:
-    """Whether a store's API can be asked for its orders."""
-    shop = shop_of(store, settings)
-    return shop is not None and platforms()[store.provider.name].history(shop) is not None
 
 
 def platform_named(name: str, settings: Settings) -> Platform:

@@ -55,9 +55,7 @@ def stock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stock]:
             return shelves
 
         platform = Platform(name="shopify", sources=sources, history=lambda _: None, registry=lambda _: None, by_hand=lambda *_: [])
-        known = {"shopify": platform}
-        monkeypatch.setattr(catalogs, "platforms", lambda: known)
-        monkeypatch.setattr("adapter.stores.platforms.platforms", lambda: known)
+        monkeypatch.setattr("adapter.stores.platforms.platforms", lambda: {"shopify": platform})
         return list(shelves)
 
     yield fill

@@ -48,8 +48,8 @@ def works(registry: Shelf, settings: Settings) -> list[tuple[str, str]]:
     return [(step.work.value, step.topic) for step in plan(store_of(settings), registry, settings)]
 
 
-def hook(topic: str = "order.created", address: str = HERE, *, id: str = "1", active: bool = True) -> Webhook:
-    return Webhook(id=id, topic=topic, address=address, active=active)
+def hook(topic: str = "order.created", address: str = HERE, *, name: str = "1", active: bool = True) -> Webhook:
+    return Webhook(id=name, topic=topic, address=address, active=active)
 
 
 def test_what_is_missing_is_created(settings: Settings) -> None:
@@ -57,7 +57,7 @@ def test_what_is_missing_is_created(settings: Settings) -> None:
 
 
 def test_what_is_right_is_kept(settings: Settings) -> None:
-    assert works(Shelf([hook(), hook("order.updated", HERE + "/", id="2")]), settings) == [
+    assert works(Shelf([hook(), hook("order.updated", HERE + "/", name="2")]), settings) == [
         ("keep", "order.created"),
         ("keep", "order.updated"),
     ]
@@ -90,14 +90,14 @@ def test_the_webhooks_of_others_are_left_alone(settings: Settings, address: str)
 
 
 def test_of_two_the_good_one_stays(settings: Settings) -> None:
-    registry = Shelf([hook(active=False, id="1"), hook(id="2"), hook(id="3")])
+    registry = Shelf([hook(active=False, name="1"), hook(name="2"), hook(name="3")])
     steps = [(step.work, step.webhook.id) for step in plan(store_of(settings), registry, settings) if step.webhook]
     assert steps == [(Work.KEEP, "2"), (Work.DELETE, "1"), (Work.DELETE, "3")]
 
 
 def test_done_once_there_is_nothing_left_to_do(settings: Settings) -> None:
-    others = hook("order.created", "https://drip.example/woocommerce", id="9")
-    registry = Shelf([others, hook(active=False), hook(id="2", address="https://old.example/webhooks/shop")])
+    others = hook("order.created", "https://drip.example/woocommerce", name="9")
+    registry = Shelf([others, hook(active=False), hook(name="2", address="https://old.example/webhooks/shop")])
     for step in plan(store_of(settings), registry, settings):
         carry_out(step, registry, address_of("shop", settings))
     assert works(registry, settings) == [("keep", "order.created"), ("keep", "order.updated")]

@@ -14,7 +14,7 @@ from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.products import Known, fresh_keys, keep_misses, keep_products, known_products
 from adapter.settings import Settings, Store
 from adapter.stores.api import Deadline, ProductSource, StoreTrouble
-from adapter.stores.platforms import platforms, shop_of
+from adapter.stores.platforms import sources_of
 from mappings import Order, Product, ProductKey, complete, wanted
 
 log = logging.getLogger(__name__)
@@ -135,9 +135,7 @@ class Catalog:
         if (store.name, address) not in self._sources:
             if len(self._sources) >= _MOST_SHOPS:  # an address may come from a payload: keep no endless number
                 self._sources.clear()
-            shop = shop_of(store, self._settings, address)
-            sources = platforms()[store.provider.name].sources(shop) if shop else ()
-            self._sources[store.name, address] = [_Asked(source) for source in sources]
+            self._sources[store.name, address] = [_Asked(source) for source in sources_of(store, self._settings, address)]
         return self._sources[store.name, address]
 
 

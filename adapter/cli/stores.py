@@ -21,6 +21,7 @@ from adapter.inbox import statements
 from adapter.inbox.database import snapshot
 from adapter.settings import Settings, Store
 from adapter.stores.api import Registry, StoreTrouble, Window
+from adapter.stores.platforms import history_of, registry_of
 from mappings import PROVIDERS
 
 _DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
@@ -69,7 +70,7 @@ def reconcile(store: str | None, days: int, as_json: bool) -> None:
     To be run every day. Asks STORE, or all stores whose API may be asked, for the orders that changed in the last days.
     """
     settings = settings_for()
-    stores = [_configured(store, settings)] if store else [each for each in settings.stores.values() if _may_be_asked(each, settings)]
+    stores = [_configured(store, settings)] if store else [each for each in settings.stores.values() if history_of(each, settings)]
     if not stores:
         raise WorkFailed("no store has credentials for its API: see api settings of STORES in docs/settings.md")
     # By whole days, so that a run that was broken off is taken up by the next one of the same day.
@@ -91,10 +92,6 @@ def _configured(name: str, settings: Settings) -> Store:
     if store is None:
         raise WorkFailed(f"no store is called {name!r}; there are {', '.join(settings.stores) or 'none: see docs/settings.md'}")
     return store
-
-
-def _may_be_asked(store: Store, settings: Settings) -> bool:
-    return connecting.has_history(store, settings)
 
 
 def _read(backfill: Backfill, *, as_json: bool) -> Far:
@@ -178,7 +175,7 @@ def connect(store: str, dry_run: bool, yes: bool) -> None:
     settings = settings_for()
     configured = settings.store(store)
     try:
-        registry = connecting.registry_of(configured, settings) if configured else None
+        registry = registry_of(configured, settings) if configured else None
         if configured is None or registry is None:
             _by_hand(store, configured, settings)
             return

@@ -5,7 +5,7 @@ import time
 from adapter.delivery.contexts import Source
 from adapter.settings import Settings
 from adapter.stores.api import History, StoreTrouble
-from adapter.stores.platforms import platforms, shop_of
+from adapter.stores.platforms import history_of
 from mappings import Reading, Reason, Rejected
 
 _REST_S = 60.0
@@ -41,8 +41,7 @@ class Completer:
     def _history(self, source: Source) -> History | None:
         store = source.store
         if store.name not in self._histories:
-            shop = shop_of(store, self._settings)
-            self._histories[store.name] = platforms()[store.provider.name].history(shop) if shop else None
+            self._histories[store.name] = history_of(store, self._settings)
         return self._histories[store.name]
 
 

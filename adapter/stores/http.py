@@ -20,6 +20,8 @@ MOST_BYTES = 20_000_000
 _MOST_REDIRECTS = 3
 _PIECE = 65_536
 _LONGEST_WAIT_S = 3600.0
+# Names that stand for nobody's host (RFC 2606): those of fixtures and documents. To ask for them would only cost time.
+_NOBODYS = (".example", ".invalid", ".example.com", ".example.net", ".example.org")
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -110,6 +112,8 @@ class Http:
         host = host_of(url)
         if urlsplit(url).scheme not in ("http", "https") or not host:
             raise StoreTrouble(f"{url[:80]!r} is no http(s) address")
+        if f".{host.partition(':')[0]}".endswith(_NOBODYS):
+            raise StoreTrouble(f"{host} is a name for examples: no store is there")
         seconds = deadline.left
         if seconds <= 0:
             raise StoreTrouble(f"no time was left to ask {host}")

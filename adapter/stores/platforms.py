@@ -1,12 +1,13 @@
 """Which platform's API belongs to a store, and the way to it."""
 
 import pkgutil
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 
 from adapter.settings import Settings, Store
-from adapter.stores.api import Platform, Shop
+from adapter.stores.api import History, Platform, ProductSource, Registry, Shop
 from adapter.stores.http import Http
 
 
@@ -18,11 +19,26 @@ def platforms() -> dict[str, Platform]:
     return {platform.name: platform for platform in found}
 
 
-def shop_of(store: Store, settings: Settings, address: str = "") -> Shop | None:
-    """A store as its API is reached; None if no address of it is known.
+def sources_of(store: Store, settings: Settings, address: str = "") -> Sequence[ProductSource]:
+    """The ways to look up a store's products, the preferred first. `address` is what an order's own payload says of it."""
+    shop = _shop(store, settings, address)
+    return platforms()[store.provider.name].sources(shop) if shop else ()
 
-    `address` is what an order's own payload says; the settings win over it.
-    """
+
+def history_of(store: Store, settings: Settings) -> History | None:
+    """The way to a store's past orders; None without credentials, or if no address of it is known."""
+    shop = _shop(store, settings)
+    return platforms()[store.provider.name].history(shop) if shop else None
+
+
+def registry_of(store: Store, settings: Settings) -> Registry | None:
+    """The way to a store's webhooks; None without credentials, or where the platform has none to register."""
+    shop = _shop(store, settings)
+    return platforms()[store.provider.name].registry(shop) if shop else None
+
+
+def _shop(store: Store, settings: Settings, address: str = "") -> Shop | None:
+    """A store as its API is reached, by the settings before all; None if no address of it is known."""
     url = (store.options.store_url or next(iter(store.options.store_urls.values()), "") or address or store.api.url).rstrip("/")
     if store.provider.name not in platforms() or not url:
         return None

@@ -1,100 +1,106 @@
 """A web server that does whatever a store's server should not, over real HTTP on loopback."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
-@dataclass
-class HostileServer:
-    """Its address, and what it was asked: path and headers of each request."""
+class HostileServer(ThreadingHTTPServer):
+    """Knows what it was asked: path and headers of each request."""
 
-    url: str
-    seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, dict[str, str]]] = []
+        self.stopped = threading.Event()
+        super().__init__(("127.0.0.1", 0), _Handler)
 
     @property
     def host(self) -> str:
-        return self.url.removeprefix("http://")
+        """`host:port`, as a store's setting would name it."""
+        return f"127.0.0.1:{self.server_port}"
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://{self.host}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: the client went away, as it should."""
 
 
 @contextmanager
 def hostile_server() -> Iterator[HostileServer]:
     """Paths: /ok, /drip (a byte at a time), /slow-headers, /huge (endless), /to?<address> (redirect), /circle, /html, /silent."""
-    stopped = threading.Event()
-    record = HostileServer("")
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            record.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-            path, _, query = self.path.partition("?")
-            try:
-                getattr(self, path.strip("/").replace("-", "_"))(query)
-            except (BrokenPipeError, ConnectionResetError):
-                self.close_connection = True
-
-        do_POST = do_GET
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-        def _answer(self, status: int, body: bytes, **headers: str) -> None:
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def ok(self, query: str) -> None:
-            self._answer(200, b'{"price":19.90}')
-
-        def html(self, query: str) -> None:
-            self._answer(200, b"<!doctype html><p>Please wait while we check your browser")
-
-        def to(self, query: str) -> None:
-            self._answer(302, b"", Location=query)
-
-        def circle(self, query: str) -> None:
-            self._answer(302, b"", Location="/circle")
-
-        def drip(self, query: str) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            while not stopped.wait(0.05):
-                self.wfile.write(b" ")
-                self.wfile.flush()
-
-        def slow_headers(self, query: str) -> None:
-            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
-            while not stopped.wait(0.05):
-                self.wfile.write(b"X")
-                self.wfile.flush()
-
-        def huge(self, query: str) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(1 << 30))
-            self.end_headers()
-            while not stopped.is_set():
-                self.wfile.write(b" " * 65536)
-
-        def silent(self, query: str) -> None:
-            stopped.wait(30)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    record.url = f"http://127.0.0.1:{server.server_port}"
+    server = HostileServer()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield record
+        yield server
     finally:
-        stopped.set()
-        time.sleep(0.1)
+        server.stopped.set()
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: HostileServer
+
+    def do_GET(self) -> None:
+        self.server.seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
+        path, _, query = self.path.partition("?")
+        getattr(self, path.strip("/").replace("-", "_"))(query)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+    def _answer(self, status: int, body: bytes, location: str = "") -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        if location:
+            self.send_header("Location", location)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def ok(self, query: str) -> None:
+        self._answer(200, b'{"price":19.90}')
+
+    def html(self, query: str) -> None:
+        self._answer(200, b"<!doctype html><p>Please wait while we check your browser")
+
+    def to(self, query: str) -> None:
+        self._answer(302, b"", query)
+
+    def circle(self, query: str) -> None:
+        self._answer(302, b"", "/circle")
+
+    def drip(self, query: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self._go_on(b" ", 0.05)
+
+    def slow_headers(self, query: str) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        self._go_on(b"X", 0.05)
+
+    def huge(self, query: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(1 << 30))
+        self.end_headers()
+        self._go_on(b" " * 65536, 0)
+
+    def silent(self, query: str) -> None:
+        self.server.stopped.wait(30)
+
+    def _go_on(self, piece: bytes, pause_s: float) -> None:
+        while not self.server.stopped.wait(pause_s):
+            self.wfile.write(piece)
+            self.wfile.flush()

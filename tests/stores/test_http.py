@@ -78,7 +78,7 @@ def test_a_page_of_html_is_no_answer(http: Http, server: HostileServer) -> None:
 )
 def test_an_address_inside_our_own_network_is_never_asked(server: HostileServer, address: str) -> None:
     server.seen.clear()
-    with pytest.raises(StoreTrouble, match="inside our own network|no connection"):
+    with pytest.raises(StoreTrouble, match=r"inside our own network|no connection"):
         Http({"shop.example"}).get(address.format(port=server.url.rpartition(":")[2]), deadline=Deadline(3))
     assert server.seen == []
 
@@ -122,6 +122,14 @@ def test_a_circle_of_redirects_ends(http: Http, server: HostileServer) -> None:
 def test_only_http_addresses_are_asked(http: Http, address: str) -> None:
     with pytest.raises(StoreTrouble):
         http.get(address, deadline=Deadline(1))
+
+
+@pytest.mark.parametrize("host", ["shop.example", "a.shop.example:8443", "example.com", "nobody.invalid"])
+def test_the_names_of_examples_cost_no_time(host: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(StoreTrouble, match="a name for examples"):
+        Http({host}).get(f"https://{host}/ok", deadline=Deadline(3))
+    assert time.monotonic() - begun < 0.5
 
 
 def test_nobody_there_is_a_trouble_of_the_stores() -> None:

@@ -1,0 +1,128 @@
+"""A payload whose sender chose too few fields is completed from the store's own API, where that may be asked."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from adapter.stores.api import Page, Platform, StoreTrouble, Window
+from tests.adapter_under_test import AdapterUnderTest
+
+EVENT = {
+    "specversion": "1.0",
+    "type": "com.adobe.commerce.observer.sales_order_save_commit_after",
+    "id": "e1",
+    "data": {"key": "k", "value": {"entity_id": 501, "increment_id": "000000501", "status": "processing", "grand_total": 59}},
+}
+WHOLE = {
+    "entity_id": 501,
+    "increment_id": "000000501",
+    "state": "processing",
+    "status": "processing",
+    "customer_email": "grace.shopper@example.com",
+    "created_at": "2026-09-30 12:00:00",
+    "updated_at": "2026-09-30 12:01:00",
+    "order_currency_code": "USD",
+    "grand_total": 59,
+    "items": [{"item_id": 1, "product_id": 77, "sku": "MUG", "name": "Mug", "price": 59, "qty_ordered": 1, "product_type": "simple"}],
+}
+
+
+@dataclass
+class Ledger:
+    """A store's orders; `fails` makes its API fail."""
+
+    orders: dict[str, Any]
+    fails: StoreTrouble | None = None
+    asked: list[str] = field(default_factory=list)
+
+    def order(self, order_id: str) -> bytes | None:
+        self.asked.append(order_id)
+        if self.fails:
+            raise self.fails
+        return json.dumps(self.orders[order_id]).encode() if order_id in self.orders else None
+
+    def count(self, window: Window) -> int | None:
+        return None
+
+    def note(self, window: Window) -> str:
+        return ""
+
+    def pages(self, window: Window, cursor: str = "") -> Iterator[Page]:
+        yield from ()
+
+
+Open = Callable[[Ledger | None], None]
+
+
+@pytest.fixture
+def magento(monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Lets the Magento store's API answer from a ledger; None: no credentials are set."""
+
+    def opened(ledger: Ledger | None) -> None:
+        platform = Platform(name="magento", sources=lambda _: (), history=lambda _: ledger, registry=lambda _: None, by_hand=lambda *_: [])
+        monkeypatch.setattr("adapter.stores.platforms.platforms", lambda: {"magento": platform})
+
+    return opened
+
+
+def post_event(adapter: AdapterUnderTest) -> None:
+    assert adapter.post(EVENT, store="magento", topic="com.adobe.commerce.observer.sales_order_save_commit_after").status_code == 200
+
+
+def test_the_whole_order_is_asked_for_and_sent(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({"501": WHOLE}))
+    post_event(adapter)
+    adapter.settle()
+    assert ledger.asked == ["501"]
+    assert adapter.states() == ["skipped:split", "delivered"]
+    [order] = adapter.received()
+    assert (order["order_id"], order["email"], order["grand_total"]) == ("501", "grace.shopper@example.com", 59)
+    [event, whole] = adapter.rows()
+    assert "from the store's API" in event.detail
+    assert (whole.parent_id, whole.order_number) == (event.id, "000000501")
+
+
+def test_without_credentials_the_rules_decide(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(None)
+    post_event(adapter)
+    adapter.settle()
+    assert adapter.states() == ["skipped:no_email"]
+
+
+def test_an_order_that_the_store_does_not_know_is_left_to_the_rules(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(Ledger({}))
+    post_event(adapter)
+    adapter.settle()
+    assert adapter.states() == ["skipped:no_email"]
+
+
+def test_a_store_that_is_away_makes_a_dead_letter_that_can_be_sent_again(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({"501": WHOLE}, fails=StoreTrouble("magento-shop.example did not answer in time")))
+    post_event(adapter)
+    adapter.settle()
+    [row] = adapter.rows()
+    assert row.state == "dead"
+    assert "did not answer in time" in row.problems
+    assert ledger.asked == ["501"]
+
+
+def test_a_store_that_has_just_failed_is_left_alone_for_a_while(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({}, fails=StoreTrouble("away")))
+    for number in range(5):
+        event = json.loads(json.dumps(EVENT))
+        event["id"], event["data"]["value"]["entity_id"] = f"e{number}", 600 + number
+        adapter.post(event, store="magento")
+    adapter.settle()
+    assert adapter.states() == ["dead"] * 5
+    assert ledger.asked == ["600"]
+
+
+def test_a_whole_payload_asks_nobody(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({"501": WHOLE}))
+    adapter.post(WHOLE, store="magento")
+    adapter.settle()
+    assert ledger.asked == []
+    assert adapter.states() == ["delivered"]
