@@ -7,6 +7,7 @@ clock or the environment, or imports from `adapter`.
 import pkgutil
 from importlib import import_module
 
+from mappings._compliance import Compliance
 from mappings._contract import ACTIONS, DRIP_ORDER_NAMES, VOCABULARIES, OrderActivity, digest, render, timestamp
 from mappings._errors import Rejected, dotted
 from mappings._json import encode, parse
@@ -17,7 +18,7 @@ from mappings._outcome import outcomes
 from mappings._product import Product, ProductKey, complete, wanted
 from mappings._provider import HOLDS, Context, Identity, Key, Provider, Reading, Reason, Skip
 from mappings._signature import Credentials, Scheme, Verdict
-from mappings._text import absolute_url
+from mappings._text import absolute_url, first_email, lookup
 
 PROVIDERS: dict[str, Provider] = {
     provider.name: provider
@@ -32,6 +33,7 @@ __all__ = [
     "HOLDS",
     "PROVIDERS",
     "VOCABULARIES",
+    "Compliance",
     "Context",
     "Credentials",
     "Identity",
@@ -57,6 +59,8 @@ __all__ = [
     "digest",
     "dotted",
     "encode",
+    "first_email",
+    "lookup",
     "outcomes",
     "parse",
     "render",

@@ -15,6 +15,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
+from mappings._compliance import Compliance, no_compliance
 from mappings._contract import timestamp
 from mappings._errors import Rejected, dotted
 from mappings._fields import MISSING, PayloadSchema
@@ -180,6 +181,8 @@ class Provider:
     build: Callable[[Loaded, Context], Order]
     products: Callable[[Any, Context], Sequence[Product]] = no_products
     """What a product webhook tells; a document that is skipped as `catalog`. Never raises for what stores really send."""
+    compliance: Callable[[Any, Context], Compliance | None] = no_compliance
+    """What a document asks to be done with personal data; None for all that asks nothing."""
 
     def scheme(self, auth: str = "") -> Scheme:
         """The way to prove a request that a store's setting `auth` names."""

@@ -7,10 +7,11 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from marshmallow.constants import missing
 
+from mappings._compliance import Compliance
 from mappings._errors import Rejected
 from mappings._fields import Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Texts, Time, _Field
 from mappings._money import ZERO, is_currency, places, rounded, share
@@ -25,6 +26,12 @@ _NO_ORDER_HAS = ("order_id", "order_edit", "abandoned_checkout_url", "invoice_ur
 _ORDER_MARKS = (
     "line_items", "total_price", "current_total_price", "subtotal_price", "financial_status", "fulfillment_status", "order_number",
 )  # fmt: skip
+# Shopify's requests about personal data: the field that each body has and no other, by topic.
+_COMPLIANCE: Mapping[str, tuple[Literal["data_request", "customer_redact"], str]] = {
+    "customers/data_request": ("data_request", "orders_requested"),
+    "customers/redact": ("customer_redact", "orders_to_redact"),
+}
+_SHOP_HEADERS = ("x-shopify-shop-domain", "shopify-shop-domain")
 _NOT_CAPTURED = ("pending", "authorized", "voided", "expired")
 _FINANCIAL_RANK = {
     status: Decimal(rank)
@@ -234,6 +241,33 @@ def find(document: Any, context: Context) -> Any:
     if not isinstance(order, dict) or any(order.get(key) for key in _NO_ORDER_HAS) or not any(key in order for key in _ORDER_MARKS):
         return Skip(Reason.NOT_AN_ORDER, "the body is no order: a refund, an edit, a draft, a checkout, or a bare id")
     return order
+
+
+def compliance(document: Any, context: Context) -> Compliance | None:
+    """What Shopify asks about personal data, by the shape of the signed body.
+
+    The body of shop/redact has nothing but the shop's id and domain, so there the topic must say so too.
+    """
+    if not isinstance(document, dict) or not document.get("shop_id") or any(key in document for key in _ORDER_MARKS):
+        return None
+    topic, shop, customer = topic_name(context.topic), str(document.get("shop_domain") or ""), document.get("customer")
+    for name, (kind, field) in _COMPLIANCE.items():
+        if field in document or (topic == name and "customer" in document):
+            person = customer if isinstance(customer, dict) else {}
+            return Compliance(
+                kind=kind,
+                shop=shop,
+                shop_headers=_SHOP_HEADERS,
+                email=first_email(str(person.get("email") or "")),
+                order_ids=tuple(_ids(document.get(field))),
+                marks={path: number for path in ("customer.id", "order.customer.id") for number in _ids([person.get("id")])},
+            )
+    is_shop = topic == "shop/redact" and bool(shop) and "customer" not in document and "id" not in document
+    return Compliance(kind="shop_redact", shop=shop, shop_headers=_SHOP_HEADERS) if is_shop else None
+
+
+def _ids(values: Any) -> Iterator[str]:
+    return (str(value) for value in (values if isinstance(values, list) else []) if isinstance(value, (int, str)) and value)
 
 
 def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:
@@ -571,4 +605,5 @@ PROVIDER = Provider(
     skips=skips,
     identify=identify,
     build=build,
+    compliance=compliance,
 )

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from adapter.delivery.pacing import HOUR
-from adapter.inbox import statements
+from adapter.inbox import erasure, retention, statements
 from adapter.inbox.database import connect, migrate, snapshot
 from adapter.inbox.statements import Lane
 from adapter.inbox.tables import metadata
@@ -69,6 +69,23 @@ STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
     ),
     "is_placed": (lambda connection: statements.is_placed(connection, _LANES[0]), {"ix_deliveries_lane"}),
     "weigh_again": (lambda connection: statements.weigh_again(connection, _LANES[0]), {"ix_deliveries_lane"}),
+    "retention: settled": (
+        lambda connection: retention.settled(connection, NOW - HOUR, 7, NOW + HOUR),
+        {"ix_deliveries_settled_at"},
+    ),
+    "retention: with_bodies": (lambda connection: retention.with_bodies(connection, [7, 8]), {"ix_attempts_delivery_id"}),
+    "retention: erase_settled": (
+        lambda connection: retention.erase_settled(connection, [7, 8, 9], ("delivered",), NOW + HOUR),
+        {"ix_attempts_delivery_id"},
+    ),
+    "retention: delete_settled": (
+        lambda connection: retention.delete_settled(connection, NOW + HOUR),
+        {"ix_deliveries_settled_at"},
+    ),
+    "retention: old_requests": (lambda connection: retention.old_requests(connection, 7, NOW), {"pk_requests"}),
+    "retention: delete_unused": (lambda connection: retention.delete_unused(connection, [7, 8]), {"ix_attempts_request_id"}),
+    "erasure: next_request": (lambda connection: erasure.next_request(connection, _STORES), {"ix_deliveries_lane"}),
+    "erasure: still_pending": (lambda connection: erasure.still_pending(connection, [7, 8]), set()),
     "keep, a new one": (keep("another"), set()),
     "keep, a copy": (keep("finished-7"), {"uq_deliveries_store_key"}),
 }

@@ -16,10 +16,11 @@ from adapter.delivery.versions import trusted
 from adapter.inbox import statements
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
 from adapter.inbox.database import Clock, snapshot, transaction
+from adapter.inbox.erasure import await_turn, still_pending
 from adapter.inbox.products import keep_products
 from adapter.inbox.statements import Lane
 from adapter.settings import Settings
-from mappings import HOLDS, Product, Reading, Reason, Rejected, Skip, encode, parse
+from mappings import HOLDS, Compliance, Product, Reading, Reason, Rejected, Skip, encode, parse
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 50
@@ -39,7 +40,7 @@ class _Described:
     products: Sequence[Product]
 
 
-_Result = Reading | _Split | _Described | Rejected
+_Result = Reading | _Split | _Described | Compliance | Rejected
 
 
 class Reader:
@@ -57,10 +58,9 @@ class Reader:
 
     def step(self) -> int:
         """Read the next few; how many there were."""
-        with snapshot(self._engine) as connection:
-            self._clock.sync(connection)
         self._adopt()
         with snapshot(self._engine) as connection:
+            self._clock.sync(connection)
             if not statements.unread(connection, self._stores, 1):  # an idle reader takes no write lock
                 return 0
         with transaction(self._engine) as connection:
@@ -72,7 +72,8 @@ class Reader:
         results = [(row, self._read(row)) for row in rows]
         if results:
             with transaction(self._engine) as connection:
-                for row, result in results:
+                there = still_pending(connection, self._begun)  # a shopper may have been forgotten in the meantime
+                for row, result in ((row, result) for row, result in results if row.id in there):
                     self._write(connection, row, result)
         self._begun = []
         return len(rows)
@@ -102,6 +103,8 @@ class Reader:
     def _interpret(self, row: Row[Any]) -> _Result:
         source = contexts.source_of(row, self._settings)
         document = parse(row.payload)
+        if (asked := source.provider.compliance(document, source.context)) is not None:
+            return asked
         parts = source.provider.split(document) if row.parent_id is None else None
         if parts is not None:
             return _Split(parts, f"held {len(parts)} orders, now deliveries of their own")
@@ -119,6 +122,8 @@ class Reader:
         if isinstance(result, Rejected):
             statements.kill(connection, row.id, result.problems, at)
             log.warning("cannot be mapped", extra={"action": "dead", "delivery": row.id, "store": row.store})
+        elif isinstance(result, Compliance):
+            await_turn(connection, row.id, at)
         elif isinstance(result, _Split):
             for index, part in enumerate(result.parts):
                 statements.keep_part(connection, row, index, encode(part))

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from adapter.delivery.drip import Drip
 from adapter.delivery.lease import READER, RENEWAL_S, Lease
 from adapter.delivery.reader import Reader
 from adapter.delivery.sender import Sender
+from adapter.delivery.upkeep import Upkeep
 from adapter.errors import DatabaseAway, LeaseLost
 from adapter.inbox.database import DatabaseClock
 from adapter.nudge import listen
@@ -21,6 +23,9 @@ _IDLE_S = 0.2
 _IDLE_BESIDE_THE_READER_S = 1.0
 _WITHOUT_LEASE_S = 1.0
 _AFTER_FAULT_S = 2.0
+_UPKEEP_S = 0.05
+_BETWEEN_MOMENTS_S = 0.1
+_BETWEEN_LOOKS_S = 2.0
 
 
 class _Stepping(Protocol):
@@ -67,6 +72,8 @@ class Senders:
             log.warning(
                 "deliveries are kept and wait: set DRIP_ACCOUNT_ID and DRIP_API_KEY to send them to Drip", extra={"action": "no_account"}
             )
+        upkeep = Upkeep(self._engine, self._settings, DatabaseClock())
+        self._thread("upkeep", lambda: self._keep_up(upkeep))
         self._thread("leases", self._keep_leases)
         self._thread("nudges", lambda: listen(self._settings.database_url, self._bell.ring, self._stop.is_set))
 
@@ -106,29 +113,34 @@ class Senders:
     def _loop(self, lease: Lease, worker: _Stepping) -> None:
         while not self._stop.is_set():
             heard = self._bell.rings
-            if (seconds := self._turn(lease, worker)) > 0:
+            if (seconds := _outlived(lambda: self._turn(lease, worker))) > 0:
                 self._bell.wait(seconds, heard)
+
+    def _keep_up(self, upkeep: Upkeep) -> None:
+        """Upkeep under the reader's lease, a moment at a time: whoever waits for the database goes first."""
+
+        def turn() -> float:
+            until = time.monotonic() + _UPKEEP_S
+            while self._reading.held and upkeep.step():
+                if time.monotonic() >= until:
+                    return _BETWEEN_MOMENTS_S
+            return _BETWEEN_LOOKS_S
+
+        seconds = _BETWEEN_LOOKS_S
+        while not self._stop.wait(seconds):
+            seconds = _outlived(turn)
 
     def _turn(self, lease: Lease, worker: _Stepping) -> float:
         """One step, if the lease is ours; how long to wait before the next."""
-        try:
-            if not lease.held and not lease.acquire():
-                return _WITHOUT_LEASE_S
-            reads = lease.account == READER
-            if not worker.step():
-                # Where this process reads as well, the reader rings for what is new; what falls due may be a second late.
-                return _IDLE_S if reads or not self._reading.held else _IDLE_BESIDE_THE_READER_S
-            if reads:
-                self._bell.ring()  # what has been read can be sent
-            return 0.0
-        except LeaseLost as error:
-            log.warning(str(error), extra={"action": "lease_lost"})
-        except DatabaseAway as error:
-            log.error(str(error), extra={"action": "database_away"})
-        except Exception as error:
-            # The loop must outlive whatever one step runs into; the traceback holds no payload, the message might.
-            log.error("%s in a sender's step", type(error).__name__, extra={"action": "fault"}, exc_info=log.isEnabledFor(logging.DEBUG))
-        return _AFTER_FAULT_S
+        if not lease.held and not lease.acquire():
+            return _WITHOUT_LEASE_S
+        reads = lease.account == READER
+        if not worker.step():
+            # Where this process reads as well, the reader rings for what is new; what falls due may be a second late.
+            return _IDLE_S if reads or not self._reading.held else _IDLE_BESIDE_THE_READER_S
+        if reads:
+            self._bell.ring()  # what has been read can be sent
+        return 0.0
 
     def _keep_leases(self) -> None:
         while not self._stop.wait(RENEWAL_S):
@@ -138,3 +150,17 @@ class Senders:
                         lease.renew()
                     except DatabaseAway as error:
                         log.warning(str(error), extra={"action": "database_away"})
+
+
+def _outlived(turn: Callable[[], float]) -> float:
+    """A turn of a loop, and how long to wait before the next; the loop must outlive whatever it runs into."""
+    try:
+        return turn()
+    except LeaseLost as error:
+        log.warning(str(error), extra={"action": "lease_lost"})
+    except DatabaseAway as error:
+        log.error(str(error), extra={"action": "database_away"})
+    except Exception as error:
+        # The traceback holds no payload, the message might.
+        log.error("%s in a sender's step", type(error).__name__, extra={"action": "fault"}, exc_info=log.isEnabledFor(logging.DEBUG))
+    return _AFTER_FAULT_S

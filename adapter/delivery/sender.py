@@ -18,6 +18,7 @@ from adapter.delivery.settling import SMALLEST_BATCH, Settler, Trouble
 from adapter.inbox import statements
 from adapter.inbox.adoption import adopt_orders
 from adapter.inbox.database import Clock, snapshot, transaction
+from adapter.inbox.erasure import still_pending
 from adapter.inbox.statements import LONGEST_REQUEST, Lane
 from adapter.settings import Account, Settings
 
@@ -173,6 +174,10 @@ class Sender:
         begun = self._clock()
         with transaction(self._engine) as connection:
             self._lease.guard(connection)
+            there = still_pending(connection, [post.queue.target.id for post in posts])  # a shopper may have just been forgotten
+            posts = [post for post in posts if post.queue.target.id in there]
+            if not posts:
+                return
             request_id = statements.begin_request(connection, self._account, kind, begun)
             statements.begin_attempts(connection, request_id, [_attempt(post) for post in posts])
         self._pacing.windows[kind].spend(begun, begun + LONGEST_REQUEST)

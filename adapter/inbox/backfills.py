@@ -1,5 +1,6 @@
 """The statements of reading past orders. All take a connection inside a transaction of the caller's."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -114,6 +115,10 @@ def keep_past(connection: Connection, store: str, account: str, topic: str, past
             "received_at": at,
             "due_at": at,
             "priority": BACKFILL,
+            # Known before it is read, so that the next run knows it too.
+            "order_id": each.order_id or None,
+            "snapshot_at": each.version[0] if each.version else None,
+            "progress": json.dumps([str(rank) for rank in each.version[1]]) if each.version else None,
         }
         statement = upserting(connection, deliveries).values(**row).on_conflict_do_nothing(index_elements=["store", "key"])
         kept += connection.execute(statement.returning(deliveries.c.id)).scalar() is not None

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Integer,
     Row,
     Select,
+    Text,
     and_,
     bindparam,
     case,
@@ -33,6 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from adapter.inbox.erasure import email_digest
 from adapter.inbox.tables import BACKFILL, LIVE, RETRY, Instant, attempts, deliveries, leases, orders, refusals, requests
 from mappings import HOLDS, Identity, Key, Skip
 
@@ -40,6 +42,7 @@ LONGEST_REQUEST = timedelta(seconds=60)
 """A request of which no end is known, because its sender died, was counted by Drip within this time."""
 PRIORITIES = (LIVE, RETRY, BACKFILL)
 _IN_ONE_STATEMENT = 500
+_LONGEST_NUMBER = 255
 Value = TypeVar("Value")
 _AN_HOUR, _MICROSECOND = timedelta(hours=1), timedelta(microseconds=1)
 KEY_LIFETIME = timedelta(hours=48)
@@ -140,6 +143,9 @@ def set_read(
             snapshot_at=snapshot_at,
             progress=json.dumps([str(rank) for rank in identity.progress]),
             placed=placed,
+            order_number=identity.order_number.removeprefix("#")[:_LONGEST_NUMBER] or None,
+            # Erased while it was read: then nothing of the shopper comes back.
+            email_digest=case((deliveries.c.payload.is_not(None), literal(email_digest(identity.email), Text)), else_=None),
         )
     )
 
@@ -158,6 +164,7 @@ def weigh_again(connection: Connection, lane: Lane) -> int:
         deliveries.c.order_id == lane.order_id,
         deliveries.c.state == "skipped",
         deliveries.c.reason.in_([str(reason) for reason in HOLDS]),
+        deliveries.c.payload.is_not(None),
     )
     values = {"state": "pending", "reason": None, "detail": None, "settled_at": None}
     return connection.execute(update(deliveries).where(held).values(values)).rowcount
@@ -216,7 +223,8 @@ def spend_attempt(connection: Connection, delivery_id: int) -> None:
 def take_back(connection: Connection, ids: Iterable[int]) -> None:
     """dead -> pending, where it has turned out that the orders were not at fault."""
     values = {"state": "pending", "problems": None, "settled_at": None}
-    connection.execute(update(deliveries).where(deliveries.c.id.in_(list(ids)), deliveries.c.state == "dead").values(values))
+    refused = and_(deliveries.c.id.in_(list(ids)), deliveries.c.state == "dead", deliveries.c.payload.is_not(None))
+    connection.execute(update(deliveries).where(refused).values(values))
 
 
 def erase_payload(connection: Connection, delivery_id: int) -> None:
@@ -579,10 +587,10 @@ def _due(store: str, priority: int, now: datetime | ColumnElement[datetime]) -> 
     )
 
 
-def parts(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
+def parts(values: Sequence[Value], size: int = _IN_ONE_STATEMENT) -> Iterator[Sequence[Value]]:
     """In parts that fit into one statement's parameters."""
-    for start in range(0, len(values), _IN_ONE_STATEMENT):
-        yield values[start : start + _IN_ONE_STATEMENT]
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
 
 
 def _by_store(lanes: Iterable[Lane]) -> Iterator[tuple[str, Sequence[str]]]:

@@ -1,0 +1,100 @@
+"""What is personal in the inbox, and how it leaves it. The statements take a connection inside a transaction of the caller's.
+
+Personal are a delivery's payload, the digest of its address, the bodies posted to Drip, and what Drip said of a field. What remains of a
+delivery says that it was there and what became of it; the table `orders` is never touched.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, and_, bindparam, select, update
+
+from adapter.inbox.tables import attempts, deliveries
+from mappings import first_email
+
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+"""When a request about personal data falls due for sending."""
+_ERASED = json.dumps({"": ["what Drip said is erased, as it may quote the order"]})
+_TRIES = 5
+_BETWEEN_TRIES_S = 0.2
+
+
+def email_digest(address: str) -> str | None:
+    """What a delivery is found by when its shopper is asked for: SHA-256, in hex, of the usable address in lower case; None of none."""
+    usable = first_email(address)
+    return hashlib.sha256(usable.lower().encode()).hexdigest() if usable else None
+
+
+def erase(connection: Connection, ids: Sequence[int]) -> None:
+    """Erase all that is personal of settled deliveries; a pending one is left alone, for it could not be sent any more."""
+    settled = and_(deliveries.c.id.in_(ids), deliveries.c.state != "pending")
+    chosen = connection.execute(select(deliveries.c.id).where(settled).order_by(deliveries.c.id).with_for_update()).scalars().all()
+    mine = deliveries.c.id.in_(chosen)
+    drip_said = and_(deliveries.c.attempts > 0, deliveries.c.payload.is_not(None))
+    connection.execute(update(deliveries).where(mine, deliveries.c.state == "dead", drip_said).values(problems=_ERASED))
+    connection.execute(update(deliveries).where(mine).values(payload=None, email_digest=None))
+    connection.execute(update(attempts).where(attempts.c.delivery_id.in_(chosen), attempts.c.body.is_not(None)).values(body=None))
+    _erase_answers(connection, chosen)
+
+
+def _erase_answers(connection: Connection, ids: Sequence[int]) -> None:
+    """Leave of Drip's answers only how they ended: what it says of a field may quote it."""
+    quoting = and_(attempts.c.delivery_id.in_(ids), attempts.c.answer.contains('"errors"', autoescape=True))
+    rows = connection.execute(select(attempts.c.id, attempts.c.answer).where(quoting)).all()
+    if rows:
+        shortened = [{"of": row.id, "short": json.dumps({"what": json.loads(row.answer).get("what")})} for row in rows]
+        connection.execute(update(attempts).where(attempts.c.id == bindparam("of")).values(answer=bindparam("short")), shortened)
+
+
+def give_up(connection: Connection, delivery_id: int, why: str, at: datetime) -> bool:
+    """pending -> dead, with its payload erased; whether it was pending."""
+    values = {"state": "dead", "problems": json.dumps({"": [why]}), "settled_at": at, "begun": 0, "payload": None}
+    pending = and_(deliveries.c.id == delivery_id, deliveries.c.state == "pending")
+    return connection.execute(update(deliveries).where(pending).values(values)).rowcount == 1
+
+
+def still_pending(connection: Connection, ids: Iterable[int]) -> set[int]:
+    """Those that nobody has settled or erased in the meantime, and nobody does before the transaction ends."""
+    wanted = and_(deliveries.c.id.in_(list(ids)), deliveries.c.state == "pending")
+    return set(connection.execute(select(deliveries.c.id).where(wanted).order_by(deliveries.c.id).with_for_update()).scalars())
+
+
+def await_turn(connection: Connection, delivery_id: int, at: datetime) -> None:
+    """Set a request about personal data aside: read, of no order, and never due for sending."""
+    values = {"read_at": at, "due_at": NEVER, "begun": 0}
+    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(values))
+
+
+def next_request(connection: Connection, stores: Sequence[str]) -> Row[Any] | None:
+    """The oldest request about personal data that nobody has done yet."""
+    waiting = and_(
+        deliveries.c.store.in_(stores), deliveries.c.order_id.is_(None), deliveries.c.state == "pending", deliveries.c.read_at.is_not(None)
+    )
+    return connection.execute(select(deliveries).where(waiting).order_by(deliveries.c.id).limit(1)).one_or_none()
+
+
+def is_request(row: Row[Any]) -> bool:
+    """Whether a delivery is a request about personal data that waits for its turn."""
+    return row.state == "pending" and row.read_at is not None and row.order_id is None
+
+
+def flush(engine: Engine) -> bool:
+    """Let erased bytes leave SQLite's write-ahead log too; False while others keep it in use."""
+    if engine.dialect.name != "sqlite":
+        return True
+    for _ in range(_TRIES):
+        connection = engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            row = cursor.fetchone()
+        finally:
+            connection.close()
+        if row is not None and not row[0]:
+            return True
+        time.sleep(_BETWEEN_TRIES_S)
+    return False
