@@ -13,9 +13,11 @@ from mappings._errors import Rejected
 from mappings._fields import Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Time
 from mappings._money import ZERO, is_currency, unit_price
 from mappings._order import Item, Order
+from mappings._product import Product
 from mappings._provider import Context, Identity, Loaded, Provider, Reason, Skip
 from mappings._signature import hmac_base64
 from mappings._text import absolute_url, first_email, lookup, origin, path_only, plain, product_name, without_blanks
+from mappings._woocommerce_products import gone, product_of
 
 ORDER_TOPICS = frozenset(("order.created", "order.updated", "order.restored"))
 # Keys that other bodies have at their root, and orders never: products, refunds, subscriptions.
@@ -156,6 +158,18 @@ def find(document: Any, context: Context) -> Any:
         return Skip(Reason.NOT_AN_ORDER, "the body is no order: a bare id, an action's argument, a product or a refund")
     created, updated = _utc_keys(order)
     return {**order, "_created_at": order.get(created), "_updated_at": order.get(updated)}
+
+
+def products(document: Any, context: Context) -> Sequence[Product]:
+    """What a product webhook tells: the whole product or variation, or the bare id of one that was put in the bin.
+
+    An error object, which a webhook whose owner lost access carries under any topic, tells nothing.
+    """
+    topic = context.topic.lower()
+    if not topic.startswith("product.") or _error_code(document):
+        return ()
+    told = gone(document) if topic == "product.deleted" else product_of(document, context.options.store_url)
+    return (told,) if told is not None else ()
 
 
 def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:
@@ -454,4 +468,5 @@ PROVIDER = Provider(
     skips=skips,
     identify=identify,
     build=build,
+    products=products,
 )

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,9 @@ from mappings import Product, ProductKey
 from tests.adapter_under_test import AdapterUnderTest, shopify_order
 
 LAMP, SHADE = ProductKey("7"), ProductKey("7", "8")
-LAMP_IS = Product(key=LAMP, url="https://shop.example/products/lamp", image_url="https://cdn.example/lamp.jpg", brand="Lux", tags=("new", "oak"))
+LAMP_IS = Product(
+    key=LAMP, url="https://shop.example/products/lamp", image_url="https://cdn.example/lamp.jpg", brand="Lux", tags=("new", "oak")
+)
 SHADE_IS = Product(key=SHADE, url="https://shop.example/products/lamp?variant=8", image_url="https://cdn.example/shade.jpg")
 
 
@@ -47,7 +49,7 @@ Stock = Callable[..., list[Shelf]]
 
 
 @pytest.fixture
-def stock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stock]:
+def stock(monkeypatch: pytest.MonkeyPatch) -> Stock:
     """Lets the Shopify store answer from these shelves, the preferred first."""
 
     def fill(*shelves: Shelf) -> list[Shelf]:
@@ -58,7 +60,7 @@ def stock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stock]:
         monkeypatch.setattr("adapter.stores.platforms.platforms", lambda: {"shopify": platform})
         return list(shelves)
 
-    yield fill
+    return fill
 
 
 def sent_item(adapter: AdapterUnderTest) -> dict[str, Any]:
@@ -133,7 +135,7 @@ def test_a_store_that_fails_costs_no_order(adapter: AdapterUnderTest, stock: Sto
 def test_a_source_that_rests_is_asked_again_later(adapter: AdapterUnderTest, stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
     [shelf] = stock(Shelf("storefront", fails=StoreTrouble("throttled", wait_s=30)))
     now = time.monotonic()
-    monkeypatch.setattr(catalogs.time, "monotonic", lambda: now)
+    monkeypatch.setattr("adapter.catalog.catalog.time.monotonic", lambda: now)
     for number, seconds in enumerate((0, 29, 2)):
         now += seconds
         adapter.post(shopify_order(4000 + number))

@@ -1,5 +1,6 @@
 """What is to be done about a store's webhooks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -17,7 +18,7 @@ class Shelf:
     """A store's webhooks, as its API would keep them."""
 
     there: list[Webhook]
-    topics: tuple[str, ...] = ("order.created", "order.updated")
+    topics: Sequence[str] = ("order.created", "order.updated")
     done: list[tuple[str, str]] = field(default_factory=list)
 
     def webhooks(self) -> list[Webhook]:

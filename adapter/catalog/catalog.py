@@ -141,9 +141,7 @@ class Catalog:
 
 def _completed(order: Order, known: Mapping[ProductKey, Known]) -> Completed:
     products = {key: entry.product for key, entry in known.items() if entry.product is not None}
-    sources = {
-        "/".join(part for part in (key.product_id, key.variant_id) if part): _said(known.get(key)) for key in sorted(wanted(order))
-    }
+    sources = {"/".join(part for part in (key.product_id, key.variant_id) if part): _said(known.get(key)) for key in sorted(wanted(order))}
     return Completed(complete(order, products), sources)
 
 

@@ -53,10 +53,13 @@ class Shop:
 class ProductSource(Protocol):
     """One way to ask a store for products."""
 
-    name: str
-    """A word for tables and pages: `storefront`, `store_api`, ..."""
-    at_once: int
-    """How many keys one request takes."""
+    @property
+    def name(self) -> str:
+        """A word for tables and pages: `storefront`, `store_api`, ..."""
+
+    @property
+    def at_once(self) -> int:
+        """How many keys one request takes."""
 
     def look_up(self, keys: Sequence[ProductKey], deadline: Deadline) -> Sequence[Product]:
         """What the store knows of at most `at_once` of them; what it does not know is left out. Raises `StoreTrouble`."""
@@ -109,8 +112,9 @@ class Webhook:
 class Registry(Protocol):
     """The webhooks of a store; needs credentials. All methods raise `StoreTrouble`."""
 
-    topics: Sequence[str]
-    """The topics that we need."""
+    @property
+    def topics(self) -> Sequence[str]:
+        """The topics that we need."""
 
     def webhooks(self) -> Sequence[Webhook]:
         """All that can be seen with these credentials."""

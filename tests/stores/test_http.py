@@ -84,12 +84,11 @@ def test_an_address_inside_our_own_network_is_never_asked(server: HostileServer,
 
 
 def test_a_redirect_into_our_own_network_is_not_followed() -> None:
-    with hostile_server() as named, hostile_server() as inner, pytest.raises(StoreTrouble, match="inside our own network"):
-        try:
+    with hostile_server() as named, hostile_server() as inner:
+        with pytest.raises(StoreTrouble, match="inside our own network"):
             Http({named.host}).get(f"{named.url}/to?{inner.url}/ok", deadline=Deadline(5))
-        finally:
-            assert len(named.seen) == 1
-            assert inner.seen == []
+        assert len(named.seen) == 1
+        assert inner.seen == []
 
 
 def test_a_redirect_to_another_host_leaves_the_credentials_behind() -> None:

@@ -1,0 +1,228 @@
+"""A stand-in for a WooCommerce shop's APIs, over real HTTP: Store API, REST API v3, webhooks.
+
+Orders may be added and put in the bin while somebody pages through them, and the shop may be told to misbehave.
+"""
+
+import base64
+import hashlib
+import hmac
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
+
+from tests.stand_ins.woocommerce_shop import KEY, SECRET, Seen, Shop, variations, webhook_bytes
+
+_ERRORS = {
+    "woocommerce_rest_cannot_view": "Sorry, you cannot list resources.",
+    "woocommerce_rest_authentication_error": "Consumer secret is invalid.",
+    "rest_no_route": "No route was found matching the URL and request method.",
+    "rest_invalid_param": "Invalid parameter(s): per_page",
+}
+
+
+@contextmanager
+def running_woocommerce(
+    orders: int = 0, *, path: str = "", tls: tuple[str, str] | None = None, host: str = "127.0.0.1", port: int = 0, **settings: Any
+) -> Iterator[Shop]:
+    """A shop with so many orders at `path` of a free port; over HTTPS with `tls`, the paths of a certificate and its key."""
+    shop = Shop(**settings)
+    server = make_server(host, port, _App(shop, path), threaded=True, request_handler=_QuietHandler, ssl_context=tls)
+    shop.url = f"{'https' if tls else 'http'}://{host}:{server.server_port}{path}"
+    for _ in range(orders):
+        shop.add()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="woocommerce", daemon=True)
+    thread.start()
+    try:
+        yield shop
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing: `seen` tells."""
+
+
+class _App:
+    """The shop's web server and WordPress behind it."""
+
+    def __init__(self, shop: Shop, path: str) -> None:
+        self._shop = shop
+        self._path = path
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        request = Request(environ)
+        return self._answer(request)(environ, start_response)
+
+    def _answer(self, request: Request) -> Response:
+        shop = self._shop
+        request.get_data()  # an answer before the body's end may never be read
+        with shop.lock:
+            shop.seen.append(Seen(request.method, request.path, request.args.to_dict(), _shown(request)))
+            told = shop.told.pop(0) if shop.told else None
+        if told is not None:
+            time.sleep(told.hang)
+            body = told.body if told.body is not None else webhook_bytes({"code": "told", "message": "As told", "data": {}})
+            return Response(body, told.status, headers=dict(told.headers), mimetype="application/json")
+        path = request.path.removeprefix(self._path)
+        if path.startswith("/wp-json/") and not shop.plain_permalinks:
+            return self._route(request, path.removeprefix("/wp-json"))
+        if path in ("/", "/index.php") and "rest_route" in request.args:
+            return self._route(request, request.args["rest_route"])
+        return Response("<!DOCTYPE html><title>Page not found</title>", 404, mimetype="text/html")
+
+    def _route(self, request: Request, route: str) -> Response:  # noqa: PLR0911 - one for each route
+        steps = route.strip("/").split("/")
+        if steps[:4] == ["wc", "store", "v1", "products"] and request.method == "GET":
+            return self._store_api(request)
+        if steps[:2] != ["wc", "v3"]:
+            return _error("rest_no_route", 404)
+        if refusal := self._refusal(request):
+            return refusal
+        match request.method, steps[2:]:
+            case "GET", ["orders"]:
+                return self._orders(request)
+            case "GET", ["orders", number]:
+                sale = self._shop.orders.get(int(number))
+                return _json(self._shop.order(sale)) if sale else _error("woocommerce_rest_shop_order_invalid_id", 404)
+            case "GET", ["products"]:
+                found = (self._shop.product(number) for number in _include(request) if number < 100)
+                return self._page(request, [product for product in found if product])
+            case "GET", ["products", parent, "variations"]:
+                ids = [number for number in _include(request) if number in variations(int(parent))]
+                rows = [product for number in ids if (product := self._shop.product(number))]
+                return self._page(request, [{**row, "image": row.pop("images")[1]} for row in rows])
+            case method, ["webhooks", *rest]:
+                return self._webhooks(request, method, rest)
+        return _error("rest_no_route", 404)
+
+    def _refusal(self, request: Request) -> Response | None:
+        shown = _shown(request)
+        if shown == "basic" and self._shop.strips_authorization:
+            shown = ""
+        if not shown or (shown != "oauth" and not request.is_secure):
+            return _error("woocommerce_rest_cannot_view", 401)
+        authorization = request.authorization
+        if shown == "basic" and authorization:
+            given = (authorization.username, authorization.password)
+        elif shown == "query":
+            given = (request.args.get("consumer_key"), request.args.get("consumer_secret"))
+        else:
+            given = (KEY, SECRET) if self._signed(request) else ("", "")
+        if given != (KEY, SECRET) or (request.method != "GET" and self._shop.permission == "read"):
+            return _error("woocommerce_rest_authentication_error", 401)
+        return None
+
+    def _signed(self, request: Request) -> bool:
+        """OAuth 1.0a as in RFC 5849, without a token; a nonce counts once."""
+        parameters = {name: value for name, value in request.args.items() if name != "oauth_signature"}
+        pairs = sorted((_escaped(name), _escaped(value)) for name, value in parameters.items())
+        base = "&".join(_escaped(part) for part in (request.method, request.base_url, "&".join("=".join(pair) for pair in pairs)))
+        digest = hmac.new(f"{SECRET}&".encode(), base.encode(), hashlib.sha256).digest()
+        nonce = parameters.get("oauth_nonce", "")
+        is_fresh = bool(nonce) and nonce not in self._shop.nonces
+        self._shop.nonces.add(nonce)
+        right_way = parameters.get("oauth_consumer_key") == KEY and parameters.get("oauth_signature_method") == "HMAC-SHA256"
+        return right_way and is_fresh and request.args.get("oauth_signature") == base64.b64encode(digest).decode()
+
+    def _orders(self, request: Request) -> Response:
+        per_page = int(request.args.get("per_page", 10))
+        if not 1 <= per_page <= 100:
+            return _error("rest_invalid_param", 400)
+        if per_page > self._shop.most_per_page:
+            return Response("<html>504 Gateway Time-out</html>", 504, mimetype="text/html")
+        after, before = (_moment(request.args.get(name)) for name in ("after", "before"))
+        changed = _moment(request.args.get("modified_after")) if self._shop.knows_modified_after else None
+        found = [
+            sale
+            for sale in self._shop.listed()
+            if (after is None or sale.created > after)
+            and (before is None or sale.created < before)
+            and (changed is None or sale.modified > changed)
+        ]
+        answer = self._page(request, found, self._shop.order)
+        self._shop.after_page()
+        return answer
+
+    def _page(self, request: Request, rows: Sequence[Any], show: Callable[[Any], Any] = lambda row: row) -> Response:
+        per_page = int(request.args.get("per_page", 10))
+        start = int(request.args.get("offset", (int(request.args.get("page", 1)) - 1) * per_page))
+        fields = request.args.get("_fields", "")
+        page = [show(row) for row in rows[start : start + per_page]]
+        if fields:
+            page = [{name: row[name] for name in fields.split(",") if name in row} for row in page]
+        totals = {"X-WP-Total": str(len(rows)), "X-WP-TotalPages": str(-(-len(rows) // per_page))} if self._shop.totals else {}
+        return _json(page, headers=totals)
+
+    def _store_api(self, request: Request) -> Response:
+        if self._shop.store_api_status != 200:
+            return _error("rest_forbidden", self._shop.store_api_status)
+        is_variation = request.args.get("type") == "variation"
+        found = (self._shop.product(number, store_api=True) for number in _include(request) if (number > 100) == is_variation)
+        return self._page(request, [product for product in found if product])
+
+    def _webhooks(self, request: Request, method: str, rest: list[str]) -> Response:
+        hooks = self._shop.webhooks
+        if method == "GET" and not rest:
+            return self._page(request, sorted(hooks.values(), key=lambda hook: int(hook["id"])), _without_secret)
+        if method == "POST" and not rest:
+            new = max(hooks, default=60) + 1
+            hooks[new] = {"id": new, "status": "active", **request.get_json()}
+            return _json(_without_secret(hooks[new]), 201)
+        hook = hooks.get(int(rest[0])) if rest else None
+        if hook is None:
+            return _error("woocommerce_rest_shop_webhook_invalid_id", 404)
+        if method == "PUT":
+            hook.update(request.get_json())
+        elif request.args.get("force") != "true":
+            return _error("woocommerce_rest_trash_not_supported", 501)
+        else:
+            del hooks[int(rest[0])]
+        return _json(_without_secret(hook))
+
+
+def _shown(request: Request) -> str:
+    if "oauth_signature" in request.args:
+        return "oauth"
+    if "consumer_key" in request.args or "consumer_secret" in request.args:
+        return "query"
+    return "basic" if "Authorization" in request.headers else ""
+
+
+def _without_secret(hook: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in hook.items() if name != "secret"}
+
+
+def _include(request: Request) -> list[int]:
+    return [int(number) for number in request.args.get("include", "").split(",") if number]
+
+
+def _moment(text: str | None) -> int | None:
+    """A time of a query as the database compares it: WordPress takes one without a zone as it stands."""
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        raise AssertionError(f"{text} has a zone, and WordPress would compare the site's local time with UTC")
+    return int(moment.replace(tzinfo=UTC).timestamp())
+
+
+def _escaped(text: str) -> str:
+    return quote(text, safe="-._~")
+
+
+def _json(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(webhook_bytes(document), status, headers=dict(headers or {}), mimetype="application/json")
+
+
+def _error(code: str, status: int) -> Response:
+    return _json({"code": code, "message": _ERRORS.get(code, "Invalid ID."), "data": {"status": status}}, status)
