@@ -22,9 +22,15 @@ from mappings._order import Item, Order
 from mappings._text import absolute_url, first_email, without_blanks
 
 VOCABULARIES = {"contract": ("created", "updated"), "lifecycle": ("placed", "paid", "fulfilled", "refunded", "canceled", "updated")}
-ACTIONS = ("created", "updated")
-# Of a body's keys these say when and how it is sent, not what the order is.
-_NOT_THE_ORDER = ("action", "occurred_at")
+"""The actions of each vocabulary: the contract's, and those of Drip's current page."""
+ACTIONS = tuple(dict.fromkeys(action for actions in VOCABULARIES.values() for action in actions))
+CONSENTS = ("active", "unsubscribed")
+ADDRESS_KEYS = (
+    "label", "first_name", "last_name", "company", "address_1", "address_2", "city", "state", "postal_code", "country", "phone",
+)  # fmt: skip
+"""What Drip's current page knows of an address."""
+# Of a body's keys these say when and how it is sent, not what the order is; a refund is told once, and the next body has none.
+_NOT_THE_ORDER = ("action", "occurred_at", "refund_amount")
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _LONGEST = 255
 
@@ -77,6 +83,23 @@ class _Action(_String):
         super().check(value)
         if value not in ACTIONS:
             raise ValidationError(FORMAT)
+
+
+class _Consent(_String):
+    def check(self, value: Any) -> None:
+        super().check(value)
+        if value not in CONSENTS:
+            raise ValidationError(FORMAT)
+
+
+class _Address(_Value):
+    def check(self, value: Any) -> None:
+        if not isinstance(value, Mapping) or not set(value) <= set(ADDRESS_KEYS):
+            raise ValidationError(FORMAT)
+        if not all(isinstance(part, str) for part in value.values()):
+            raise ValidationError(FORMAT)
+        if any(len(part) > _LONGEST for part in value.values()):
+            raise ValidationError(LENGTH)
 
 
 class _Email(_String):
@@ -188,6 +211,11 @@ class OrderActivity(Schema):
     currency = _Currency()
     order_url = _Url(required=True)
     items = _Items()
+    # Of Drip's current page:
+    refund_amount = _NotNegative()
+    initial_status = _Consent()
+    billing_address = _Address()
+    shipping_address = _Address()
 
     @pre_load
     def ignore_email(self, body: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -202,20 +230,20 @@ class OrderActivity(Schema):
 
 
 # Every name to which Drip, then or today, gives a meaning: not to be had for a custom attribute.
-DRIP_ORDER_NAMES = frozenset(
-    {*OrderActivity().fields, "refund_amount", "initial_status", "billing_address", "shipping_address", "discount", "discounts"}
-)
+DRIP_ORDER_NAMES = frozenset({*OrderActivity().fields, "discount", "discounts"})
 
 _BODY = OrderActivity()
+# What `refund_amount` tells already.
+_TOLD_BY_REFUNDS = ("original_total", "refunded_total")
 
 
-def render(
-    order: Order, *, action: str, occurred_at: datetime, options: Options, refund_amount: Decimal | None = None
-) -> dict[str, Any]:
+def render(order: Order, *, action: str, occurred_at: datetime, options: Options, refund_amount: Decimal | None = None) -> dict[str, Any]:
     """The body that Drip gets for an order.
 
+    In the lifecycle vocabulary the total stays as ordered, and a refund goes beside it as `refund_amount`; else the total is what is left.
     Raises `Rejected` if it would break the contract.
     """
+    lifecycle = options.vocabulary == "lifecycle"
     body: dict[str, Any] = {
         "provider": options.drip_provider or order.provider,
         "person_id": order.person_id,
@@ -228,7 +256,7 @@ def render(
         "order_url": order.order_url,
     }
     body = without_blanks(body) | {
-        "grand_total": order.grand_total,
+        "grand_total": order.ordered_total if lifecycle else order.grand_total,
         "total_discounts": order.total_discounts,
         "total_taxes": order.total_taxes,
         "total_fees": order.total_fees,
@@ -238,10 +266,12 @@ def render(
     }
     if order.items:
         body["item_names"] = [item.name for item in order.items]
+    if lifecycle:
+        body |= _lifecycle_part(order, refund_amount)
     if order.accepts_marketing is False and options.consent != "ignore":
         body["initial_status"] = "unsubscribed"
     for name, value in without_blanks(order.attributes).items():
-        if name not in DRIP_ORDER_NAMES:
+        if name not in DRIP_ORDER_NAMES and not (lifecycle and name in _TOLD_BY_REFUNDS):
             body.setdefault(name, value)
     if problems := _BODY.validate(body):
         raise Rejected(dotted(problems))
@@ -260,6 +290,15 @@ def digest(body: Mapping[str, Any]) -> str:
 def timestamp(moment: datetime) -> str:
     """ISO 8601 in UTC, ending in `Z`; whole seconds without a fraction."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _lifecycle_part(order: Order, refund_amount: Decimal | None) -> dict[str, Any]:
+    """What only Drip's current page knows: the sum given back, and the addresses."""
+    addresses = {"billing_address": order.billing_address, "shipping_address": order.shipping_address}
+    part: dict[str, Any] = {
+        name: {key: text[:_LONGEST] for key, text in without_blanks(address).items()} for name, address in addresses.items() if address
+    }
+    return part if refund_amount is None else {"refund_amount": refund_amount, **part}
 
 
 def _render_item(item: Item, options: Options) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from marshmallow import ValidationError
 from marshmallow.constants import missing
 
+from mappings._address import addresses
 from mappings._errors import Rejected, dotted
 from mappings._fields import MISSING, Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Time
 from mappings._money import ZERO, is_currency, places, rounded, share, unit_price
@@ -45,7 +46,15 @@ _STATE_RANK = {
 class Address(PayloadSchema):
     address_type = Text()
     email = TextOrAbsent()
+    firstname = Text()
+    lastname = Text()
+    company = Text()
+    street = Raw()
+    city = Text()
+    region = Text()
+    postcode = Text()
     country_id = Text()
+    telephone = Text()
     parent_id = Id()
 
 
@@ -260,6 +269,10 @@ def build(loaded: Loaded, context: Context) -> Order:
         view=loaded["store_id"] or loaded["envelope_store_id"],
         original_total=loaded["grand_total"],
         refunded_total=loaded["total_refunded"],
+        paid=_financial_status(loaded) != "pending" and not _is_canceled(loaded),
+        fulfilled=loaded["state"] == "complete",
+        canceled=_is_canceled(loaded),
+        **addresses(context, billing_address=_addresses(loaded, "billing"), shipping_address=_addresses(loaded, "shipping")),
         attributes=_attributes(loaded, base),
         discrepancy=_discrepancy(loaded, bought, others),
     )
@@ -370,10 +383,28 @@ def _grand_total(loaded: Loaded) -> Decimal:
     canceled = loaded["total_canceled"]
     if canceled is None:
         # What Order::registerCancellation sets it to.
-        is_canceled = (loaded["state"] or loaded["status"]) == "canceled"
-        canceled = loaded["grand_total"] - loaded["total_paid"] if is_canceled else ZERO
+        canceled = loaded["grand_total"] - loaded["total_paid"] if _is_canceled(loaded) else ZERO
     remaining: Decimal = loaded["grand_total"] - loaded["total_refunded"] - canceled
     return max(ZERO, remaining)
+
+
+def _is_canceled(loaded: Loaded) -> bool:
+    state: str = loaded["state"] or loaded["status"]
+    return state == "canceled"
+
+
+def _financial_status(loaded: Loaded) -> str:
+    due = loaded["grand_total"] - loaded["total_paid"] if loaded["total_due"] is None else loaded["total_due"]
+    return "refunded" if loaded["state"] == "closed" else "paid" if due <= 0 else "pending"
+
+
+def _addresses(loaded: Loaded, kind: str) -> list[Any]:
+    """What may be the billing or the shipping address, wherever a carrier puts it."""
+    listed = [row for row in loaded["addresses"] if row["address_type"] == kind]
+    assigned = loaded["extension_attributes"]["shipping_assignments"] if kind == "shipping" else None
+    first = assigned[0] if isinstance(assigned, list) and assigned else None
+    shipped = first.get("shipping") if isinstance(first, dict) else None
+    return [loaded[f"{kind}_address"], *listed, shipped.get("address") if isinstance(shipped, dict) else None]
 
 
 def _base(loaded: Loaded, context: Context) -> str:
@@ -549,12 +580,11 @@ def _other_fees(loaded: Loaded) -> Decimal:
 
 def _attributes(loaded: Loaded, base: str) -> dict[str, Any]:
     state, method = loaded["state"], loaded["payment"]
-    due = loaded["grand_total"] - loaded["total_paid"] if loaded["total_due"] is None else loaded["total_due"]
     return without_blanks(
         {
             "status": loaded["status"],
             "state": state,
-            "financial_status": "refunded" if state == "closed" else "paid" if due <= 0 else "pending",
+            "financial_status": _financial_status(loaded),
             "fulfillment_status": "fulfilled" if state == "complete" else "",
             "discount_codes": [loaded["coupon_code"]] if loaded["coupon_code"] else [],
             "payment_method": plain(_text(lookup(method["additional_information"], "method_title"))) or method["method"],

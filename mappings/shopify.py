@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from marshmallow.constants import missing
 
+from mappings._address import addresses
 from mappings._compliance import Compliance
 from mappings._errors import Rejected
 from mappings._fields import Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Texts, Time, _Field
@@ -149,7 +150,16 @@ class DiscountCode(PayloadSchema):
 
 
 class Address(PayloadSchema):
+    first_name = Text()
+    last_name = Text()
+    company = Text()
+    address1 = Text()
+    address2 = Text()
+    city = Text()
+    province = Text()
+    zip = Text()
     country_code = Text()
+    phone = Text()
 
 
 class ShopifyOrder(PayloadSchema):
@@ -199,6 +209,7 @@ class ShopifyOrder(PayloadSchema):
     fulfillments = Rows(Fulfillment)
     discount_codes = Rows(DiscountCode)
     shipping_address = Part(Address)
+    billing_address = Part(Address)
     order_status_url = Text()
     payment_gateway_names = Texts()
     tags = Text()
@@ -328,6 +339,11 @@ def build(loaded: Loaded, context: Context) -> Order:
         store_url=base,
         original_total=original,
         refunded_total=refunded,
+        # Money came in, whatever of it went back since.
+        paid=loaded["financial_status"] in ("paid", "partially_refunded", "refunded"),
+        fulfilled=loaded["fulfillment_status"] == "fulfilled",
+        canceled=bool(loaded["cancelled_at"]),
+        **addresses(context, billing_address=loaded["billing_address"], shipping_address=loaded["shipping_address"]),
         accepts_marketing=loaded["buyer_accepts_marketing"],
         attributes=_attributes(loaded, money, base, original, refunded),
         discrepancy=_discrepancy(loaded, money, original),

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+from mappings._address import addresses
 from mappings._errors import Rejected
 from mappings._fields import Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Time
 from mappings._money import ZERO, is_currency, unit_price
@@ -84,7 +85,16 @@ class GiftCard(PayloadSchema):
 
 class Person(PayloadSchema):
     email = TextOrAbsent()
+    first_name = Text()
+    last_name = Text()
+    company = Text()
+    address_1 = Text()
+    address_2 = Text()
+    city = Text()
+    state = Text()
+    postcode = Text()
     country = Text()
+    phone = Text()
 
 
 class PaymentDetails(PayloadSchema):
@@ -227,6 +237,16 @@ def build(loaded: Loaded, context: Context) -> Order:
         store_url=base,
         original_total=loaded["total"],
         refunded_total=refunded,
+        paid=_paid(loaded),
+        fulfilled=loaded["status"] == "completed",
+        # A failed payment may still be made good; only a cancelled order is over.
+        canceled=loaded["status"] == "cancelled",
+        # The legacy API's names come second.
+        **addresses(
+            context,
+            billing_address=(loaded["billing"], loaded["billing_address"]),
+            shipping_address=(loaded["shipping"], loaded["shipping_address"]),
+        ),
         attributes=_attributes(loaded, meta, base, grand_total, refunded),
         discrepancy=_discrepancy(loaded, fees),
     )

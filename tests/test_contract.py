@@ -121,7 +121,7 @@ class TestSchema:
         assert with_value("provider", provider) == {"provider": ["has the wrong type or format"]}
         assert with_value("provider", "my_store") == {}
 
-    @pytest.mark.parametrize("action", ["placed", "Created", "create", "deleted"])
+    @pytest.mark.parametrize("action", ["cancelled", "Created", "create", "deleted"])
     def test_an_action_is_created_or_updated(self, action: str) -> None:
         assert with_value("action", action) == {"action": ["has the wrong type or format"]}
         assert [with_value("action", each) for each in ("created", "updated")] == [{}, {}]

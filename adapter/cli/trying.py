@@ -3,6 +3,7 @@
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import click
 import requests
@@ -11,7 +12,7 @@ from adapter import replay as replays
 from adapter import show
 from adapter.cli.common import AS_JSON, explained, header, url
 from adapter.settings import DEFAULT_PORT, read_settings
-from mappings import PROVIDERS, Context, Options, encode, outcomes
+from mappings import PROVIDERS, VOCABULARIES, Context, Options, encode, outcomes
 
 _STORE_URL_FOR_TRIALS = "https://store.example"
 
@@ -22,8 +23,16 @@ _STORE_URL_FOR_TRIALS = "https://store.example"
 @click.option("--topic", default="", help="What the store says happened, as in its topic header.")
 @click.option("--header", "headers", multiple=True, type=header, metavar="NAME:VALUE", help="A header of the request; may be given again.")
 @click.option("--store-url", default="", type=url, metavar="URL", help="The store's address.")
+@click.option("--vocabulary", default="contract", show_default=True, type=click.Choice(list(VOCABULARIES)), help="Which of Drip's actions.")
 @explained
-def map_(provider: str, files: tuple[str, ...], topic: str, headers: tuple[tuple[str, str], ...], store_url: str) -> None:
+def map_(
+    provider: str,
+    files: tuple[str, ...],
+    topic: str,
+    headers: tuple[tuple[str, str], ...],
+    store_url: str,
+    vocabulary: Literal["contract", "lifecycle"],
+) -> None:
     """Shows what Drip would get for payloads; sends nothing.
 
     Prints one JSON line for each order in each file, taken as at first sight: Drip's body, {"skipped": reason} or
@@ -39,7 +48,12 @@ def map_(provider: str, files: tuple[str, ...], topic: str, headers: tuple[tuple
         topic=topic or platform.topic(named),
         headers=named,
         received_at=datetime.now(UTC),
-        options=Options(store_url=store_url, fallback_url=_STORE_URL_FOR_TRIALS, public_url=f"http://127.0.0.1:{DEFAULT_PORT}"),
+        options=Options(
+            store_url=store_url,
+            fallback_url=_STORE_URL_FOR_TRIALS,
+            public_url=f"http://127.0.0.1:{DEFAULT_PORT}",
+            vocabulary=vocabulary,
+        ),
     )
     rejected = False
     for file in files:
