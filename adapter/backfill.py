@@ -32,7 +32,7 @@ class Progress:
     found: int
     kept: int
     never_heard_of: int
-    """Orders of which no webhook had ever come."""
+    """Orders of which no webhook had ever come, among those that this run has read."""
     total: int | None
     note: str = ""
 

@@ -91,6 +91,8 @@ def sandbox_target(name: str) -> Target:
 def post(session: requests.Session, url: str, case: Case, payload: bytes, target: Target) -> Posted:
     """Post a case's payload; raises `WorkFailed` if nobody answers."""
     scheme, credentials = case.provider.scheme(target.auth), target.credentials
+    if not scheme.can_sign:
+        raise WorkFailed(f"the store is proved by auth = {target.auth!r}: only Adobe can sign for it, so nothing can be replayed to it")
     signature = {scheme.header(credentials): scheme.sign(payload, credentials.secrets[0], credentials)}
     address = f"{url.rstrip('/')}/webhooks/{target.store}"
     try:

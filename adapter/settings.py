@@ -16,9 +16,12 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate, valida
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from adapter.adobe_keys import AdobeKeys
+from adapter.addressee import why_no_address
 from adapter.errors import SettingsError
+from adapter.faults import why_no_dsn
 from adapter.stores.api import ApiSettings
-from mappings import DRIP_ORDER_NAMES, PROVIDERS, Credentials, Options, Provider, Verdict, absolute_url, dotted
+from mappings import DRIP_ORDER_NAMES, PROVIDERS, Credentials, Options, Provider, Verdict, absolute_url, dotted, is_public_key
 
 DRIP_API_URL = "https://api.getdrip.com"
 DEFAULT_DATABASE_URL = "sqlite:///adapter.db"
@@ -49,6 +52,8 @@ _API_VARIABLES = {
     "woocommerce": ("consumer_key", "consumer_secret"),
     "magento": ("access_token", "access_token_secret", "consumer_key", "consumer_secret"),
 }
+# What a way to prove a request is judged by; all others by the secret.
+_NEEDED_BY_AUTH = {"basic": ("secret", "username"), "adobe_io": ("adobe_client_id",), "adobe_webhook": ("public_key",)}
 # Half of a pair is of no use.
 _PAIRS = (("client_id", "client_secret"), ("consumer_key", "consumer_secret"), ("access_token_secret", "access_token"))
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -117,6 +122,9 @@ class Settings:
     dead_retention_days: int = 90
     row_retention_days: int = 90
     metrics_token: str = field(default="", repr=False)
+    alert_url: str = field(default="", repr=False)
+    """Secret: who knows it may write there."""
+    sentry_dsn: str = field(default="", repr=False)
     port: int | None = None
     web_concurrency: int = 1
     log_level: str = "INFO"
@@ -172,6 +180,8 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "") -> Settings:
         dead_retention_days=_number(env, "DEAD_RETENTION_DAYS", 90, 1, 36_500),
         row_retention_days=_number(env, "ROW_RETENTION_DAYS", 90, 1, 36_500),
         metrics_token=env.str("METRICS_TOKEN", ""),
+        alert_url=_alert_url(env, faults),
+        sentry_dsn=_sentry_dsn(env, faults),
         port=port,
         web_concurrency=_number(env, "WEB_CONCURRENCY", 1, 1, 64),
         log_level=_log_level(env, faults),
@@ -226,6 +236,20 @@ def _log_level(env: Env, faults: _Faults) -> str:
         faults.add("LOG_LEVEL", f"is none of {', '.join(LOG_LEVELS)}")
         return "INFO"
     return level
+
+
+def _alert_url(env: Env, faults: _Faults) -> str:
+    url: str = env.str("ALERT_URL", "").strip()
+    if url and (why := why_no_address(url)):
+        faults.add("ALERT_URL", why)
+    return url
+
+
+def _sentry_dsn(env: Env, faults: _Faults) -> str:
+    dsn: str = env.str("SENTRY_DSN", "").strip()
+    if dsn and (why := why_no_dsn(dsn)):
+        faults.add("SENTRY_DSN", why)
+    return dsn
 
 
 def _check_url(value: str) -> None:
@@ -334,6 +358,11 @@ def _check_token(value: str) -> None:
         raise ValidationError("holds a space or a character that no key has: copy it again")
 
 
+def _check_public_key(value: str) -> None:
+    if not is_public_key(value):
+        raise ValidationError("is no public RSA key in PEM, beginning with -----BEGIN PUBLIC KEY-----")
+
+
 class StoreTable(Schema):
     """A table `[stores.NAME]` of STORES; what it does not know is an error."""
 
@@ -343,11 +372,13 @@ class StoreTable(Schema):
     error_messages = {"unknown": "is no setting of a store"}  # noqa: RUF012
 
     provider = _Text(required=True, validate=validate.OneOf(sorted(PROVIDERS)))
-    secret = _Text(required=True, validate=_check_secret)
+    secret = _Text(validate=_check_secret)
     secret_previous = _Text()
     auth = _Text()
     signature_header = _Text(validate=validate.Regexp(r"[A-Za-z0-9-]+\Z"))
     username = _Text()
+    adobe_client_id = _Text()
+    public_key = _Text(validate=_check_public_key)
     aliases = fields.List(_Text())
     drip_account_id = _Text()
     drip_api_key = _Text()
@@ -389,13 +420,17 @@ class StoreTable(Schema):
                 if alone and not (beside == "access_token"):  # a token may do without its secret
                     raise ValidationError(f"missing beside {beside}", name)
 
-    @validates_schema
+    @validates_schema(skip_on_field_errors=False)
     def check_auth(self, table: dict[str, Any], **kwargs: Any) -> None:
+        if table.get("provider") not in PROVIDERS:
+            return
         schemes = PROVIDERS[table["provider"]].schemes
         if table.get("auth", next(iter(schemes))) not in schemes:
             raise ValidationError(f"must be one of: {', '.join(schemes)}", "auth")
-        if table.get("auth") == "basic" and not table.get("username"):
-            raise ValidationError('missing beside auth = "basic"', "username")
+        auth = table.get("auth", "")
+        needed = _NEEDED_BY_AUTH.get(auth, ("secret",))
+        if missing := [name for name in needed if not table.get(name)]:
+            raise ValidationError({name: [f'missing beside auth = "{auth}"' if auth else "missing"] for name in missing})
 
     @validates_schema
     def check_names(self, table: dict[str, Any], **kwargs: Any) -> None:
@@ -485,6 +520,9 @@ def _store(name: str, table: dict[str, Any], public_url: str, default: Account |
             secrets=tuple(loaded[key] for key in ("secret", "secret_previous") if loaded.get(key)),
             header=loaded.get("signature_header", ""),
             username=loaded.get("username", ""),
+            client_id=loaded.get("adobe_client_id", ""),
+            public_key=loaded.get("public_key", ""),
+            fetch_key=AdobeKeys() if loaded.get("auth") == "adobe_io" else None,
         ),
         options=Options(
             public_url=public_url,
@@ -497,7 +535,7 @@ def _store(name: str, table: dict[str, Any], public_url: str, default: Account |
         account=own or default,
         aliases=tuple(loaded.get("aliases", ())),
         api=_api(loaded),
-        secret_setting=setting("secret"),
+        secret_setting=setting(_NEEDED_BY_AUTH.get(loaded.get("auth", ""), ("secret",))[0]),
     )
 
 

@@ -197,6 +197,8 @@ def status(report: Mapping[str, Any], *, as_json: bool) -> None:
     for name, store in report["stores"].items():
         counted = ", ".join(f"{count} {state}" for state, count in sorted(store["deliveries"].items())) or "nothing received yet"
         click.echo(f"store {name}: {counted}")
+        if store["quiet"]:
+            click.echo(f"  silent since {store['last_at']}, longer than it ever was: is its webhook still active?")
         for reason, seen in store["refused"].items():
             click.echo(f"  refused for a signature {_REFUSED[reason]}: {seen['count']}, the last at {seen['last_at']}")
 

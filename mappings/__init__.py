@@ -7,6 +7,7 @@ clock or the environment, or imports from `adapter`.
 import pkgutil
 from importlib import import_module
 
+from mappings._adobe import is_public_key
 from mappings._compliance import Compliance
 from mappings._contract import ACTIONS, DRIP_ORDER_NAMES, VOCABULARIES, OrderActivity, digest, render, timestamp
 from mappings._errors import Rejected, dotted
@@ -17,7 +18,7 @@ from mappings._order import Item, Order
 from mappings._outcome import outcomes
 from mappings._product import Product, ProductKey, complete, wanted
 from mappings._provider import HOLDS, Context, Identity, Key, Provider, Reading, Reason, Skip
-from mappings._signature import Credentials, Scheme, Verdict
+from mappings._signature import Credentials, KeyAway, Scheme, Verdict
 from mappings._text import absolute_url, first_email, lookup
 
 PROVIDERS: dict[str, Provider] = {
@@ -39,6 +40,7 @@ __all__ = [
     "Identity",
     "Item",
     "Key",
+    "KeyAway",
     "Options",
     "Order",
     "OrderActivity",
@@ -60,6 +62,7 @@ __all__ = [
     "dotted",
     "encode",
     "first_email",
+    "is_public_key",
     "lookup",
     "outcomes",
     "parse",

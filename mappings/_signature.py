@@ -15,6 +15,12 @@ class Verdict(StrEnum):
     GENUINE = "genuine"
     MISSING = "missing"
     MISMATCH = "mismatch"
+    UNJUDGED = "unjudged"
+    """It may be genuine: the key to judge it by cannot be had just now."""
+
+
+class KeyAway(Exception):  # noqa: N818 - reads as what it is in `except`
+    """The public key that a request names cannot be fetched just now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +31,12 @@ class Credentials:
     header: str = ""
     """The store's own name for the header; blank for the scheme's default."""
     username: str = ""
+    client_id: str = ""
+    """Adobe I/O Events: to whom every event must be addressed."""
+    public_key: str = ""
+    """Adobe Commerce Webhooks: PEM."""
+    fetch_key: Callable[[str], bytes] | None = None
+    """Adobe I/O Events: path -> PEM, as Adobe publishes it; b"" if there is no such key. Raises `KeyAway`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +49,8 @@ class Scheme:
     """(proof as sent, payload, one secret, credentials) -> whether the proof holds."""
     sign: Callable[[bytes, str, Credentials], str]
     """(payload, secret, credentials) -> the header's value as the store would send it; used by `replay` and the tests."""
+    can_sign: bool = True
+    """Whether we can sign as the store would; not where only the platform has the key."""
 
     def header(self, credentials: Credentials) -> str:
         """The name of the header in which this store's requests carry the proof."""

@@ -15,6 +15,7 @@ from marshmallow import ValidationError
 from marshmallow.constants import missing
 
 from mappings._address import addresses
+from mappings._adobe import adobe_io, adobe_webhook
 from mappings._errors import Rejected, dotted
 from mappings._fields import MISSING, Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Time
 from mappings._money import ZERO, is_currency, places, rounded, share, unit_price
@@ -622,7 +623,13 @@ def _discrepancy(loaded: Loaded, bought: Sequence[_Bought], others: Decimal) -> 
 PROVIDER = Provider(
     name="magento",
     title="Magento",
-    schemes={"hmac": hmac_hex_or_base64("x-magento-signature"), "token": token("authorization"), "basic": basic()},
+    schemes={
+        "hmac": hmac_hex_or_base64("x-magento-signature"),
+        "token": token("authorization"),
+        "basic": basic(),
+        "adobe_io": adobe_io(),
+        "adobe_webhook": adobe_webhook(),
+    },
     topic_headers=("x-adobe-event-code", "x-event", "x-magic-event", "topic"),
     kept_headers=("x-adobe-event-id", "x-adobe-delivery-id", "x-adobe-provider"),
     echoes_challenge=True,

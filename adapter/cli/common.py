@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 import click
 from sqlalchemy import Engine
 
-from adapter import logs
+from adapter import faults, logs
 from adapter.errors import AdapterError, SettingsError, WorkFailed
 from adapter.inbox.database import connect, is_migrated, migrate
 from adapter.settings import DEFAULT_DATABASE_URL, SANDBOX_DATABASE_URL, Settings, read_settings
@@ -66,6 +66,7 @@ def explained(command: Callable[Params, Result]) -> Callable[Params, Result]:
 def settings_for(sandbox_url: str = "") -> Settings:
     settings = read_settings(sandbox=bool(sandbox_url), sandbox_url=sandbox_url)
     logs.set_up(settings.log_level)
+    faults.set_up(settings.sentry_dsn)
     return settings
 
 

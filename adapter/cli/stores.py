@@ -51,8 +51,11 @@ def backfill(store: str, since: datetime, until: datetime | None, again: bool, w
     settings = settings_for()
     window = Window(created_since=since.replace(tzinfo=UTC), created_until=until.replace(tzinfo=UTC) if until else None)
     with inbox(settings) as engine:
-        far = _read(Backfill(engine, settings, _configured(store, settings), window, again=again), as_json=as_json)
-        _tell(store, far, engine, settings, as_json=as_json)
+        reading = Backfill(engine, settings, _configured(store, settings), window, again=again)
+        resumed = reading.resumed
+        _tell(store, _read(reading, as_json=as_json), engine, settings, as_json=as_json)
+        if resumed and not as_json:
+            click.echo("those without a webhook are counted from where it went on")
         if wait:
             _wait(store, engine, settings)
 
@@ -72,7 +75,7 @@ def reconcile(store: str | None, days: int, as_json: bool) -> None:
     settings = settings_for()
     stores = [_configured(store, settings)] if store else [each for each in settings.stores.values() if history_of(each, settings)]
     if not stores:
-        raise WorkFailed("no store has credentials for its API: see api settings of STORES in docs/settings.md")
+        raise WorkFailed("no store has credentials for its API: see docs/settings.md, Options that open a store's API")
     # By whole days, so that a run that was broken off is taken up by the next one of the same day.
     since = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
     failed = False
@@ -106,10 +109,13 @@ def _read(backfill: Backfill, *, as_json: bool) -> Far:
         begun = time.monotonic()
         task = bar.add_task("orders read", total=None, rate="")
         first = None
-        for far in backfill.run():
-            first = far.found if first is None else first
-            rate = (far.found - first) / max(time.monotonic() - begun, 0.001)
-            bar.update(task, total=far.total, completed=far.found, rate=f"{rate:.0f} a second")
+        try:
+            for far in backfill.run():
+                first = far.found if first is None else first
+                rate = (far.found - first) / max(time.monotonic() - begun, 0.001)
+                bar.update(task, total=far.total, completed=far.found, rate=f"{rate:.0f} a second")
+        except KeyboardInterrupt:
+            raise WorkFailed("broken off; what has been read so far is kept, and the same command goes on from there") from None
     return far
 
 
@@ -149,8 +155,9 @@ def _waiting(store: str, engine: Engine) -> int:
 
 def _seconds_at_drip(orders: int, settings: Settings) -> int:
     """How long Drip's quota lets so many orders take, when nothing else is sent."""
-    an_hour = settings.single_requests_per_hour + 1000 * settings.batch_requests_per_hour
-    return round(orders / an_hour * 3600)
+    # Three quarters of an hour's quota go at once, and so many each hour after that: the last quarter is kept for live orders.
+    an_hour = max(1, (settings.single_requests_per_hour + 1000 * settings.batch_requests_per_hour) * 3 // 4)
+    return 60 + round(max(0, orders - an_hour) / an_hour * 3600) if orders else 0
 
 
 def _duration(seconds: int) -> str:
