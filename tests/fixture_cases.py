@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from mappings import PROVIDERS, Context, Options, Provider
+from mappings import PROVIDERS, Context, Options, Product, ProductKey, Provider
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 RECEIVED_AT = datetime(2026, 10, 1, 12, 0, tzinfo=UTC)
@@ -37,6 +37,20 @@ class Case:
     @property
     def store(self) -> dict[str, Any]:
         return self._json("store.json") if (self.folder / "store.json").exists() else {}
+
+    @property
+    def known(self) -> list[Product]:
+        """What a look-up would tell of the products."""
+        rows = self._json("catalog.json") if (self.folder / "catalog.json").exists() else []
+        return [
+            Product(
+                key=ProductKey(row.pop("product_id"), row.pop("variant_id", ""), row.pop("view", "")),
+                categories=tuple(row.pop("categories", ())),
+                tags=tuple(row.pop("tags", ())),
+                **row,
+            )
+            for row in rows
+        ]
 
     @property
     def expected(self) -> list[Any]:
