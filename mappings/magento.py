@@ -5,8 +5,7 @@ mage-os/mageos-async-events, mageplaza/magento-2-webhook and ghettoboombox/order
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -16,13 +15,15 @@ from marshmallow.constants import missing
 
 from mappings._address import addresses
 from mappings._adobe import adobe_io, adobe_webhook
-from mappings._errors import Rejected, dotted
-from mappings._fields import MISSING, Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Time
-from mappings._money import ZERO, is_currency, places, rounded, share, unit_price
-from mappings._order import Item, Order
+from mappings._errors import Rejected
+from mappings._fields import MISSING, Amount, Text, TextOrAbsent
+from mappings._magento_items import Bought, bought_lines, items_of, objects
+from mappings._magento_payload import MagentoOrder
+from mappings._money import ZERO, is_currency, places
+from mappings._order import Order
 from mappings._provider import Context, Identity, Loaded, Provider, Reason, Skip
 from mappings._signature import basic, hmac_hex_or_base64, token
-from mappings._text import absolute_url, first_email, lookup, plain, product_name, slug, without_blanks
+from mappings._text import first_email, lookup, plain, without_blanks
 
 _ORDER_EVENT = re.compile(r"sales_order_(?:save|place)|order_management\.|order_repository\.save|checkout_submit_all_after")
 _ADOBE_EVENT = re.compile(r"(?:^|\.)(?:observer|plugin)\.|^com\.adobe\.")
@@ -44,126 +45,6 @@ _STATE_RANK = {
 }
 
 
-class Address(PayloadSchema):
-    address_type = Text()
-    email = TextOrAbsent()
-    firstname = Text()
-    lastname = Text()
-    company = Text()
-    street = Raw()
-    city = Text()
-    region = Text()
-    postcode = Text()
-    country_id = Text()
-    telephone = Text()
-    parent_id = Id()
-
-
-class Payment(PayloadSchema):
-    method = Text()
-    additional_information = Raw()
-    parent_id = Id()
-
-
-class LineExtension(PayloadSchema):
-    gw_price = Number()
-
-
-class Line(PayloadSchema):
-    """A line of `items`, or of the Order Notifier's `line_items`, which has `qty`, `price_with_discount`, `url` and `image`."""
-
-    item_id = Id()
-    order_id = Id()
-    parent_item_id = Id()
-    parent_item = Raw()
-    product_id = Id()
-    product_type = Text()
-    product_options = Raw()
-    sku = Text()
-    name = Text()
-    url = Text()
-    image = Text()
-    price = Number()
-    price_incl_tax = Number()
-    price_with_discount = Number()
-    qty = Number()
-    qty_ordered = Number()
-    qty_canceled = Amount()
-    qty_refunded = Amount()
-    qty_shipped = Amount()
-    discount_amount = Amount()
-    discount_tax_compensation_amount = Amount()
-    tax_amount = Amount()
-    weee_tax_applied_row_amount = Amount()
-    gw_price = Number()
-    extension_attributes = Part(LineExtension)
-
-
-class Extras(PayloadSchema):
-    """Amounts of the paid edition: extension attributes over REST, keys of the root in events."""
-
-    gift_cards_amount = Number()
-    customer_balance_amount = Number()
-    reward_currency_amount = Number()
-    gw_price = Number()
-    gw_price_refunded = Number()
-    gw_items_price = Number()
-    gw_items_price_refunded = Number()
-    gw_card_price = Number()
-    gw_card_price_refunded = Number()
-
-
-class CustomFee(PayloadSchema):
-    custom_fee_amount = Amount()
-
-
-class Extension(Extras):
-    custom_fees = Rows(CustomFee)
-    shipping_assignments = Raw()
-
-
-class MagentoOrder(Extras):
-    entity_id = Id()
-    id = Id()
-    increment_id = Id()
-    store_id = Id()
-    store_name = Text()
-    state = Text()
-    status = Text()
-    created_at = Time()
-    updated_at = Time()
-    customer_email = TextOrAbsent()
-    customer_is_guest = Flag()
-    order_currency_code = Text()
-    coupon_code = Text()
-    shipping_description = Text()
-    grand_total = Number()
-    subtotal = Number()
-    discount_amount = Amount()
-    discount_tax_compensation_amount = Amount()
-    discount_refunded = Amount()
-    tax_amount = Amount()
-    tax_refunded = Amount()
-    shipping_amount = Amount()
-    shipping_refunded = Amount()
-    total_paid = Amount()
-    total_refunded = Amount()
-    total_canceled = Number()
-    total_due = Number()
-    items = Rows(Line, strict=True)
-    line_items = Rows(Line, strict=True)
-    billing_address = Part(Address)
-    shipping_address = Part(Address)
-    addresses = Rows(Address)
-    payment = Part(Payment)
-    extension_attributes = Part(Extension)
-    # Put there by `find`.
-    envelope_time = Time(data_key="_time")
-    envelope_store_id = Text(data_key="_store_id")
-    fees = Raw(data_key="_fees")
-
-
-_LINE = Line()
 _text = Text().deserialize
 
 
@@ -247,7 +128,7 @@ def build(loaded: Loaded, context: Context) -> Order:
     order_id = _order_id(loaded, context)
     sent = (loaded[name] for name in ("grand_total", "subtotal", "tax_amount", "discount_amount", "shipping_amount"))
     digits = places(loaded["order_currency_code"], (amount for amount in sent if amount is not None))
-    bought = _bought(loaded)
+    bought = bought_lines(loaded)
     others = _other_fees(loaded)
     occurred = loaded["created_at"] or loaded["updated_at"] or loaded["envelope_time"] or context.received_at
     discount = abs(loaded["discount_amount"]) - loaded["discount_tax_compensation_amount"]
@@ -265,7 +146,7 @@ def build(loaded: Loaded, context: Context) -> Order:
         total_shipping=max(ZERO, loaded["shipping_amount"] - loaded["shipping_refunded"]),
         currency=loaded["order_currency_code"] if is_currency(loaded["order_currency_code"]) else "",
         order_url=_order_url(loaded, context, base, order_id),
-        items=_items(bought, digits, loaded["order_currency_code"], base),
+        items=items_of(bought, digits, loaded["order_currency_code"], base),
         store_url=base,
         view=loaded["store_id"] or loaded["envelope_store_id"],
         original_total=loaded["grand_total"],
@@ -277,24 +158,6 @@ def build(loaded: Loaded, context: Context) -> Order:
         attributes=_attributes(loaded, base),
         discrepancy=_discrepancy(loaded, bought, others),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Bought:
-    """A line that stands for a product bought, completed from its children; its amounts are for the quantity ordered."""
-
-    line: Loaded
-    variant_id: str
-    ordered: Decimal
-    held: Decimal
-    price: Decimal
-    discounts: Decimal
-    taxes: Decimal
-    product_tax: Decimal
-    wrapping: Decimal
-
-    def share(self, amount: Decimal, digits: int) -> Decimal:
-        return share(amount, self.held, self.ordered, digits)
 
 
 def _no_order(what: str) -> Skip:
@@ -325,7 +188,7 @@ def _is_order(order: Mapping[str, Any], *, named: bool) -> bool:
     marks = (*_ORDER_MARKS, "entity_id", "id") if named else _ORDER_MARKS
     if all(order.get(key) in (None, "", [], {}) for key in marks) or any(key in order for key in _NO_ORDER_HAS):
         return False
-    if any("order_item_id" in row for row in _objects(order.get("items"))):
+    if any("order_item_id" in row for row in objects(order.get("items"))):
         return False
     # A document's state is a number, an order's a word.
     is_document = any(key in order for key in _DOCUMENT_MARKS) or _text(order.get("state")).isdecimal()
@@ -335,14 +198,9 @@ def _is_order(order: Mapping[str, Any], *, named: bool) -> bool:
 def _is_saved(order: Mapping[str, Any]) -> bool:
     """Whether an order has been given any of what it gets when it is first saved."""
     marks = [order.get(key) for key in _SAVED_MARKS]
-    marks += [row.get(key) for row in _objects(order.get("items")) for key in ("item_id", "order_id")]
-    marks += [row.get("parent_id") for row in (*_objects([order.get("payment")]), *_objects(order.get("addresses")))]
+    marks += [row.get(key) for row in objects(order.get("items")) for key in ("item_id", "order_id")]
+    marks += [row.get("parent_id") for row in (*objects([order.get("payment")]), *objects(order.get("addresses")))]
     return any(marks)
-
-
-def _objects(rows: Any) -> list[dict[str, Any]]:
-    entries: Iterable[Any] = rows.values() if isinstance(rows, dict) else rows if isinstance(rows, list) else ()
-    return [row for row in entries if isinstance(row, dict)]
 
 
 def _order_id(loaded: Loaded, context: Context) -> str:
@@ -428,135 +286,12 @@ def _order_url(loaded: Loaded, context: Context, base: str, order_id: str) -> st
     return f"{base}/sales/order/view/order_id/{quote(entity_id, safe='')}/" if entity_id else f"{base}/sales/order/history/"
 
 
-def _bought(loaded: Loaded) -> list[_Bought]:
-    name = "items" if loaded["items"] else "line_items"
-    return [_completed(path, line, children) for path, line, children in _families(loaded[name], name)]
-
-
-def _families(rows: Sequence[Loaded], name: str) -> list[tuple[str, Loaded, list[Loaded]]]:
-    """Each line without a parent, with its children; children whose parent was left out bring it, or stand for themselves."""
-    parents = {row["item_id"]: index for index, row in enumerate(rows) if row["item_id"] and not _parent_id(row)}
-    families: dict[str | int, tuple[str, Loaded, list[Loaded]]] = {}
-    children: list[tuple[str | int, Loaded]] = []
-    for index, row in enumerate(rows):
-        path, parent_id = f"{name}.{index}", _parent_id(row)
-        if not parent_id:
-            families[index] = (path, row, [])
-        elif parent_id in parents:
-            children.append((parents[parent_id], row))
-        elif row["parent_item"] and isinstance(row["parent_item"], dict):
-            if parent_id not in families:
-                families[parent_id] = (f"{path}.parent_item", _embedded(row["parent_item"], path), [])
-            children.append((parent_id, row))
-        else:
-            families[index] = (path, row, [])
-    for key, child in children:
-        families[key][2].append(child)
-    return list(families.values())
-
-
-def _parent_id(row: Loaded) -> str:
-    embedded = row["parent_item"]
-    return row["parent_item_id"] or (_text(embedded.get("item_id")) if isinstance(embedded, dict) else "")
-
-
-def _embedded(parent: dict[str, Any], path: str) -> Loaded:
-    try:
-        loaded: Loaded = _LINE.load(parent)
-    except ValidationError as error:
-        raise Rejected(dotted(error.messages, f"{path}.parent_item")) from None
-    return loaded
-
-
-def _completed(path: str, line: Loaded, children: Sequence[Loaded]) -> _Bought:
-    ordered = line["qty"] if line["qty_ordered"] is None else line["qty_ordered"]
-    if ordered is None:
-        raise Rejected({f"{path}.qty_ordered": [MISSING]})
-    # A bundle of dynamic price may hold its amounts in its children alone. A configurable's child may repeat its parent's.
-    parts = children if line["product_type"] == "bundle" else ()
-    price = line["price"]
-    if not price and parts and ordered:
-        price = unit_price(sum(((part["price"] or ZERO) * (part["qty_ordered"] or ZERO) for part in parts), ZERO) / ordered) or price
-    if price is None:
-        raise Rejected({f"{path}.price": [MISSING]})
-    amounts = {
-        name: line[name] or sum((part[name] for part in parts), ZERO)
-        for name in ("discount_amount", "discount_tax_compensation_amount", "tax_amount", "weee_tax_applied_row_amount")
-    }
-    discounts = amounts["discount_amount"] - amounts["discount_tax_compensation_amount"]
-    if not amounts["discount_amount"] and line["price_with_discount"] is not None:
-        discounts = (price - line["price_with_discount"]) * ordered
-    wrapping = line["extension_attributes"]["gw_price"] or line["gw_price"] or ZERO
-    is_choice = line["product_type"] in ("configurable", "") and len(children) == 1
-    return _Bought(
-        line=line,
-        variant_id=children[0]["product_id"] if is_choice else "",
-        ordered=ordered,
-        held=max(ZERO, ordered - line["qty_canceled"] - line["qty_refunded"]),
-        price=price,
-        discounts=discounts,
-        taxes=amounts["tax_amount"],
-        product_tax=amounts["weee_tax_applied_row_amount"],
-        wrapping=wrapping * ordered,
-    )
-
-
-def _items(bought: Sequence[_Bought], digits: int, currency: str, base: str) -> tuple[Item, ...]:
-    standing = [line for line in bought if line.held > 0]
-    # A canceled or fully refunded order still shows what it was of.
-    return tuple(_item(line, line.held if standing else line.ordered, digits, currency, base) for line in standing or bought)
-
-
-def _item(bought: _Bought, quantity: Decimal, digits: int, currency: str, base: str) -> Item:
-    line, price = bought.line, bought.price
-    discounts, taxes, product_tax, wrapping = (
-        share(amount, quantity, bought.ordered, digits) for amount in (bought.discounts, bought.taxes, bought.product_tax, bought.wrapping)
-    )
-    if price < 0:
-        price, discounts = ZERO, discounts - price * quantity
-    own_id, sku = line["product_id"], line["sku"]
-    product_id = own_id or sku or f"custom-{slug(line['name']) or line['item_id'] or 'item'}"
-    return Item(
-        product_id=product_id,
-        product_variant_id=bought.variant_id or product_id,
-        sku=sku,
-        name=product_name(line["name"], sku or product_id),
-        price=price,
-        quantity=quantity,
-        discounts=discounts,
-        taxes=taxes,
-        fees=product_tax + wrapping,
-        # Never row_total: gross in events, net of discounts over REST, without the quantity in 2.4.8 (magento2 #39984).
-        total=rounded(price * quantity - discounts, max(digits, places(currency, (price, discounts)))),
-        product_url=absolute_url(line["url"], f"{base}/") if line["url"] else "",
-        built_url=f"{base}/catalog/product/view/id/{own_id}" if own_id.isdecimal() else f"{base}/",
-        image_url=absolute_url(line["image"], f"{base}/") if line["image"] else "",
-        catalog_id=own_id,
-        catalog_variant_id=bought.variant_id,
-        attributes=without_blanks(
-            {
-                "line_id": line["item_id"],
-                "options": _choices(line["product_options"]),
-                "gift_card": True if line["product_type"] == "giftcard" else None,
-                "price_incl_tax": line["price_incl_tax"],
-            }
-        ),
-    )
-
-
-def _choices(product_options: Any) -> dict[str, str]:
-    """What the shopper chose, in words; REST has only numbers for it."""
-    lists = [product_options.get(key) for key in ("attributes_info", "options")] if isinstance(product_options, dict) else []
-    pairs = [(plain(_text(row.get("label"))), plain(_text(row.get("value")))) for rows in lists for row in _objects(rows)]
-    return {label: value for label, value in pairs if label and value}
-
-
 def _extra(loaded: Loaded, name: str) -> Decimal | None:
     value: Decimal | None = loaded["extension_attributes"][name]
     return loaded[name] if value is None else value
 
 
-def _wrapping(loaded: Loaded, bought: Sequence[_Bought], *, refunded: bool) -> Decimal:
+def _wrapping(loaded: Loaded, bought: Sequence[Bought], *, refunded: bool) -> Decimal:
     """Gift wrap of the order, of its lines, and its card; less what of it was refunded, if wanted."""
     lines = _extra(loaded, "gw_items_price")
     total = sum((line.wrapping for line in bought), ZERO) if lines is None else lines
@@ -607,7 +342,7 @@ def _shipping_country(loaded: Loaded) -> str:
     return next((country for country in (_text(assigned), loaded["shipping_address"]["country_id"], *listed) if country), "")
 
 
-def _discrepancy(loaded: Loaded, bought: Sequence[_Bought], others: Decimal) -> Decimal:
+def _discrepancy(loaded: Loaded, bought: Sequence[Bought], others: Decimal) -> Decimal:
     """Magento's identity, on the amounts as ordered; nothing that was refunded or canceled lowers these."""
     subtotal: Decimal | None = loaded["subtotal"]
     if subtotal is None:

@@ -5,21 +5,23 @@ Facts from shopify.dev: webhook delivery structure and verification, REST Order 
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from marshmallow.constants import missing
 
 from mappings._address import addresses
 from mappings._compliance import Compliance
 from mappings._errors import Rejected
-from mappings._fields import Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Texts, Time, _Field
-from mappings._money import ZERO, is_currency, places, rounded, share
-from mappings._order import Item, Order
+from mappings._fields import TextOrAbsent, Time
+from mappings._money import ZERO, is_currency
+from mappings._order import Order
 from mappings._provider import Context, Identity, Key, Loaded, Provider, Reason, Skip, body_key
+from mappings._shopify_items import Money, items_and_tips
+from mappings._shopify_payload import MoneySet, ShopifyOrder
 from mappings._signature import hmac_base64
-from mappings._text import absolute_url, campaign, first_email, origin, path_only, plain, product_name, slug, without_blanks
+from mappings._text import absolute_url, campaign, first_email, origin, path_only, plain, without_blanks
 
 ORDER_TOPICS = frozenset(f"orders/{event}" for event in ("create", "updated", "paid", "cancelled", "fulfilled", "partially_fulfilled"))
 # Keys that other bodies share with orders, and orders never have at their root: refunds and fulfilments, edits, drafts, checkouts.
@@ -38,185 +40,6 @@ _FINANCIAL_RANK = {
     status: Decimal(rank)
     for rank, status in enumerate(("pending", "authorized", "partially_paid", "paid", "partially_refunded", "refunded", "voided"))
 }
-_number = Number().deserialize
-
-
-class MoneySet(_Field):
-    """`{shop_money: {amount}, presentment_money: {amount}}` as the two amounts, or None each."""
-
-    default: ClassVar[Any] = (None, None)
-
-    def read(self, value: Any) -> tuple[Decimal | None, Decimal | None]:
-        sides = (value.get(name) for name in ("shop_money", "presentment_money")) if isinstance(value, dict) else (None, None)
-        shop, shown = (_number(side.get("amount")) if isinstance(side, dict) else None for side in sides)
-        return shop, shown
-
-
-class Allocation(PayloadSchema):
-    amount = Amount()
-    amount_set = MoneySet()
-
-
-class TaxLine(PayloadSchema):
-    price = Amount()
-    price_set = MoneySet()
-
-
-class Money(PayloadSchema):
-    amount = Amount()
-
-
-class Duty(PayloadSchema):
-    shop_money = Part(Money)
-    presentment_money = Part(Money)
-
-
-class LineItem(PayloadSchema):
-    id = Id()
-    product_id = Id()
-    variant_id = Id()
-    sku = Text()
-    title = Text()
-    name = Text()
-    variant_title = Text()
-    vendor = Text()
-    price = Number(required=True)
-    price_set = MoneySet()
-    quantity = Number(required=True)
-    current_quantity = Number()
-    discount_allocations = Rows(Allocation)
-    tax_lines = Rows(TaxLine)
-    duties = Rows(Duty)
-    properties = Raw()
-    gift_card = Flag()
-    compare_at_price = Number()
-    tip_payment_gateway = TextOrAbsent()
-    tip_payment_method = TextOrAbsent()
-
-
-class ShippingLine(PayloadSchema):
-    title = Text()
-    price = Amount()
-    price_set = MoneySet()
-    is_removed = Flag()
-
-
-class Transaction(PayloadSchema):
-    kind = Text()
-    status = Text()
-    amount = Amount()
-    amount_set = MoneySet()
-    currency = Text()
-
-
-class RefundLineItem(PayloadSchema):
-    line_item_id = Id()
-    quantity = Amount()
-    subtotal = Amount()
-    subtotal_set = MoneySet()
-    total_tax = Amount()
-    total_tax_set = MoneySet()
-
-
-class OrderAdjustment(PayloadSchema):
-    kind = Text()
-    amount = Amount()
-    amount_set = MoneySet()
-    tax_amount = Amount()
-    tax_amount_set = MoneySet()
-
-
-class RefundShippingLine(PayloadSchema):
-    subtotal_amount_set = MoneySet()
-
-
-class Refund(PayloadSchema):
-    transactions = Rows(Transaction)
-    refund_line_items = Rows(RefundLineItem)
-    order_adjustments = Rows(OrderAdjustment)
-    refund_shipping_lines = Rows(RefundShippingLine)
-
-
-class Fulfillment(PayloadSchema):
-    status = Text()
-    tracking_number = Text()
-    tracking_numbers = Texts()
-    tracking_url = Text()
-    tracking_urls = Texts()
-
-
-class DiscountCode(PayloadSchema):
-    code = Text()
-
-
-class Address(PayloadSchema):
-    first_name = Text()
-    last_name = Text()
-    company = Text()
-    address1 = Text()
-    address2 = Text()
-    city = Text()
-    province = Text()
-    zip = Text()
-    country_code = Text()
-    phone = Text()
-
-
-class ShopifyOrder(PayloadSchema):
-    id = Id(required=True)
-    name = Text()
-    order_number = Id()
-    token = Text()
-    email = TextOrAbsent()
-    contact_email = TextOrAbsent()
-    customer = Raw()
-    test = Flag()
-    created_at = Time()
-    processed_at = Time()
-    updated_at = Time()
-    cancelled_at = Time()
-    cancel_reason = Text()
-    financial_status = Text()
-    fulfillment_status = Text()
-    currency = Text()
-    presentment_currency = Text()
-    taxes_included = Flag()
-    duties_included = Flag()
-    buyer_accepts_marketing = Flag()
-    total_price = Number()
-    total_price_set = MoneySet()
-    current_total_price = Number()
-    current_total_price_set = MoneySet()
-    total_discounts = Number()
-    total_discounts_set = MoneySet()
-    current_total_discounts = Number()
-    current_total_discounts_set = MoneySet()
-    total_tax = Number()
-    total_tax_set = MoneySet()
-    current_total_tax = Number()
-    current_total_tax_set = MoneySet()
-    total_line_items_price = Number()
-    total_line_items_price_set = MoneySet()
-    total_shipping_price_set = MoneySet()
-    original_total_duties_set = MoneySet()
-    current_total_duties_set = MoneySet()
-    original_total_additional_fees_set = MoneySet()
-    current_total_additional_fees_set = MoneySet()
-    total_tip_received = Number()
-    line_items = Rows(LineItem, strict=True)
-    shipping_lines = Rows(ShippingLine)
-    refunds = Rows(Refund)
-    fulfillments = Rows(Fulfillment)
-    discount_codes = Rows(DiscountCode)
-    shipping_address = Part(Address)
-    billing_address = Part(Address)
-    order_status_url = Text()
-    payment_gateway_names = Texts()
-    tags = Text()
-    source_name = Text()
-    customer_locale = Text()
-    landing_site = Text()
-    referring_site = Text()
 
 
 def topic_name(topic: str) -> str:
@@ -298,7 +121,7 @@ def identify(loaded: Loaded, context: Context) -> Identity | None:
         created_at=loaded.get("processed_at") or loaded.get("created_at"),
         updated_at=loaded.get("updated_at"),
         progress=(
-            _refunded(loaded, _Money(loaded, "shop")),
+            _refunded(loaded, Money(loaded, "shop")),
             Decimal(sum(entry.get("status") == "success" for entry in loaded.get("fulfillments") or ())),
             Decimal(bool(loaded.get("cancelled_at"))),
             _FINANCIAL_RANK.get(loaded.get("financial_status", ""), ZERO),
@@ -309,7 +132,7 @@ def identify(loaded: Loaded, context: Context) -> Identity | None:
 
 
 def build(loaded: Loaded, context: Context) -> Order:
-    money = _Money(loaded, context.options.currency)
+    money = Money(loaded, context.options.currency)
     if money.of(loaded, "total_price") is None and money.of(loaded, "current_total_price") is None:
         # Drip reads a missing grand_total as 0 and would reset the shopper's lifetime value.
         raise Rejected({"total_price": ["Missing, and so is current_total_price: do not leave them out of the webhook's fields."]})
@@ -318,7 +141,7 @@ def build(loaded: Loaded, context: Context) -> Order:
     base = _base(loaded, context)
     if not base:
         raise Rejected({"order_status_url": ["Missing, and so is the shop's address: set SHOPIFY_STORE_URL, or store_url in STORES."]})
-    items, tips = _items(loaded, money, base)
+    items, tips = items_and_tips(loaded, money, base)
     moment = loaded["processed_at"] or loaded["created_at"]
     occurred = moment or loaded["updated_at"] or _triggered_at(context) or context.received_at
     return Order(
@@ -350,31 +173,6 @@ def build(loaded: Loaded, context: Context) -> Order:
     )
 
 
-class _Money:
-    """Picks one family of amounts, the shop's or the shopper's, and stays with it."""
-
-    def __init__(self, loaded: Loaded, wish: str) -> None:
-        shop, shown = loaded.get("currency") or "", loaded.get("presentment_currency") or ""
-        has_sets = any((loaded.get(name) or (None, None))[1] is not None for name in ("total_price_set", "current_total_price_set"))
-        self.presentment = wish == "presentment" and bool(shown) and has_sets
-        self.currency: str = shown if self.presentment else shop
-
-    def of(self, node: Loaded, name: str) -> Decimal | None:
-        """The amount under `name`, or in its set; None if the payload has neither."""
-        shop, shown = node.get(f"{name}_set") or (None, None)
-        if self.presentment:
-            return shown
-        plain_amount = node.get(name)
-        return plain_amount if plain_amount is not None else shop
-
-    def first(self, node: Loaded, *names: str) -> Decimal:
-        """The first amount that is there, else 0."""
-        return next((amount for name in names if (amount := self.of(node, name)) is not None), ZERO)
-
-    def total(self, rows: Iterable[Loaded], name: str) -> Decimal:
-        return sum((self.first(row, name) for row in rows), ZERO)
-
-
 def _emails(loaded: Loaded) -> tuple[str | None, ...]:
     customer = loaded.get("customer")
     account = TextOrAbsent().deserialize(customer.get("email", missing)) if isinstance(customer, dict) else None
@@ -386,10 +184,10 @@ def _email(loaded: Loaded) -> str:
 
 
 def _money_stayed(loaded: Loaded) -> bool:
-    return loaded.get("financial_status") not in _NOT_CAPTURED and _grand_total(loaded, _Money(loaded, "shop")) > 0
+    return loaded.get("financial_status") not in _NOT_CAPTURED and _grand_total(loaded, Money(loaded, "shop")) > 0
 
 
-def _grand_total(loaded: Loaded, money: _Money) -> Decimal:
+def _grand_total(loaded: Loaded, money: Money) -> Decimal:
     # Cancelling does not zero current_total_price; nothing captured means that nothing was earned.
     if loaded.get("cancelled_at") and loaded.get("financial_status") in _NOT_CAPTURED:
         return ZERO
@@ -399,11 +197,11 @@ def _grand_total(loaded: Loaded, money: _Money) -> Decimal:
     return max(ZERO, money.first(loaded, "total_price") - _refunded(loaded, money))
 
 
-def _refunded(loaded: Loaded, money: _Money) -> Decimal:
+def _refunded(loaded: Loaded, money: Money) -> Decimal:
     return sum((_refund(refund, money) for refund in loaded.get("refunds") or ()), ZERO)
 
 
-def _refund(refund: Loaded, money: _Money) -> Decimal:
+def _refund(refund: Loaded, money: Money) -> Decimal:
     """Money given back by one refund: its successful transactions, whose bare amounts may be in either currency."""
     paid_back = [entry for entry in refund.get("transactions") or () if entry.get("kind") == "refund" and entry.get("status") == "success"]
     if all(entry.get("currency") in ("", None, money.currency) for entry in paid_back):
@@ -417,7 +215,7 @@ def _refund(refund: Loaded, money: _Money) -> Decimal:
     return given - money.total(adjustments, "amount") - money.total(adjustments, "tax_amount")
 
 
-def _shipping(loaded: Loaded, money: _Money) -> Decimal:
+def _shipping(loaded: Loaded, money: Money) -> Decimal:
     gross = money.of(loaded, "total_shipping_price")
     if gross is None:
         return money.total((line for line in loaded["shipping_lines"] if not line["is_removed"]), "price")
@@ -432,12 +230,12 @@ def _shipping(loaded: Loaded, money: _Money) -> Decimal:
     return max(ZERO, gross - refunded)
 
 
-def _adjusted(adjustment: Loaded, money: _Money, taxes_included: bool | None) -> Decimal:
+def _adjusted(adjustment: Loaded, money: Money, taxes_included: bool | None) -> Decimal:
     # An adjustment's amount is without its tax, even where prices include it.
     return money.first(adjustment, "amount") + (money.first(adjustment, "tax_amount") if taxes_included else ZERO)
 
 
-def _fees(loaded: Loaded, money: _Money, tips: Decimal) -> Decimal:
+def _fees(loaded: Loaded, money: Money, tips: Decimal) -> Decimal:
     duties = ZERO if loaded["duties_included"] else money.first(loaded, "current_total_duties", "original_total_duties")
     additional = money.first(loaded, "current_total_additional_fees", "original_total_additional_fees")
     received = None if money.presentment else loaded["total_tip_received"]
@@ -464,91 +262,7 @@ def _triggered_at(context: Context) -> Any:
     return Time().deserialize(context.headers.get("x-shopify-triggered-at") or context.headers.get("shopify-triggered-at"))
 
 
-def _items(loaded: Loaded, money: _Money, base: str) -> tuple[tuple[Item, ...], Decimal]:
-    """The products bought, and the sum of the lines that are tips."""
-    returned: dict[str, Decimal] = {}
-    for refund in loaded["refunds"]:
-        for row in refund["refund_line_items"]:
-            returned[row["line_item_id"]] = returned.get(row["line_item_id"], ZERO) + row["quantity"]
-    bought, tips = [], ZERO
-    for line in loaded["line_items"]:
-        if _is_tip(line):
-            tips += money.first(line, "price") * line["quantity"]
-            continue
-        held = line["current_quantity"]
-        if held is None:
-            held = line["quantity"] - returned.get(line["id"], ZERO)
-        bought.append((line, max(ZERO, held)))
-    digits = places(money.currency)
-    included = bool(loaded["duties_included"])
-    standing = [(line, held) for line, held in bought if held > 0]
-    # A cancelled or fully refunded order still shows what it was of.
-    shown = standing or [(line, line["quantity"]) for line, _ in bought]
-    return tuple(_item(line, held, money, digits, base, included) for line, held in shown), tips
-
-
-def _is_tip(line: Loaded) -> bool:
-    if line["tip_payment_gateway"] or line["tip_payment_method"]:
-        return True
-    keyed = line["tip_payment_gateway"] is not None or line["tip_payment_method"] is not None
-    return keyed and not line["product_id"]
-
-
-def _item(line: Loaded, held: Decimal, money: _Money, digits: int, base: str, duties_included: bool) -> Item:
-    ordered = line["quantity"]
-    price = money.first(line, "price")
-    # Allocations and taxes belong to the quantity ordered; total_discount lacks order-wide discounts.
-    discounts = share(money.total(line["discount_allocations"], "amount"), held, ordered, digits)
-    duties = ZERO if duties_included else _duties(line["duties"], money)
-    if price < 0:
-        price, discounts = ZERO, discounts - price * held
-    title = line["title"] or line["name"]
-    own_id = line["product_id"] or line["variant_id"] or line["sku"]
-    product_id = own_id or f"custom-{slug(title) or line['id'] or 'item'}"
-    return Item(
-        product_id=product_id,
-        product_variant_id=line["variant_id"] or product_id,
-        sku=line["sku"],
-        name=product_name(title, line["sku"] or own_id or line["id"]),
-        brand=plain(line["vendor"]),
-        price=price,
-        quantity=held,
-        discounts=discounts,
-        taxes=share(money.total(line["tax_lines"], "price"), held, ordered, digits),
-        fees=share(duties, held, ordered, digits),
-        total=rounded(price * held - discounts, max(digits, 4)),
-        built_url=f"{base}/",
-        catalog_id=line["product_id"],
-        catalog_variant_id=line["variant_id"],
-        attributes=without_blanks(
-            {
-                "line_id": line["id"],
-                "variant_title": plain(line["variant_title"]),
-                "options": _properties(line["properties"]),
-                "gift_card": line["gift_card"],
-                "compare_at_price": line["compare_at_price"],
-            }
-        ),
-    )
-
-
-def _duties(rows: Iterable[Loaded], money: _Money) -> Decimal:
-    side = "presentment_money" if money.presentment else "shop_money"
-    return sum((row[side]["amount"] for row in rows), ZERO)
-
-
-def _properties(rows: Any) -> dict[str, str]:
-    """What the shopper chose or wrote; names that begin with `_` are an app's own data."""
-    if isinstance(rows, dict):
-        rows = [{"name": name, "value": value} for name, value in rows.items()]
-    if not isinstance(rows, list):
-        return {}
-    text = Text().deserialize
-    pairs = ((plain(text(row.get("name"))), plain(text(row.get("value")))) for row in rows if isinstance(row, dict))
-    return {name: value for name, value in pairs if name and value and not name.startswith("_")}
-
-
-def _attributes(loaded: Loaded, money: _Money, base: str, original: Decimal, refunded: Decimal) -> dict[str, Any]:
+def _attributes(loaded: Loaded, money: Money, base: str, original: Decimal, refunded: Decimal) -> dict[str, Any]:
     shipped = [entry for entry in loaded["fulfillments"] if entry["status"] == "success"]
     numbers = [number for entry in shipped for number in entry["tracking_numbers"] or (entry["tracking_number"],)]
     urls = [url for entry in shipped for url in entry["tracking_urls"] or (entry["tracking_url"],)]
@@ -585,7 +299,7 @@ def _attributes(loaded: Loaded, money: _Money, base: str, original: Decimal, ref
     )
 
 
-def _discrepancy(loaded: Loaded, money: _Money, original: Decimal) -> Decimal:
+def _discrepancy(loaded: Loaded, money: Money, original: Decimal) -> Decimal:
     """Shopify's identity: lines - discounts + shipping + tax unless included + tip + duties + fees is the total."""
     lines = money.of(loaded, "total_line_items_price")
     if lines is None or money.presentment:

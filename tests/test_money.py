@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from mappings._money import is_currency, places, rounded, share, unit_price
-from mappings.shopify import MoneySet
+from mappings._shopify_payload import MoneySet
 
 # A loaded machine is no fault of the code.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
