@@ -17,9 +17,11 @@ from mappings._errors import Rejected
 from mappings._fields import TextOrAbsent, Time
 from mappings._money import ZERO, is_currency
 from mappings._order import Order
+from mappings._product import Product
 from mappings._provider import Context, Identity, Key, Loaded, Provider, Reason, Skip, body_key
 from mappings._shopify_items import Money, items_and_tips
 from mappings._shopify_payload import MoneySet, ShopifyOrder
+from mappings._shopify_products import products_of
 from mappings._signature import hmac_base64
 from mappings._text import absolute_url, campaign, first_email, origin, path_only, plain, without_blanks
 
@@ -34,6 +36,7 @@ _COMPLIANCE: Mapping[str, tuple[Literal["data_request", "customer_redact"], str]
     "customers/data_request": ("data_request", "orders_requested"),
     "customers/redact": ("customer_redact", "orders_to_redact"),
 }
+_SHOP_DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 _SHOP_HEADERS = ("x-shopify-shop-domain", "shopify-shop-domain")
 _NOT_CAPTURED = ("pending", "authorized", "voided", "expired")
 _FINANCIAL_RANK = {
@@ -102,6 +105,14 @@ def compliance(document: Any, context: Context) -> Compliance | None:
 
 def _ids(values: Any) -> Iterator[str]:
     return (str(value) for value in (values if isinstance(values, list) else []) if isinstance(value, (int, str)) and value)
+
+
+def products(document: Any, context: Context) -> Sequence[Product]:
+    """A product and its variants, as a products/ topic brings them."""
+    shop = next((context.headers[name] for name in _SHOP_HEADERS if context.headers.get(name)), "")
+    # The header is not signed: a page of any other host could be slipped into a mail by it.
+    base = context.options.store_url or (f"https://{shop}" if _SHOP_DOMAIN.fullmatch(shop) else "")
+    return products_of(document, base.rstrip("/"))
 
 
 def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:
@@ -336,4 +347,5 @@ PROVIDER = Provider(
     identify=identify,
     build=build,
     compliance=compliance,
+    products=products,
 )

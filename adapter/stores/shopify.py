@@ -1,0 +1,40 @@
+"""Shopify's own APIs: the Storefront API without a token, and the Admin API with a static token or an app's client credentials."""
+
+from collections.abc import Sequence
+
+from adapter.stores._shopify_client import Client
+from adapter.stores._shopify_history import OrderHistory
+from adapter.stores._shopify_products import Admin, Storefront
+from adapter.stores._shopify_registry import WebhookRegistry, by_hand
+from adapter.stores.api import History, Platform, ProductSource, Registry, Shop
+
+
+def sources(shop: Shop) -> Sequence[ProductSource]:
+    """The Storefront API, which needs no token and tells of what is published; then the Admin API."""
+    client = Client(shop)
+    return [Storefront(client), Admin(client)] if client.has_credentials else [Storefront(client)]
+
+
+def history(shop: Shop) -> History | None:
+    """The shop's orders; None without credentials, or without the address to which they may go."""
+    client = Client(shop)
+    return OrderHistory(client) if client.has_credentials else None
+
+
+def registry(shop: Shop) -> Registry | None:
+    """The app's webhooks; None without credentials, or without the address to which they may go."""
+    client = Client(shop)
+    return WebhookRegistry(client) if client.has_credentials else None
+
+
+PLATFORM = Platform(
+    name="shopify",
+    sources=sources,
+    history=history,
+    registry=registry,
+    by_hand=by_hand,
+    credentials=(
+        "SHOPIFY_API_URL with SHOPIFY_ACCESS_TOKEN, or with SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET "
+        "(api_url with access_token, or with client_id and client_secret, in STORES)",
+    ),
+)
