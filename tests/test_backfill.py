@@ -25,6 +25,7 @@ from adapter.inbox.tables import BACKFILL, backfills, deliveries
 from adapter.settings import Settings
 from adapter.stores.api import ApiSettings, Window
 from tests.adapter_under_test import AdapterUnderTest
+from tests.stand_ins import shopify as shopify_stand_in
 from tests.stand_ins.woocommerce import running_woocommerce
 from tests.stand_ins.woocommerce_shop import GONE, KEY, SECRET, Shop, Told
 
@@ -346,3 +347,21 @@ def test_five_thousand_orders_with_a_kill_in_the_middle(adapter: AdapterUnderTes
         assert Counter(order["order_id"] for order in received) == dict.fromkeys(sellable(shop), 1)
         assert {order["action"] for order in received} == {"created"}
         assert without_page_or_picture(adapter) == []
+
+
+def test_shopifys_past_orders_come_with_page_and_picture(adapter: AdapterUnderTest) -> None:
+    with shopify_stand_in.running_shopify(orders=60) as shop:
+        store = adapter.settings.stores["shopify"]
+        api = ApiSettings(url=shop.url, access_token=shopify_stand_in.TOKEN)
+        here = replace(store, api=api, options=replace(store.options, store_url=shop.url))
+        settings = replace(adapter.settings, stores={"shopify": here})
+        adapter = AdapterUnderTest(adapter.engine, settings, adapter.sandbox_url)
+        *_, last = Backfill(adapter.engine, settings, here, ALL).run()
+        adapter.settle()
+    assert (last.found, last.total) == (60, 60)
+    received = adapter.received()
+    assert [order["order_id"] for order in received] == [str(shop.id_of(index)) for index in range(60)]
+    gone = [str(number) for number in shopify_stand_in.GONE]
+    items = [item for order in received for item in order["items"] if item["product_id"] not in gone]
+    assert all("/products/thing-" in item["product_url"] for item in items)
+    assert all(item["image_url"].startswith("https://cdn.shop.example/") for item in items)
