@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +22,7 @@ HEX = "cf5ecd156039d02a6a6afa79e19971c78732d9a7051cbbe9d8936ce9e786603f"
 MAGENTO = hmac_hex_or_base64("x-magento-signature")
 
 
-def judge(scheme: Scheme, proof: str | None, *, payload: bytes = BODY, secrets: tuple[str, ...] = (SECRET,), **more: str) -> Verdict:
+def judge(scheme: Scheme, proof: str | None, *, payload: bytes = BODY, secrets: tuple[str, ...] = (SECRET,), **more: Any) -> Verdict:
     credentials = Credentials(secrets=secrets, **more)
     headers = {"content-type": "application/json"} | ({} if proof is None else {scheme.header(credentials): proof})
     return scheme.verify(headers, payload, credentials)
