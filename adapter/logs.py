@@ -6,8 +6,15 @@ Nothing that is logged may hold a secret, an e-mail address or a payload: messag
 import logging
 import sys
 import time
+from contextvars import ContextVar
 
-_FIELDS = ("action", "delivery", "store", "order", "account", "reason", "attempt", "seconds", "status", "drip_request_id", "request_id")
+FIELDS = (
+    "action", "delivery", "store", "order", "account", "reason", "attempt", "seconds", "status", "drip_request_id", "source", "orders",
+    "count", "request_id",
+)  # fmt: skip
+"""What a line may tell beside its words, in this order."""
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the web request in hand; all its lines carry it."""
 
 
 class LineFormatter(logging.Formatter):
@@ -18,7 +25,8 @@ class LineFormatter(logging.Formatter):
         self.converter = time.gmtime
 
     def format(self, record: logging.LogRecord) -> str:
-        pairs = ((name, record.__dict__.get(name)) for name in _FIELDS)
+        known = {"request_id": REQUEST_ID.get(), **record.__dict__}
+        pairs = ((name, known.get(name)) for name in FIELDS)
         record.fields = "".join(f"{name}={_quoted(value)} " for name, value in pairs if value is not None)
         return super().format(record)
 
@@ -30,6 +38,9 @@ def set_up(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for noisy in ("alembic", "urllib3", "werkzeug"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Their lines may quote an address that alerts or faults are told to; we say ourselves how that went.
+    for talkative in ("apprise", "sentry_sdk.errors"):
+        logging.getLogger(talkative).setLevel(logging.CRITICAL + 1)
 
 
 def _quoted(value: object) -> str:

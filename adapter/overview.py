@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from adapter.inbox import statements
-from adapter.rhythm import HOURS, rhythm_of
+from adapter.rhythm import HOURS, Rhythm, rhythm_of
 from adapter.settings import Settings
 from mappings import timestamp
 
@@ -44,12 +44,17 @@ def overview(connection: Connection, settings: Settings, now: datetime) -> dict[
     }
 
 
-def _rhythm(connection: Connection, store: str, now: datetime) -> dict[str, Any]:
+def rhythm(connection: Connection, store: str) -> Rhythm:
+    """How a store speaks, by the webhooks of the last two weeks."""
     last_at = statements.last_arrival(connection, store)
     spoke = statements.hours_with_arrivals(connection, store, last_at, HOURS) if last_at else ()
-    rhythm = rhythm_of(last_at, spoke)
-    patience = round(rhythm.patience.total_seconds()) if rhythm.patience else None
-    return {"last_at": timestamp(rhythm.last_at) if rhythm.last_at else None, "patience_s": patience, "quiet": rhythm.is_quiet(now)}
+    return rhythm_of(last_at, spoke)
+
+
+def _rhythm(connection: Connection, store: str, now: datetime) -> dict[str, Any]:
+    known = rhythm(connection, store)
+    patience = round(known.patience.total_seconds()) if known.patience else None
+    return {"last_at": timestamp(known.last_at) if known.last_at else None, "patience_s": patience, "quiet": known.is_quiet(now)}
 
 
 def _account(connection: Connection, account: str) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate, valida
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from adapter.adobe_keys import AdobeKeys
 from adapter.addressee import why_no_address
+from adapter.adobe_keys import AdobeKeys
 from adapter.errors import SettingsError
 from adapter.faults import why_no_dsn
 from adapter.stores.api import ApiSettings
@@ -122,6 +122,10 @@ class Settings:
     dead_retention_days: int = 90
     row_retention_days: int = 90
     metrics_token: str = field(default="", repr=False)
+    admin_password: str = field(default="", repr=False)
+    """Opens the dashboard; blank: there is none."""
+    secret_key: str = field(default="", repr=False)
+    """Signs the dashboard's sessions; blank: made from the password."""
     alert_url: str = field(default="", repr=False)
     """Secret: who knows it may write there."""
     sentry_dsn: str = field(default="", repr=False)
@@ -180,6 +184,8 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "") -> Settings:
         dead_retention_days=_number(env, "DEAD_RETENTION_DAYS", 90, 1, 36_500),
         row_retention_days=_number(env, "ROW_RETENTION_DAYS", 90, 1, 36_500),
         metrics_token=env.str("METRICS_TOKEN", ""),
+        admin_password=env.str("ADMIN_PASSWORD", ""),
+        secret_key=env.str("SECRET_KEY", "").strip(),
         alert_url=_alert_url(env, faults),
         sentry_dsn=_sentry_dsn(env, faults),
         port=port,

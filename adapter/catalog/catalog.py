@@ -4,12 +4,14 @@ cost.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Engine
 
+from adapter.inbox.counters import count
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.products import Known, fresh_keys, keep_misses, keep_products, known_products
 from adapter.settings import Settings, Store
@@ -56,6 +58,7 @@ class Catalog:
         self._settings = settings
         self._clock = clock
         self._sources: dict[tuple[str, str], list[_Asked]] = {}
+        self._outcomes: Counter[tuple[str, str]] = Counter()
 
     def complete(self, orders: Sequence[tuple[Store, Order]], patience_s: float = ROUND_S) -> list[Completed]:
         """Each order completed, all stores' look-ups within `patience_s` for each store; what is not known in time is left blank."""
@@ -89,6 +92,7 @@ class Catalog:
                 asked_all = False
                 continue
             told, whole = self._look_up(store, asked, left, deadline)
+            self._tally(asked, left, told, whole=whole)
             asked_all = asked_all and whole
             found |= {product.key: Known(product, asked.source.name, now) for product in told if product.key in left}
         misses = missing - set(found) if asked_all and sources else set[ProductKey]()
@@ -111,6 +115,13 @@ class Catalog:
         asked.failures = 0
         return told, True
 
+    def _tally(self, asked: _Asked, wanted_of: Set[ProductKey], told: Sequence[Product], *, whole: bool) -> None:
+        """Count how many products a source was asked for, by what came of it."""
+        found = len(wanted_of & {product.key for product in told})
+        self._outcomes[asked.source.name, "found"] += found
+        self._outcomes[asked.source.name, "missing" if whole else "failed"] += len(wanted_of) - found
+        self._outcomes = +self._outcomes  # without those of which there are none
+
     def _note(self, store: Store, asked: _Asked, trouble: StoreTrouble) -> None:
         asked.failed(trouble)
         rests = max(0, round(asked.rests_until - time.monotonic()))
@@ -122,9 +133,12 @@ class Catalog:
         for entry in found.values():
             if entry.product is not None:
                 by_source.setdefault(entry.source, []).append(entry.product)
-        if not by_source and not misses:
+        outcomes, self._outcomes = self._outcomes, Counter()
+        if not by_source and not misses and not outcomes:
             return
         with transaction(self._engine) as connection:
+            for (source, outcome), number in outcomes.items():
+                count(connection, "look_ups", number, store=store.name, source=source, outcome=outcome)
             for source, products in by_source.items():
                 keep_products(connection, store.name, products, source, now)
             keep_misses(connection, store.name, misses, "", now)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from adapter.faults import report
 from adapter.settings import Settings, Store
 from mappings import Context, Provider
 
@@ -36,7 +37,11 @@ def source_of(row: Row[Any], settings: Settings) -> Source:
 
 
 def crash(error: Exception) -> dict[str, list[str]]:
-    """A fault of ours, as a delivery's problem: the exception's type and place, never its message, which may quote the payload."""
+    """A fault of ours, as a delivery's problem: the exception's type and place, never its message, which may quote the payload.
+
+    Sentry is told as well, where it is set up.
+    """
+    report(error)
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "an unknown place"
     return {"": [f"{type(error).__name__} at {place}: a fault of the adapter; please report it, and retry the delivery after an update"]}

@@ -16,6 +16,7 @@ from adapter.delivery.course import next_step, remembered
 from adapter.delivery.queues import LaneQueue
 from adapter.delivery.versions import version_of
 from adapter.inbox import statements
+from adapter.inbox.counters import count_each
 from adapter.inbox.database import transaction
 from adapter.settings import Settings, Store
 from mappings import VOCABULARIES, Order, Reason, Rejected, Skip, digest, encode, render
@@ -70,6 +71,7 @@ def supersede(connection: Connection, queue: LaneQueue, now: datetime) -> None:
     for row in queue.older():
         skip = Skip(Reason.SUPERSEDED, f"delivery {queue.target.id} holds a newer state of this order")
         statements.skip(connection, row.id, skip, now)
+        log.info(skip.detail, extra={"action": "skipped", "reason": str(skip.reason), **about(queue), "delivery": row.id})
 
 
 def about(queue: LaneQueue) -> dict[str, Any]:
@@ -92,10 +94,12 @@ class Preparer:
         self._account = account
         self._clock = clock
         self._catalog = Catalog(engine, settings, clock)
+        self._differing: list[str] = []
 
     def prepare(self, queues: Sequence[LaneQueue]) -> list[Post]:
         """What to post for these lanes, in their order; those whose target was settled without a request are left out."""
         begun = [self._begin(queue) for queue in queues]
+        self._count_differing()
         drafts = [each for each in begun if isinstance(each, _Draft)]
         completed = iter(self._catalog.complete([(draft.store, draft.order) for draft in drafts]))
         ready = (self._finish(each, next(completed)) if isinstance(each, _Draft) else each for each in begun)
@@ -133,8 +137,15 @@ class Preparer:
             return skip
         order = source.provider.map(reading, source.context)
         if abs(order.discrepancy) > _A_CENT * max(1, len(order.items)):
+            self._differing.append(queue.lane.store)
             log.warning("the payload's own sums differ from its total", extra={"action": "sums_differ", **about(queue)})
         return _Draft(queue, source.store, order)
+
+    def _count_differing(self) -> None:
+        if self._differing:
+            with transaction(self._engine) as connection:
+                count_each(connection, "sums_differ", "store", self._differing)
+            self._differing.clear()
 
     def _render(self, draft: _Draft, completed: Completed) -> Post:
         options, queue = draft.store.options, draft.queue
@@ -181,7 +192,8 @@ class Preparer:
             else:
                 statements.skip(connection, queue.target.id, Skip(Reason.UNCHANGED, "Drip has exactly this of the order already"), now)
             supersede(connection, queue, now)
-        log.info("nothing new for Drip", extra={"action": "skipped", "reason": "unchanged", **about(queue)})
+        ended = {"action": "delivered"} if told_to_the_end else {"action": "skipped", "reason": str(Reason.UNCHANGED)}
+        log.info("nothing new for Drip", extra={**ended, **about(queue)})
 
     def _skip(self, queue: LaneQueue, skip: Skip) -> None:
         with transaction(self._engine) as connection:

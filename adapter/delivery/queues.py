@@ -1,5 +1,6 @@
 """What of an order goes next: the newest snapshot that waits, or the one of which nobody knows whether Drip has it."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from adapter.delivery.versions import Version, newest_known, version_of
 from adapter.inbox import statements
 from adapter.inbox.statements import Lane
 
+log = logging.getLogger(__name__)
 IN_DOUBT = "in_doubt"
 # What Drip said to a later attempt at the same body; a 429 or a refused batch says nothing of what became of an earlier one.
 _DOUBT_ENDS = (Outcome.DELIVERED, Outcome.REFUSED)
@@ -74,6 +76,8 @@ def _must_wait(connection: Connection, queue: LaneQueue, now: datetime) -> bool:
     target = queue.target
     if target.begun >= contexts.BEGUN_TOO_OFTEN:
         statements.kill(connection, target.id, contexts.too_often(), now)
+        about = {"action": "dead", "delivery": target.id, "store": queue.lane.store, "order": queue.lane.order_id}
+        log.warning("it was begun again and again and never ended", extra=about)
         return True
     # A newer snapshot hurries its lane; an older one that comes late does not.
     hurried = any(row.due_at <= now and queue.version(row) > queue.version(target) for row in queue.rows)

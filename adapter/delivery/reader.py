@@ -127,10 +127,10 @@ class Reader:
         elif isinstance(result, _Split):
             for index, part in enumerate(result.parts):
                 statements.keep_part(connection, row, index, encode(part))
-            statements.skip(connection, row.id, Skip(Reason.SPLIT, result.detail), at)
+            _skip(connection, row, Skip(Reason.SPLIT, result.detail), at)
         elif isinstance(result, _Described):
             keep_products(connection, row.store, result.products, "webhook", at)
-            statements.skip(connection, row.id, Skip(Reason.CATALOG, "a product, kept for its page and picture"), at)
+            _skip(connection, row, Skip(Reason.CATALOG, "a product, kept for its page and picture"), at)
             statements.erase_payload(connection, row.id)
         else:
             self._write_reading(connection, row, result, at)
@@ -142,14 +142,19 @@ class Reader:
             snapshot_at = trusted(reading.identity.updated_at, row.received_at)
             statements.set_read(connection, row.id, reading.identity, snapshot_at=snapshot_at, placed=reading.placed, at=at)
             if reading.placed:
-                statements.weigh_again(connection, lane)
+                for held in statements.weigh_again(connection, lane):
+                    about = {"action": "reopened", "delivery": held, "store": lane.store, "order": lane.order_id}
+                    log.info("the order is placed now", extra=about)
             elif skip is not None and skip.reason in HOLDS and statements.is_placed(connection, lane):
                 skip = reading.skip(placed=True)
-        if skip is None:
-            return
-        statements.skip(connection, row.id, skip, at)
-        level = logging.WARNING if skip.reason == Reason.STORE_ERROR else logging.INFO
-        log.log(level, skip.detail, extra={"action": "skipped", "delivery": row.id, "store": row.store, "reason": str(skip.reason)})
+        if skip is not None:
+            _skip(connection, row, skip, at)
+
+
+def _skip(connection: Connection, row: Row[Any], skip: Skip, at: datetime) -> None:
+    statements.skip(connection, row.id, skip, at)
+    level = logging.WARNING if skip.reason == Reason.STORE_ERROR else logging.INFO
+    log.log(level, skip.detail, extra={"action": "skipped", "delivery": row.id, "store": row.store, "reason": str(skip.reason)})
 
 
 def _is(reading: Reading, reason: Reason) -> bool:

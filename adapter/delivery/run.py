@@ -9,11 +9,13 @@ from typing import Protocol
 from sqlalchemy import Engine
 
 from adapter.delivery.drip import Drip
+from adapter.delivery.instruments import Instruments
 from adapter.delivery.lease import READER, RENEWAL_S, Lease
 from adapter.delivery.reader import Reader
 from adapter.delivery.sender import Sender
 from adapter.delivery.upkeep import Upkeep
 from adapter.errors import DatabaseAway, LeaseLost
+from adapter.faults import report
 from adapter.inbox.database import DatabaseClock
 from adapter.nudge import listen
 from adapter.settings import Account, Settings
@@ -26,6 +28,7 @@ _AFTER_FAULT_S = 2.0
 _UPKEEP_S = 0.05
 _BETWEEN_MOMENTS_S = 0.1
 _BETWEEN_LOOKS_S = 2.0
+_BETWEEN_READINGS_S = 10.0
 
 
 class _Stepping(Protocol):
@@ -74,6 +77,9 @@ class Senders:
             )
         upkeep = Upkeep(self._engine, self._settings, DatabaseClock())
         self._thread("upkeep", lambda: self._keep_up(upkeep))
+        instruments = Instruments(self._engine, self._settings, DatabaseClock())
+        # Not waited for at the end: it may be telling an address that does not answer.
+        threading.Thread(target=lambda: self._read_instruments(instruments), name="instruments", daemon=True).start()
         self._thread("leases", self._keep_leases)
         self._thread("nudges", lambda: listen(self._settings.database_url, self._bell.ring, self._stop.is_set))
 
@@ -130,6 +136,16 @@ class Senders:
         while not self._stop.wait(seconds):
             seconds = _outlived(turn)
 
+    def _read_instruments(self, instruments: Instruments) -> None:
+        def turn() -> float:
+            if self._reading.held:
+                instruments.step()
+            return _BETWEEN_READINGS_S
+
+        seconds = _BETWEEN_LOOKS_S
+        while not self._stop.wait(seconds):
+            seconds = _outlived(turn)
+
     def _turn(self, lease: Lease, worker: _Stepping) -> float:
         """One step, if the lease is ours; how long to wait before the next."""
         if not lease.held and not lease.acquire():
@@ -161,6 +177,7 @@ def _outlived(turn: Callable[[], float]) -> float:
     except DatabaseAway as error:
         log.error(str(error), extra={"action": "database_away"})
     except Exception as error:
+        report(error)
         # The traceback holds no payload, the message might.
         log.error("%s in a sender's step", type(error).__name__, extra={"action": "fault"}, exc_info=log.isEnabledFor(logging.DEBUG))
     return _AFTER_FAULT_S

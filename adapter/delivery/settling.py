@@ -15,6 +15,7 @@ from adapter.delivery.pacing import Kind
 from adapter.delivery.preparing import Post, about, memory, supersede
 from adapter.delivery.queues import IN_DOUBT
 from adapter.inbox import statements
+from adapter.inbox.counters import count
 from adapter.inbox.statements import Lane
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,10 @@ class Settler:
         """Write down how a request ended, in the transaction of the caller's."""
         now = self._clock()
         statements.end_request(connection, request_id, answer.status, now)
-        statements.end_attempts(connection, request_id, _outcome(kind, answer), _attempts(posts, answer))
+        outcome = _outcome(kind, answer)
+        statements.end_attempts(connection, request_id, outcome, _attempts(posts, answer))
+        count(connection, "attempts", len(posts), account=self._account, kind=kind, outcome=outcome)
+        count(connection, "requests", account=self._account, kind=kind, status=str(answer.status or "none"))
         if answer.outcome != Outcome.THROTTLED:
             self._throttled[kind] = 0
         if _came_from_drip(answer):
@@ -199,7 +203,8 @@ class Settler:
             return
         run = statements.drip_refused(connection, self._account, _REFUSALS_IN_A_ROW)
         if len(set(run)) >= _REFUSALS_IN_A_ROW:
-            statements.take_back(connection, run)
+            for delivery in statements.take_back(connection, run):
+                log.info("not this order's fault", extra={"action": "reopened", "delivery": delivery, "account": self._account})
             self._pause(connection, [post], f"Drip refused {_REFUSALS_IN_A_ROW} orders in a row: the contract or the account has changed")
 
     def _alone(self, connection: Connection, post: Post, outcome: Outcome) -> bool:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
 
 from adapter.errors import DatabaseAway
+from adapter.inbox import counters
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 # A webhook must be answered within 4 s, also when the database is away; small plans allow 20 connections in all.
@@ -41,7 +42,9 @@ def transaction(engine: Engine) -> Iterator[Connection]:
     with _away(), engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"SET LOCAL statement_timeout = {_PATIENCE_S * 1000}"))
+        counters.begin(connection)
         yield connection
+        counters.write(connection)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, and_, bindparam, select, update
 
+from adapter.inbox.counters import count
 from adapter.inbox.tables import attempts, deliveries
 from mappings import first_email
 
@@ -54,7 +55,10 @@ def give_up(connection: Connection, delivery_id: int, why: str, at: datetime) ->
     """pending -> dead, with its payload erased; whether it was pending."""
     values = {"state": "dead", "problems": json.dumps({"": [why]}), "settled_at": at, "begun": 0, "payload": None}
     pending = and_(deliveries.c.id == delivery_id, deliveries.c.state == "pending")
-    return connection.execute(update(deliveries).where(pending).values(values)).rowcount == 1
+    stores = connection.execute(update(deliveries).where(pending).values(values).returning(deliveries.c.store)).scalars().all()
+    for store in stores:
+        count(connection, "dead", store=store)
+    return len(stores) == 1
 
 
 def still_pending(connection: Connection, ids: Iterable[int]) -> set[int]:

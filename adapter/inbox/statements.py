@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -34,6 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from adapter.inbox import counters
 from adapter.inbox.erasure import email_digest
 from adapter.inbox.tables import BACKFILL, LIVE, RETRY, Instant, attempts, deliveries, leases, orders, refusals, requests
 from mappings import HOLDS, Identity, Key, Skip
@@ -49,6 +50,14 @@ KEY_LIFETIME = timedelta(hours=48)
 """How long the hash of a body counts as an idempotency key: the same state of an order may come back later, and rightly."""
 
 
+class Receipt(NamedTuple):
+    """What became of a request: which delivery it is, and whether that is new or a dead one that its copy has re-opened."""
+
+    delivery: int
+    new: bool
+    reopened: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
     """The deliveries of one order of one store."""
@@ -60,10 +69,8 @@ class Lane:
 # --- receiving ---------------------------------------------------------------------------------------------------------------------
 
 
-def keep(
-    connection: Connection, *, store: str, key: Key, topic: str, headers: Mapping[str, str], payload: bytes, at: datetime
-) -> tuple[int, bool]:
-    """Keep a delivery: its id, and whether it is new. A copy changes nothing, but re-opens a dead one."""
+def keep(connection: Connection, *, store: str, key: Key, topic: str, headers: Mapping[str, str], payload: bytes, at: datetime) -> Receipt:
+    """Keep a delivery. A copy changes nothing, but re-opens a dead one."""
     row = {
         "store": store,
         "key": key.value,
@@ -75,7 +82,7 @@ def keep(
     }
     new_id = _insert_delivery(connection, row)
     if new_id is not None:
-        return new_id, True
+        return Receipt(new_id, True)
     known = connection.execute(
         select(deliveries.c.id, deliveries.c.received_at, deliveries.c.state)
         .where(deliveries.c.store == store, deliveries.c.key == key.value)
@@ -85,10 +92,10 @@ def keep(
         connection.execute(update(deliveries).where(deliveries.c.id == known.id).values(key=f"{key.value}#{known.id}"))
         renewed = _insert_delivery(connection, row)
         if renewed is not None:
-            return renewed, True
-    if known.state == "dead":
-        reopen(connection, deliveries.c.id == known.id, at=at, priority=None)
-    return known.id, False
+            return Receipt(renewed, True)
+    counters.count(connection, "duplicates", store=store)
+    reopened = known.state == "dead" and reopen(connection, deliveries.c.id == known.id, at=at, priority=None) > 0
+    return Receipt(known.id, False, reopened)
 
 
 def count_refusal(connection: Connection, *, store: str, reason: str, at: datetime) -> None:
@@ -157,8 +164,8 @@ def is_placed(connection: Connection, lane: Lane) -> bool:
     return bool(connection.execute(select(or_(in_inbox, at_drip))).scalar())
 
 
-def weigh_again(connection: Connection, lane: Lane) -> int:
-    """Put back what was held until the order is placed; how many."""
+def weigh_again(connection: Connection, lane: Lane) -> Sequence[int]:
+    """Put back what was held until the order is placed; which deliveries."""
     held = and_(
         deliveries.c.store == lane.store,
         deliveries.c.order_id == lane.order_id,
@@ -167,7 +174,7 @@ def weigh_again(connection: Connection, lane: Lane) -> int:
         deliveries.c.payload.is_not(None),
     )
     values = {"state": "pending", "reason": None, "detail": None, "settled_at": None}
-    return connection.execute(update(deliveries).where(held).values(values)).rowcount
+    return connection.execute(update(deliveries).where(held).values(values).returning(deliveries.c.id)).scalars().all()
 
 
 def keep_part(connection: Connection, parent: Row[Any], index: int, payload: bytes) -> None:
@@ -191,12 +198,14 @@ def keep_part(connection: Connection, parent: Row[Any], index: int, payload: byt
 
 def skip(connection: Connection, delivery_id: int, reason: Skip, at: datetime) -> None:
     """pending -> skipped."""
-    _settle(connection, delivery_id, at, state="skipped", reason=str(reason.reason), detail=reason.detail)
+    for store in _settle(connection, delivery_id, at, state="skipped", reason=str(reason.reason), detail=reason.detail):
+        counters.count(connection, "skipped", store=store, reason=str(reason.reason))
 
 
 def kill(connection: Connection, delivery_id: int, problems: Mapping[str, Sequence[str]], at: datetime) -> None:
     """pending -> dead."""
-    _settle(connection, delivery_id, at, state="dead", problems=json.dumps(problems, ensure_ascii=False))
+    for store in _settle(connection, delivery_id, at, state="dead", problems=json.dumps(problems, ensure_ascii=False)):
+        counters.count(connection, "dead", store=store)
 
 
 def reopen(connection: Connection, which: ColumnElement[bool], *, at: datetime, priority: int | None = RETRY, forced: bool = False) -> int:
@@ -220,11 +229,11 @@ def spend_attempt(connection: Connection, delivery_id: int) -> None:
     connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(failed=deliveries.c.failed + 1))
 
 
-def take_back(connection: Connection, ids: Iterable[int]) -> None:
-    """dead -> pending, where it has turned out that the orders were not at fault."""
+def take_back(connection: Connection, ids: Iterable[int]) -> Sequence[int]:
+    """dead -> pending, where it has turned out that the orders were not at fault; which deliveries."""
     values = {"state": "pending", "problems": None, "settled_at": None}
     refused = and_(deliveries.c.id.in_(list(ids)), deliveries.c.state == "dead", deliveries.c.payload.is_not(None))
-    connection.execute(update(deliveries).where(refused).values(values))
+    return connection.execute(update(deliveries).where(refused).values(values).returning(deliveries.c.id)).scalars().all()
 
 
 def erase_payload(connection: Connection, delivery_id: int) -> None:
@@ -375,11 +384,15 @@ def end_attempts(connection: Connection, request_id: int, outcome: str, rows: Se
 def deliver(connection: Connection, ids: Sequence[int], at: datetime) -> None:
     """pending -> delivered."""
     for part in parts(ids):
-        connection.execute(
+        rows = connection.execute(
             update(deliveries)
             .where(deliveries.c.id.in_(part))
             .values(state="delivered", settled_at=at, forced=False, begun=0, reason=None, detail=None, problems=None)
+            .returning(deliveries.c.store, deliveries.c.priority, deliveries.c.received_at)
         )
+        for row in rows:
+            counters.count(connection, "delivered", store=row.store)
+            counters.count_time(connection, row.store, row.priority, at - row.received_at)
 
 
 def remember(connection: Connection, rows: Sequence[Mapping[str, Any]], at: datetime) -> None:
@@ -461,13 +474,14 @@ def filtered(
     state: str = "",
     store: str = "",
     order_id: str = "",
+    number: str = "",
     reason: str = "",
     topic: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> ColumnElement[bool]:
     """The condition for a choice of deliveries, by what they are and by when they were received; blank means any."""
-    wanted = {"state": state, "store": store, "order_id": order_id, "reason": reason, "topic": topic}
+    wanted = {"state": state, "store": store, "order_id": order_id, "reason": reason, "topic": topic, "order_number": number.removeprefix("#")}
     which = [deliveries.c[name] == value for name, value in wanted.items() if value]
     if since is not None:
         which.append(deliveries.c.received_at >= since)
@@ -609,9 +623,11 @@ def _insert_delivery(connection: Connection, row: Mapping[str, Any]) -> int | No
     return new_id
 
 
-def _settle(connection: Connection, delivery_id: int, at: datetime, **values: Any) -> None:
+def _settle(connection: Connection, delivery_id: int, at: datetime, **values: Any) -> Sequence[str]:
+    """Settle a delivery; the name of its store, or nothing where it is gone."""
     values = {"reason": None, "detail": None, "problems": None, "begun": 0} | values
-    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(settled_at=at, **values))
+    settled = update(deliveries).where(deliveries.c.id == delivery_id).values(settled_at=at, **values)
+    return connection.execute(settled.returning(deliveries.c.store)).scalars().all()
 
 
 def upserting(connection: Connection, table: Any) -> Any:

@@ -120,7 +120,9 @@ Index("ix_deliveries_store", deliveries.c.store, deliveries.c.id)
 Index("ix_deliveries_order_number", deliveries.c.order_number, deliveries.c.id)
 Index("ix_deliveries_email_digest", deliveries.c.email_digest, deliveries.c.id)
 Index("ix_deliveries_arrivals", deliveries.c.store, deliveries.c.priority, deliveries.c.received_at)
-Index("ix_deliveries_settled_at", deliveries.c.settled_at)
+Index("ix_deliveries_settled_at", deliveries.c.settled_at, deliveries.c.id, deliveries.c.state)
+_skipped = text("reason IS NOT NULL")
+Index("ix_deliveries_reason", deliveries.c.reason, deliveries.c.id, sqlite_where=_skipped, postgresql_where=_skipped)
 
 orders = Table(
     "orders",
@@ -220,6 +222,28 @@ products = Table(
 )
 Index("ix_products_fetched_at", products.c.fetched_at)
 
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("actor", Text, nullable=False, comment="who did it: the dashboard knows one administrator"),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False, comment="what it was done to: a delivery's id, or which deliveries"),
+    Column("detail", Text, nullable=False, comment="in words; no personal data"),
+    comment="Each change made by a person, and each look at personal data.",
+)
+
+knocks = Table(
+    "knocks",
+    metadata,
+    Column("visitor", Text, primary_key=True, comment="a keyed digest of the visitor's network address; * for all together"),
+    Column("times", Integer, nullable=False, comment="failed log-ins since then"),
+    Column("since", Instant, nullable=False),
+    comment="Failed log-ins of the last minutes, so that nobody tries passwords without end.",
+)
+Index("ix_knocks_since", knocks.c.since)
+
 backfills = Table(
     "backfills",
     metadata,
@@ -231,4 +255,26 @@ backfills = Table(
     Column("begun_at", Instant, nullable=False),
     Column("ended_at", Instant, comment="null: broken off, or still running"),
     comment="How far each reading of past orders has come, so that it can go on.",
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("labels", Text, primary_key=True, comment="JSON: label -> value, sorted"),
+    Column("slot", SmallInteger, primary_key=True, autoincrement=False, comment="which of a counter's rows; their sum is its value"),
+    Column("value", BigInteger, nullable=False),
+    comment="What has happened so far, as often as it happened: monitoring reads it, and no purge touches it.",
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("subject", Text, primary_key=True, comment="the store or account that is in trouble"),
+    Column("since", Instant, nullable=False),
+    Column("told_at", Instant, comment="when ALERT_URL was told; null: not yet"),
+    Column("over_at", Instant, comment="when the trouble ended, until that is told as well"),
+    Column("words", Text, nullable=False, comment="the trouble in words; no personal data"),
+    comment="The troubles of now, and which of them ALERT_URL has been told.",
 )

@@ -1,13 +1,17 @@
 """The web application: settings in, app out."""
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, render_template, request
 from sqlalchemy import Engine
 from werkzeug.exceptions import HTTPException
 
 from adapter.inbox.database import connect
+from adapter.metrics import Metrics
 from adapter.settings import Settings
 from adapter.web import health, webhooks
+from adapter.web.dashboard import open_dashboard
+from adapter.web.dashboard.access import may_see
 from adapter.web.inbox import Inbox
+from adapter.web.request_ids import name_requests
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
@@ -15,11 +19,16 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     app = Flask(__name__)
     app.extensions["settings"] = settings
     app.extensions["inbox"] = Inbox(engine or connect(settings.database_url))
+    app.extensions["metrics"] = Metrics(settings)
+    name_requests(app)
+    open_dashboard(app)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_error_handler(HTTPException, _error)
     return app
 
 
-def _error(error: HTTPException) -> tuple[Response, int]:
+def _error(error: HTTPException) -> tuple[Response | str, int] | Response:
+    if request.blueprint == "dashboard" and may_see() and request.accept_mimetypes.best != "application/json":
+        return render_template("error.html", error=error), error.code or 500
     return jsonify(error=error.description), error.code or 500

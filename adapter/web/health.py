@@ -1,9 +1,11 @@
-"""Is the process alive, can a delivery be kept, do orders move."""
+"""Is the process alive, can a delivery be kept, do orders move; and the figures for a monitor."""
 
 import hmac
+from collections.abc import Callable
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, current_app, jsonify, request
 from sqlalchemy import Engine, select
@@ -11,11 +13,13 @@ from sqlalchemy import Engine, select
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import snapshot
 from adapter.inbox.tables import deliveries
+from adapter.metrics import Metrics
 from adapter.overview import overview
 from adapter.settings import Settings
 from adapter.web.inbox import Inbox
 
 blueprint = Blueprint("health", __name__)
+_PROXY_HEADERS = {"Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fly-Client-Ip"}
 
 
 @blueprint.get("/healthz")
@@ -37,16 +41,29 @@ def readyz() -> tuple[Response, int]:
 
 @blueprint.get("/status")
 def status() -> tuple[Response, int]:
-    """Whether orders move, and why not; 503 when they are stuck. Open to METRICS_TOKEN and on loopback."""
+    """Whether orders move, and why not; 503 when they are stuck. A store that has gone quiet is told, but sends nobody out of bed."""
+    _require_sight()
     settings: Settings = current_app.extensions["settings"]
-    if not _may_look(settings):
-        abort(401, "set METRICS_TOKEN and send it as Authorization: Bearer")
     inbox: Inbox = current_app.extensions["inbox"]
     try:
         report = inbox.run(lambda engine: _report(engine, settings))
     except DatabaseAway as error:
         return jsonify(ok=False, why=[str(error)]), 503
     return jsonify(report), 200 if report["ok"] else 503
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """The figures, for Prometheus."""
+    _require_sight()
+    inbox: Inbox = current_app.extensions["inbox"]
+    counted: Metrics = current_app.extensions["metrics"]
+    accept = request.headers.get("Accept", "")
+    try:
+        text, content_type = inbox.run(lambda engine: counted.text(engine, accept))
+    except DatabaseAway as error:
+        abort(503, str(error))
+    return Response(text, content_type=content_type)
 
 
 def _can_read(engine: Engine) -> None:
@@ -59,13 +76,33 @@ def _report(engine: Engine, settings: Settings) -> dict[str, Any]:
         return overview(connection, settings, datetime.now(UTC))
 
 
-def _may_look(settings: Settings) -> bool:
-    sent = request.headers.get("Authorization", "").removeprefix("Bearer ").encode("latin-1", "replace")
-    if settings.metrics_token and hmac.compare_digest(sent, settings.metrics_token.encode()):
-        return True
-    # A proxy on this machine speaks for somebody else.
-    forwarded = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "Via"))
+def _require_sight() -> None:
+    """Answer 401 unless METRICS_TOKEN was sent, or the request comes from this machine, or from somebody who is logged in.
+
+    The dashboard says who is logged in: a function without arguments in `app.extensions["may_see"]`.
+    """
+    may_see: Callable[[], bool] | None = current_app.extensions.get("may_see")
+    if not (_has_token() or is_from_here() or (may_see is not None and may_see())):
+        abort(401, "set METRICS_TOKEN and send it as Authorization: Bearer")
+
+
+def _has_token() -> bool:
+    settings: Settings = current_app.extensions["settings"]
+    kind, _, sent = request.headers.get("Authorization", "").partition(" ")
+    given = sent.strip().encode("latin-1", "replace")
+    return bool(settings.metrics_token) and kind.lower() == "bearer" and hmac.compare_digest(given, settings.metrics_token.encode())
+
+
+def is_from_here() -> bool:
+    # A proxy on this machine speaks for somebody else; a page that has its own name resolved to 127.0.0.1 speaks under that name.
+    forwarded = any(name.startswith("X-Forwarded-") or name in _PROXY_HEADERS for name, _ in request.headers)
+    return not forwarded and _is_loopback(request.remote_addr or "") and _is_loopback(request.host)
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether an IP address, or HOST:PORT, is this machine."""
     try:
-        return not forwarded and ip_address(request.remote_addr or "").is_loopback
+        host = address if address.count(":") > 1 and "[" not in address else urlsplit(f"//{address}").hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
+from contextvars import copy_context
 from typing import TypeVar
 
 from sqlalchemy import Engine
@@ -24,7 +25,7 @@ class Inbox:
 
     def run(self, work: Callable[[Engine], Result]) -> Result:
         """The result of `work`; raises `DatabaseAway` where it is late. Late work may still be committed: then a copy is a duplicate."""
-        future = self._threads.submit(work, self.engine)
+        future = self._threads.submit(copy_context().run, work, self.engine)  # what it logs carries the request's id
         try:
             return future.result(_DEADLINE_S)
         except TooLate:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from adapter.errors import DatabaseAway
 from adapter.inbox import statements
 from adapter.inbox.database import transaction
+from adapter.inbox.statements import Receipt
 from adapter.nudge import nudge
 from adapter.settings import Settings, Store
 from adapter.web.inbox import Inbox
@@ -45,10 +46,12 @@ def receive(name: str) -> tuple[Response, int]:
     if store.provider.is_ping(headers, payload):
         return jsonify(status="pong"), 200
     verdict = store.verify(headers, payload)
+    if verdict is Verdict.UNJUDGED:
+        return _later(store)
     if verdict is not Verdict.GENUINE:
         return _refuse(store, verdict)
     try:
-        delivery, new = _inbox().run(lambda engine: _keep(engine, store, headers, payload))
+        delivery, new, reopened = _inbox().run(lambda engine: _keep(engine, store, headers, payload))
     except (DatabaseAway, DBAPIError) as error:
         why = str(error) if isinstance(error, DatabaseAway) else f"the database refuses every row: {type(error).__name__}"
         log.error(why, extra={"action": "not_kept", "store": store.name})
@@ -58,8 +61,18 @@ def receive(name: str) -> tuple[Response, int]:
     if new:
         nudge(current_app.extensions["settings"].database_url)
     log.info("kept" if new else "a copy", extra={"action": "kept" if new else "duplicate", "delivery": delivery, "store": store.name})
+    if reopened:
+        log.info("a copy of a dead delivery: it is tried again", extra={"action": "reopened", "delivery": delivery, "store": store.name})
     receipt = {"delivery": str(delivery), "status": "kept" if new else "duplicate"}
     return jsonify(store.provider.acknowledgement(headers, payload, receipt)), 200
+
+
+def _later(store: Store) -> tuple[Response, int]:
+    """Neither proved nor refused: the platform is to send it again."""
+    log.error("the key that it is signed with cannot be fetched just now", extra={"action": "not_judged", "store": store.name})
+    answer = jsonify(error="the signature cannot be judged just now; send it again")
+    answer.headers["Retry-After"] = str(_RETRY_AFTER_S)
+    return answer, 503
 
 
 def _read(most: int) -> bytes:
@@ -90,7 +103,7 @@ def _refuse(store: Store, verdict: Verdict) -> tuple[Response, int]:
     why = (
         f"the request carries no {header}: is it from {store.provider.title}, and has its webhook a secret?"
         if verdict is Verdict.MISSING
-        else f"{header} does not match: the secret in {store.secret_setting} is not the one that {store.provider.title} signs with"
+        else f"{header} does not match: {_what_to_compare(store)}"
     )
     try:
         _inbox().run(lambda engine: _count(engine, store.name, verdict))
@@ -100,12 +113,18 @@ def _refuse(store: Store, verdict: Verdict) -> tuple[Response, int]:
     return jsonify(error=why), 401
 
 
+def _what_to_compare(store: Store) -> str:
+    if store.provider.scheme(store.auth).can_sign:
+        return f"the secret in {store.secret_setting} is not the one that {store.provider.title} signs with"
+    return f"compare {store.secret_setting} with what Adobe shows; every event must be addressed to it, and be signed by Adobe's key"
+
+
 def _count(engine: Engine, store: str, verdict: Verdict) -> None:
     with transaction(engine) as connection:
         statements.count_refusal(connection, store=store, reason=str(verdict), at=datetime.now(UTC))
 
 
-def _keep(engine: Engine, store: Store, headers: Mapping[str, str], payload: bytes) -> tuple[int, bool]:
+def _keep(engine: Engine, store: Store, headers: Mapping[str, str], payload: bytes) -> Receipt:
     provider = store.provider
     kept = {name: _storable(headers[name], _LONGEST_HEADER) for name in provider.kept_headers if name in headers}
     key = provider.key(headers, payload)

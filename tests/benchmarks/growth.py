@@ -49,8 +49,8 @@ def keep(connection: Connection) -> None:
 def keep_copy(connection: Connection) -> None:
     """The same webhook again."""
     key = Key(value="finished-7", expires=False)
-    _, new = statements.keep(connection, store=STORE, key=key, topic="orders/updated", headers={}, payload=_PAYLOAD, at=_now)
-    assert not new
+    kept = statements.keep(connection, store=STORE, key=key, topic="orders/updated", headers={}, payload=_PAYLOAD, at=_now)
+    assert not kept.new
 
 
 def count_due(connection: Connection) -> None:

@@ -27,7 +27,7 @@ def upgrade() -> None:
     op.create_index("ix_deliveries_order_number", "deliveries", ["order_number", "id"])
     op.create_index("ix_deliveries_email_digest", "deliveries", ["email_digest", "id"])
     op.create_index("ix_deliveries_arrivals", "deliveries", ["store", "priority", "received_at"])
-    op.create_index("ix_deliveries_settled_at", "deliveries", ["settled_at"])
+    op.create_index("ix_deliveries_settled_at", "deliveries", ["settled_at", "id", "state"])
     op.add_column(
         "orders",
         sa.Column(

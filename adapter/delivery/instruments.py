@@ -1,0 +1,43 @@
+"""What one sender process does for the instruments, beside sending: kept deliveries are added up, and troubles are told."""
+
+import time
+
+from sqlalchemy import Engine
+
+from adapter.alerts import Alerts
+from adapter.inbox import counters
+from adapter.inbox.database import Clock, snapshot, transaction
+from adapter.settings import Settings
+
+SETTLED_AFTER_S = 60.0
+"""An insert that was begun is committed or given up by then: a statement takes 3 s at most."""
+
+
+class Instruments:
+    """Used by one thread of whoever holds the reader's lease."""
+
+    def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
+        self._engine = engine
+        self._stores = list(settings.stores)
+        self._alerts = Alerts(engine, settings, clock)
+        self._seen: tuple[float, int] | None = None
+        self._rolled_up = 0
+
+    def step(self) -> None:
+        """Do both once."""
+        self._roll_up()
+        self._alerts.step()
+
+    def _roll_up(self) -> None:
+        now = time.monotonic()
+        if self._seen is not None:
+            seen_at, newest = self._seen
+            if now - seen_at < SETTLED_AFTER_S:
+                return
+            if newest > self._rolled_up:
+                with transaction(self._engine) as connection:
+                    for store in sorted(self._stores):
+                        counters.roll_up(connection, store, newest)
+                self._rolled_up = newest
+        with snapshot(self._engine) as connection:
+            self._seen = now, counters.newest_id(connection)

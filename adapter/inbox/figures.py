@@ -1,0 +1,87 @@
+"""The figures that monitoring reads, each by a named statement that looks into an index and counts no further than a bound.
+
+All take a connection inside a transaction of the caller's. Everything is counted in the database, so that each web process tells the
+same, whichever process or machine did the work.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal_column, select
+
+from adapter.inbox import statements
+from adapter.inbox.statements import PRIORITIES
+from adapter.inbox.tables import deliveries, leases
+
+MOST = 10_000
+"""Deliveries are counted no further than this, for each store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits of a store."""
+
+    due: int
+    """Read, and could be sent now."""
+    later: int
+    """Waits for the time of its next attempt."""
+    due_since: datetime | None
+    """Since when the oldest of those that could be sent has been due."""
+
+
+def backlog(connection: Connection, store: str, now: datetime) -> Backlog:
+    """What of a store is read and waits, by when it is due."""
+    due, later = 0, 0
+    oldest: list[datetime] = []
+    for priority in PRIORITIES:
+        waiting = and_(
+            deliveries.c.state == "pending",
+            deliveries.c.read_at.is_not(None),
+            deliveries.c.store == store,
+            deliveries.c.priority == priority,
+        )
+        due += _count(connection, select(_ONE).where(waiting, deliveries.c.due_at <= now).order_by(deliveries.c.due_at))
+        # Requests about personal data are set aside by a time that never comes; they have no order.
+        later += _count(connection, select(_ONE).where(waiting, deliveries.c.due_at > now, deliveries.c.order_id.is_not(None)))
+        oldest += connection.execute(select(deliveries.c.due_at).where(waiting).order_by(deliveries.c.due_at).limit(1)).scalars().all()
+    since = min(oldest, default=None)
+    return Backlog(due, later, since if since is not None and since <= now else None)
+
+
+def unread(connection: Connection) -> dict[str, tuple[int, datetime]]:
+    """What no reader has read yet: per store how many, and when the oldest was received."""
+    some = _some(select(deliveries.c.store, deliveries.c.received_at).where(_UNREAD).order_by(deliveries.c.id))
+    rows = connection.execute(select(some.c.store, func.count(), func.min(some.c.received_at)).group_by(some.c.store))
+    return {store: (number, since) for store, number, since in rows}
+
+
+def dead(connection: Connection) -> dict[str, tuple[int, datetime]]:
+    """Dead letters of now, the newest: per store how many, and when the last of them died."""
+    some = _some(select(deliveries.c.store, deliveries.c.settled_at).where(deliveries.c.state == "dead").order_by(deliveries.c.id.desc()))
+    rows = connection.execute(select(some.c.store, func.count(), func.max(some.c.settled_at)).group_by(some.c.store))
+    return {store: (number, last) for store, number, last in rows}
+
+
+def requests_spent(connection: Connection, account: str, kind: str, now: datetime) -> int:
+    """How many requests of a kind Drip still counts: those of the last hour."""
+    return len(statements.ledger(connection, account, kind, now - timedelta(hours=1)))
+
+
+def all_leases(connection: Connection) -> Sequence[Row[Any]]:
+    """Every account's lease with its trouble, and the reader's."""
+    return connection.execute(select(leases).order_by(leases.c.account)).all()
+
+
+_ONE: ColumnElement[int] = literal_column("1").label("one")
+_UNREAD = and_(deliveries.c.state == "pending", deliveries.c.read_at.is_(None))
+
+
+def _some(chosen: Select[Any]) -> Any:
+    return chosen.limit(MOST).subquery()
+
+
+def _count(connection: Connection, chosen: Select[Any]) -> int:
+    number: int = connection.execute(select(func.count()).select_from(_some(chosen))).scalar_one()
+    return number

@@ -1,0 +1,47 @@
+"""The statements on the table of alerts: which troubles there are, and which of them have been told. Inside the caller's transaction."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select, update
+
+from adapter.inbox.statements import upserting
+from adapter.inbox.tables import alerts
+
+Name = tuple[str, str]
+"""A trouble's kind, and the store or account that is in it."""
+
+
+def known(connection: Connection) -> Sequence[Row[Any]]:
+    """All troubles that are not over, or of which the end has not been told."""
+    return connection.execute(select(alerts).order_by(alerts.c.kind, alerts.c.subject)).all()
+
+
+def note(connection: Connection, name: Name, since: datetime, words: str) -> None:
+    """Write down a trouble, or that one which seemed over is back."""
+    row = upserting(connection, alerts).values(kind=name[0], subject=name[1], since=since, words=words)
+    there_again = {"words": row.excluded.words, "over_at": None}
+    connection.execute(row.on_conflict_do_update(index_elements=["kind", "subject"], set_=there_again))
+
+
+def end(connection: Connection, name: Name, at: datetime) -> None:
+    """A trouble is over: forget it if nobody was told of it, else keep it until its end is told."""
+    connection.execute(delete(alerts).where(_is(name), alerts.c.told_at.is_(None)))
+    connection.execute(update(alerts).where(_is(name), alerts.c.over_at.is_(None)).values(over_at=at))
+
+
+def set_told(connection: Connection, names: Iterable[Name], at: datetime) -> None:
+    """These have been told."""
+    for name in names:
+        connection.execute(update(alerts).where(_is(name)).values(told_at=at))
+
+
+def forget(connection: Connection, names: Iterable[Name]) -> None:
+    """The end of these has been told."""
+    for name in names:
+        connection.execute(delete(alerts).where(_is(name), alerts.c.over_at.is_not(None)))
+
+
+def _is(name: Name) -> ColumnElement[bool]:
+    return and_(alerts.c.kind == name[0], alerts.c.subject == name[1])

@@ -1,0 +1,239 @@
+"""What the dashboard's pages show, each by statements that look into an index and read no further than a bound.
+
+All take a connection inside a transaction of the caller's. Lists are read by the id to go on from, never by an offset, so that a page stays
+the same page while new deliveries arrive.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal_column, select, true
+
+from adapter.inbox.tables import attempts, deliveries, orders, requests
+
+PAGE = 50
+MOST = 1000
+"""Deliveries of a choice are counted no further than this."""
+MOST_RETRIED = 100_000
+_READ_AT_MOST = 10_000
+"""So many are looked at for one page where no index holds all that was asked for; then the page says how far it has looked."""
+_MOST_FOUND = 1000
+_SHOWN = [
+    deliveries.c[name]
+    for name in (
+        "id", "store", "topic", "received_at", "order_id", "order_number", "state", "reason", "attempts", "settled_at", "read_at",
+    )
+]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Which deliveries; blank means any."""
+
+    store: str = ""
+    state: str = ""
+    reason: str = ""
+    topic: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str = ""
+    """An order number, an order id, or a delivery's id."""
+    email_digest: str = ""
+
+    @property
+    def is_all(self) -> bool:
+        """Whether it leaves nothing out."""
+        return self == Choice()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some deliveries, the newest first."""
+
+    rows: Sequence[Row[Any]]
+    before: int | None
+    """The id to go on from; None at the end."""
+    searched: bool = field(default=False)
+    """Whether it ends where it does because enough was looked at, and not because it is full."""
+
+
+def page(connection: Connection, choice: Choice, before: int | None = None) -> Page:
+    """The newest deliveries of a choice, older than `before`."""
+    which, floor = _bounded(connection, choice, before)
+    shown: Select[Any] = select(*_SHOWN)
+    rows = connection.execute(shown.where(which).order_by(deliveries.c.id.desc()).limit(PAGE + 1)).all()
+    if len(rows) > PAGE:
+        return Page(rows[:PAGE], rows[PAGE - 1].id)
+    return Page(rows, floor, searched=floor is not None)
+
+
+def counted(connection: Connection, choice: Choice) -> int:
+    """How many there are, counted no further than `MOST` + 1, and of those that a page would look at."""
+    which, _ = _bounded(connection, choice, None)
+    some = select(literal_column("1")).where(which).order_by(deliveries.c.id.desc()).limit(MOST + 1).subquery("some")
+    number: int = connection.execute(select(func.count()).select_from(some)).scalar_one()
+    return number
+
+
+def first_since(connection: Connection, moment: datetime) -> int:
+    """An id from which on, in the order of arrival, deliveries were received at `moment` or later.
+
+    Found by halving: ids are given in the order of arrival, and no index is needed.
+    """
+    newest = connection.execute(select(func.max(deliveries.c.id))).scalar() or 0
+    low, high = 1, newest + 1
+    while low < high:
+        middle = (low + high) // 2
+        found = connection.execute(
+            select(deliveries.c.id, deliveries.c.received_at).where(deliveries.c.id >= middle).order_by(deliveries.c.id).limit(1)
+        ).one_or_none()
+        if found is None or found.received_at >= moment:
+            high = middle
+        else:
+            low = found.id + 1
+    return low
+
+
+def one(connection: Connection, delivery_id: int) -> Row[Any] | None:
+    """A delivery with all that is kept of it."""
+    return connection.execute(select(deliveries).where(deliveries.c.id == delivery_id)).one_or_none()
+
+
+def parts_of(connection: Connection, row: Row[Any]) -> Sequence[int]:
+    """The deliveries that one was split into: their keys begin with its id."""
+    mine = and_(
+        deliveries.c.store == row.store, deliveries.c.key >= f"{row.id}/", deliveries.c.key < f"{row.id}0", deliveries.c.parent_id == row.id
+    )
+    return connection.execute(select(deliveries.c.id).where(mine).order_by(deliveries.c.id).limit(MOST)).scalars().all()
+
+
+def history(connection: Connection, stores: Sequence[str], order_id: str) -> Sequence[Row[Any]]:
+    """All deliveries of an order, the oldest first."""
+    mine = and_(deliveries.c.store.in_(stores), deliveries.c.order_id == order_id)
+    newest = select(deliveries.c.id).where(mine).order_by(deliveries.c.id.desc()).limit(_MOST_FOUND)
+    shown: Select[Any] = select(*_SHOWN, deliveries.c.snapshot_at, deliveries.c.detail)
+    return connection.execute(shown.where(deliveries.c.id.in_(newest)).order_by(deliveries.c.id)).all()
+
+
+def told(connection: Connection, ids_: Sequence[int]) -> Sequence[Row[Any]]:
+    """What Drip was told by these deliveries, without the bodies, the oldest first."""
+    of_attempts = [attempts.c[name] for name in ("id", "delivery_id", "action", "outcome", "drip_request_id")]
+    of_requests = [requests.c[name] for name in ("account", "kind", "begun_at", "ended_at", "status")]
+    chosen: Select[Any] = select(*of_attempts, *of_requests).join(requests, requests.c.id == attempts.c.request_id)
+    return connection.execute(chosen.where(attempts.c.delivery_id.in_(ids_)).order_by(attempts.c.id)).all()
+
+
+def at_drip(connection: Connection, accounts: Sequence[str], stores: Sequence[str], order_id: str) -> Sequence[Row[Any]]:
+    """What is remembered of what Drip has of an order, by account."""
+    mine = and_(orders.c.account.in_(accounts), orders.c.store.in_(stores), orders.c.order_id == order_id)
+    return connection.execute(select(orders).where(mine).order_by(orders.c.account)).all()
+
+
+def newest_body(connection: Connection, ids_: Sequence[int]) -> Row[Any] | None:
+    """The last body that Drip took of these deliveries."""
+    mine = and_(attempts.c.delivery_id.in_(ids_), attempts.c.outcome == "delivered", attempts.c.body.is_not(None))
+    return connection.execute(select(attempts).where(mine).order_by(attempts.c.id.desc()).limit(1)).one_or_none()
+
+
+def newest_of(connection: Connection, store: str) -> Row[Any] | None:
+    """A store's newest delivery."""
+    newest = select(*_SHOWN).where(deliveries.c.store == store).order_by(deliveries.c.id.desc()).limit(1)
+    return connection.execute(newest).one_or_none()
+
+
+def _bounded(connection: Connection, choice: Choice, before: int | None) -> tuple[ColumnElement[bool], int | None]:
+    """The condition for a page, and the last id that it looks at where that is not all there is."""
+    by_index, beside = _conditions(connection, choice)
+    low, high = _span(connection, choice, before)
+    if beside is None:
+        return _between(by_index, low, high), None
+    # Of two lower bounds a database would take any: only the higher one is told.
+    lowest = select(deliveries.c.id).where(_between(by_index, low, high)).order_by(deliveries.c.id.desc()).offset(_READ_AT_MOST).limit(1)
+    floor: int | None = connection.execute(lowest).scalar()
+    return _between(and_(by_index, beside), low if floor is None else floor, high), floor
+
+
+def _conditions(connection: Connection, choice: Choice) -> tuple[ColumnElement[bool], ColumnElement[bool] | None]:
+    """What one index holds of a choice, and what must be looked at row by row; None for nothing."""
+    wanted: dict[str, Any] = {name: getattr(choice, name) for name in ("reason", "state", "store", "topic") if getattr(choice, name)}
+    if choice.text or choice.email_digest:
+        return and_(*_found(connection, choice), *(deliveries.c[name] == value for name, value in wanted.items())), None
+    first = next((name for name in ("reason", "state", "store") if name in wanted), "")
+    by_index = deliveries.c[first] == wanted.pop(first) if first else true()
+    if first == "reason" and wanted.get("state") == "skipped":
+        wanted.pop("state")  # only what was skipped has a reason
+    beside = [deliveries.c[name] == value for name, value in wanted.items()]
+    return by_index, and_(*beside) if beside else None
+
+
+def _found(connection: Connection, choice: Choice) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if choice.email_digest:
+        conditions.append(deliveries.c.email_digest == choice.email_digest)
+    if choice.text:
+        conditions.append(deliveries.c.id.in_(_named(connection, choice.text)))
+    return conditions
+
+
+def _named(connection: Connection, text: str) -> list[int]:
+    """Deliveries by what a person may know of an order or a delivery."""
+    bare = text.removeprefix("#")
+    by_number = select(deliveries.c.id).where(deliveries.c.order_number == bare)
+    ways: list[Select[Any]] = [by_number]
+    stores = connection.execute(_STORES).scalars().all()
+    if stores:
+        ways.append(select(deliveries.c.id).where(deliveries.c.store.in_(stores), deliveries.c.order_id == bare))
+    found = [connection.execute(way.order_by(deliveries.c.id.desc()).limit(_MOST_FOUND)).scalars().all() for way in ways]
+    own = [int(bare)] if bare.isascii() and bare.isdecimal() and int(bare) < 2**63 and not text.startswith("#") else []
+    return sorted({*own, *(each for some in found for each in some)}, reverse=True)[:_MOST_FOUND]
+
+
+# The names of stores, one look into the index for each: those of the settings would miss a store that was taken out of them.
+_first = select(func.min(deliveries.c.store).label("store")).cte("names", recursive=True)
+_next = select(func.min(deliveries.c.store)).where(deliveries.c.store > _first.c.store).correlate(_first).scalar_subquery()
+_names = _first.union_all(select(_next).where(_first.c.store.is_not(None)))
+_STORES = select(_names.c.store).where(_names.c.store.is_not(None))
+
+
+def store_names(connection: Connection) -> Sequence[str]:
+    """The stores of which there are deliveries."""
+    return connection.execute(_STORES).scalars().all()
+
+
+def _span(connection: Connection, choice: Choice, before: int | None) -> tuple[int | None, int | None]:
+    """The ids from which on and before which a choice lies. The parts of a split body come a moment after their time."""
+    low = first_since(connection, choice.since) if choice.since is not None else None
+    high = first_since(connection, choice.until) if choice.until is not None else None
+    return low, min((each for each in (high, before) if each is not None), default=None)
+
+
+def _between(which: ColumnElement[bool], low: int | None, high: int | None) -> ColumnElement[bool]:
+    conditions = [which]
+    if low is not None:
+        conditions.append(deliveries.c.id >= low)
+    if high is not None:
+        conditions.append(deliveries.c.id < high)
+    return and_(*conditions)
+
+
+def retriable(connection: Connection, choice: Choice, before: int, limit: int) -> Sequence[int]:
+    """Ids of a choice that can be sent again: settled ones, unless those that wait were asked for, with their payload."""
+    found: Sequence[int] = connection.execute(_retriable(connection, choice, before).limit(limit)).scalars().all()
+    return found
+
+
+def count_retriable(connection: Connection, choice: Choice, before: int) -> int:
+    """How many of a choice can be sent again, counted no further than `MOST_RETRIED` + 1."""
+    some = _retriable(connection, choice, before).limit(MOST_RETRIED + 1).subquery("some")
+    number: int = connection.execute(select(func.count()).select_from(some)).scalar_one()
+    return number
+
+
+def _retriable(connection: Connection, choice: Choice, before: int) -> Select[Any]:
+    by_index, beside = _conditions(connection, choice)
+    which = [_between(by_index, *_span(connection, choice, before)), deliveries.c.payload.is_not(None)]
+    which += [] if beside is None else [beside]
+    which += [] if choice.state else [deliveries.c.state != "pending"]
+    return select(deliveries.c.id).where(*which).order_by(deliveries.c.id.desc())

@@ -1,0 +1,17 @@
+"""The dashboard: what happened to an order, and how to put it right. One module a page."""
+
+from flask import Flask
+
+from adapter.web.dashboard import access, audit, bulk, deliveries, delivery, first_run, mending, orders, overview, security, stores, words
+from adapter.web.dashboard.frame import blueprint, frame_variables
+
+__all__ = ["audit", "bulk", "deliveries", "delivery", "first_run", "mending", "open_dashboard", "orders", "overview", "stores"]
+
+
+def open_dashboard(app: Flask) -> None:
+    """Add the dashboard to an app. Without ADMIN_PASSWORD all of it answers 404, but under the stand-in on this machine."""
+    access.guard(app)
+    security.secure(app)
+    app.jinja_env.filters.update(words.FILTERS)
+    app.context_processor(frame_variables)
+    app.register_blueprint(blueprint)

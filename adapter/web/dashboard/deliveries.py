@@ -1,0 +1,101 @@
+"""The inbox: newest first, searched by what a person knows of an order, filtered by what it became."""
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import render_template, request, session
+from sqlalchemy import Connection
+from werkzeug.wrappers import Response
+
+from adapter.inbox import views
+from adapter.inbox.erasure import email_digest
+from adapter.inbox.views import Choice
+from adapter.web.dashboard.frame import back_to, blueprint, read, settings
+from mappings import Reason
+
+STATES = ("pending", "delivered", "skipped", "dead")
+_PLAIN = ("store", "state", "reason", "topic", "q", "since", "until", "mail")
+_LONGEST = 200
+_SEARCHES_KEPT = 5
+
+
+@blueprint.get("/deliveries")
+def list_deliveries() -> str:
+    """A page of deliveries."""
+    choice, before = choice_of(request.args), _whole(request.args.get("before", ""))
+    page, count, names = read(lambda connection: _look(connection, choice, before))
+    return render_template(
+        "deliveries.html",
+        page=page,
+        count=count,
+        most=views.MOST,
+        choice=choice,
+        chosen=chosen(request.args),
+        stores=sorted({*settings().stores, *names}),
+        states=STATES,
+        reasons=list(Reason),
+        is_first=before is None,
+    )
+
+
+@blueprint.post("/search")
+def search() -> Response:
+    """Find an order by what was typed. An e-mail address is matched by its digest, and stands in no address and no log."""
+    typed = request.form.get("q", "").strip()[:_LONGEST]
+    if "@" in typed:
+        found = session.get("searches", {})
+        kept = dict(list(found.items())[-_SEARCHES_KEPT + 1 :])
+        name = secrets.token_hex(4)
+        session["searches"] = {**kept, name: email_digest(typed)}
+        return back_to("list_deliveries", mail=name)
+    if not typed:
+        return back_to("list_deliveries")
+    page = read(lambda connection: views.page(connection, Choice(text=typed)))
+    orders = {(row.store, row.order_id) for row in page.rows}
+    if len(page.rows) == 1:
+        return back_to("show_delivery", delivery=page.rows[0].id)
+    if len(orders) == 1 and (order := orders.pop())[1] and page.before is None:
+        return back_to("show_order", store=order[0], order_id=order[1])
+    return back_to("list_deliveries", q=typed)
+
+
+def choice_of(values: Mapping[str, str]) -> Choice:
+    """The choice of deliveries that a page's address, or a form, describes; what makes no sense is left out."""
+    state, reason = values.get("state", ""), values.get("reason", "")
+    mail = values.get("mail", "")
+    return Choice(
+        store=values.get("store", "")[:_LONGEST],
+        state=state if state in STATES else "",
+        reason=reason if reason in list(Reason) else "",
+        topic=values.get("topic", "").strip()[:_LONGEST],
+        since=_moment(values.get("since", "")),
+        until=_moment(values.get("until", "")),
+        text=values.get("q", "").strip()[:_LONGEST],
+        # An old search that the session has lost finds nothing, and not everything.
+        email_digest=session.get("searches", {}).get(mail, "forgotten") if mail else "",
+    )
+
+
+def chosen(values: Mapping[str, str]) -> dict[str, str]:
+    """The parts of an address, or of a form, that describe a choice."""
+    return {name: values[name] for name in _PLAIN if values.get(name)}
+
+
+def _look(connection: Connection, choice: Choice, before: int | None) -> tuple[views.Page, int | None, Any]:
+    page = views.page(connection, choice, before)
+    counted = None if choice.is_all else views.counted(connection, choice)
+    return page, counted, views.store_names(connection)
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+    return moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and int(text) < 2**63 else None

@@ -1,0 +1,133 @@
+"""One delivery: what became of it, step by step, and what Drip was sent of it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import abort, render_template
+from sqlalchemy import Connection, Row
+
+from adapter.inbox import audit, statements, views
+from adapter.web.dashboard import remapping, trees
+from adapter.web.dashboard.frame import blueprint, now, read, settings, write
+from adapter.web.dashboard.masking import without_addresses
+from adapter.web.dashboard.words import outcome, took
+from mappings import parse
+
+_LONG = 2_000_000
+"""Payloads beyond this are not taken apart on a page; bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A step of a delivery's way."""
+
+    at: datetime | None
+    what: str
+    detail: str = ""
+    kind: str = ""
+    """`done`, `failed`, `next`, or blank."""
+    after: str = ""
+
+
+@blueprint.get("/deliveries/<int:delivery>")
+def show_delivery(delivery: int) -> str:
+    """The page, with personal data hidden."""
+    return render_template("delivery.html", **read(lambda connection: _look(connection, delivery, shown=False)))
+
+
+@blueprint.post("/deliveries/<int:delivery>/reveal")
+def reveal(delivery: int) -> str:
+    """The page with personal data, once; the asking is in the audit."""
+    find(delivery)
+    write(lambda connection: audit.note(connection, "looked at personal data", f"delivery {delivery}", "", now()))
+    return render_template("delivery.html", **read(lambda connection: _look(connection, delivery, shown=True)))
+
+
+def find(delivery: int) -> Row[Any]:
+    """A delivery; the page is a 404 where there is none."""
+    row = read(lambda connection: views.one(connection, delivery)) if delivery < 2**63 else None
+    if row is None:
+        abort(404, f"There is no delivery {delivery}. Its row may have been purged.")
+    return row
+
+
+def _look(connection: Connection, delivery: int, *, shown: bool) -> dict[str, Any]:
+    row = views.one(connection, delivery) if delivery < 2**63 else None
+    if row is None:
+        abort(404, f"There is no delivery {delivery}. Its row may have been purged.")
+    attempts = statements.attempts_of(connection, delivery)
+    kept = next((attempt for attempt in reversed(attempts) if attempt.body is not None), None)
+    sent = parse(kept.body) if kept else None
+    too_long = row.payload is not None and len(row.payload) > _LONG
+    today = remapping.remap(connection, row, settings(), sent) if row.payload is not None and not too_long else None
+    return {
+        "row": row,
+        "problems": _problems(row.problems),
+        "events": _events(row, attempts),
+        "parts_ids": views.parts_of(connection, row) if row.reason == "split" else [],
+        "looked_up": json.loads(kept.looked_up) if kept and kept.looked_up else {},
+        "shown": shown,
+        "sent": sent,
+        "today": today,
+        "too_long": too_long,
+        **_side_by_side(today, sent, shown=shown),
+        "raw": row.payload.decode("utf-8", "replace")[:20_000] if shown and today and today.document is None else "",
+        "difference": remapping.difference(sent, today.body, shown=shown) if today and today.body and sent else [],
+    }
+
+
+def _side_by_side(today: remapping.Remapped | None, sent: Any, *, shown: bool) -> dict[str, Any]:
+    document = today.document if today else None
+    body = sent if sent is not None else (today.body if today else None)
+    anchors = trees.anchors_of(document, "p") if document is not None else {}
+    sources = today.traces if today else {}
+    return {
+        "payload": trees.lines(document, "p", shown=shown) if document is not None else [],
+        "body": trees.lines(body, "d", shown=shown, sources=sources, anchors=anchors) if body is not None else [],
+        "is_traced": bool(sources),
+    }
+
+
+def _events(row: Row[Any], attempts: Sequence[Row[Any]]) -> list[Event]:
+    events = [Event(row.received_at, "Received and kept", f"{row.topic or 'no topic'} from {row.store}", "done")]
+    if row.parent_id:
+        events[0] = Event(row.received_at, "Split off", f"from delivery {row.parent_id}", "done")
+    if row.read_at:
+        of = f"order {row.order_id}" if row.order_id else "no order in it"
+        events.append(Event(row.read_at, "Read", of, "done", f"{took(row.read_at - row.received_at)} later"))
+    return [*events, *map(_tried, attempts), _end(row)]
+
+
+def _tried(attempt: Row[Any]) -> Event:
+    answer = json.loads(attempt.answer) if attempt.answer else {}
+    said = [f"HTTP {attempt.status}"] if attempt.status else []
+    said += [without_addresses(str(answer["what"]))] if answer.get("what") and attempt.outcome != "delivered" else []
+    said += [without_addresses(json.dumps(error, ensure_ascii=False)) for error in answer.get("errors", ())]
+    said += [f"Drip's request id {attempt.drip_request_id}"] if attempt.drip_request_id else []
+    kind = "done" if attempt.outcome == "delivered" else "failed"
+    length = f"answered in {took(attempt.ended_at - attempt.begun_at)}" if attempt.ended_at else ""
+    way = "in a batch" if attempt.kind == "batch" else "alone"
+    return Event(attempt.begun_at, f"Sent as {attempt.action}, {way}: {outcome(attempt.outcome)}", "; ".join(said), kind, length)
+
+
+def _end(row: Row[Any]) -> Event:
+    if row.state == "pending":
+        if row.read_at is None:
+            return Event(None, "Waits to be read", "", "next")
+        if row.due_at > now() + timedelta(seconds=1):
+            return Event(row.due_at, "Next try", "", "next")
+        return Event(None, "Is due: goes to Drip as soon as its account takes orders", "", "next")
+    length = took(row.settled_at - row.received_at) if row.settled_at else ""
+    if row.state == "delivered":
+        return Event(row.settled_at, "Delivered", f"{length} after its receipt", "done")
+    if row.state == "skipped":
+        return Event(row.settled_at, "Skipped", row.detail or "", "done")
+    return Event(row.settled_at, "Dead: nobody retries it unasked", "", "failed")
+
+
+def _problems(text: str | None) -> list[tuple[str, str]]:
+    """Path and what is wrong there."""
+    return [(path, without_addresses(" ".join(reasons))) for path, reasons in (json.loads(text) if text else {}).items()]

@@ -1,0 +1,19 @@
+"""One order's whole history, and what Drip has of it now."""
+
+from flask import abort, render_template
+
+from adapter.history import history
+from adapter.web.dashboard import trees
+from adapter.web.dashboard.frame import blueprint, read, settings
+from mappings import parse
+
+
+@blueprint.get("/orders/<store>/<path:order_id>")
+def show_order(store: str, order_id: str) -> str:
+    """The page of an order."""
+    found = read(lambda connection: history(connection, settings(), store, order_id))
+    if not found["deliveries"] and not found["at_drip"]:
+        abort(404, "No delivery of this order is kept, and Drip was never sent it.")
+    body = found.pop("body")
+    lines = trees.lines(parse(body.body), "d", shown=False) if body is not None else []
+    return render_template("order.html", store=store, order_id=order_id, body=lines, **found)

@@ -1,0 +1,76 @@
+"""Headers, sessions and forged requests: what makes the pages safe in a browser. Only the dashboard is touched by any of it."""
+
+import hashlib
+import secrets
+from datetime import timedelta
+
+from flask import Flask, Response, request
+from flask.sessions import SecureCookieSessionInterface, SessionMixin
+from flask_talisman import Talisman
+from flask_wtf.csrf import CSRFProtect
+
+from adapter.settings import Settings
+from adapter.web.dashboard.frame import blueprint
+from adapter.web.webhooks import blueprint as webhooks
+
+_CSP = {
+    "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self'", "connect-src": "'self'",
+    "form-action": "'self'", "frame-ancestors": "'none'", "base-uri": "'none'",
+}  # fmt: skip
+_LASTS = timedelta(hours=12)
+_SALT = b"drip-order-adapter sessions"
+
+
+def secure(app: Flask) -> None:
+    """Set up sessions, security headers, and tokens against forged requests."""
+    settings: Settings = app.extensions["settings"]
+    is_https = settings.public_url.startswith("https://")
+    app.secret_key = _secret_key(settings)
+    app.session_interface = _Sessions()
+    app.config.update(SESSION_COOKIE_NAME="drip_adapter", WTF_CSRF_TIME_LIMIT=None, PERMANENT_SESSION_LIFETIME=_LASTS)
+    _Headers(
+        app,
+        content_security_policy=_CSP,
+        force_https=is_https,
+        frame_options="DENY",
+        referrer_policy="same-origin",
+        session_cookie_secure=False,  # by default it waits for the first request
+        strict_transport_security_include_subdomains=False,
+    )
+    app.config["SESSION_COOKIE_SECURE"] = is_https
+    CSRFProtect(app).exempt(webhooks)
+
+
+class _Headers(Talisman):  # type: ignore[misc]
+    """Talisman for the dashboard alone: webhooks and health checks are read by machines, over whatever their platform uses."""
+
+    def _force_https(self) -> Response | None:
+        # Only where a proxy says that the visitor came by http: one that says nothing would be sent round in a circle.
+        if request.blueprint != blueprint.name or request.headers.get("X-Forwarded-Proto", "") != "http":
+            return None
+        answer: Response | None = super()._force_https()
+        return answer
+
+    def _set_response_headers(self, response: Response) -> Response:
+        if request.blueprint == blueprint.name or request.endpoint == "static":
+            super()._set_response_headers(response)
+        if request.blueprint == blueprint.name:
+            response.headers.setdefault("Cache-Control", "no-store")  # no order stays in a browser after the log-out
+        return response
+
+
+class _Sessions(SecureCookieSessionInterface):
+    """Sessions of the dashboard's visitors; no other answer gets a cookie, or a header for caches about one."""
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        if request.blueprint == blueprint.name:
+            super().save_session(app, session, response)
+
+
+def _secret_key(settings: Settings) -> bytes:
+    """The key of the sessions: alike in all workers and after a restart, where it is set or there is a password to make it from."""
+    if settings.secret_key:
+        return settings.secret_key.encode()
+    if settings.admin_password:
+        return hashlib.scrypt(settings.admin_password.encode(), salt=_SALT, n=2**14, r=8, p=1, dklen=32)
+    return secrets.token_bytes(32)

@@ -1,0 +1,77 @@
+"""The stores: the address to paste, what to click, and whether a webhook has come."""
+
+from typing import Any
+
+from flask import Response, abort, jsonify, render_template, request, url_for
+from sqlalchemy import Connection
+
+from adapter.connect import address_of
+from adapter.inbox import statements, views
+from adapter.overview import rhythm
+from adapter.settings import Store
+from adapter.stores.platforms import platforms
+from adapter.web.dashboard.frame import blueprint, now, read, settings
+
+
+@blueprint.get("/stores")
+def list_stores() -> str:
+    """Each store, and when it last spoke."""
+    names = list(settings().stores)
+    newest = read(lambda connection: {name: rhythm(connection, name) for name in names})
+    return render_template("stores.html", stores=settings().stores, newest=newest, missing=_missing())
+
+
+@blueprint.get("/stores/<name>")
+def show_store(name: str) -> str:
+    """One store: how it is connected."""
+    store = settings().store(name)
+    found = read(lambda connection: _look(connection, name))
+    if store is None and found["newest"] is None:
+        abort(404, "No store has this name.")
+    mark = found["newest"].id if found["newest"] else 0
+    return render_template(
+        "store.html",
+        name=name,
+        store=store,
+        address=address_of(name, settings()),
+        steps=_steps(store) if store else [],
+        arrivals=url_for("dashboard.arrivals", name=name, since=mark, refused=_refused(found)),
+        is_quiet=found["rhythm"].is_quiet(now()),
+        **found,
+    )
+
+
+@blueprint.get("/stores/<name>/arrivals.json")
+def arrivals(name: str) -> Response:
+    """Whether anything has come, or was refused, since a page was made."""
+    found = read(lambda connection: _look(connection, name))
+    newest = found["newest"].id if found["newest"] else 0
+    changed = str(newest) != request.args.get("since", "0") or str(_refused(found)) != request.args.get("refused", "0")
+    return jsonify(received=bool(newest), delivery=newest or None, changed=changed)
+
+
+def _look(connection: Connection, name: str) -> dict[str, Any]:
+    return {
+        "newest": views.newest_of(connection, name),
+        "rhythm": rhythm(connection, name),
+        "refusals": [row for row in statements.all_refusals(connection) if row.store == name],
+    }
+
+
+def _refused(found: dict[str, Any]) -> int:
+    return sum(row.times for row in found["refusals"])
+
+
+def _steps(store: Store) -> list[str]:
+    """What to click, without the secret itself."""
+    platform = platforms().get(store.provider.name)
+    if platform is None:
+        return []
+    shown = f"(what {store.secret_setting or 'the secret of the settings'} is set to)"
+    return list(platform.by_hand(address_of(store.name, settings()), shown))
+
+
+def _missing() -> list[str]:
+    return [
+        name for name in ("shopify", "woocommerce", "magento") if all(store.provider.name != name for store in settings().stores.values())
+    ]

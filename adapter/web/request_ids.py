@@ -1,0 +1,35 @@
+"""An id for each web request: the platform's or proxy's own where it is a sound one, else a new one.
+
+It stands in the answer and in all log lines of the request. It is not kept with the delivery: the line `kept` holds both ids, and all that
+becomes of the delivery later carries the delivery's.
+"""
+
+import re
+import uuid
+
+from flask import Flask, Response, g, request
+
+from adapter.logs import REQUEST_ID
+
+HEADER = "X-Request-ID"
+# What platforms make: letters, digits and a few marks; nothing that could be an address or forge a line.
+_SOUND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/=:-]{7,199}")
+
+
+def name_requests(app: Flask) -> None:
+    """Give each request of an app its id."""
+
+    @app.before_request
+    def begin() -> None:
+        sent = request.headers.get(HEADER, "")
+        g.request_id = sent if _SOUND.fullmatch(sent) else uuid.uuid4().hex
+        REQUEST_ID.set(g.request_id)
+
+    @app.after_request
+    def echo(response: Response) -> Response:
+        response.headers[HEADER] = g.request_id
+        return response
+
+    @app.teardown_request
+    def end(error: BaseException | None) -> None:
+        REQUEST_ID.set(None)

@@ -1,0 +1,212 @@
+"""Who may see the dashboard, and what keeps everybody else out."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from adapter.settings import Settings, read_settings
+from adapter.web.dashboard.security import _secret_key
+from tests.adapter_under_test import AdapterUnderTest, make_settings
+from tests.web.conftest import PASSWORD, Visitor, audited, visitor, with_dashboard
+
+PAGES = ("/", "/deliveries", "/deliveries/1", "/orders/shopify/1001", "/stores", "/stores/shopify", "/stores/shopify/arrivals.json", "/audit")
+CHANGES = (
+    "/search", "/logout", "/deliveries/retry", "/deliveries/retry/now", "/deliveries/1/retry", "/deliveries/1/reveal",
+    "/deliveries/1/fixture", "/first-run/samples",
+)  # fmt: skip
+LOCAL = "http://127.0.0.1:8000"
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return with_dashboard(make_settings("http://127.0.0.1:1"))
+
+
+def sandbox(**changed: Any) -> Settings:
+    return replace(make_settings("http://127.0.0.1:1"), sandbox=True, **changed)
+
+
+def test_the_pages_tested_here_are_all_there_are(settings: Settings, engine: Engine) -> None:
+    rules = visitor(settings, engine).client.application.url_map.iter_rules()
+    ours = [rule for rule in rules if rule.endpoint.startswith("dashboard.") and rule.endpoint != "dashboard.log_in"]
+    assert len(ours) == len(PAGES) + len(CHANGES)
+
+
+def test_without_a_password_there_is_no_dashboard(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(replace(settings, admin_password=""), engine)
+    assert {somebody.get(path).status_code for path in (*PAGES, "/login")} == {404}
+    assert {somebody.bare_post(path, {}).status_code for path in (*CHANGES, "/login")} == {404}
+    assert somebody.get("/").is_json
+
+
+def test_nothing_is_seen_or_done_before_the_log_in(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(settings, engine)
+    for path in PAGES:
+        answer = somebody.get(path)
+        assert answer.status_code == 303, path
+        assert answer.location.startswith("/login"), path
+    for path in CHANGES:
+        assert somebody.post(path).location == "/login", path
+    assert somebody.get("/stores/shopify/arrivals.json", headers={"Accept": "application/json"}).status_code == 401
+    assert audited(engine) == []
+
+
+def test_the_log_in_opens_it_and_the_log_out_closes_it(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(settings, engine)
+    assert somebody.log_in("wrong").status_code == 401
+    assert somebody.get("/").status_code == 303
+    assert somebody.log_in().status_code == 303
+    assert somebody.get("/").status_code == 200
+    assert audited(engine) == [("logged in", "dashboard")]
+    somebody.post("/logout", at="/")
+    assert somebody.get("/").status_code == 303
+
+
+def test_the_session_cookie_is_kept_from_scripts_and_other_sites(settings: Settings, engine: Engine) -> None:
+    cookie = visitor(settings, engine).log_in().headers["Set-Cookie"]
+    assert {"HttpOnly", "SameSite=Lax", "Secure"} <= {part.strip() for part in cookie.split(";")}
+    plain = replace(settings, public_url="http://127.0.0.1:8000")
+    assert "Secure" not in visitor(plain, engine, LOCAL).log_in().headers["Set-Cookie"]
+
+
+def test_another_password_ends_every_session(settings: Settings, engine: Engine) -> None:
+    settings = replace(settings, secret_key="the same in both, so that it is not the signature that fails")
+    somebody = visitor(settings, engine)
+    somebody.log_in()
+    cookie = somebody.client.get_cookie("drip_adapter", "adapter.example")
+    assert cookie is not None
+    for password, status in ((PASSWORD, 200), ("another", 303)):
+        other = visitor(replace(settings, admin_password=password), engine)
+        other.client.set_cookie("drip_adapter", cookie.value, domain="adapter.example", secure=True)
+        assert other.get("/").status_code == status
+
+
+def test_workers_agree_on_the_key_of_sessions(settings: Settings) -> None:
+    assert _secret_key(settings) == _secret_key(replace(settings))
+    assert _secret_key(settings) != _secret_key(replace(settings, admin_password="another"))
+    assert _secret_key(replace(settings, secret_key="given")) == b"given"
+
+
+@pytest.mark.parametrize("wanted", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "/\n/evil.example"])
+def test_the_log_in_leads_nowhere_else(settings: Settings, engine: Engine, wanted: str) -> None:
+    assert visitor(settings, engine).log_in(next=wanted).location == "/"
+
+
+def test_the_log_in_leads_to_the_page_that_was_asked_for(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(settings, engine)
+    assert somebody.get("/deliveries?state=dead").location == "/login?next=/deliveries?state%3Ddead"
+    assert somebody.log_in(next="/deliveries?state=dead").location == "/deliveries?state=dead"
+
+
+def test_tries_are_throttled_in_all_workers_together(settings: Settings, engine: Engine) -> None:
+    workers = [visitor(settings, engine), visitor(settings, engine)]
+    statuses = [workers[index % 2].log_in("wrong").status_code for index in range(7)]
+    assert statuses == [401] * 5 + [429] * 2
+    refused = workers[0].log_in()
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "900")
+    elsewhere = workers[1].post("/login", {"password": PASSWORD}, headers={"X-Forwarded-For": "192.0.2.7"})
+    assert elsewhere.status_code == 303
+
+
+def test_the_right_password_takes_back_the_failures_before_it(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(settings, engine)
+    for _ in range(3):
+        for _ in range(4):
+            assert somebody.log_in("wrong").status_code == 401
+        assert somebody.log_in().status_code == 303
+        somebody.post("/logout", at="/")
+
+
+def test_forged_addresses_do_not_get_round_the_throttle(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(settings, engine)
+    statuses = {
+        somebody.post("/login", {"password": "wrong"}, headers={"X-Forwarded-For": f"192.0.2.{index}"}).status_code for index in range(61)
+    }
+    assert statuses == {401, 429}
+
+
+def test_a_forged_request_changes_nothing(page: Visitor, adapter: AdapterUnderTest) -> None:
+    before = audited(adapter.engine)
+    for path in CHANGES:
+        assert page.bare_post(path, {}).status_code == 400, path
+    assert page.get("/").status_code == 200
+    assert audited(adapter.engine) == before
+
+
+def test_every_page_carries_the_headers(page: Visitor) -> None:
+    for path in ("/", "/deliveries", "/deliveries/77", "/login"):
+        headers = page.get(path).headers
+        policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
+        assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+        assert {policy[name] for name in ("script-src", "style-src", "img-src", "connect-src", "form-action")} == {"'self'"}
+        assert (headers["X-Frame-Options"], headers["X-Content-Type-Options"]) == ("DENY", "nosniff")
+        assert headers["Cache-Control"] == "no-store"
+
+
+def test_no_page_names_a_script_or_style_of_its_own(page: Visitor) -> None:
+    for path in ("/", "/deliveries", "/stores", "/stores/shopify", "/audit"):
+        text = page.get(path).text
+        assert "style=" not in text, path
+        assert "<style" not in text, path
+        assert text.count("<script") == text.count('<script src="/static/'), path
+        assert " on" not in [text[at : at + 3] for at in range(len(text)) if text[at : at + 7] in (" onclic", " onload", " onerro")], path
+
+
+def test_webhooks_and_health_are_as_they_were(adapter: AdapterUnderTest) -> None:
+    for answer in (adapter.post({"id": 1}), adapter.web.get("/healthz"), adapter.web.get("/readyz")):
+        assert answer.status_code == 200
+        assert not {"Set-Cookie", "Vary", "Content-Security-Policy", "X-Frame-Options", "Strict-Transport-Security"} & set(answer.headers.keys())
+
+
+def test_http_is_sent_to_https_only_where_a_proxy_says_so(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(settings, engine, "http://adapter.example")
+    assert somebody.get("/login").status_code == 200
+    moved = somebody.get("/login", headers={"X-Forwarded-Proto": "http"})
+    assert (moved.status_code, moved.location) == (302, "https://adapter.example/login")
+    assert somebody.get("/healthz", headers={"X-Forwarded-Proto": "http"}).status_code == 200
+
+
+def test_under_the_stand_in_this_machine_needs_no_password(engine: Engine) -> None:
+    somebody = visitor(sandbox(), engine, LOCAL)
+    for path in ("/", "/deliveries", "/stores", "/audit"):
+        answer = somebody.get(path)
+        assert answer.status_code == 200
+        assert "never to Drip" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("base", "more"),
+    [
+        ("http://evil.example:8000", {}),
+        ("http://127.0.0.1.evil.example", {}),
+        (LOCAL, {"headers": {"X-Forwarded-For": "192.0.2.1"}}),
+        (LOCAL, {"headers": {"Forwarded": "for=192.0.2.1"}}),
+        (LOCAL, {"environ_base": {"REMOTE_ADDR": "192.0.2.1"}}),
+    ],
+    ids=["another name", "a longer name", "through a proxy", "through another proxy", "another machine"],
+)
+def test_under_the_stand_in_nobody_else_gets_in(engine: Engine, base: str, more: dict[str, Any]) -> None:
+    somebody = visitor(sandbox(), engine, base)
+    assert {somebody.get(path, **more).status_code for path in PAGES} == {404}
+
+
+def test_under_the_stand_in_a_password_still_counts(engine: Engine) -> None:
+    assert visitor(sandbox(admin_password=PASSWORD), engine, LOCAL).get("/").status_code == 303
+
+
+def test_a_password_in_the_environment_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADMIN_PASSWORD", " with spaces ")
+    monkeypatch.setenv("SECRET_KEY", "k")
+    settings = read_settings()
+    assert (settings.admin_password, settings.secret_key) == (" with spaces ", "k")
+    assert "spaces" not in repr(settings)
+    assert not read_settings().sandbox
+
+
+def test_status_is_open_after_the_log_in(page: Visitor) -> None:
+    far = {"environ_base": {"REMOTE_ADDR": "192.0.2.1"}}
+    assert page.get("/status", **far).status_code == 200
+    page.post("/logout", at="/")
+    assert page.get("/status", **far).status_code == 401

@@ -1,0 +1,340 @@
+"""What the pages say of deliveries, orders and stores, and what they do about them."""
+
+import io
+import json
+import re
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from adapter.inbox.database import transaction
+from adapter.replay import find_cases
+from mappings import PROVIDERS, Reason
+from tests.adapter_under_test import AdapterUnderTest, make_settings, shopify_order
+from tests.web.conftest import Visitor, audited, delivery_of, visitor, with_dashboard
+
+HOSTILE = "<script>alert('x')</script>"
+
+
+def test_the_overview_says_whether_orders_move(adapter: AdapterUnderTest, page: Visitor) -> None:
+    assert "waiting for the first webhook" in page.get("/").text
+    adapter.post(shopify_order())
+    adapter.settle()
+    answer = page.get("/?span=hour")
+    assert answer.status_code == 200
+    assert "Orders move." in answer.text
+    assert re.search(r"1 kept, \d+ delivered", answer.text)
+
+
+def test_the_overview_says_what_is_wrong(adapter: AdapterUnderTest, page: Visitor) -> None:
+    adapter.tell_drip(status=401)
+    adapter.post(shopify_order())
+    adapter.settle()
+    assert "Orders do not move." in page.get("/").text
+
+
+def test_without_drip_settings_the_overview_says_where_they_are(engine: Engine) -> None:
+    somebody = visitor(with_dashboard(make_settings("http://127.0.0.1:1", account=None)), engine)
+    somebody.log_in()
+    said = somebody.get("/").text
+    assert "DRIP_ACCOUNT_ID" in said
+    assert "kept safely and wait" in said
+    assert "stand-in" not in said
+
+
+@pytest.mark.parametrize("span", ["hour", "day", "month", "century"])
+def test_every_span_is_drawn_and_told_as_a_table(adapter: AdapterUnderTest, page: Visitor, span: str) -> None:
+    adapter.post(shopify_order())
+    said = page.get(f"/?span={span}").text
+    assert said.count('scope="row"') >= 24
+    assert "<svg" in said
+
+
+def test_deliveries_are_listed_newest_first_and_paged_by_id(adapter: AdapterUnderTest, page: Visitor) -> None:
+    for number in range(60):
+        adapter.post(shopify_order(2000 + number))
+    first = page.get("/deliveries").text
+    listed = [int(found) for found in re.findall(r'<td><a href="/deliveries/(\d+)">', first)]
+    assert listed == sorted(listed, reverse=True)
+    assert len(listed) == 50
+    adapter.post(shopify_order(3000))  # what comes meanwhile moves no page
+    older = re.search(r'rel="next" href="([^"]+)"', first)
+    assert older is not None
+    second = [int(found) for found in re.findall(r'<td><a href="/deliveries/(\d+)">', page.get(older[1].replace("&amp;", "&")).text)]
+    assert second == list(range(listed[-1] - 1, listed[-1] - 11, -1))
+
+
+def test_a_search_finds_an_order_by_what_people_know_of_it(adapter: AdapterUnderTest, page: Visitor) -> None:
+    first = delivery_of(adapter.post({**shopify_order(880011), "name": "#1042"}))
+    adapter.post({**shopify_order(880012), "name": "#1043"})
+    adapter.settle()
+    for typed in ("#1042", "1042", "880011"):
+        assert page.post("/search", {"q": typed}, at="/").location == f"/deliveries/{first}", typed
+    assert page.post("/search", {"q": str(first)}, at="/").location == f"/deliveries/{first}"
+    adapter.post({**shopify_order(880011, minutes=5, total="120.00"), "name": "#1042"})
+    adapter.settle()
+    assert page.post("/search", {"q": "#1042"}, at="/").location == "/orders/shopify/880011"
+    assert page.post("/search", {"q": "nobody"}, at="/").location == "/deliveries?q=nobody"
+    assert "No delivery is like that" in page.get("/deliveries?q=nobody").text
+
+
+def test_an_address_typed_stands_nowhere(adapter: AdapterUnderTest, page: Visitor, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    adapter.post(shopify_order(1001))
+    adapter.post({**shopify_order(1002), "email": "someone.else@example.com"})
+    adapter.settle()
+    found = page.post("/search", {"q": " Ada.Shopper@Example.com "}, at="/")
+    assert "ada" not in found.location.lower()
+    listed = page.get(found.location).text
+    assert re.findall(r'<td><a href="/deliveries/\d+">(\d+)', listed) == [str(adapter.rows()[0].id)]
+    assert "ada.shopper" not in listed.lower()
+    assert "ada.shopper" not in caplog.text.lower()
+    assert "No delivery is like that" in page.get("/deliveries?mail=lost").text
+
+
+def test_filters_choose_by_store_state_reason_topic_and_time(adapter: AdapterUnderTest, page: Visitor) -> None:
+    adapter.post(shopify_order(1001))
+    adapter.post({**shopify_order(1002), "test": True}, topic="orders/create")
+    adapter.settle()
+    for query, count in {
+        "state=delivered": 1, "state=skipped&reason=test_order": 1, "reason=stale": 0, "store=shopify": 2, "store=magento": 0,
+        "topic=orders/create": 1, "store=shopify&topic=orders/updated": 1, "since=2020-01-01T00:00": 2, "until=2020-01-01T00:00": 0,
+        "state=nonsense": 2, "since=nonsense": 2, "before=nonsense": 2,
+    }.items():  # fmt: skip
+        assert page.get(f"/deliveries?{query}").text.count('name="id"') == count, query
+
+
+def test_a_delivery_tells_its_way_and_what_each_field_was_made_from(adapter: AdapterUnderTest, page: Visitor) -> None:
+    delivery = delivery_of(adapter.post(shopify_order(1001)))
+    adapter.settle()
+    said = page.get(f"/deliveries/{delivery}").text
+    for words in ("Received and kept", "Read", "Sent as created, alone: Drip took it", "Delivered", "No difference"):
+        assert words in said
+    made_from = re.findall(r'<span class="name">(\w+)</span>: <span[^>]*>[^<]*</span> <span class="from">← <a href="#p\d+">([^<]+)</a>', said)
+    assert {("email", "email"), ("order_id", "id"), ("name", "line_items.0.title")} <= set(made_from)
+    assert "not asked" in said
+
+
+def test_personal_data_is_hidden_until_asked_for_and_the_asking_is_noted(adapter: AdapterUnderTest, page: Visitor) -> None:
+    person = {"first_name": "Augusta", "last_name": "Lovelace", "address1": "12 St James Square", "phone": "+44 20 7946 0000"}
+    order = {**shopify_order(1001), "billing_address": person, "customer": {**person, "note": "prefers mornings"}, "note": "ring twice"}
+    delivery = delivery_of(adapter.post(order))
+    adapter.settle()
+    told = ("ada.shopper", "Augusta", "Lovelace", "St James", "7946", "mornings", "ring twice", "key=k")
+    for path in (f"/deliveries/{delivery}", "/orders/shopify/1001", "/deliveries"):
+        assert [word for word in told if word in page.get(path).text] == [], path
+    shown = page.post(f"/deliveries/{delivery}/reveal", at=f"/deliveries/{delivery}").text
+    assert [word for word in told if word not in shown] == []
+    assert audited(adapter.engine)[-1] == ("looked at personal data", f"delivery {delivery}")
+    assert "Augusta" not in page.get(f"/deliveries/{delivery}").text
+
+
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
+def test_no_fixture_shows_an_address_or_breaks_the_page(adapter: AdapterUnderTest, page: Visitor, provider: str) -> None:
+    cases = find_cases([Path(__file__).parent.parent.parent / "fixtures" / provider])[::4]
+    for case in cases:
+        answer = adapter.post(case.payload, store=provider, headers=case.headers)
+        assert answer.status_code == 200
+    adapter.settle()
+    for row in adapter.rows():
+        answer = page.get(f"/deliveries/{row.id}")
+        assert answer.status_code == 200
+        body = answer.text.partition("<main")[2]
+        assert re.findall(r"[\w.+-]+@[\w-]+\.\w+", body) == [], row.id
+
+
+def test_a_script_in_a_name_is_only_text(adapter: AdapterUnderTest, page: Visitor) -> None:
+    order = shopify_order(1001)
+    order["line_items"][0]["title"] = HOSTILE
+    order["name"] = f"#{HOSTILE}"
+    delivery = delivery_of(adapter.post(order))
+    adapter.post(shopify_order(1002), topic=HOSTILE)
+    adapter.settle()
+    for path in ("/deliveries", f"/deliveries/{delivery}", "/orders/shopify/1001", f"/deliveries?q={HOSTILE}&topic={HOSTILE}"):
+        said = page.get(path).text
+        assert "<script>" not in said, path
+        assert "&lt;script&gt;" in said or "alert" not in said, path
+    assert "&lt;script&gt;" in page.get("/deliveries").text
+    assert "&lt;script&gt;" in page.get(f"/deliveries/{delivery}").text
+
+
+def test_what_cannot_be_read_is_told_with_what_to_do(adapter: AdapterUnderTest, page: Visitor) -> None:
+    broken = shopify_order(1001)
+    broken["line_items"][0]["price"] = "ten"
+    delivery = delivery_of(adapter.post(broken))
+    garbage = delivery_of(adapter.post(b"{not json"))
+    adapter.settle()
+    said = page.get(f"/deliveries/{delivery}").text
+    assert "line_items.0.price" in said
+    assert "Today&#39;s code cannot map it either" in said or "Today's code cannot map it either" in said
+    assert "The payload is no JSON" in page.get(f"/deliveries/{garbage}").text
+    assert "{not json" in page.post(f"/deliveries/{garbage}/reveal", at="/").text
+
+
+def test_every_reason_has_words(adapter: AdapterUnderTest, page: Visitor) -> None:
+    delivery = delivery_of(adapter.post({**shopify_order(1001), "test": True}))
+    adapter.settle()
+    for reason in Reason:
+        with transaction(adapter.engine) as connection:
+            connection.execute(text("UPDATE deliveries SET reason = :reason"), {"reason": str(reason)})
+        assert page.get(f"/deliveries/{delivery}").status_code == 200, reason
+
+
+def test_mapping_again_shows_what_today_would_be_sent(adapter: AdapterUnderTest, page: Visitor) -> None:
+    delivery = delivery_of(adapter.post(shopify_order(1001)))
+    adapter.settle()
+    store = adapter.settings.stores["shopify"]
+    changed = replace(store, options=replace(store.options, drip_provider="my_store"))
+    later = visitor(replace(adapter.settings, stores={**adapter.settings.stores, "shopify": changed}), adapter.engine)
+    later.log_in()
+    said = later.get(f"/deliveries/{delivery}").text
+    assert "-  &#34;provider&#34;: &#34;shopify&#34;" in said
+    assert "+  &#34;provider&#34;: &#34;my_store&#34;" in said
+
+
+def test_a_retry_sends_it_again_and_is_noted(adapter: AdapterUnderTest, page: Visitor) -> None:
+    delivery = delivery_of(adapter.post(shopify_order(1001)))
+    adapter.settle()
+    answer = page.post(f"/deliveries/{delivery}/retry", {"force": "1"}, at=f"/deliveries/{delivery}")
+    assert answer.location == f"/deliveries/{delivery}"
+    assert adapter.row(delivery).state == "pending"
+    adapter.settle()
+    assert len(adapter.attempts(delivery)) == 2
+    assert audited(adapter.engine)[-1] == ("retried", f"delivery {delivery}")
+
+
+def test_an_erased_delivery_says_so_and_cannot_be_retried(adapter: AdapterUnderTest, page: Visitor) -> None:
+    delivery = delivery_of(adapter.post(shopify_order(1001)))
+    adapter.settle()
+    with transaction(adapter.engine) as connection:
+        connection.execute(text("UPDATE deliveries SET payload = NULL"))
+        connection.execute(text("UPDATE attempts SET body = NULL"))
+    assert "is erased, so it cannot be sent again" in page.get(f"/deliveries/{delivery}").text
+    page.post(f"/deliveries/{delivery}/retry", at="/")
+    assert adapter.row(delivery).state == "delivered"
+    assert "cannot be sent again" in page.get("/").text
+    assert page.post(f"/deliveries/{delivery}/fixture", at="/").status_code == 404
+
+
+def test_the_copy_as_a_fixture_is_the_payload_byte_for_byte(adapter: AdapterUnderTest, page: Visitor, tmp_path: Path) -> None:
+    payload = json.dumps(shopify_order(1001), indent=3).encode()
+    delivery = delivery_of(adapter.post(payload, topic="orders/create"))
+    answer = page.post(f"/deliveries/{delivery}/fixture", at=f"/deliveries/{delivery}")
+    zipfile.ZipFile(io.BytesIO(answer.data)).extractall(tmp_path)
+    [case] = find_cases([tmp_path])
+    assert case.payload == payload
+    assert case.headers["x-shopify-topic"] == "orders/create"
+    assert audited(adapter.engine)[-1][1] == f"delivery {delivery}"
+
+
+def test_an_order_tells_its_whole_history_and_what_drip_has(adapter: AdapterUnderTest, page: Visitor) -> None:
+    adapter.post(shopify_order(1001, minutes=5))
+    adapter.settle()
+    adapter.post(shopify_order(1001, minutes=1))
+    adapter.post(shopify_order(1001, minutes=9, total="90.00"))
+    adapter.settle()
+    said = page.get("/orders/shopify/1001").text
+    assert len(re.findall(r"<b>Delivery \d+</b>", said)) == 3
+    assert said.count("sent as <b>") == 2
+    assert "What Drip has" in said
+    assert page.get("/orders/shopify/nobody").status_code == 404
+
+
+def test_many_are_counted_before_they_are_retried(adapter: AdapterUnderTest, page: Visitor) -> None:
+    for number in range(450):
+        adapter.post(shopify_order(5000 + number))
+    adapter.post(shopify_order(7000), topic="orders/create")
+    with transaction(adapter.engine) as connection:
+        connection.execute(text("""UPDATE deliveries SET state = 'dead', problems = '{"": ["x"]}' WHERE topic = 'orders/updated'"""))
+    asked = page.post("/deliveries/retry", {"which": "all", "state": "dead"}, at="/").text
+    assert "Send 450 deliveries again?" in asked
+    below = re.search(r'name="below" value="(\d+)"', asked)
+    assert below is not None
+    answer = page.post("/deliveries/retry/now", {"state": "dead", "below": below[1]}, at="/")
+    assert answer.location == "/deliveries?state=dead"
+    assert {row.state for row in adapter.rows()} == {"pending"}
+    assert audited(adapter.engine)[-1] == ("retried", "deliveries: state dead")
+    assert "450 deliveries are sent again" in page.get("/deliveries").text
+
+
+def test_a_retry_that_takes_too_long_goes_on_from_where_it_stopped(
+    adapter: AdapterUnderTest, page: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(250):
+        adapter.post(shopify_order(5000 + number))
+    with transaction(adapter.engine) as connection:
+        connection.execute(text("""UPDATE deliveries SET state = 'dead', problems = '{"": ["x"]}'"""))
+    times = iter([0.0, 1.0, 99.0])
+    monkeypatch.setattr("adapter.web.dashboard.bulk.time.monotonic", lambda: next(times))
+    said = page.post("/deliveries/retry/now", {"state": "dead", "below": "1000000"}, at="/").text
+    monkeypatch.undo()
+    assert "200 are sent again" in said
+    form = dict(re.findall(r'name="(below|done|state)" value="(\w+)"', said))
+    page.post("/deliveries/retry/now", form, at="/")
+    assert {row.state for row in adapter.rows()} == {"pending"}
+    assert [action for action, _ in audited(adapter.engine)] == ["logged in", "retried"]
+
+
+def test_picked_ones_are_retried_alone(adapter: AdapterUnderTest, page: Visitor) -> None:
+    first, second = (delivery_of(adapter.post(shopify_order(number))) for number in (1001, 1002))
+    adapter.settle()
+    asked = page.post("/deliveries/retry", {"which": "picked", "id": [str(first)]}, at="/").text
+    assert "Send 1 delivery again?" in asked
+    page.post("/deliveries/retry/now", {"id": [str(first)], "below": "99"}, at="/")
+    assert (adapter.row(first).state, adapter.row(second).state) == ("pending", "delivered")
+    assert "Nothing to send again" in page.post("/deliveries/retry", {"which": "picked"}, at="/").text
+
+
+def test_a_store_shows_the_address_and_never_the_secret(adapter: AdapterUnderTest, page: Visitor) -> None:
+    for name in adapter.settings.stores:
+        said = page.get(f"/stores/{name}").text
+        assert f"https://adapter.example/webhooks/{name}" in said
+        assert f"{name.upper()}_WEBHOOK_SECRET" in said
+        assert "the-secret" not in said
+    assert page.get("/stores/nobody").status_code == 404
+
+
+def test_a_store_waits_for_its_first_webhook_and_says_when_it_came(adapter: AdapterUnderTest, page: Visitor) -> None:
+    said = page.get("/stores/shopify").text
+    assert "Waiting for the first webhook" in said
+    assert 'http-equiv="refresh"' in said
+    [asked] = re.findall(r'data-arrivals="([^"]+)"', said)
+    asked = asked.replace("&amp;", "&")
+    assert page.get(asked).json == {"received": False, "delivery": None, "changed": False}
+    adapter.web.post("/webhooks/shopify", data=b"{}", headers={"X-Shopify-Hmac-Sha256": "wrong"})
+    assert page.get(asked).json["changed"] is True  # type: ignore[index]
+    assert "does not match" in page.get("/stores/shopify").text
+    delivery = delivery_of(adapter.post(shopify_order()))
+    assert page.get(asked).json == {"received": True, "delivery": delivery, "changed": True}
+    assert "Received." in page.get("/stores/shopify").text
+
+
+def test_the_samples_are_replayed_under_the_stand_in_only(adapter: AdapterUnderTest, page: Visitor) -> None:
+    assert page.post("/first-run/samples", at="/").status_code == 404
+    trial = visitor(replace(adapter.settings, sandbox=True, admin_password=""), adapter.engine, "http://127.0.0.1:8000")
+    assert "Replay the samples" in trial.get("/").text
+    assert trial.post("/first-run/samples", at="/").location == "/deliveries"
+    adapter.settle()
+    states = adapter.states()
+    assert len(states) == 12
+    assert {"delivered", "dead", "skipped:test_order", "skipped:unpaid"} <= set(states)
+
+
+def test_the_audit_lists_the_newest_first(page: Visitor, adapter: AdapterUnderTest) -> None:
+    delivery = delivery_of(adapter.post(shopify_order()))
+    page.post(f"/deliveries/{delivery}/reveal", at="/")
+    said = page.get("/audit").text
+    assert said.index("looked at personal data") < said.index("logged in")
+
+
+def test_a_database_that_is_away_is_a_page_and_no_traceback(page: Visitor, adapter: AdapterUnderTest) -> None:
+    with transaction(adapter.engine) as connection:
+        connection.execute(text("ALTER TABLE deliveries RENAME TO gone"))
+    answer = page.get("/deliveries")
+    assert answer.status_code == 503
+    assert "Traceback" not in answer.text
+    with transaction(adapter.engine) as connection:
+        connection.execute(text("ALTER TABLE gone RENAME TO deliveries"))
