@@ -155,6 +155,31 @@ def _pairs(document: Mapping[str, Any]) -> Table:
     return table((Column(""), Column("")), rows, 0)
 
 
+def order(found: Mapping[str, Any]) -> None:
+    """One order's history, the oldest first."""
+    out = console()
+    name = f"#{found['order_number']}, the store's id {found['order_id']}" if found["order_number"] else found["order_id"]
+    click.echo(f"order {name}, of store {found['store']}")
+    for has in found["at_drip"]:
+        click.echo(
+            f"Drip has it since {has['created_at']}, as of {has['snapshot_at'] or 'a time that nobody knows'} (delivery {has['delivery']})"
+        )
+    if not found["at_drip"]:
+        click.echo("Drip was never sent it")
+    lines = (
+        (
+            each["id"],
+            each["received_at"],
+            each["topic"],
+            state(each["state"]),
+            each["reason"] or ", ".join(f"{attempt['action']}: {attempt['outcome']}" for attempt in each["tries"]),
+        )
+        for each in found["deliveries"]
+    )
+    columns = (Column("id", is_number=True), Column("received"), Column("topic", from_width=110), Column("state"), Column("what"))
+    out.print(table(columns, lines, out.width))
+
+
 def document(report: Mapping[str, Any]) -> None:
     """One JSON document on a line of its own."""
     click.echo(json.dumps(report, ensure_ascii=False))

@@ -1,6 +1,7 @@
 """Today's vocabulary of Drip's orders: what has happened to an order since Drip was last told.
 
-Source: Drip's current Order Activity page. `placed` dates the order, each `refunded` takes its `refund_amount` off the shopper's value.
+Source: Drip's current Order Activity page. `placed` dates the order, and each `refund_amount`, of `refunded` or of `canceled`, is taken off
+the shopper's value. After all steps of a snapshot Drip counts what the order still holds: the total as ordered, less all refunds told.
 """
 
 from collections.abc import Iterator
@@ -54,11 +55,13 @@ def _steps(order: Order, told: Told | None) -> Iterator[Step]:
     if order.fulfilled and not told.fulfilled:
         told = replace(told, fulfilled=True)
         yield Step(action="fulfilled", told=told)
-    if order.refunded_total > told.refunded:
-        amount = order.refunded_total - told.refunded
-        told = replace(told, refunded=order.refunded_total)
+    # Once it is told as canceled, part of what is given back may have been taken off with that already: the whole loss is compared.
+    lost = order.lost_total if told.canceled else order.refunded_total
+    if lost > told.refunded:
+        amount = lost - told.refunded
+        told = replace(told, refunded=lost)
         yield Step(action="refunded", refund_amount=amount, told=told)
     if order.canceled and not told.canceled:
-        # Nothing was earned: what Drip still counts is taken back, whether or not money ever moved.
-        left = max(ZERO, order.ordered_total - told.refunded) if order.grand_total <= 0 else ZERO
+        # What Drip still counts beyond what the order holds is taken back, whether or not money ever moved.
+        left = max(ZERO, order.lost_total - told.refunded)
         yield Step(action="canceled", refund_amount=left or None, told=replace(told, canceled=True, refunded=told.refunded + left))

@@ -88,6 +88,15 @@ class Order:
 
     @property
     def ordered_total(self) -> Decimal:
-        """What the order came to, whatever was given back since; it follows an edit of the order."""
-        untouched = not self.refunded_total and not self.canceled
-        return self.grand_total if untouched else max(self.original_total, self.grand_total)
+        """What the order came to, whatever was given back since; it follows an edit of the order.
+
+        `original_total` does not: Shopify's still counts lines that were taken out again, Magento's what was cancelled of an order that
+        goes on.
+        """
+        edited = min(self.original_total, self.grand_total + self.refunded_total)
+        return max(self.grand_total, self.original_total if self.canceled else edited)
+
+    @property
+    def lost_total(self) -> Decimal:
+        """What of `ordered_total` is lost: given back or, of a cancelled order, never to come."""
+        return max(self.refunded_total, self.ordered_total - self.grand_total) if self.canceled else self.refunded_total

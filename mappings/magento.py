@@ -152,7 +152,7 @@ def build(loaded: Loaded, context: Context) -> Order:
         original_total=loaded["grand_total"],
         refunded_total=loaded["total_refunded"],
         paid=_financial_status(loaded) != "pending" and not _is_canceled(loaded),
-        fulfilled=loaded["state"] == "complete",
+        fulfilled=loaded["state"] == "complete" or _all_shipped(loaded),
         canceled=_is_canceled(loaded),
         **addresses(context, billing_address=_addresses(loaded, "billing"), shipping_address=_addresses(loaded, "shipping")),
         attributes=_attributes(loaded, base),
@@ -250,6 +250,16 @@ def _grand_total(loaded: Loaded) -> Decimal:
 def _is_canceled(loaded: Loaded) -> bool:
     state: str = loaded["state"] or loaded["status"]
     return state == "canceled"
+
+
+def _all_shipped(loaded: Loaded) -> bool:
+    """Whether all that was not cancelled went out; the state does not say so of what is not paid yet, or was given back since.
+
+    Parents hold their children's numbers. What is downloaded never ships.
+    """
+    lines = [line for line in loaded["items"] if not line["parent_item_id"] and line["product_type"] not in ("virtual", "downloadable")]
+    out = all(line["qty_shipped"] >= (line["qty_ordered"] or ZERO) - line["qty_canceled"] for line in lines)
+    return out and any(line["qty_shipped"] > 0 for line in lines)
 
 
 def _financial_status(loaded: Loaded) -> str:

@@ -177,6 +177,13 @@ def test_map_is_told_the_topic() -> None:
     assert (sent["action"], skipped) == ("created", {"skipped": "not_an_order"})
 
 
+def test_map_speaks_todays_vocabulary_if_it_is_told_to() -> None:
+    [line] = lines(map_case("shopify/lifecycle-refund-partial", "--vocabulary", "lifecycle"))
+    assert [line] == at_home(Case(FIXTURES / "shopify/lifecycle-refund-partial").expected)
+    [plain] = lines(map_case("shopify/lifecycle-refund-partial"))
+    assert (line["action"], plain["action"], "billing_address" in plain) == ("placed", "created", False)
+
+
 def test_map_is_told_the_stores_address_and_says_when_it_had_to_make_one_up() -> None:
     told = map_case("magento/grouped-product", "--store-url", "https://told.example")
     untold = map_case("magento/grouped-product")

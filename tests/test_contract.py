@@ -12,6 +12,7 @@ import pytest
 from mappings import (
     ACTIONS,
     DRIP_ORDER_NAMES,
+    VOCABULARIES,
     Item,
     Options,
     Order,
@@ -181,8 +182,10 @@ ORDER = Order(
 )  # fmt: skip
 
 
-def rendered(order: Order = ORDER, *, action: str = "created", options: Options = OPTIONS) -> dict[str, Any]:
-    return render(order, action=action, occurred_at=OCCURRED_AT, options=options)
+def rendered(
+    order: Order = ORDER, *, action: str = "created", options: Options = OPTIONS, refund_amount: Decimal | None = None
+) -> dict[str, Any]:
+    return render(order, action=action, occurred_at=OCCURRED_AT, options=options, refund_amount=refund_amount)
 
 
 class TestRender:
@@ -283,6 +286,84 @@ class TestRender:
         assert timestamp(datetime(2026, 1, 1, 1, 0, 0, 250000, tzinfo=UTC)) == "2026-01-01T01:00:00.250000Z"
 
 
+LIFECYCLE = replace(OPTIONS, vocabulary="lifecycle")
+REFUNDED = replace(
+    ORDER,
+    grand_total=Decimal("70.00"),
+    original_total=Decimal("100.00"),
+    refunded_total=Decimal("30.00"),
+    attributes={"original_total": Decimal("100.00"), "refunded_total": Decimal("30.00"), "status": "processing"},
+)
+HOME = {"first_name": "Ada", "company": "", "address_1": "1 Quay Road", "postal_code": "04530", "country": "US"}
+ADDRESS_KEYS = (
+    "label", "first_name", "last_name", "company", "address_1", "address_2", "city", "state", "postal_code", "country", "phone",
+)  # fmt: skip
+
+
+class TestTodaysVocabulary:
+    def test_each_vocabulary_has_its_actions(self) -> None:
+        assert VOCABULARIES == {
+            "contract": ("created", "updated"),
+            "lifecycle": ("placed", "paid", "fulfilled", "refunded", "canceled", "updated"),
+        }
+        assert sorted(ACTIONS) == ["canceled", "created", "fulfilled", "paid", "placed", "refunded", "updated"]
+
+    def test_the_total_stays_as_ordered_and_the_refund_goes_beside_it(self) -> None:
+        body = rendered(REFUNDED, action="refunded", options=LIFECYCLE, refund_amount=Decimal("12.50"))
+        assert (body["grand_total"], body["refund_amount"], body["status"]) == (Decimal("100.00"), Decimal("12.50"), "processing")
+        assert not {"original_total", "refunded_total"} & set(body)
+
+    def test_a_step_that_gives_nothing_back_says_nothing_of_it(self) -> None:
+        assert "refund_amount" not in rendered(REFUNDED, action="paid", options=LIFECYCLE)
+
+    def test_in_the_contracts_own_the_total_follows_and_nothing_of_today_is_sent(self) -> None:
+        body = rendered(replace(REFUNDED, billing_address=HOME, shipping_address=HOME), refund_amount=Decimal("12.50"))
+        assert (body["grand_total"], body["original_total"], body["refunded_total"]) == (70, 100, 30)
+        assert not {"refund_amount", "billing_address", "shipping_address"} & set(body)
+
+    def test_an_address_is_sent_without_its_blanks_and_none_without_any(self) -> None:
+        body = rendered(replace(ORDER, billing_address=HOME), action="placed", options=LIFECYCLE)
+        assert body["billing_address"] == {"first_name": "Ada", "address_1": "1 Quay Road", "postal_code": "04530", "country": "US"}
+        assert "shipping_address" not in body
+
+    def test_a_part_of_an_address_that_is_too_long_is_cut(self) -> None:
+        body = rendered(replace(ORDER, shipping_address={"company": "x" * 300}), action="placed", options=LIFECYCLE)
+        assert body["shipping_address"] == {"company": "x" * 255}
+
+    @pytest.mark.parametrize("action", ACTIONS)
+    def test_the_schema_takes_the_actions_of_both(self, action: str) -> None:
+        assert OrderActivity().validate(EXAMPLE | {"action": action}) == {}
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("refund_amount", 0),
+            ("refund_amount", Decimal("12.50")),
+            ("initial_status", "active"),
+            ("initial_status", "unsubscribed"),
+            ("billing_address", {}),
+            ("shipping_address", dict.fromkeys(ADDRESS_KEYS, "x")),
+        ],
+    )
+    def test_the_schema_takes_what_drips_current_page_has(self, name: str, value: Any) -> None:
+        assert with_value(name, value) == {}
+
+    @pytest.mark.parametrize(
+        ("name", "value", "why"),
+        [
+            ("refund_amount", Decimal("-0.01"), "is out of range"),
+            ("refund_amount", "12.50", "has the wrong type or format"),
+            ("initial_status", "subscribed", "has the wrong type or format"),
+            ("billing_address", "1 Quay Road", "has the wrong type or format"),
+            ("billing_address", {"street": "1 Quay Road"}, "has the wrong type or format"),
+            ("shipping_address", {"postal_code": 4530}, "has the wrong type or format"),
+            ("shipping_address", {"city": "x" * 256}, "is too long"),
+        ],
+    )
+    def test_and_nothing_else_by_those_names(self, name: str, value: Any, why: str) -> None:
+        assert with_value(name, value) == {name: [why]}
+
+
 class TestCustomAttributes:
     def test_they_stand_at_the_root_without_the_empty_ones(self) -> None:
         body = rendered(replace(ORDER, attributes={"is_guest": False, "refunded": 0, "tags": ["a"], "none": None, "blank": "", "list": []}))
@@ -309,6 +390,7 @@ class TestCustomAttributes:
 class TestDigest:
     def test_when_and_as_what_a_body_is_sent_does_not_count(self) -> None:
         assert digest(EXAMPLE | {"action": "updated", "occurred_at": "2020-01-01T00:00:00Z"}) == digest(EXAMPLE)
+        assert digest(EXAMPLE | {"action": "refunded", "refund_amount": Decimal("5.00")}) == digest(EXAMPLE)
 
     @pytest.mark.parametrize("spelling", ["19.99", "19.9900", "1999E-2", "19.990000000"])
     def test_a_number_counts_by_value_and_not_by_spelling(self, spelling: str) -> None:

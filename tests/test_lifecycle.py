@@ -1,7 +1,5 @@
-"""Today's vocabulary: one course of an order, told alike on every platform; refunds by their sum."""
+"""Today's vocabulary: what a snapshot of an order owes Drip, by what Drip was told before."""
 
-import json
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,164 +9,138 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings import PROVIDERS, Context, Options, Order, Told, render, steps
-
-CONTEXT = Context(
-    received_at=datetime(2026, 10, 1, 12, 0, tzinfo=UTC),
-    options=Options(vocabulary="lifecycle", store_url="https://shop.example", public_url="https://adapter.example"),
-)
-# A snapshot of a course: what was paid, refunded so far, shipped, canceled.
-State = Mapping[str, Any]
-
-
-def shopify(state: State) -> dict[str, Any]:
-    refunds = [
-        {"id": 1, "transactions": [{"kind": "refund", "status": "success", "amount": state["refunded"], "currency": "USD"}]}
-    ]  # one refund that grows: only the sum matters
-    left = Decimal("100.00") - Decimal(state["refunded"])
-    status = "refunded" if left == 0 else "partially_refunded" if left < 100 else "paid"
-    return {
-        "id": 9,
-        "email": "ada.shopper@example.com",
-        "created_at": "2026-09-30T12:00:00Z",
-        "currency": "USD",
-        "total_price": "100.00",
-        "current_total_price": str(left),
-        "financial_status": (status if state["paid"] else "voided" if state["canceled"] else "pending"),
-        "fulfillment_status": "fulfilled" if state["shipped"] else None,
-        "cancelled_at": "2026-10-01T00:00:00Z" if state["canceled"] else None,
-        "refunds": refunds if Decimal(state["refunded"]) else [],
-        "order_status_url": "https://shop.example/orders/9",
-        "line_items": [{"id": 1, "product_id": 7, "title": "Lamp", "price": "100.00", "quantity": 1}],
-    }
-
-
-def woocommerce(state: State) -> dict[str, Any]:
-    status = "cancelled" if state["canceled"] else "completed" if state["shipped"] else "processing" if state["paid"] else "on-hold"
-    return {
-        "id": 9,
-        "number": "9",
-        "status": status,
-        "currency": "USD",
-        "date_created_gmt": "2026-09-30T12:00:00",
-        "date_paid_gmt": "2026-09-30T12:05:00" if state["paid"] else None,
-        "total": "100.00",
-        "billing": {"email": "ada.shopper@example.com"},
-        "refunds": [{"id": 1, "total": f"-{state['refunded']}"}] if Decimal(state["refunded"]) else [],
-        "line_items": [{"id": 1, "product_id": 7, "name": "Lamp", "subtotal": "100.00", "total": "100.00", "quantity": 1}],
-    }
-
-
-def magento(state: State) -> dict[str, Any]:
-    return {
-        "entity_id": 9,
-        "increment_id": "000000009",
-        "state": "canceled" if state["canceled"] else "complete" if state["shipped"] else "processing" if state["paid"] else "new",
-        "customer_email": "ada.shopper@example.com",
-        "created_at": "2026-09-30 12:00:00",
-        "order_currency_code": "USD",
-        "grand_total": 100,
-        "total_paid": 100 if state["paid"] else 0,
-        "total_due": 0 if state["paid"] else 100,
-        "total_refunded": float(state["refunded"]),
-        "total_canceled": 100 if state["canceled"] and not state["paid"] else 0,
-        "items": [{"item_id": 1, "product_id": 7, "sku": "LAMP", "name": "Lamp", "price": 100, "qty_ordered": 1, "product_type": "simple"}],
-    }
-
-
-PLATFORMS: dict[str, Callable[[State], dict[str, Any]]] = {"shopify": shopify, "woocommerce": woocommerce, "magento": magento}
-
-
-def state(*, paid: bool = False, shipped: bool = False, refunded: str = "0.00", canceled: bool = False) -> State:
-    return {"paid": paid, "shipped": shipped, "refunded": refunded, "canceled": canceled}
-
-
-def order_of(platform: str, snapshot: State) -> Order:
-    provider = PROVIDERS[platform]
-    [reading] = provider.readings(json.dumps(PLATFORMS[platform](snapshot)).encode(), CONTEXT)
-    return provider.map(reading, CONTEXT)
-
-
-def tell(orders: list[Order]) -> list[tuple[str, Decimal, Decimal | None]]:
-    """Action, total and refund of each event that these snapshots owe, one after the other."""
-    told: Told | None = None
-    events = []
-    for order in orders:
-        for step in steps(order, told):
-            body = render(
-                order, action=step.action, occurred_at=order.created_at, options=CONTEXT.options, refund_amount=step.refund_amount
-            )
-            events.append((body["action"], body["grand_total"], body.get("refund_amount")))
-            told = step.told
-    return events
-
+from mappings import Order, Told, course_of, steps
 
 HUNDRED = Decimal(100)
-COURSES = {
-    "bought, shipped, and given back in two parts": (
+ORDER = Order(
+    provider="shopify",
+    order_id="9",
+    email="ada.shopper@example.com",
+    created_at=datetime(2026, 9, 30, 12, 0, tzinfo=UTC),
+    updated_at=datetime(2026, 9, 30, 12, 0, tzinfo=UTC),
+    grand_total=HUNDRED,
+    original_total=HUNDRED,
+    order_url="https://shop.example/orders/9",
+)
+
+
+def order(*, refunded: int = 0, **more: Any) -> Order:
+    """The order of 100 with what has happened to it; what was given back is gone from its total."""
+    return replace(ORDER, refunded_total=Decimal(refunded), **{"grand_total": HUNDRED - refunded, **more})
+
+
+def owed(snapshot: Order, told: Told | None) -> list[tuple[str, Decimal | None]]:
+    return [(step.action, step.refund_amount) for step in steps(snapshot, told)]
+
+
+class TestSteps:
+    def test_an_order_that_drip_has_not_is_placed_first_whatever_else_happened(self) -> None:
+        everything = order(paid=True, fulfilled=True, refunded=100, canceled=True)
+        assert owed(order(), None) == [("placed", None)]
+        assert owed(everything, None) == [
+            ("placed", None), ("paid", None), ("fulfilled", None), ("refunded", HUNDRED), ("canceled", None),
+        ]  # fmt: skip
+
+    def test_each_step_says_what_drip_knows_after_it(self) -> None:
+        """So that they may be sent and remembered one by one."""
+        snapshot = order(paid=True, refunded=30)
+        told: Told | None = None
+        for _ in range(3):
+            first, *rest = steps(snapshot, told)
+            assert [step.action for step in steps(snapshot, first.told)] == [step.action for step in rest]
+            told = first.told
+        assert (told, steps(snapshot, told)) == (Told(paid=True, refunded=Decimal(30)), [])
+
+    @pytest.mark.parametrize("told", [Told(paid=True), Told(paid=True, fulfilled=True, canceled=True, refunded=HUNDRED)])
+    def test_what_was_told_is_not_told_again_even_if_it_no_longer_holds(self, told: Told) -> None:
+        assert owed(order(paid=told.paid, fulfilled=told.fulfilled), told) == []
+        assert owed(order(), told) == []
+
+    def test_a_refund_is_what_was_not_told_yet(self) -> None:
+        assert owed(order(refunded=45), Told(refunded=Decimal(30))) == [("refunded", Decimal(15))]
+        assert owed(order(refunded=30), Told(refunded=Decimal(30))) == []
+        assert owed(order(refunded=20), Told(refunded=Decimal(30))) == []
+
+    @pytest.mark.parametrize(
+        ("refunded", "left", "told", "taken_back"),
         [
-            state(),
-            state(paid=True),
-            state(paid=True, shipped=True),
-            state(paid=True, shipped=True, refunded="30.00"),
-            state(paid=True, shipped=True, refunded="70.00"),
+            (0, 0, 0, [("canceled", HUNDRED)]),
+            (0, 100, 0, [("canceled", None)]),
+            (0, 40, 0, [("canceled", Decimal(60))]),
+            (30, 0, 30, [("canceled", Decimal(70))]),
+            (30, 0, 10, [("refunded", Decimal(20)), ("canceled", Decimal(70))]),
+            (90, 10, 0, [("refunded", Decimal(90)), ("canceled", None)]),
         ],
+        ids=["nothing captured", "all kept", "a part kept", "refund to come", "refund missed and to come", "shipping kept"],
+    )
+    def test_a_cancellation_takes_back_what_the_order_no_longer_holds(
+        self, refunded: int, left: int, told: int, taken_back: list[tuple[str, Decimal | None]]
+    ) -> None:
+        snapshot = order(canceled=True, refunded=refunded, grand_total=Decimal(left))
+        assert owed(snapshot, Told(refunded=Decimal(told))) == taken_back
+
+    def test_what_a_cancellation_took_back_is_not_taken_back_again_when_it_is_paid_out(self) -> None:
+        [canceled] = steps(order(canceled=True, grand_total=Decimal(40)), Told())
+        assert canceled.told == Told(canceled=True, refunded=Decimal(60))
+        assert owed(order(canceled=True, refunded=60, grand_total=Decimal(40)), canceled.told) == []
+        assert owed(order(canceled=True, refunded=100), canceled.told) == [("refunded", Decimal(40))]
+
+
+class TestOrderedTotal:
+    @pytest.mark.parametrize(
+        ("original", "refunded", "left", "canceled", "ordered"),
         [
-            ("placed", HUNDRED, None),
-            ("paid", HUNDRED, None),
-            ("fulfilled", HUNDRED, None),
-            ("refunded", HUNDRED, Decimal(30)),
-            ("refunded", HUNDRED, Decimal(40)),
+            (100, 0, 100, False, 100),
+            (100, 30, 70, False, 100),
+            (100, 100, 0, False, 100),
+            (100, 0, 80, False, 80),
+            (100, 10, 70, False, 80),
+            (100, 0, 120, False, 120),
+            (100, 10, 100, False, 100),
+            (100, 0, 0, True, 100),
+            (100, 30, 0, True, 100),
+            (100, 0, 100, True, 100),
         ],
-    ),
-    "all of it seen at once": (
-        [state(paid=True, shipped=True, refunded="30.00")],
-        [("placed", HUNDRED, None), ("paid", HUNDRED, None), ("fulfilled", HUNDRED, None), ("refunded", HUNDRED, Decimal(30))],
-    ),
-    "canceled before any money came": (
-        [state(), state(canceled=True)],
-        [("placed", HUNDRED, None), ("canceled", HUNDRED, HUNDRED)],
-    ),
-    "nothing new": ([state(), state()], [("placed", HUNDRED, None)]),
-}
+        ids=[
+            "untouched", "refund in part", "refund whole", "edited to less", "edited, then refund", "edited to more",
+            "refund that the store does not take off", "cancelled", "cancelled, refund in part", "cancelled, all kept",
+        ],
+    )  # fmt: skip
+    def test_it_follows_edits_and_not_refunds(self, original: int, refunded: int, left: int, canceled: bool, ordered: int) -> None:
+        snapshot = order(original_total=Decimal(original), refunded=refunded, grand_total=Decimal(left), canceled=canceled)
+        assert snapshot.ordered_total == ordered
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("course", COURSES)
-def test_one_course_is_told_alike_on_every_platform(platform: str, course: str) -> None:
-    snapshots, told = COURSES[course]
-    assert tell([order_of(platform, snapshot) for snapshot in snapshots]) == told
-
-
-def test_refunded_whole_and_then_canceled_takes_nothing_off_twice() -> None:
-    paid = state(paid=True)
-    back = {**paid, "refunded": "100.00", "canceled": True}
-    assert tell([order_of("shopify", paid), order_of("shopify", back)])[2:] == [("refunded", HUNDRED, HUNDRED), ("canceled", HUNDRED, None)]
-
-
-def test_an_edit_that_lowers_the_total_is_no_refund() -> None:
-    order = order_of("shopify", state(paid=True))
-    edited = replace(order, grand_total=Decimal(80))
-    assert edited.ordered_total == 80
-    assert tell([order, edited]) == [("placed", HUNDRED, None), ("paid", HUNDRED, None)]
+def test_a_course_is_how_far_an_order_has_come() -> None:
+    snapshot = order(paid=True, canceled=True)
+    assert course_of(snapshot) == Told(paid=True, canceled=True)
+    assert course_of(snapshot, Decimal(5)).refunded == 5
 
 
 @given(
-    st.lists(st.decimals(0, 40, places=2), min_size=1, max_size=6),
-    st.lists(st.booleans(), min_size=6, max_size=6),
-    st.lists(st.booleans(), min_size=6, max_size=6),
+    st.lists(st.tuples(st.decimals(0, 16, places=2), st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=6),
+    st.booleans(),
 )
-def test_whatever_is_missed_the_refunds_told_are_the_refunds_made(parts: list[Decimal], seen: list[bool], shipped: list[bool]) -> None:
-    order = order_of("shopify", state(paid=True))
-    snapshots, total, arrived = [order], Decimal(0), False
-    for number, part in enumerate(parts):
-        total, arrived = total + part, arrived or shipped[number]
-        last = number == len(parts) - 1
-        if seen[number] or last:
-            snapshots.append(replace(order, refunded_total=total, fulfilled=arrived))
-    events = tell(snapshots)
-    actions = [action for action, _, _ in events]
-    assert sum((refund for _, _, refund in events if refund is not None), Decimal(0)) == total
+def test_whatever_snapshots_are_missed_the_refunds_told_are_the_refunds_made(
+    moments: list[tuple[Decimal, bool, bool, bool]], canceled: bool
+) -> None:
+    refunded, paid, shipped = Decimal(0), False, False
+    told: Told | None = None
+    events: list[tuple[str, Decimal | None]] = []
+    for number, (part, pays, ships, missed) in enumerate(moments, 1):
+        last = number == len(moments)
+        refunded, paid, shipped = refunded + part, paid or pays, shipped or ships
+        if missed and not last:
+            continue
+        snapshot = replace(
+            order(paid=paid, fulfilled=shipped), refunded_total=refunded, grand_total=HUNDRED - refunded, canceled=canceled and last
+        )
+        for step in steps(snapshot, told):
+            events.append((step.action, step.refund_amount))
+            told = step.told
+    actions = [action for action, _ in events]
+    assert sum((amount for _, amount in events if amount is not None), Decimal(0)) == refunded
     assert actions[0] == "placed"
     assert all(actions.count(once) <= 1 for once in ("placed", "paid", "fulfilled", "canceled"))
-    assert all(refund is None or refund > 0 for _, _, refund in events)
+    assert all(amount is None or amount > 0 for _, amount in events)
+    assert told == Told(paid=paid, fulfilled=shipped, canceled=canceled, refunded=refunded)

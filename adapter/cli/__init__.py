@@ -3,7 +3,7 @@
 import click
 
 from adapter import __version__
-from adapter.cli import deliveries, erasing, operating, running, stores, trying
+from adapter.cli import deliveries, erasing, operating, orders, running, stores, trying
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -12,6 +12,6 @@ def main() -> None:
     """Turns order webhooks of Shopify, Magento and WooCommerce into Drip Order Activity, and loses none."""
 
 
-for module in (running, trying, deliveries, stores, operating, erasing):
+for module in (running, trying, deliveries, orders, stores, operating, erasing):
     for command in module.COMMANDS:
         main.add_command(command)

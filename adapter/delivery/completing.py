@@ -52,4 +52,3 @@ def _lacks(reading: Reading) -> bool:
     if skip is not None:
         return skip.reason is Reason.NO_EMAIL and withheld
     return bool(reading.problems)
-

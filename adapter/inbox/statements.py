@@ -481,7 +481,14 @@ def filtered(
     until: datetime | None = None,
 ) -> ColumnElement[bool]:
     """The condition for a choice of deliveries, by what they are and by when they were received; blank means any."""
-    wanted = {"state": state, "store": store, "order_id": order_id, "reason": reason, "topic": topic, "order_number": number.removeprefix("#")}
+    wanted = {
+        "state": state,
+        "store": store,
+        "order_id": order_id,
+        "reason": reason,
+        "topic": topic,
+        "order_number": number.removeprefix("#"),
+    }
     which = [deliveries.c[name] == value for name, value in wanted.items() if value]
     if since is not None:
         which.append(deliveries.c.received_at >= since)

@@ -19,6 +19,8 @@ from mappings import Rejected, parse
 
 ALL = "all"
 """The scope of what belongs to no store view."""
+FIRST_VIEW = "1"
+"""The store view that every installation has."""
 _DEFAULT = "default"
 _REDIRECTS = (301, 302, 303, 307, 308)
 _LONGEST_MESSAGE = 200
@@ -108,7 +110,7 @@ class Client:
 
     def scope(self, view: str) -> str:
         """The code under which a store view's addresses stand: the one of the settings, else the usual one."""
-        return self._api.store_codes.get(view) or self._default
+        return self._api.store_codes.get(view or FIRST_VIEW) or self._default
 
     def public(self, scope: str, path: str, params: Mapping[str, str], deadline: Deadline) -> Answer:
         """GET an address that anybody may ask, without any credentials. Raises `StoreTrouble` for all but 2xx, 400 and 404."""
@@ -193,8 +195,8 @@ class Client:
             if reply.status >= 500:
                 raise ServerFailed(f"{self.host} answered {reply.status}") from None
             raise StoreTrouble(
-                f"{self.host} answered {reply.status} with something that is no JSON: is {ADDRESS_SETTING} the shop's own address, and does "
-                "a firewall let /rest/ pass?"
+                f"{self.host} answered {reply.status} with something that is no JSON: is {ADDRESS_SETTING} the shop's address, and does a "
+                "firewall let /rest/ pass?"
             ) from None
 
     def _checked(self, answer: Answer, need: str) -> Answer:

@@ -45,7 +45,7 @@ class OrderHistory:
         """`orders/{id}`, or the order with that number."""
         order = None if self._by_number else self._by_id(order_id)
         order = order or self._numbered(order_id)
-        return None if order is None else encode(order)
+        return None if order is None else self._payload(order)
 
     def pages(self, window: Window, cursor: str = "") -> Iterator[Page]:
         """Page after page, the oldest first; the cursor is the last order's id."""
@@ -61,10 +61,16 @@ class OrderHistory:
             if not rows:
                 return
             last = ids[-1]
-            yield Page(orders=[encode(row) for row in rows], cursor=str(last))
+            yield Page(orders=[self._payload(row) for row in rows], cursor=str(last))
             total = answer.document.get("total_count")  # of this request: what was left before this page
             if isinstance(total, int) and total <= len(rows):
                 return
+
+    def _payload(self, order: Mapping[str, Any]) -> bytes:
+        try:
+            return encode(order)
+        except RecursionError:
+            raise StoreTrouble(f"{self._client.host} answered with an order that is nested too deeply") from None
 
     def _page(self, window: Window, last: int) -> Answer:
         """A page; a shorter one from the first time on that the store allows no longer one, or fails at it."""

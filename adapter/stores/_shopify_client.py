@@ -16,13 +16,19 @@ _TOKEN_HEADER = "X-Shopify-Access-Token"  # noqa: S105 - the header's name
 # A token lives for 24 h; it is renewed before it can run out in the middle of something.
 _RENEW_BEFORE_S = 600.0
 _TOKEN_LIFE_S = 24 * 3600.0
+# Too many requests; and the same from the wall against bots.
+_TOO_MANY = (429, 430)
+_REDIRECTS = (301, 302, 303, 307, 308)
 _LEAST_WAIT_S = 1.0
+_USUAL_WAIT_S = 2.0
 _LONGEST_WAIT_S = 60.0
 _MOST_WAITS = 5
 # So much of the bucket is left to other software of the same app.
 _CALLS_LEFT_ALONE = 4
 _LONGEST_MESSAGE = 200
-CREDENTIALS = "SHOPIFY_ACCESS_TOKEN, or SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET"
+_BOUGHT_WITH = "SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET (client_id and client_secret in STORES)"
+CREDENTIALS = f"SHOPIFY_ACCESS_TOKEN (access_token in STORES), or {_BOUGHT_WITH}"
+ADDRESS = "SHOPIFY_API_URL (api_url in STORES)"
 
 
 class Client:
@@ -36,8 +42,8 @@ class Client:
 
     @property
     def has_credentials(self) -> bool:
-        """Whether the Admin API can be asked."""
-        return bool(self._api.url and (self._api.access_token or self._api.client_id))
+        """Whether the settings hold what opens the Admin API."""
+        return bool(self._api.access_token or self._api.client_id)
 
     @property
     def address(self) -> str:
@@ -52,25 +58,27 @@ class Client:
     def storefront(self, query: str, variables: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
         """What any visitor may ask; never sends credentials."""
         url = f"{self._api.url or self._shop.address}/api/{self._api.version}/graphql.json"
-        return self._graphql(self._shop.http.send("POST", url, deadline=deadline, json={"query": query, "variables": variables}))
+        return self._graphql(self._shop.http.send("POST", url, deadline=deadline, json={"query": query, "variables": variables}), "")
 
-    def admin(self, query: str, variables: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
-        """The Admin API's GraphQL."""
-        return self._graphql(self._signed("POST", "graphql.json", deadline, json={"query": query, "variables": variables}))
+    def admin(self, query: str, variables: Mapping[str, Any], deadline: Deadline, scopes: str) -> dict[str, Any]:
+        """The Admin API's GraphQL; `scopes` are those that the query needs, for messages."""
+        return self._graphql(self._signed("POST", "graphql.json", deadline, json={"query": query, "variables": variables}), scopes)
 
-    def rest(self, path: str, params: Mapping[str, Any], seconds: float) -> Reply:
-        """The Admin API's REST, at the pace that the store allows; waits where it says so."""
+    def rest(self, path: str, params: Mapping[str, Any], seconds: float, scopes: str) -> Any:
+        """The document that the Admin API's REST answers, at the pace that the store allows; waits where it says so."""
+        reply = self._signed("GET", path, Deadline(seconds), params=params)
         for _ in range(_MOST_WAITS):
+            if reply.status not in _TOO_MANY:
+                break
+            time.sleep(min(_asked_for_s(reply) or _USUAL_WAIT_S, _LONGEST_WAIT_S))
             reply = self._signed("GET", path, Deadline(seconds), params=params)
-            if reply.status == 429:
-                time.sleep(min(reply.wait_s or 2.0, _LONGEST_WAIT_S))
-                continue
-            self._refuse(reply, "read_orders")
-            _keep_pace(reply)
-            return reply
-        raise StoreTrouble(f"{self.host} lets nobody ask it any more just now (429)")
+        self._refuse(reply, scopes)
+        _keep_pace(reply)
+        return reply.json()
 
     def _signed(self, method: str, path: str, deadline: Deadline, **content: Any) -> Reply:
+        if not self._api.url:  # a token goes to no address that a payload names
+            raise StoreTrouble(f"the Admin API is at the shop's permanent domain: set {ADDRESS} to https://SHOP.myshopify.com")
         url = f"{self._api.url}/admin/api/{self._api.version}/{path}"
         reply = self._shop.http.send(method, url, deadline=deadline, auth=self._auth(deadline), **content)
         if reply.status == 401 and self._api.client_id:  # taken back before its time
@@ -88,22 +96,20 @@ class Client:
         reply = self._shop.http.send("POST", f"{self._api.url}/admin/oauth/access_token", deadline=deadline, form=form)
         if reply.status != 200:
             raise StoreTrouble(
-                f"{self.host} gives no token ({reply.status}): check SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET, "
-                "and that the app is installed in this shop"
+                f"{self.host} gives no token ({reply.status}): check {_BOUGHT_WITH}, and that the app is installed in this shop",
+                wait_s=_asked_for_s(reply),
             )
         answer = reply.json()
         token = answer.get("access_token") if isinstance(answer, dict) else None
-        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
             raise StoreTrouble(f"{self.host} answered without a token")
         life = answer.get("expires_in")
         seconds = float(life) if isinstance(life, int) and life > 0 else _TOKEN_LIFE_S
         self._renew_at = time.monotonic() + max(0.0, seconds - _RENEW_BEFORE_S)
         return token
 
-    def _graphql(self, reply: Reply) -> dict[str, Any]:
-        if reply.status in (429, 430):
-            raise StoreTrouble(f"{self.host} asks to be left alone ({reply.status})", wait_s=max(reply.wait_s or 0.0, _LEAST_WAIT_S))
-        self._refuse(reply, "read_products")
+    def _graphql(self, reply: Reply, scopes: str) -> dict[str, Any]:
+        self._refuse(reply, scopes)
         document = reply.json()
         errors = document.get("errors") if isinstance(document, dict) else None
         data = document.get("data") if isinstance(document, dict) else None
@@ -113,13 +119,25 @@ class Client:
             raise StoreTrouble(f"{self.host} answered with an error: {_message(errors)}")
         return data
 
-    def _refuse(self, reply: Reply, scope: str) -> None:
-        if reply.status in (401, 403):
-            raise StoreTrouble(f"{self.host} refuses ({reply.status}): check {CREDENTIALS}, and that the app has the scope {scope}")
-        if reply.status == 404:
-            raise StoreTrouble(f"{self.host} knows no such address: check SHOPIFY_API_URL (https://SHOP.myshopify.com) and api_version")
-        if reply.status != 200:
-            raise StoreTrouble(f"{self.host} answered {reply.status}", wait_s=reply.wait_s)
+    def _refuse(self, reply: Reply, scopes: str) -> None:
+        """Raise `StoreTrouble` for all but 200. Without `scopes` no credentials were sent."""
+        status = reply.status
+        if status in _TOO_MANY:
+            raise StoreTrouble(f"{self.host} asks to be left alone ({status})", wait_s=max(_LEAST_WAIT_S, _asked_for_s(reply) or 0.0))
+        if status in (401, 403) and scopes:
+            raise StoreTrouble(f"{self.host} refuses ({status}): check {CREDENTIALS}, and that the app has {scopes}")
+        if status == 404:
+            raise StoreTrouble(f"{self.host} knows no such address: check {ADDRESS} (https://SHOP.myshopify.com) and api_version")
+        if status in _REDIRECTS:
+            raise StoreTrouble(f"{self.host} sends us to another address ({status}): set {ADDRESS} to https://SHOP.myshopify.com")
+        if status != 200:
+            raise StoreTrouble(f"{self.host} answered {status}", wait_s=_asked_for_s(reply))
+
+
+def _asked_for_s(reply: Reply) -> float | None:
+    """Retry-After in seconds; None for one that is no time at all, such as `nan`."""
+    seconds = reply.wait_s
+    return seconds if seconds is not None and math.isfinite(seconds) else None
 
 
 def _keep_pace(reply: Reply) -> None:
@@ -150,4 +168,4 @@ def _wait_s(extensions: Any) -> float:
 def _message(errors: Any) -> str:
     first = errors[0] if isinstance(errors, list) and errors else errors
     text = first.get("message") if isinstance(first, dict) else first
-    return str(text)[:_LONGEST_MESSAGE] if text else "no data"
+    return " ".join(str(text)[:_LONGEST_MESSAGE].split()) if text else "no data"

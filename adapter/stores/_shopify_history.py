@@ -3,7 +3,7 @@
 Facts from shopify.dev: REST Order resource (`since_id`, `status=any`, at most 250 a page), access to orders older than 60 days.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from mappings import encode
 
 _PER_PAGE = 250
 _REQUEST_S = 60.0
+_SCOPES = "the scope read_orders (and read_all_orders for orders older than 60 days)"
 _SHOWN_TO_ALL = timedelta(days=60)
 # The oldest order may be a little younger than the rule.
 _TOLERANCE = timedelta(days=2)
@@ -27,33 +28,30 @@ class OrderHistory:
 
     def count(self, window: Window) -> int | None:
         """How many there are."""
-        answer = self._client.rest("orders/count.json", _filters(window), _REQUEST_S).json()
+        answer = self._client.rest("orders/count.json", _filters(window), _REQUEST_S, _SCOPES)
         count = answer.get("count") if isinstance(answer, dict) else None
         return count if isinstance(count, int) else None
 
     def pages(self, window: Window, cursor: str = "") -> Iterator[Page]:
         """All of them, from the id `cursor` on: whatever changes meanwhile, an id is passed once."""
         last = int(cursor) if cursor.isdecimal() else 0
-        while True:
-            answer = self._client.rest("orders.json", {**_filters(window), "limit": _PER_PAGE, "since_id": last}, _REQUEST_S).json()
-            rows = answer.get("orders") if isinstance(answer, dict) else None
-            if not isinstance(rows, list):
-                raise StoreTrouble(f"{self._client.host} answered without orders")
-            orders = [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), int) and row["id"] > last]
+        if last:  # an earlier run has read the oldest
+            self._note_ages(self._ask({**_filters(window), "limit": 1, "since_id": 0}))
+        while rows := self._ask({**_filters(window), "limit": _PER_PAGE, "since_id": last}):
+            orders = sorted((row for row in rows if row["id"] > last), key=lambda order: int(order["id"]))
             if not orders:
-                return
-            orders.sort(key=lambda order: int(order["id"]))
+                raise StoreTrouble(f"{self._client.host} tells the same orders again")
+            self._note_ages(orders)
             last = int(orders[-1]["id"])
-            self._note_age(orders[0])
             yield Page(orders=[encode(order) for order in orders], cursor=str(last))
 
     def order(self, order_id: str) -> bytes | None:
         """One order; None if there is none."""
         if not order_id.isdecimal():
             return None
-        answer = self._client.rest("orders.json", {"status": "any", "ids": order_id}, _REQUEST_S).json()
-        rows = answer.get("orders") if isinstance(answer, dict) else None
-        return encode(rows[0]) if isinstance(rows, list) and rows else None
+        # Not by orders/ID.json, whose 404 means an unknown order and a wrong address alike.
+        rows = self._ask({"status": "any", "ids": order_id})
+        return next((encode(row) for row in rows if str(row["id"]) == order_id), None)
 
     def note(self, window: Window) -> str:
         """That Shopify shows the last 60 days only, where older orders were asked for and none came."""
@@ -67,12 +65,21 @@ class OrderHistory:
             "with --again"
         )
 
-    def _note_age(self, order: Mapping[str, Any]) -> None:
-        try:
-            created = datetime.fromisoformat(str(order.get("created_at"))).astimezone(UTC)
-        except ValueError:
-            return
-        self._oldest = min(created, self._oldest or created)
+    def _ask(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Orders by REST, each with an id; raises `StoreTrouble` where even one is none: an order left out would never be missed."""
+        answer = self._client.rest("orders.json", params, _REQUEST_S, _SCOPES)
+        rows = answer.get("orders") if isinstance(answer, dict) else None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and type(row.get("id")) is int for row in rows):
+            raise StoreTrouble(f"{self._client.host} answered without orders")
+        return rows
+
+    def _note_ages(self, orders: Sequence[Mapping[str, Any]]) -> None:
+        for order in orders:
+            try:
+                created = datetime.fromisoformat(str(order.get("created_at"))).astimezone(UTC)
+            except (ValueError, OverflowError):  # no time, or one before all calendars
+                continue
+            self._oldest = min(created, self._oldest or created)
 
 
 def _filters(window: Window) -> dict[str, Any]:

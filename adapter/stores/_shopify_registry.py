@@ -13,6 +13,9 @@ from adapter.stores.api import Deadline, StoreTrouble, Webhook
 TOPICS = ("orders/create", "orders/updated", "products/update")
 _REQUEST_S = 30.0
 _MOST_PAGES = 20
+_LONGEST_MESSAGE = 300
+# A webhook may be made and seen with the scope of what it tells.
+_SCOPES = "the scopes read_orders and read_products"
 _LIST = """query($after: String) { webhookSubscriptions(first: 100, after: $after) {
   nodes { id topic uri } pageInfo { hasNextPage endCursor } } }"""
 _CREATE = """mutation($topic: WebhookSubscriptionTopic!, $webhook: WebhookSubscriptionInput!) {
@@ -65,12 +68,13 @@ class WebhookRegistry:
         errors = result.get("userErrors") if isinstance(result, dict) else None
         if not isinstance(errors, list):
             raise StoreTrouble(f"{self._client.host} did not say whether it did {name}")
-        messages = [str(error.get("message")) for error in errors if isinstance(error, dict)]
-        if messages and not all(_THERE_ALREADY in message for message in messages):
-            raise StoreTrouble(f"{self._client.host} refuses {name}: {'; '.join(messages)[:300]}")
+        messages = [str(error.get("message") if isinstance(error, dict) else error) for error in errors]
+        if not all(_THERE_ALREADY in message for message in messages):
+            why = " ".join("; ".join(messages)[:_LONGEST_MESSAGE].split())
+            raise StoreTrouble(f"{self._client.host} refuses {name}: {why}")
 
     def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        return self._client.admin(query, variables, Deadline(_REQUEST_S))
+        return self._client.admin(query, variables, Deadline(_REQUEST_S), _SCOPES)
 
 
 def by_hand(address: str, secret: str) -> Sequence[str]:

@@ -16,13 +16,13 @@ def sources(shop: Shop) -> Sequence[ProductSource]:
 
 
 def history(shop: Shop) -> History | None:
-    """The shop's orders; None without credentials, or without the address to which they may go."""
+    """The shop's orders; None without credentials. Without the address to which they may go, asking raises `StoreTrouble`."""
     client = Client(shop)
     return OrderHistory(client) if client.has_credentials else None
 
 
 def registry(shop: Shop) -> Registry | None:
-    """The app's webhooks; None without credentials, or without the address to which they may go."""
+    """The app's webhooks; None without credentials. Without the address to which they may go, asking raises `StoreTrouble`."""
     client = Client(shop)
     return WebhookRegistry(client) if client.has_credentials else None
 

@@ -6,95 +6,31 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-TOKEN, CLIENT_ID, CLIENT_SECRET = "shpat_0123456789", "client-0123", "shpss_fedcba98"
-FIRST_ORDER_ID = 6_011_000_000_001
-PRODUCTS = range(701, 741)
-"""All with two variants each, 10 times their id and the next; the last two were deleted, the two before are not published."""
-UNPUBLISHED, GONE = PRODUCTS[-4:-2], PRODUCTS[-2:]
-_MOST_COST = 1000
+from tests.stand_ins.shopify_shop import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    GONE,
+    MOST_COST,
+    PRODUCTS,
+    TOKEN,
+    UNPUBLISHED,
+    Bucket,
+    Shop,
+    query_cost,
+)
 
-
-@dataclass
-class Shop:
-    """All that the store has, and how it behaves."""
-
-    url: str = ""
-    orders: int = 0
-    first_at: datetime = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)
-    apart: timedelta = timedelta(minutes=10)
-    scopes: frozenset[str] = frozenset({"read_orders", "read_products", "read_all_orders"})
-    bucket: int = 40
-    tokens: dict[str, float] = field(default_factory=lambda: {TOKEN: float("inf")})
-    token_life_s: float = 86399
-    webhooks: dict[str, dict[str, str]] = field(default_factory=dict)
-    seen: list[tuple[str, Mapping[str, str], Any]] = field(default_factory=list)
-    """Path, headers and body of each request."""
-    told: list[Response] = field(default_factory=list)
-    """Answers to the next requests instead of the truth."""
-    changed: dict[int, datetime] = field(default_factory=dict)
-
-    def id_of(self, index: int) -> int:
-        """Ids grow, with gaps."""
-        return FIRST_ORDER_ID + index * 3
-
-    def order(self, index: int) -> dict[str, Any]:
-        """An order as REST and webhooks print it."""
-        own_id, created = self.id_of(index), self.first_at + index * self.apart
-        product = PRODUCTS[index % len(PRODUCTS)]
-        price = f"{10 + index % 90}.90"
-        return {
-            "id": own_id,
-            "name": f"#{1001 + index}",
-            "email": f"shopper{index}@example.com",
-            "created_at": created.isoformat(),
-            "updated_at": self.changed.get(own_id, created).isoformat(),
-            "currency": "EUR",
-            "financial_status": "paid",
-            "total_price": price,
-            "current_total_price": price,
-            "order_status_url": f"{self.url}/orders/{own_id}/authenticate?key=k{own_id}",
-            "line_items": [
-                {
-                    "id": own_id + 1,
-                    "product_id": product,
-                    "variant_id": product * 10,
-                    "title": "Thing",
-                    "price": price,
-                    "quantity": 1,
-                }
-            ],
-        }
-
-    def node(self, gid: str, *, published_only: bool) -> dict[str, Any] | None:
-        """A product or a variant as GraphQL prints it."""
-        kind, number = gid.rsplit("/", 2)[-2:]
-        own_id = int(number) // 10 if kind == "ProductVariant" else int(number)
-        if own_id not in PRODUCTS or own_id in GONE or (published_only and own_id in UNPUBLISHED):
-            return None
-        picture = {"url": f"https://cdn.shop.example/{own_id}.jpg"}
-        product: dict[str, Any] = {
-            "handle": f"thing-{own_id}",
-            "onlineStoreUrl": None if own_id in UNPUBLISHED else f"{self.url}/products/thing-{own_id}",
-            "vendor": "Maker",
-            "productType": "" if own_id % 2 else "Things",
-        }
-        if published_only:
-            product["featuredImage"] = picture
-        else:
-            still = {"preview": {"image": picture}}
-            product |= {"category": {"fullName": "Home > Odd Things"}, "tags": ["new", "blue"], "featuredMedia": still}
-        if kind == "Product":
-            return {"id": gid, **product}
-        own = None if int(number) % 10 else {"url": f"https://cdn.shop.example/{number}.jpg"}
-        pictures = {"image": own} if published_only else {"media": {"nodes": [{"preview": {"image": own}}] if own else []}}
-        return {"id": gid, **pictures, "product": product}
+__all__ = ["CLIENT_ID", "CLIENT_SECRET", "GONE", "PRODUCTS", "TOKEN", "UNPUBLISHED", "Bucket", "Shop", "running_shopify"]
+_MOST_IDS = 250
+_MOST_ROWS = 250
+_MUTATION_COST = 10
+_WEBHOOKS_A_PAGE = 2
+"""Fewer than are asked for, so that there are several pages."""
 
 
 @contextmanager
@@ -134,16 +70,15 @@ class _App:
             return shop.told.pop(0)
         if request.path == "/admin/oauth/access_token":
             return self._token(body)
-        return self._api(request, body)
-
-    def _api(self, request: Request, body: Any) -> Response:
-        shop = self._shop
         if re.fullmatch(r"/api/\d{4}-\d{2}/graphql\.json", request.path):
-            return _json({"data": {"nodes": [shop.node(gid, published_only=True) for gid in body["variables"]["ids"]]}})
+            return self._storefront(body["query"], body["variables"])
+        return self._admin(request, body)
+
+    def _admin(self, request: Request, body: Any) -> Response:
         found = re.fullmatch(r"/admin/api/\d{4}-\d{2}/(.+)\.json", request.path)
         if not found:
             return _json({"errors": "Not Found"}, 404)
-        if shop.tokens.get(request.headers.get("X-Shopify-Access-Token", ""), 0) < time.monotonic():
+        if self._shop.tokens.get(request.headers.get("X-Shopify-Access-Token", ""), 0) < time.monotonic():
             return _json({"errors": "[API] Invalid API key or access token (unrecognized login or wrong password)"}, 401)
         if found[1] == "graphql":
             return self._graphql(body["query"], body["variables"])
@@ -156,65 +91,93 @@ class _App:
         self._shop.tokens[token] = time.monotonic() + self._shop.token_life_s
         return _json({"access_token": token, "scope": ",".join(sorted(self._shop.scopes)), "expires_in": int(self._shop.token_life_s)})
 
+    # --- REST ----------------------------------------------------------------------------------------------------------------------
+
     def _rest(self, path: str, args: Mapping[str, str]) -> Response:
         shop = self._shop
+        there_was_room = shop.calls.take(1, 1)
+        headers = {"X-Shopify-Shop-Api-Call-Limit": f"{round(shop.calls.level)}/{shop.calls.size:g}"}
+        if not there_was_room:
+            too_many = "Exceeded 2 calls per second for api client. Reduce request rates to resume uninterrupted service."
+            return _json({"errors": too_many}, 429, {**headers, "Retry-After": "2.0"})
         if "read_orders" not in shop.scopes:
             return _json({"errors": "[API] This action requires merchant approval for read_orders scope."}, 403)
-        rows = [shop.order(index) for index in range(shop.orders)] if "ids" in args or path == "orders/count" else None
-        indices = range(shop.orders)
-        if rows is None:
-            since = int(args.get("since_id", 0))
-            indices = range(max(0, -(-(since + 1 - FIRST_ORDER_ID) // 3)), shop.orders)
-            rows = [shop.order(index) for index in indices]
         assert args.get("status") == "any", "the default shows open orders only"
-        rows = [row for row in rows if self._fits(row, args)]
         if path == "orders/count":
-            return _json({"count": len(rows)}, headers={"X-Shopify-Shop-Api-Call-Limit": f"1/{shop.bucket}"})
+            return _json({"count": sum(1 for _ in shop.indices(args))}, headers=headers)
         assert path == "orders"
-        if "ids" in args:
-            rows = [row for row in rows if str(row["id"]) in args["ids"].split(",")]
-        limit = min(int(args.get("limit", 50)), 250)
-        return _json({"orders": rows[:limit]}, headers={"X-Shopify-Shop-Api-Call-Limit": f"1/{shop.bucket}"})
+        rows = islice(shop.indices(args), min(int(args.get("limit", 50)), _MOST_ROWS))
+        return _json({"orders": [shop.order(index) for index in rows]}, headers=headers)
 
-    def _fits(self, row: Mapping[str, Any], args: Mapping[str, str]) -> bool:
-        created, updated = (datetime.fromisoformat(row[name]) for name in ("created_at", "updated_at"))
-        if "read_all_orders" not in self._shop.scopes and datetime.now(UTC) - created > timedelta(days=60):
-            return False
-        bounds = (("created_at_min", created, 1), ("created_at_max", created, -1), ("updated_at_min", updated, 1))
-        return all(
-            (moment - datetime.fromisoformat(args[name])).total_seconds() * sign >= 0 for name, moment, sign in bounds if name in args
-        )
+    # --- GraphQL -------------------------------------------------------------------------------------------------------------------
+
+    def _storefront(self, query: str, variables: Mapping[str, Any]) -> Response:
+        if refused := _too_dear(query_cost(query, len(variables["ids"])), variables):
+            return refused
+        if re.search(r"\b(tags|metafields?)\b", query):  # which need a token
+            return _json({"data": None, "errors": [{"message": "Access denied", "extensions": {"code": "ACCESS_DENIED"}}]})
+        return _json({"data": {"nodes": [self._shop.node(gid, published_only=True) for gid in variables["ids"]]}})
 
     def _graphql(self, query: str, variables: Mapping[str, Any]) -> Response:
+        ids = len(variables.get("ids") or ())
+        requested = query_cost(query, ids) if query.startswith("query") else _MUTATION_COST
+        if refused := _too_dear(requested, variables):
+            return refused
+        # What is not there is given back: a list of webhooks is short.
+        spent = requested if ids else min(requested, _MUTATION_COST)
+        points = self._shop.points
+        there_was_room = points.take(requested, spent)
+        status = {"maximumAvailable": points.size, "currentlyAvailable": int(points.size - points.level), "restoreRate": points.leak_per_s}
+        cost = {"requestedQueryCost": requested, "actualQueryCost": spent if there_was_room else None, "throttleStatus": status}
+        if there_was_room:
+            answer: dict[str, Any] = {"data": self._nodes(variables["ids"]) if ids else self._webhooks(query, variables)}
+        else:
+            answer = {"errors": [{"message": "Throttled", "extensions": {"code": "THROTTLED"}}]}
+        return _json({**answer, "extensions": {"cost": cost}})
+
+    def _nodes(self, ids: list[str]) -> dict[str, Any]:
+        return {"nodes": [self._shop.node(gid, published_only=False) for gid in ids]}
+
+    def _webhooks(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         hooks = self._shop.webhooks
-        if "nodes(ids:" in query:
-            assert len(variables["ids"]) <= 250
-            return _json({"data": {"nodes": [self._shop.node(gid, published_only=False) for gid in variables["ids"]]}})
         if "webhookSubscriptions(" in query:
             names = sorted(hooks)
             start = names.index(variables["after"]) + 1 if variables.get("after") else 0
-            page = names[start : start + 2]
-            info = {"hasNextPage": start + 2 < len(names), "endCursor": page[-1] if page else None}
-            return _json({"data": {"webhookSubscriptions": {"nodes": [hooks[name] for name in page], "pageInfo": info}}})
-        return self._change(query, variables, hooks)
-
-    def _change(self, query: str, variables: Mapping[str, Any], hooks: dict[str, dict[str, str]]) -> Response:
-        errors: list[dict[str, Any]] = []
+            page = names[start : start + _WEBHOOKS_A_PAGE]
+            info = {"hasNextPage": start + _WEBHOOKS_A_PAGE < len(names), "endCursor": page[-1] if page else None}
+            return {"webhookSubscriptions": {"nodes": [hooks[name] for name in page], "pageInfo": info}}
         if "webhookSubscriptionCreate" in query:
-            topic, uri = variables["topic"], variables["webhook"]["uri"]
-            if any((hook["topic"], hook["uri"]) == (topic, uri) for hook in hooks.values()):
-                errors = [{"field": ["webhookSubscription", "callbackUrl"], "message": "Address for this topic has already been taken"}]
-            elif not uri.startswith("https://"):
-                errors = [{"field": ["webhookSubscription", "callbackUrl"], "message": "Address protocol http:// is not supported"}]
-            else:
-                gid = f"gid://shopify/WebhookSubscription/{len(hooks) + 1:04}"
-                hooks[gid] = {"id": gid, "topic": topic, "uri": uri}
-            return _json({"data": {"webhookSubscriptionCreate": {"webhookSubscription": None, "userErrors": errors}}})
+            return {"webhookSubscriptionCreate": self._create(variables["topic"], variables["webhook"], hooks)}
+        if variables["id"] not in hooks:
+            missing = {"userErrors": [{"field": ["id"], "message": "Webhook subscription does not exist"}]}
+            return {"webhookSubscriptionUpdate": missing, "webhookSubscriptionDelete": missing}
         if "webhookSubscriptionUpdate" in query:
             hooks[variables["id"]]["uri"] = variables["webhook"]["uri"]
-            return _json({"data": {"webhookSubscriptionUpdate": {"webhookSubscription": {}, "userErrors": errors}}})
+            return {"webhookSubscriptionUpdate": {"webhookSubscription": {"id": variables["id"]}, "userErrors": []}}
         del hooks[variables["id"]]
-        return _json({"data": {"webhookSubscriptionDelete": {"deletedWebhookSubscriptionId": variables["id"], "userErrors": errors}}})
+        return {"webhookSubscriptionDelete": {"deletedWebhookSubscriptionId": variables["id"], "userErrors": []}}
+
+    def _create(self, topic: str, webhook: Mapping[str, str], hooks: dict[str, dict[str, str]]) -> dict[str, Any]:
+        uri, why = webhook["uri"], ""
+        if any((hook["topic"], hook["uri"]) == (topic, uri) for hook in hooks.values()):
+            why = "Address for this topic has already been taken"
+        elif not uri.startswith("https://"):
+            why = "Address protocol http:// is not supported"
+        if why:
+            return {"webhookSubscription": None, "userErrors": [{"field": ["webhookSubscription", "callbackUrl"], "message": why}]}
+        gid = f"gid://shopify/WebhookSubscription/{len(hooks) + 1:04}"
+        hooks[gid] = {"id": gid, "topic": topic, "uri": uri}
+        return {"webhookSubscription": {"id": gid}, "userErrors": []}
+
+
+def _too_dear(cost: int, variables: Mapping[str, Any]) -> Response | None:
+    """The refusal of a query that no bucket could hold, or that names too many ids."""
+    if len(variables.get("ids") or ()) > _MOST_IDS:
+        return _json({"errors": [{"message": f"The input array size is greater than the maximum allowed of {_MOST_IDS}"}]})
+    if cost > MOST_COST:
+        message = f"Query cost is {cost}, which exceeds the single query max cost limit ({MOST_COST})."
+        return _json({"errors": [{"message": message, "extensions": {"code": "MAX_COST_EXCEEDED", "cost": cost, "maxCost": MOST_COST}}]})
+    return None
 
 
 def _json(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -13,10 +13,10 @@ from werkzeug.wrappers import Response
 from adapter.connect import Work, address_of, carry_out, plan
 from adapter.stores import _shopify_client as clients
 from adapter.stores import shopify
-from adapter.stores.api import ApiSettings, Deadline, ProductSource, StoreTrouble, Window
+from adapter.stores.api import ApiSettings, Deadline, ProductSource, StoreTrouble, Webhook, Window
 from adapter.stores.api import Shop as ApiShop
 from adapter.stores.http import Http, host_of
-from mappings import Context, Product, ProductKey, digest, render
+from mappings import PROVIDERS, Context, Product, ProductKey, digest, render
 from tests.adapter_under_test import make_settings
 from tests.stand_ins.shopify import CLIENT_ID, CLIENT_SECRET, GONE, PRODUCTS, TOKEN, UNPUBLISHED, Shop, running_shopify
 
@@ -49,6 +49,12 @@ def keys(*numbers: int) -> list[ProductKey]:
 def told(document: Any, status: int = 200, **headers: str) -> Response:
     text = document if isinstance(document, (bytes, str)) else json.dumps(document)
     return Response(text, status, headers={name.replace("_", "-"): value for name, value in headers.items()}, mimetype="application/json")
+
+
+def _drip() -> Iterator[bytes]:
+    for _ in range(20):
+        time.sleep(0.1)
+        yield b" "
 
 
 class TestProducts:
@@ -94,9 +100,26 @@ class TestProducts:
         assert source(shop, "storefront").look_up(odd, Deadline(5)) == []
         assert shop.seen == []
 
-    def test_a_key_is_echoed_with_its_view(self, shop: Shop) -> None:
-        key = ProductKey("702", view="2")
-        assert [product.key for product in source(shop, "storefront").look_up([key], Deadline(5))] == [key]
+    def test_each_key_is_echoed_with_its_view(self, shop: Shop) -> None:
+        same = [ProductKey("702"), ProductKey("702", view="2")]
+        assert [product.key for product in source(shop, "storefront").look_up(same, Deadline(5))] == same
+        assert [len(body["variables"]["ids"]) for _, _, body in shop.seen] == [1]
+
+    @pytest.mark.parametrize("name", ["storefront", "admin"])
+    def test_as_many_variants_as_go_at_once_cost_no_more_than_a_query_may(self, shop: Shop, name: str) -> None:
+        way = source(shop, name)
+        variants = [ProductKey("9", str(number)) for number in range(90_000, 91_000)]
+        assert way.look_up([*variants[: way.at_once - 1], *keys(7020)], Deadline(5))
+        with pytest.raises(StoreTrouble, match=r"exceeds the single query max cost limit|maximum allowed"):
+            way.look_up(variants[: way.at_once * 4 // 3], Deadline(5))
+
+    def test_the_second_of_two_dear_queries_is_throttled(self, shop: Shop) -> None:
+        admin = source(shop, "admin")
+        variants = [ProductKey("9", str(number)) for number in range(90_000, 90_000 + admin.at_once)]
+        assert admin.look_up(variants, Deadline(5)) == []
+        with pytest.raises(StoreTrouble, match="THROTTLED") as trouble:
+            admin.look_up(variants, Deadline(5))
+        assert trouble.value.wait_s == pytest.approx((880 - 120) / 100, abs=1)
 
     @pytest.mark.parametrize("name", ["storefront", "admin"])
     @pytest.mark.parametrize(
@@ -104,6 +127,9 @@ class TestProducts:
         [
             told("<html>Please wait"), told({"errors": [{"message": "Internal"}]}), told({"data": None}), told([]), told("null"),
             told({"errors": {"query": "Required"}}), told({"x": 1}, 500), told({}, 404), told({"errors": "no"}, 403),
+            told("", 301, Location="https://elsewhere.example/"), told({"data": {}}), told({"data": {"nodes": None}}),
+            told({"data": {"nodes": "x"}}), told({"data": {"nodes": {}}}),
+            told({"data": {"nodes": []}}), told({"data": {"nodes": [None] * 2}}),
         ],
     )  # fmt: skip
     def test_anything_else_is_a_trouble_of_the_stores(self, shop: Shop, name: str, answer: Response) -> None:
@@ -114,7 +140,7 @@ class TestProducts:
     @pytest.mark.parametrize(
         "nodes",
         [
-            None, "x", [None], ["x"], [{}], [{"id": 7}], [{"id": "gid://shopify/Product/999"}],
+            [None], ["x"], [{}], [{"id": 7}], [{"id": []}], [{"id": "gid://shopify/Product/999"}],
             [{"id": "gid://shopify/Product/701", "handle": 7, "featuredImage": [], "tags": {}, "category": "x", "onlineStoreUrl": "js:x"}],
         ],
     )  # fmt: skip
@@ -144,6 +170,41 @@ class TestProducts:
         with pytest.raises(StoreTrouble) as trouble:
             source(shop, "storefront").look_up(keys(701), Deadline(5))
         assert trouble.value.wait_s == 30
+
+    @pytest.mark.parametrize("name", ["storefront", "admin"])
+    def test_an_endless_answer_and_a_slow_one_cost_no_more_than_the_bound(self, shop: Shop, name: str) -> None:
+        way = source(shop, name)
+        shop.told += [Response(b" " * 65_536 for _ in range(400)), Response(_drip())]
+        with pytest.raises(StoreTrouble, match="longer than"):
+            way.look_up(keys(701), Deadline(10))
+        begun = time.monotonic()
+        with pytest.raises(StoreTrouble, match="in time"):
+            way.look_up(keys(701), Deadline(0.3))
+        assert time.monotonic() - begun < 1.5
+
+    def test_a_closed_storefront_is_not_blamed_on_a_token(self, shop: Shop) -> None:
+        shop.told.append(told({}, 403))
+        with pytest.raises(StoreTrouble, match="answered 403") as trouble:
+            source(shop, "storefront").look_up(keys(701), Deadline(5))
+        assert "TOKEN" not in str(trouble.value)
+
+    def test_what_a_store_says_stays_on_one_line(self, shop: Shop) -> None:
+        shop.told.append(told({"errors": [{"message": "no\n2026-01-31 INFO all is well"}]}))
+        with pytest.raises(StoreTrouble) as trouble:
+            source(shop, "storefront").look_up(keys(701), Deadline(5))
+        assert "\n" not in str(trouble.value)
+
+    def test_without_the_permanent_domain_no_token_goes_anywhere(self, shop: Shop) -> None:
+        bare = replace(reached(shop), store=replace(reached(shop).store, api=ApiSettings(access_token=TOKEN)))
+        [storefront, admin] = shopify.sources(bare)
+        history, registry = shopify.history(bare), shopify.registry(bare)
+        assert history is not None
+        assert registry is not None
+        for ask in (lambda: admin.look_up(keys(701), Deadline(5)), lambda: history.count(ALL), registry.webhooks):
+            with pytest.raises(StoreTrouble, match=r"SHOPIFY_API_URL \(api_url in STORES\)"):
+                ask()
+        assert shop.seen == []
+        assert storefront.look_up(keys(702), Deadline(5))
 
     def test_without_credentials_there_is_the_storefront_only(self, shop: Shop) -> None:
         bare = replace(reached(shop), store=replace(reached(shop).store, api=ApiSettings()))
@@ -182,7 +243,9 @@ class TestTokens:
         with pytest.raises(StoreTrouble, match="SHOPIFY_ACCESS_TOKEN"):
             source(shop, "admin", access_token="wrong").look_up(keys(701), Deadline(5))
 
-    @pytest.mark.parametrize("answer", [told([]), told({}), told({"access_token": 7}), told({"access_token": "a\nb"}), told("x")])
+    @pytest.mark.parametrize(
+        "answer", [told([]), told({}), told({"access_token": 7}), told({"access_token": ""}), told({"access_token": "a\nb"}), told("x")]
+    )
     def test_an_answer_without_a_token_is_a_trouble(self, shop: Shop, answer: Response) -> None:
         shop.told.append(answer)
         with pytest.raises(StoreTrouble):
@@ -232,7 +295,7 @@ class TestHistory:
         assert history.order("x' OR 1") is None
 
     def test_an_order_maps_as_its_webhook_would(self, shop: Shop) -> None:
-        provider = reached(shop).store.provider
+        provider = PROVIDERS["shopify"]
         context = Context(received_at=datetime(2026, 10, 1, tzinfo=UTC), options=reached(shop).store.options)
 
         def body_of(payload: bytes) -> str:
@@ -240,8 +303,18 @@ class TestHistory:
             order = provider.map(reading, context)
             return digest(render(order, action="created", occurred_at=order.created_at, options=context.options))
 
-        read = self.read(shop)[3]
-        assert body_of(json.dumps(read).encode()) == body_of(json.dumps(shop.order(3)).replace("/", "\\/").encode())
+        history = shopify.history(reached(shop, **STATIC))
+        assert history is not None
+        [*page] = next(history.pages(ALL)).orders
+        webhooks = [json.dumps(shop.order(index)).replace("/", "\\/").encode() for index in range(len(page))]
+        assert [body_of(order) for order in page] == [body_of(order) for order in webhooks]
+
+    def test_numbers_stay_exact(self, shop: Shop) -> None:
+        shop.told.append(told('{"orders": [{"id": 9007199254740993, "weight": 0.10, "sum": 123456789012345678.90}]}'))
+        history = shopify.history(reached(shop, **STATIC))
+        assert history is not None
+        [order] = next(history.pages(ALL)).orders
+        assert order == b'{"id":9007199254740993,"weight":0.10,"sum":123456789012345678.90}'
 
     def test_a_full_bucket_is_waited_for(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         waited: list[float] = []
@@ -252,9 +325,28 @@ class TestHistory:
 
     def test_a_store_that_never_has_room_is_given_up(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("adapter.stores._shopify_client.time.sleep", lambda _: None)
-        shop.told += [told({}, 429)] * clients._MOST_WAITS
+        shop.told += [told({}, 429)] * (clients._MOST_WAITS + 1)
         with pytest.raises(StoreTrouble, match="429"):
             self.read(shop)
+
+    @pytest.mark.parametrize(("status", "retry_after"), [(430, "1"), (429, "nan"), (429, "-5"), (429, "soon"), (429, "0"), (429, "1e9")])
+    def test_each_wait_is_one_that_can_be_waited(self, shop: Shop, monkeypatch: pytest.MonkeyPatch, status: int, retry_after: str) -> None:
+        waited: list[float] = []
+        monkeypatch.setattr("adapter.stores._shopify_client.time.sleep", waited.append)
+        shop.told.append(told({}, status, Retry_After=retry_after))
+        assert len(self.read(shop)) == 600
+        assert len(waited) == 1
+        assert 1 <= waited[0] <= 60
+
+    def test_thousands_of_orders_are_read_without_filling_the_bucket(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with running_shopify(orders=12_000) as shop:
+            monkeypatch.setattr("adapter.stores._shopify_client.time.sleep", shop.calls.drain)
+            history = shopify.history(reached(shop, **STATIC))
+            assert history is not None
+            assert history.count(ALL) == 12_000
+            assert sum(len(page.orders) for page in history.pages(ALL)) == 12_000
+        # A refused call would have been asked again.
+        assert len(shop.seen) == 1 + 12_000 / 250 + 1
 
     def test_a_nearly_full_bucket_slows_down(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         waited: list[float] = []
@@ -287,11 +379,47 @@ class TestHistory:
         assert sum(len(page.orders) for page in history.pages(window)) == 600
         assert history.note(window) == ""
 
-    @pytest.mark.parametrize("answer", [told("<html>"), told([]), told({}), told({"orders": "x"}), told({}, 500), told({}, 401)])
+    @pytest.mark.parametrize("all_orders", [True, False])
+    def test_a_reading_taken_up_again_explains_the_rule_only_where_it_bites(self, *, all_orders: bool) -> None:
+        begun = datetime.now(UTC) - timedelta(days=100)
+        scopes = frozenset({"read_orders", *(["read_all_orders"] if all_orders else [])})
+        with running_shopify(orders=100, first_at=begun, apart=timedelta(days=1), scopes=scopes) as shop:
+            history = shopify.history(reached(shop, **STATIC))
+            assert history is not None
+            window = Window(created_since=begun)
+            assert sum(len(page.orders) for page in history.pages(window, str(shop.id_of(89)))) == 10
+            assert ("read_all_orders" in history.note(window)) is not all_orders
+
+    def test_a_time_before_all_calendars_breaks_nothing(self, shop: Shop) -> None:
+        shop.told.append(told({"orders": [{"id": 1, "created_at": "0001-01-01T00:00:00+14:00"}, {"id": 2, "created_at": 7}]}))
+        assert len(self.read(shop)) == 602
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            told("<html>"), told([]), told({}), told({"orders": "x"}), told({}, 500), told({}, 401),
+            told({"orders": ["x"]}), told({"orders": [{"id": 1}, {"id": "2"}]}), told({"orders": [{"id": True}]}), told({"orders": [{}]}),
+        ],
+    )  # fmt: skip
     def test_anything_else_is_a_trouble_of_the_stores(self, shop: Shop, answer: Response) -> None:
-        shop.told.append(answer)
+        history = shopify.history(reached(shop, **STATIC))
+        assert history is not None
+        shop.told += [answer, answer]
         with pytest.raises(StoreTrouble):
+            next(history.pages(ALL))
+        with pytest.raises(StoreTrouble):
+            history.order("1")
+
+    def test_a_store_that_goes_round_in_a_circle_is_given_up(self, shop: Shop) -> None:
+        shop.told += [told({"orders": [{"id": 1}]})] * 2
+        with pytest.raises(StoreTrouble, match="same orders again"):
             self.read(shop)
+
+    def test_another_order_than_was_asked_for_is_none(self, shop: Shop) -> None:
+        history = shopify.history(reached(shop, **STATIC))
+        assert history is not None
+        shop.told.append(told({"orders": [{"id": 6}]}))
+        assert history.order("5") is None
 
 
 class TestWebhooks:
@@ -333,6 +461,23 @@ class TestWebhooks:
         assert registry is not None
         with pytest.raises(StoreTrouble, match="protocol http:// is not supported"):
             registry.create("orders/create", "http://adapter.example/webhooks/shopify")
+
+    @pytest.mark.parametrize("errors", [None, ["x"], [{}], [{"message": "has already been taken"}, "x"], {}])
+    def test_a_change_that_the_store_does_not_confirm_is_a_trouble(self, shop: Shop, errors: Any) -> None:
+        registry = shopify.registry(reached(shop, **STATIC))
+        assert registry is not None
+        shop.told.append(told({"data": {"webhookSubscriptionCreate": {"userErrors": errors}}}))
+        with pytest.raises(StoreTrouble):
+            registry.create("orders/create", "https://adapter.example/webhooks/shopify")
+
+    def test_one_that_somebody_else_took_away_is_told(self, shop: Shop) -> None:
+        registry = shopify.registry(reached(shop, **STATIC))
+        assert registry is not None
+        gone = Webhook(id="gid://shopify/WebhookSubscription/1", topic="orders/create", address="https://x.example/")
+        with pytest.raises(StoreTrouble, match="does not exist"):
+            registry.repair(gone, "https://adapter.example/")
+        with pytest.raises(StoreTrouble, match="does not exist"):
+            registry.delete(gone)
 
     @pytest.mark.parametrize("answer", [told({"data": {}}), told({"data": {"webhookSubscriptions": []}}), told("x")])
     def test_anything_else_is_a_trouble_of_the_stores(self, shop: Shop, answer: Response) -> None:

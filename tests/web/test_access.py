@@ -11,7 +11,16 @@ from adapter.web.dashboard.security import _secret_key
 from tests.adapter_under_test import AdapterUnderTest, make_settings
 from tests.web.conftest import PASSWORD, Visitor, audited, visitor, with_dashboard
 
-PAGES = ("/", "/deliveries", "/deliveries/1", "/orders/shopify/1001", "/stores", "/stores/shopify", "/stores/shopify/arrivals.json", "/audit")
+PAGES = (
+    "/",
+    "/deliveries",
+    "/deliveries/1",
+    "/orders/shopify/1001",
+    "/stores",
+    "/stores/shopify",
+    "/stores/shopify/arrivals.json",
+    "/audit",
+)
 CHANGES = (
     "/search", "/logout", "/deliveries/retry", "/deliveries/retry/now", "/deliveries/1/retry", "/deliveries/1/reveal",
     "/deliveries/1/fixture", "/first-run/samples",
@@ -89,7 +98,9 @@ def test_workers_agree_on_the_key_of_sessions(settings: Settings) -> None:
     assert _secret_key(replace(settings, secret_key="given")) == b"given"
 
 
-@pytest.mark.parametrize("wanted", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "/\n/evil.example"])
+@pytest.mark.parametrize(
+    "wanted", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "/\n/evil.example"]
+)
 def test_the_log_in_leads_nowhere_else(settings: Settings, engine: Engine, wanted: str) -> None:
     assert visitor(settings, engine).log_in(next=wanted).location == "/"
 
@@ -157,7 +168,9 @@ def test_no_page_names_a_script_or_style_of_its_own(page: Visitor) -> None:
 def test_webhooks_and_health_are_as_they_were(adapter: AdapterUnderTest) -> None:
     for answer in (adapter.post({"id": 1}), adapter.web.get("/healthz"), adapter.web.get("/readyz")):
         assert answer.status_code == 200
-        assert not {"Set-Cookie", "Vary", "Content-Security-Policy", "X-Frame-Options", "Strict-Transport-Security"} & set(answer.headers.keys())
+        assert not {"Set-Cookie", "Vary", "Content-Security-Policy", "X-Frame-Options", "Strict-Transport-Security"} & set(
+            answer.headers.keys()
+        )
 
 
 def test_http_is_sent_to_https_only_where_a_proxy_says_so(settings: Settings, engine: Engine) -> None:

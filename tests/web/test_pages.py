@@ -113,7 +113,9 @@ def test_a_delivery_tells_its_way_and_what_each_field_was_made_from(adapter: Ada
     said = page.get(f"/deliveries/{delivery}").text
     for words in ("Received and kept", "Read", "Sent as created, alone: Drip took it", "Delivered", "No difference"):
         assert words in said
-    made_from = re.findall(r'<span class="name">(\w+)</span>: <span[^>]*>[^<]*</span> <span class="from">← <a href="#p\d+">([^<]+)</a>', said)
+    made_from = re.findall(
+        r'<span class="name">(\w+)</span>: <span[^>]*>[^<]*</span> <span class="from">← <a href="#p\d+">([^<]+)</a>', said
+    )
     assert {("email", "email"), ("order_id", "id"), ("name", "line_items.0.title")} <= set(made_from)
     assert "not asked" in said
 

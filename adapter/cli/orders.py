@@ -1,0 +1,42 @@
+"""The commands that look at orders rather than at deliveries."""
+
+import json
+
+import click
+
+from adapter import show
+from adapter.cli.common import AS_JSON, explained, inbox, settings_for
+from adapter.history import document, history
+from adapter.inbox import views
+from adapter.inbox.database import snapshot
+from adapter.inbox.views import Choice
+
+
+@click.group("orders")
+def orders_() -> None:
+    """An order: its history, and what Drip has of it."""
+
+
+@orders_.command("show")
+@click.argument("order")
+@click.option("--store", default="", help="Only of this store.")
+@AS_JSON
+@explained
+def orders_show(order: str, store: str, as_json: bool) -> None:
+    """The history of an order, by its number or the store's id.
+
+    Where several orders are called so, all are shown, each on a line of its own with --json.
+    """
+    settings = settings_for()
+    with inbox(settings) as engine, snapshot(engine) as connection:
+        rows = views.page(connection, Choice(text=order, store=store)).rows
+        bare = order.removeprefix("#")
+        named = {(row.store, row.order_id) for row in rows if row.order_id and bare in (row.order_id, row.order_number)}
+        found = [document(history(connection, settings, *each), *each) for each in sorted(named)]
+    if not found:
+        raise click.ClickException(f"no delivery is of an order {order!r}")
+    for each in found:
+        click.echo(json.dumps(each, ensure_ascii=False)) if as_json else show.order(each)
+
+
+COMMANDS = (orders_,)

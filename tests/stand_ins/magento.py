@@ -1,0 +1,261 @@
+"""A stand-in for a Magento shop's REST API, over real HTTP.
+
+Orders may come and go while somebody pages through them, and the shop may be told to misbehave.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from oauthlib.oauth1.rfc5849 import signature
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
+
+from tests.stand_ins.magento_shop import (
+    BRANDS,
+    CATEGORIES,
+    CONSUMER_KEY,
+    CONSUMER_SECRET,
+    HIDDEN_CATEGORY,
+    TOKEN,
+    TOKEN_SECRET,
+    Seen,
+    Shop,
+    as_bytes,
+    number,
+    printed,
+)
+
+_FILTER = re.compile(r"search_?criteria\[filter_?groups\]\[(\w+)\]\[filters\]\[(\w+)\]\[(field|value|condition_?type)\]", re.IGNORECASE)
+_NOT_AUTHORIZED = {"message": "The consumer isn't authorized to access %resources.", "parameters": {}}
+_NO_ROUTE = {"message": "Request does not match any route.", "trace": None}
+_NO_ENTITY = {"message": "The entity that was requested doesn't exist. Verify the entity and try again."}
+_INT_FIELDS = ("entity_id", "subscription_id", "store_id")
+
+
+@contextmanager
+def running_magento(orders: int = 0, *, path: str = "", **settings: Any) -> Iterator[Shop]:
+    """A shop with so many orders at `path` of a free port."""
+    shop = Shop(**settings)
+    server = make_server("127.0.0.1", 0, _App(shop, path), threaded=True, request_handler=_QuietHandler)
+    shop.url = f"http://127.0.0.1:{server.server_port}{path}"
+    for _ in range(orders):
+        shop.add()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="magento", daemon=True)
+    thread.start()
+    try:
+        yield shop
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing: `seen` tells."""
+
+
+class _App:
+    """The shop's web server and Magento behind it."""
+
+    def __init__(self, shop: Shop, path: str) -> None:
+        self._shop = shop
+        self._path = path
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        request = Request(environ)
+        request.get_data()  # an answer before the body's end may never be read
+        shop = self._shop
+        with shop.lock:
+            shop.seen.append(Seen(request.method, request.path, request.args.to_dict(), _shown(request)))
+            told = shop.told.pop(0) if shop.told and shop.told[0].where in request.path else None
+        if told is not None:
+            time.sleep(told.hang)
+            response = Response(told.body, told.status, headers=dict(told.headers), mimetype="application/json")
+        else:
+            response = self._answer(request)
+        return response(environ, start_response)
+
+    def _answer(self, request: Request) -> Response:
+        steps = request.path.removeprefix(self._path).strip("/").split("/")
+        if steps[0] != "rest":
+            return Response("<!doctype html><title>404 Not Found", 404, mimetype="text/html")
+        scope = steps.pop(1) if steps[1:] and (steps[1] == "all" or steps[1] in self._shop.views.values()) else ""
+        if steps[1:2] != ["V1"]:  # a view that there is not makes an address that there is not
+            return _json(_NO_ROUTE, 404)
+        try:
+            return self._route(request, steps[2:], scope)
+        except _Refused as refused:
+            return _json(refused.args[0], refused.args[1])
+
+    def _route(self, request: Request, steps: Sequence[str], scope: str) -> Response:  # noqa: PLR0911 - one for each route
+        if steps == ["products-render-info"]:
+            return self._render_info(request)
+        self._authorize(request)
+        match request.method, *steps:
+            case "GET", "orders":
+                return self._orders(request)
+            case "GET", "orders", order_id:
+                sale = self._shop.orders.get(int(order_id))  # as PHP would: "0012" is 12
+                return _json(self._shop.order(sale)) if sale else _json(_NO_ENTITY, 404)
+            case "GET", "products":
+                ids = [int(one) for one in _filters(request)[0][0][2].split(",")]
+                return self._page(request, [row for one in ids if (row := self._shop.product(one))], ids)
+            case "GET", "products", "attributes", code, "options":
+                return self._options(code, scope)
+            case "GET", "categories", "list":
+                return self._page(request, [row for row in _categories() if _matches(row, _filters(request))])
+            case _, ("async_events" | "async_event"), *rest if self._shop.has_async_events:
+                return self._subscriptions(request, rest)
+        return _json(_NO_ROUTE, 404)
+
+    def _authorize(self, request: Request) -> None:
+        shown = _shown(request)
+        is_right = (shown == "bearer" and self._shop.bearer_allowed and request.headers["Authorization"] == f"Bearer {TOKEN}") or (
+            shown == "oauth" and self._signed(request)
+        )
+        if not is_right or (self._shop.denied and self._shop.denied in request.path):
+            raise _Refused(_NOT_AUTHORIZED, 401)
+
+    def _signed(self, request: Request) -> bool:
+        """OAuth 1.0a in the header, HMAC-SHA256 by consumer and token; a nonce counts once."""
+        header = {"Authorization": request.headers["Authorization"]}
+        params = signature.collect_parameters(uri_query=request.query_string.decode(), headers=header, exclude_oauth_signature=False)
+        given = dict(params)
+        signed = [pair for pair in params if pair[0] != "oauth_signature"]
+        seen = SimpleNamespace(http_method=request.method, uri=request.base_url, params=signed, signature=given.get("oauth_signature", ""))
+        nonce = given.get("oauth_nonce", "")
+        is_fresh = bool(nonce) and nonce not in self._shop.nonces
+        self._shop.nonces.add(nonce)
+        right_names = (given.get("oauth_consumer_key"), given.get("oauth_token")) == (CONSUMER_KEY, TOKEN)
+        right_way = given.get("oauth_signature_method") == "HMAC-SHA256"
+        return right_names and right_way and is_fresh and bool(signature.verify_hmac_sha256(seen, CONSUMER_SECRET, TOKEN_SECRET))
+
+    def _render_info(self, request: Request) -> Response:
+        for name in ("storeId", "currencyCode"):
+            if not request.args.get(name):
+                raise _Refused({"message": '"%fieldName" is required. Enter and try again.', "parameters": {"fieldName": name}}, 400)
+        view = int(request.args["storeId"])
+        if view not in self._shop.views:
+            raise _Refused({"message": "The store that was requested wasn't found. Verify the store and try again."}, 404)
+        ids = [int(one) for one in _filters(request)[0][0][2].split(",")]
+        return self._page(request, [row for one in ids if (row := self._shop.render_info(one, view))], ids)
+
+    def _options(self, code: str, scope: str) -> Response:
+        if code != "manufacturer":
+            raise _Refused({"message": 'The attribute with a "%1" attributeCode doesn\'t exist.', "parameters": [code]}, 404)
+        suffix = " DE" if scope == "german" else ""
+        labels = [{"label": f"{label}{suffix}", "value": value} for value, label in BRANDS.items()]
+        return _json([{"label": " ", "value": ""}, *labels] if self._shop.has_brand_options else [])
+
+    def _orders(self, request: Request) -> Response:
+        size = int(request.args.get("searchCriteria[pageSize]", 0))
+        if self._shop.most_per_gateway and size > self._shop.most_per_gateway:
+            return Response("<html>504 Gateway Time-out</html>", 504, mimetype="text/html")
+        filters = _filters(request)
+        marks = (
+            (sale, {"entity_id": sale.id, "created_at": printed(sale.created), "updated_at": printed(sale.updated),
+                    "increment_id": number(sale.id)})
+            for sale in self._shop.listed()
+        )  # fmt: skip
+        found = [sale for sale, row in marks if _matches(row, filters)]
+        answer = self._page(request, found, show=self._shop.order)
+        self._shop.after_page()
+        return answer
+
+    def _page(self, request: Request, rows: Sequence[Any], asked: Sequence[int] = (), show: Any = lambda row: row) -> Response:
+        size = int(request.args.get("searchCriteria[pageSize]", 0)) or len(rows)
+        most = self._shop.most_per_page
+        if most and size > most:
+            raise _Refused({"message": "Maximum SearchCriteria pageSize is %max", "parameters": {"max": most}}, 400)
+        start = (int(request.args.get("searchCriteria[currentPage]", 1)) - 1) * size
+        document = {"items": [show(row) for row in rows[start : start + size]], "search_criteria": {}, "total_count": len(rows)}
+        fields = request.args.get("fields")
+        return _json(_chosen(document, _parse_fields(fields)) if fields else document)
+
+    def _subscriptions(self, request: Request, rest: list[str]) -> Response:
+        held = self._shop.subscriptions
+        if request.method == "GET" and request.path.endswith("/async_events"):
+            rows = [_without_token(row) for _, row in sorted(held.items()) if _matches(row, _filters(request))]
+            return self._page(request, rows)
+        given = request.get_json()["asyncEvent"]
+        if request.method == "POST" and not rest:
+            new = max(held, default=0) + 1
+            held[new] = {**given, "subscription_id": new, "status": True, "subscribed_at": printed(0), "store_id": 0}
+            return _json(_without_token(held[new]))
+        if request.method == "PUT" and rest and int(rest[0]) in held:
+            given["event_name"]  # the module reads it before it looks for the subscription
+            held[int(rest[0])] |= {"status": given["status"], "metadata": given.get("metadata", "http")}
+            return _json(_without_token(held[int(rest[0])]))
+        return _json(_NO_ENTITY, 404)
+
+
+class _Refused(Exception):  # noqa: N818 - reads as what it is in `except`
+    """(error object, status)."""
+
+
+def _shown(request: Request) -> str:
+    header = request.headers.get("Authorization", "")
+    return "oauth" if header.startswith("OAuth ") else "bearer" if header else ""
+
+
+def _filters(request: Request) -> list[list[tuple[str, str, str]]]:
+    """Groups, all of which must hold, of (field, condition, value), any of which may."""
+    groups: dict[str, dict[str, dict[str, str]]] = {}
+    for name, value in request.args.items():
+        if match := _FILTER.fullmatch(name):
+            group, place, part = match.groups()
+            groups.setdefault(group, {}).setdefault(place, {})[part.replace("_", "").lower()] = value
+    return [[(one["field"], one.get("conditiontype", "eq"), one["value"]) for one in group.values()] for group in groups.values()]
+
+
+def _matches(row: Mapping[str, Any], filters: list[list[tuple[str, str, str]]]) -> bool:
+    return all(any(_holds(row[name], condition, value) for name, condition, value in group) for group in filters)
+
+
+def _holds(held: Any, condition: str, value: str) -> bool:
+    if condition == "in":
+        return str(held) in value.split(",")
+    wanted: Any = int(value) if isinstance(held, int) else value
+    return bool({"eq": held == wanted, "gt": held > wanted, "gteq": held >= wanted, "lt": held < wanted}[condition])
+
+
+def _categories() -> Iterator[dict[str, Any]]:
+    for own_id, level, name in [*CATEGORIES, (HIDDEN_CATEGORY, 2, "Not on show")]:
+        yield {"id": own_id, "entity_id": own_id, "level": level, "name": name, "is_active": own_id != HIDDEN_CATEGORY, "path": "1/2"}
+
+
+def _without_token(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "verification_token"}
+
+
+def _parse_fields(text: str) -> dict[str, Any]:
+    """`items[id,images[url]],total_count` as nested names."""
+    root: dict[str, Any] = {}
+    stack, name = [root], ""
+    for piece in re.findall(r"[\w-]+|[\[\],]", text):
+        if piece == "[":
+            stack.append(stack[-1][name])
+        elif piece == "]":
+            stack.pop()
+        elif piece != ",":
+            name = piece
+            stack[-1][name] = {}
+    return root
+
+
+def _chosen(node: Any, fields: Mapping[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_chosen(one, fields) for one in node]
+    if not fields or not isinstance(node, dict):
+        return node
+    return {name: _chosen(node[name], inner) for name, inner in fields.items() if name in node}
+
+
+def _json(document: Any, status: int = 200) -> Response:
+    return Response(as_bytes(document), status, mimetype="application/json")
