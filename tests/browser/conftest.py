@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ _ARGUMENTS = [
     "--disable-sync",
 ]  # fmt: skip
 _PATIENCE_S = 30.0
+PASSWORD = "correct horse battery"
 
 
 @dataclass
@@ -35,7 +37,6 @@ class Running:
     address: str
     stand_in: str
     folder: Path
-    environ: dict[str, str] = field(default_factory=dict)
 
     def engine(self) -> Engine:
         return connect(f"sqlite:///{self.folder / 'sandbox.db'}")
@@ -62,13 +63,33 @@ def _free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One that all tests share."""
+    with _started(tmp_path_factory.mktemp("browser")) as found:
+        yield found
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Running]:
+    """One that nothing has come to yet."""
+    with _started(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Running]:
+    """One with a password."""
+    with _started(tmp_path, ADMIN_PASSWORD=PASSWORD) as found:
+        yield found
+
+
+@contextmanager
+def _started(folder: Path, **more: str) -> Iterator[Running]:
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed here: apt-get install chromium")
     web, stand_in = _free_ports(2)
-    folder = tmp_path_factory.mktemp("browser")
     command = [sys.executable, "-m", "adapter", "serve", "--sandbox", "--bind", f"127.0.0.1:{web}", "--sandbox-port", str(stand_in)]
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("DRIP_", "SHOPIFY_"))}
-    environ |= {"PYTHONPATH": str(Path(__file__).parent.parent.parent), "SINGLE_REQUESTS_PER_HOUR": "100000"}
+    environ |= {"PYTHONPATH": str(Path(__file__).parent.parent.parent), "SINGLE_REQUESTS_PER_HOUR": "100000", **more}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environ, stdout=log, stderr=log)
     found = Running(f"http://127.0.0.1:{web}", f"http://127.0.0.1:{stand_in}", folder)
@@ -101,15 +122,21 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
+@contextmanager
+def opened(browser: Browser, running: Running) -> Iterator[Page]:
+    """A page on a desk; anything that the browser complains of fails the test, but for an answer that is an error on purpose."""
+    context = browser.new_context(base_url=running.address, viewport={"width": 1280, "height": 800})
+    shown = context.new_page()
+    shown.set_default_timeout(10_000)
+    complaints: list[str] = []
+    shown.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    shown.on("pageerror", lambda error: complaints.append(str(error)))
+    yield shown
+    context.close()
+    assert [each for each in complaints if not each.startswith("Failed to load resource: the server responded with a status of 4")] == []
+
+
 @pytest.fixture
 def page(browser: Browser, running: Running) -> Iterator[Page]:
-    """A page on a desk; anything that the browser complains of fails the test."""
-    context = browser.new_context(base_url=running.address, viewport={"width": 1280, "height": 800})
-    opened = context.new_page()
-    opened.set_default_timeout(10_000)
-    complaints: list[str] = []
-    opened.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    yield opened
-    context.close()
-    assert complaints == []
+    with opened(browser, running) as shown:
+        yield shown

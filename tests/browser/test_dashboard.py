@@ -6,20 +6,22 @@ import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import requests
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text
 
 from adapter.inbox.database import transaction
 from tests.adapter_under_test import shopify_order
-from tests.browser.conftest import Running
+from tests.browser.conftest import PASSWORD, Running, opened
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]  # one worker, so that one adapter and one browser are enough
 WIDTHS = (360, 800, 1600)
 THEMES = ("light", "dark")
+Theme = Literal["light", "dark"]
 HOSTILE = "<script>document.title = 'taken over'</script><img src=x onerror=\"document.title = 'taken over'\">"
 
 
@@ -27,7 +29,7 @@ def payload(document: dict[str, Any]) -> bytes:
     return json.dumps(document).encode()
 
 
-def settled(running: Running, page: Page, delivery: int, state: str) -> None:
+def settled(page: Page, delivery: int, state: str) -> None:
     """Wait until a delivery has come to a state."""
     until = time.monotonic() + 20
     while time.monotonic() < until:
@@ -38,24 +40,28 @@ def settled(running: Running, page: Page, delivery: int, state: str) -> None:
     raise AssertionError(f"delivery {delivery} is not {state}: {page.locator('h1 + .state').inner_text()}")
 
 
-def test_1_from_the_first_run_to_the_first_delivered_order(running: Running, page: Page) -> None:
-    page.goto("/stores/shopify")
-    expect(page.get_by_text("Waiting for the first webhook")).to_be_visible()
-    running.receive(payload(shopify_order(990001)))
-    expect(page.get_by_text("Received.")).to_be_visible()  # turns by itself
-    page.goto("/")
-    page.get_by_role("button", name="Replay the samples").click()
-    expect(page.get_by_text("12 of 12 samples are kept")).to_be_visible()
-    page.locator("table.list tbody tr", has_text="paid").or_(page.locator("table.list tbody tr")).last.get_by_role("link").first.click()
-    settled(running, page, int(page.url.rpartition("/")[2]), "delivered")
-    expect(page.get_by_text("Drip took it")).to_be_visible()
-    page.goto("/")
-    expect(page.get_by_text("Orders move.")).to_be_visible()
-    received = requests.get(f"{running.stand_in}/received", timeout=10).json()["orders"]
-    assert received
+def test_from_the_first_run_to_the_first_delivered_order(fresh: Running, browser: Browser) -> None:
+    with opened(browser, fresh) as page:
+        page.goto("/")
+        expect(page.get_by_text("Ready: waiting for the first webhook.")).to_be_visible()
+        expect(page.get_by_text("never to Drip")).to_be_visible()
+        page.goto("/stores/shopify")
+        expect(page.get_by_text("Waiting for the first webhook")).to_be_visible()
+        fresh.receive(payload(shopify_order(990001)))
+        expect(page.get_by_text("Received.")).to_be_visible()  # turns by itself
+        page.goto("/")
+        page.get_by_role("button", name="Replay the samples").click()
+        expect(page.get_by_text("12 of 12 samples are kept")).to_be_visible()
+        page.locator("table.list tbody tr", has_text="#2041").get_by_role("link").first.click()
+        settled(page, int(page.url.rpartition("/")[2]), "delivered")
+        expect(page.get_by_text("Drip took it")).to_be_visible()
+        page.goto("/")
+        expect(page.get_by_text("Orders move.")).to_be_visible()
+    received = requests.get(f"{fresh.stand_in}/received", timeout=10).json()["orders"]
+    assert "990001" in {order["order_id"] for order in received}
 
 
-def test_2_order_1042_is_found_among_100000(running: Running, page: Page) -> None:
+def test_order_1042_is_found_among_100000(running: Running, page: Page) -> None:
     engine = running.engine()
     with transaction(engine) as connection:
         connection.execute(
@@ -81,12 +87,12 @@ def test_2_order_1042_is_found_among_100000(running: Running, page: Page) -> Non
     expect(page.get_by_role("link", name="order #1042")).to_be_visible()
 
 
-def test_3_dead_letters_are_mended_and_retried_in_bulk(running: Running, page: Page) -> None:
+def test_dead_letters_are_mended_and_retried_in_bulk(running: Running, page: Page) -> None:
     rule = {"status": 422, "body": {"errors": [{"code": "presence_error", "attribute": "email"}]}}
     requests.put(f"{running.stand_in}/answers", json=rule, timeout=10).raise_for_status()
     found = [running.receive(payload(shopify_order(880000 + number))) for number in range(3)]
     for delivery in found:
-        settled(running, page, delivery, "dead")
+        settled(page, delivery, "dead")
     expect(page.get_by_text("nobody retries it unasked").first).to_be_visible()
     requests.delete(f"{running.stand_in}/answers", timeout=10).raise_for_status()
     page.goto("/deliveries?state=dead&topic=orders%2Fupdated")
@@ -96,18 +102,18 @@ def test_3_dead_letters_are_mended_and_retried_in_bulk(running: Running, page: P
     page.get_by_role("button", name="Send 3 again").click()
     expect(page.get_by_text("3 deliveries are sent again.")).to_be_visible()
     for delivery in found:
-        settled(running, page, delivery, "delivered")
+        settled(page, delivery, "delivered")
     page.goto("/audit")
     expect(page.get_by_text("3 deliveries picked")).to_be_visible()
 
 
-def test_4_a_script_in_a_product_name_is_inert(running: Running, page: Page) -> None:
+def test_a_script_in_a_product_name_is_inert(running: Running, page: Page) -> None:
     order = shopify_order(870001)
     order["line_items"][0]["title"] = HOSTILE
     order["note"] = HOSTILE
     delivery = running.receive(payload(order))
     running.receive(payload(shopify_order(870002)), topic=HOSTILE)
-    settled(running, page, delivery, "delivered")
+    settled(page, delivery, "delivered")
     page.get_by_role("button", name="Show personal data").click()
     expect(page.get_by_text("taken over").first).to_be_visible()
     for path in (f"/deliveries/{delivery}", "/deliveries", "/orders/shopify/870001"):
@@ -115,9 +121,9 @@ def test_4_a_script_in_a_product_name_is_inert(running: Running, page: Page) -> 
         assert "taken over" not in page.title()
 
 
-def test_5_a_field_shows_what_it_was_made_from_by_keyboard(running: Running, page: Page) -> None:
+def test_a_field_shows_what_it_was_made_from_by_keyboard(running: Running, page: Page) -> None:
     delivery = running.receive(payload(shopify_order(860001)))
-    settled(running, page, delivery, "delivered")
+    settled(page, delivery, "delivered")
     link = page.locator(".from a", has_text="line_items.0.title").first
     link.focus()
     lit = page.locator(".tree .lit")
@@ -126,7 +132,7 @@ def test_5_a_field_shows_what_it_was_made_from_by_keyboard(running: Running, pag
     assert lit.count() == 1
 
 
-def test_6_it_works_without_javascript(running: Running, browser: Browser) -> None:
+def test_it_works_without_javascript(running: Running, browser: Browser) -> None:
     context = browser.new_context(base_url=running.address, java_script_enabled=False)
     page = context.new_page()
     page.goto("/deliveries")
@@ -140,45 +146,104 @@ def test_6_it_works_without_javascript(running: Running, browser: Browser) -> No
     context.close()
 
 
-def _pages(running: Running, page: Page) -> dict[str, str]:
-    """A page of each kind."""
-    found = {
-        "overview": "/",
-        "deliveries": "/deliveries",
-        "none": "/deliveries?q=nobody",
-        "stores": "/stores",
-        "store": "/stores/woocommerce",
-    }
-    page.goto("/deliveries?state=delivered&topic=orders%2Fupdated")
-    row = page.locator("table.list tbody tr").first
-    found["delivery"] = str(row.locator("td:nth-child(2) a").get_attribute("href"))
-    found["order"] = str(row.locator("td:nth-child(4) a").get_attribute("href"))
-    for state in ("dead", "skipped"):
-        page.goto(f"/deliveries?state={state}")
-        found[state] = str(page.locator("table.list tbody tr td:nth-child(2) a").first.get_attribute("href"))
-    return found | {"audit": "/audit", "error": "/deliveries/99999999"}
+def log_in(page: Page, password: str) -> None:
+    page.goto("/deliveries?state=dead")
+    page.get_by_label("Password").fill(password)
+    page.keyboard.press("Enter")
 
 
-def test_7_axe_finds_nothing_and_nothing_sticks_out(running: Running, browser: Browser, page: Page, tmp_path: Path) -> None:
-    from axe_playwright_python.sync_playwright import Axe
+def test_the_log_in_refuses_and_is_throttled(guarded: Running, browser: Browser) -> None:
+    with opened(browser, guarded) as page:
+        for _ in range(5):
+            log_in(page, "guessed")
+            expect(page.get_by_role("alert")).to_have_text("That is not the password.")
+        log_in(page, PASSWORD)
+        expect(page.get_by_role("alert")).to_have_text("Too many tries. Wait a quarter of an hour.")
+        page.goto("/")
+        expect(page.get_by_label("Password")).to_be_visible()
 
-    shots = Path(os.environ.get("SCREENSHOTS") or tmp_path)
-    shots.mkdir(parents=True, exist_ok=True)
-    paths, faults = _pages(running, page), []
-    for theme in THEMES:
-        context = browser.new_context(base_url=running.address, color_scheme=theme)  # type: ignore[arg-type]
-        shown = context.new_page()
-        for name, path in paths.items():
-            shown.goto(path)
-            results = Axe().run(shown)
-            faults += [
-                f"{name} {theme}: {each['id']} {[node['target'] for node in each['nodes']][:3]}" for each in results.response["violations"]
-            ]
-            for width in WIDTHS:
-                shown.set_viewport_size({"width": width, "height": 900})
-                if shown.evaluate("document.documentElement.scrollWidth") > width:
-                    faults.append(f"{name} {theme}: sticks out at {width}")
-                shown.screenshot(path=shots / f"{name}-{width}-{theme}.png", full_page=True)
-        context.close()
+
+def test_only_a_form_of_ours_changes_anything(guarded: Running, browser: Browser) -> None:
+    delivery = guarded.receive(payload(shopify_order(850001)))
+    with opened(browser, guarded) as page:
+        log_in(page, PASSWORD)
+        expect(page.get_by_role("heading", level=1)).to_have_text("Deliveries")
+        settled(page, delivery, "delivered")
+        page.evaluate("document.querySelectorAll('[name=csrf_token]').forEach((each) => each.remove())")
+        with page.expect_response(re.compile(r"/retry$")) as refused:
+            page.get_by_role("button", name="Retry").click()
+        assert refused.value.status == 400
+        # Another site's form: the browser keeps the session from it, and what follows is a mere look at our pages.
+        form = f'<form method="post" action="{guarded.address}/deliveries/{delivery}/retry"><button>win a prize</button></form>'
+        page.goto(guarded.stand_in.replace("127.0.0.1", "localhost") + "/received")
+        page.set_content(form)
+        page.get_by_role("button").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+        page.goto("/audit")
+        expect(page.get_by_text("logged in")).to_be_visible()
+        expect(page.get_by_text("retried")).to_have_count(0)
+
+
+def every_page(running: Running, page: Page) -> dict[str, str]:
+    """The address of a page of each kind."""
+    found = {"overview": "/", "month": "/?span=month", "deliveries": "/deliveries", "none": "/deliveries?q=nobody", "stores": "/stores"}
+    found |= {"store": "/stores/woocommerce", "error": "/deliveries/99999999", "audit": "/audit"}
+    order, unmappable = shopify_order(840001), shopify_order(840002)
+    unmappable["line_items"][0]["price"] = "no price"
+    ended = {"delivery": (order, "delivered"), "dead": (unmappable, "dead"), "skipped": (shopify_order(840003) | {"test": True}, "skipped")}
+    for name, (document, state) in ended.items():
+        delivery = running.receive(payload(document))
+        settled(page, delivery, state)
+        found[name] = f"/deliveries/{delivery}"
+    return found | {"order": "/orders/shopify/840001"}
+
+
+def faults_of(shown: Page, name: str, shots: Path) -> list[str]:
+    """What axe finds in a page as it stands, and where it sticks out at three widths; leaves a picture of each."""
+    violations = Axe().run(shown).response["violations"]
+    faults = [f"{name}: {each['id']} {[node['target'] for node in each['nodes']][:3]}" for each in violations]
+    for width in WIDTHS:
+        shown.set_viewport_size({"width": width, "height": 900})
+        if shown.evaluate("document.documentElement.scrollWidth") > width:
+            faults.append(f"{name}: sticks out at {width}")
+        shown.screenshot(path=shots / f"{name}-{width}.png", full_page=True)
+    return faults
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Where the pictures go: CI says where it keeps them."""
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_axe_finds_nothing_and_nothing_sticks_out(running: Running, browser: Browser, page: Page, shots: Path, theme: Theme) -> None:
+    context = browser.new_context(base_url=running.address, color_scheme=theme)
+    shown, faults = context.new_page(), []
+    pages = every_page(running, page)
+    for name, path in pages.items():
+        shown.goto(path)
+        faults += faults_of(shown, f"{name}-{theme}", shots)
+    # What only a button leads to.
+    shown.goto(pages["delivery"])
+    shown.get_by_role("button", name="Show personal data").click()
+    faults += faults_of(shown, f"revealed-{theme}", shots)
+    shown.goto("/deliveries")
+    shown.locator("input[name=id]").first.check()
+    shown.get_by_role("button", name="Retry selected").click()
+    faults += faults_of(shown, f"retry-{theme}", shots)
+    context.close()
     assert not faults, "\n".join(faults)
-    assert len(list(shots.glob("*.png"))) >= len(paths) * len(WIDTHS) * len(THEMES)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_log_in_is_as_easy_to_use(guarded: Running, browser: Browser, shots: Path, theme: Theme) -> None:
+    context = browser.new_context(base_url=guarded.address, color_scheme=theme)
+    shown = context.new_page()
+    log_in(shown, "guessed")
+    expect(shown.get_by_role("alert")).to_be_visible()
+    faults = faults_of(shown, f"login-{theme}", shots)
+    context.close()
+    assert not faults, "\n".join(faults)

@@ -1,6 +1,7 @@
 """One delivery: what became of it, step by step, and what Drip was sent of it."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -98,7 +99,25 @@ def _events(row: Row[Any], attempts: Sequence[Row[Any]]) -> list[Event]:
     if row.read_at:
         of = f"order {row.order_id}" if row.order_id else "no order in it"
         events.append(Event(row.read_at, "Read", of, "done", f"{took(row.read_at - row.received_at)} later"))
-    return [*events, *map(_tried, attempts), _end(row)]
+    stored: set[tuple[str, str]] = set()
+    for attempt in attempts:
+        # What is in doubt is repeated from what was stored, without mapping it again.
+        repeated = (attempt.action, attempt.digest) in stored and not attempt.looked_up
+        events += [_tried(attempt)] if repeated else [_made(attempt), _tried(attempt)]
+        stored.add((attempt.action, attempt.digest))
+    return [*events, _end(row)]
+
+
+def _made(attempt: Row[Any]) -> Event:
+    """The body is stored when the request is begun, so that is when it was mapped and its products were looked up."""
+    looked_up = json.loads(attempt.looked_up) if attempt.looked_up else {}
+    if attempt.body is None:
+        return Event(attempt.begun_at, "Mapped", "what was sent is erased", "done")
+    if not looked_up:
+        return Event(attempt.begun_at, "Mapped", "no product to look up", "done")
+    sources = Counter(str(source) for source in looked_up.values())
+    detail = ", ".join(f"{source} ({count})" for source, count in sources.items())
+    return Event(attempt.begun_at, "Mapped, products looked up", detail, "done")
 
 
 def _tried(attempt: Row[Any]) -> Event:
