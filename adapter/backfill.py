@@ -18,7 +18,7 @@ from adapter.inbox.database import transaction
 from adapter.settings import Settings, Store
 from adapter.stores.api import History, Page, StoreTrouble, Window
 from adapter.stores.platforms import history_of, platforms
-from mappings import Context, Order, Rejected, timestamp
+from mappings import Context, Order, timestamp
 
 log = logging.getLogger(__name__)
 TOPIC = ""
@@ -109,7 +109,7 @@ class Backfill:
             moment = trusted(reading.identity.updated_at, now)
             past = Past(payload, digest, reading.identity.order_id, (moment, reading.identity.progress) if moment else None)
             return past, None if reading.skip(placed=reading.placed) else provider.map(reading, context)
-        except Rejected:  # the reader will say so, with the reasons
+        except Exception:  # noqa: BLE001 - the reader will say so, with the reasons; one order must not keep all others from being read
             return Past(payload, digest, "", None), None
 
 

@@ -24,6 +24,7 @@ from adapter.inbox.database import snapshot
 from adapter.inbox.tables import BACKFILL, backfills, deliveries
 from adapter.settings import Settings
 from adapter.stores.api import ApiSettings, Window
+from mappings import Context, Order, Provider, Reading
 from tests.adapter_under_test import AdapterUnderTest
 from tests.stand_ins import shopify as shopify_stand_in
 from tests.stand_ins.woocommerce import running_woocommerce
@@ -179,6 +180,26 @@ def test_a_store_that_fails_leaves_what_was_read(open_adapter: AdapterUnderTest,
     with pytest.raises(WorkFailed, match="goes on from there"):
         list(running)
     assert len(open_adapter.rows()) == half.kept > 0
+
+
+def test_an_order_that_breaks_the_mapping_keeps_no_other_from_being_read(
+    open_adapter: AdapterUnderTest, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = next(sale for sale in shop.listed() if sale.status == "processing")
+    as_it_was = Provider.map
+
+    def map_(provider: Provider, reading: Reading, context: Context) -> Order:
+        order = as_it_was(provider, reading, context)
+        if order.order_id == str(broken.id):
+            raise ZeroDivisionError
+        return order
+
+    monkeypatch.setattr(Provider, "map", map_)
+    assert read(open_adapter).found == len(shop.listed())
+    open_adapter.settle()
+    assert {order["order_id"] for order in open_adapter.received()} == sellable(shop) - {str(broken.id)}
+    [dead] = [row for row in open_adapter.rows() if row.state == "dead"]
+    assert "a fault of the adapter" in dead.problems
 
 
 def test_another_account_gets_them_too(open_adapter: AdapterUnderTest, shop: Shop) -> None:

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from adapter.stores._magento_client import ALL, Answer, Client, Filter, ServerFailed, criteria, magento_id
-from adapter.stores.api import Deadline, Page, StoreTrouble, Window
-from mappings import encode
+from adapter.stores.api import AnswerTooLong, Deadline, Page, StoreTrouble, Window, payload_of
 
 REQUEST_S = 30.0
 """A slow server takes long for a page: each order is loaded with its lines, addresses and history."""
@@ -45,7 +44,7 @@ class OrderHistory:
         """`orders/{id}`, or the order with that number."""
         order = None if self._by_number else self._by_id(order_id)
         order = order or self._numbered(order_id)
-        return None if order is None else self._payload(order)
+        return None if order is None else payload_of(order, self._client.host)
 
     def pages(self, window: Window, cursor: str = "") -> Iterator[Page]:
         """Page after page, the oldest first; the cursor is the last order's id."""
@@ -61,16 +60,10 @@ class OrderHistory:
             if not rows:
                 return
             last = ids[-1]
-            yield Page(orders=[self._payload(row) for row in rows], cursor=str(last))
+            yield Page(orders=[payload_of(row, self._client.host) for row in rows], cursor=str(last))
             total = answer.document.get("total_count")  # of this request: what was left before this page
             if isinstance(total, int) and total <= len(rows):
                 return
-
-    def _payload(self, order: Mapping[str, Any]) -> bytes:
-        try:
-            return encode(order)
-        except RecursionError:
-            raise StoreTrouble(f"{self._client.host} answered with an order that is nested too deeply") from None
 
     def _page(self, window: Window, last: int) -> Answer:
         """A page; a shorter one from the first time on that the store allows no longer one, or fails at it."""
@@ -78,7 +71,7 @@ class OrderHistory:
         while True:
             try:
                 answer = self._search(filters, size=self._client.most_rows, sort="entity_id")
-            except ServerFailed:
+            except (ServerFailed, AnswerTooLong):
                 if self._client.shorten():
                     continue
                 raise

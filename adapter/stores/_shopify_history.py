@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapter.stores._shopify_client import Client
-from adapter.stores.api import Page, StoreTrouble, Window
-from mappings import encode
+from adapter.stores.api import AnswerTooLong, Page, StoreTrouble, Window, payload_of
 
-_PER_PAGE = 250
+# Wholesale orders have hundreds of lines; a page of them that is longer than we take is asked for in smaller ones.
+_PER_PAGE = (250, 50, 10, 1)
 _REQUEST_S = 60.0
 _SCOPES = "the scope read_orders (and read_all_orders for orders older than 60 days)"
 _SHOWN_TO_ALL = timedelta(days=60)
@@ -24,6 +24,7 @@ class OrderHistory:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._per_page = list(_PER_PAGE)
         self._oldest: datetime | None = None
 
     def count(self, window: Window) -> int | None:
@@ -37,13 +38,13 @@ class OrderHistory:
         last = int(cursor) if cursor.isdecimal() else 0
         if last:  # an earlier run has read the oldest
             self._note_ages(self._ask({**_filters(window), "limit": 1, "since_id": 0}))
-        while rows := self._ask({**_filters(window), "limit": _PER_PAGE, "since_id": last}):
+        while rows := self._page(window, last):
             orders = sorted((row for row in rows if row["id"] > last), key=lambda order: int(order["id"]))
             if not orders:
                 raise StoreTrouble(f"{self._client.host} tells the same orders again")
             self._note_ages(orders)
             last = int(orders[-1]["id"])
-            yield Page(orders=[encode(order) for order in orders], cursor=str(last))
+            yield Page(orders=[payload_of(order, self._client.host) for order in orders], cursor=str(last))
 
     def order(self, order_id: str) -> bytes | None:
         """One order; None if there is none."""
@@ -51,7 +52,7 @@ class OrderHistory:
             return None
         # Not by orders/ID.json, whose 404 means an unknown order and a wrong address alike.
         rows = self._ask({"status": "any", "ids": order_id})
-        return next((encode(row) for row in rows if str(row["id"]) == order_id), None)
+        return next((payload_of(row, self._client.host) for row in rows if str(row["id"]) == order_id), None)
 
     def note(self, window: Window) -> str:
         """That Shopify shows the last 60 days only, where older orders were asked for and none came."""
@@ -64,6 +65,16 @@ class OrderHistory:
             "read_all_orders beside read_orders: ask for it in the Dev Dashboard under API access, install the app anew, and run this "
             "with --again"
         )
+
+    def _page(self, window: Window, last: int) -> list[dict[str, Any]]:
+        """The orders after an id; fewer from the first time on that so many are longer than we take."""
+        while True:
+            try:
+                return self._ask({**_filters(window), "limit": self._per_page[0], "since_id": last})
+            except AnswerTooLong:
+                if len(self._per_page) == 1:
+                    raise
+                del self._per_page[0]
 
     def _ask(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Orders by REST, each with an id; raises `StoreTrouble` where even one is none: an order left out would never be missed."""

@@ -22,8 +22,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapter.stores._woocommerce_client import Answer, Client, ServerFailed
-from adapter.stores.api import Deadline, Page, StoreTrouble, Window
-from mappings import encode
+from adapter.stores.api import AnswerTooLong, Deadline, Page, StoreTrouble, Window, payload_of
 from mappings._fields import Time
 from mappings._woocommerce_products import product_id
 
@@ -122,7 +121,7 @@ class OrderHistory:
             return None
         if answer.status != 200 or not isinstance(answer.document, dict):
             raise StoreTrouble(f"{self._client.host} answered {answer.status} {answer.code} where order {order_id} was asked for")
-        return encode(answer.document)
+        return payload_of(answer.document, self._client.host)
 
     def pages(self, window: Window, cursor: str = "") -> Iterator[Page]:
         """Page after page, the oldest first."""
@@ -131,7 +130,7 @@ class OrderHistory:
             answer, per_page = self._page(window, place)
             rows = _rows(answer, self._client.host)
             new, is_last = place.take(rows, answer.number("X-WP-Total"), per_page)
-            if orders := [encode(row) for row in new if _is_of(row, window)]:
+            if orders := [payload_of(row, self._client.host) for row in new if _is_of(row, window)]:
                 yield Page(orders=orders, cursor=place.cursor())
             if is_last:
                 return
@@ -145,7 +144,7 @@ class OrderHistory:
             per_page = self._per_page
             try:
                 return self._ask("wc/v3/orders", {**_query(window, place.since), "per_page": per_page, "offset": place.at}), per_page
-            except ServerFailed:
+            except (ServerFailed, AnswerTooLong):
                 if per_page == _PER_PAGE[-1]:
                     raise
                 self._per_page = _PER_PAGE[-1]

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from adapter.errors import AdapterError
-from mappings import Product, ProductKey
+from mappings import Product, ProductKey, encode
 
 if TYPE_CHECKING:
     from adapter.settings import Store
@@ -26,6 +26,10 @@ class StoreTrouble(AdapterError):  # noqa: N818
     def __init__(self, message: str, *, wait_s: float | None = None) -> None:
         super().__init__(message)
         self.wait_s = wait_s
+
+
+class AnswerTooLong(StoreTrouble):
+    """An answer is longer than we take; a smaller page may do."""
 
 
 class Deadline:
@@ -81,6 +85,14 @@ class Page:
     orders: Sequence[bytes]
     cursor: str
     """Where to go on after this page, also in another process and on another day."""
+
+
+def payload_of(order: Mapping[str, Any], host: str) -> bytes:
+    """An order as its webhook would carry it; raises `StoreTrouble` for one that is nested deeper than can be printed."""
+    try:
+        return encode(order)
+    except RecursionError:
+        raise StoreTrouble(f"{host} answered with an order that is nested too deeply") from None
 
 
 class History(Protocol):

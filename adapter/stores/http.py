@@ -12,7 +12,7 @@ from requests_hardened.ip_filter import InvalidIPAddress
 from requests_hardened.ip_filter_adapter import IPFilterAdapter
 
 from adapter import __version__
-from adapter.stores.api import Deadline, StoreTrouble
+from adapter.stores.api import AnswerTooLong, Deadline, StoreTrouble
 from adapter.transport import CuttableAdapter, within
 from mappings import Rejected, parse
 
@@ -169,7 +169,7 @@ def _exchange(session: requests.Session, request: requests.Request, seconds: flo
             for piece in response.iter_content(_PIECE):
                 content += piece
                 if len(content) > most_bytes:
-                    return StoreTrouble(f"the answer of {host} is longer than {most_bytes} bytes")
+                    return AnswerTooLong(f"the answer of {host} is longer than {most_bytes} bytes")
             return Reply(prepared.url or "", response.status_code, response.headers, bytes(content))
     except InvalidIPAddress:
         return StoreTrouble(f"{host} is an address inside our own network: only a store's own setting may name such")

@@ -15,7 +15,7 @@ from adapter.stores import _shopify_client as clients
 from adapter.stores import shopify
 from adapter.stores.api import ApiSettings, Deadline, ProductSource, StoreTrouble, Webhook, Window
 from adapter.stores.api import Shop as ApiShop
-from adapter.stores.http import Http, host_of
+from adapter.stores.http import MOST_BYTES, Http, host_of
 from mappings import PROVIDERS, Context, Product, ProductKey, digest, render
 from tests.adapter_under_test import make_settings
 from tests.stand_ins.shopify import CLIENT_ID, CLIENT_SECRET, GONE, PRODUCTS, TOKEN, UNPUBLISHED, Shop, running_shopify
@@ -413,6 +413,18 @@ class TestHistory:
     def test_a_store_that_goes_round_in_a_circle_is_given_up(self, shop: Shop) -> None:
         shop.told += [told({"orders": [{"id": 1}]})] * 2
         with pytest.raises(StoreTrouble, match="same orders again"):
+            self.read(shop)
+
+    def test_pages_that_are_too_long_are_asked_for_in_smaller_ones(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("adapter.stores._shopify_client.time.sleep", shop.calls.drain)
+        shop.told += [told(b" " * (MOST_BYTES + 1))] * 2
+        assert [order["id"] for order in self.read(shop)] == [shop.id_of(index) for index in range(600)]
+        limits = [path.partition("limit=")[2].partition("&")[0] for path, _, _ in shop.seen]
+        assert limits == ["250", "50", *["10"] * 61]
+
+    def test_an_order_that_is_too_long_by_itself_is_a_trouble(self, shop: Shop) -> None:
+        shop.told += [told(b" " * (MOST_BYTES + 1))] * 4
+        with pytest.raises(StoreTrouble, match="is longer than"):
             self.read(shop)
 
     def test_another_order_than_was_asked_for_is_none(self, shop: Shop) -> None:
