@@ -3,7 +3,9 @@
 import base64
 import json
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -223,7 +225,35 @@ class TestKeys:
         keys = keys_at(server)
         for number in range(adobe_keys._MOST_KEYS + 5):
             keys(f"/prod/keys/{number}.pem")
-        assert len(keys._keys) <= adobe_keys._MOST_KEYS
+        assert len(keys._no_keys) <= adobe_keys._MOST_KEYS
+
+    @pytest.mark.parametrize("status", [404, 403])
+    def test_paths_that_anybody_may_name_push_no_key_out_and_keep_none_away(self, server: KeyServer, status: int) -> None:
+        keys = keys_at(server)
+        keys(PATH)
+        server.status = status
+        for number in range(adobe_keys._MOST_KEYS + 5):
+            with suppress(KeyAway):
+                keys(f"/prod/keys/{number}.pem")
+        assert keys(PATH) == own_pem()
+
+    def test_an_answer_about_one_path_is_none_about_another(self, server: KeyServer) -> None:
+        server.status = 403
+        keys = keys_at(server)
+        with pytest.raises(KeyAway):
+            keys("/prod/keys/other.pem")
+        server.status = 200
+        assert keys(PATH) == own_pem()
+
+    def test_a_key_that_is_kept_waits_for_no_other(self, server: KeyServer) -> None:
+        keys = keys_at(server)
+        keys(PATH)
+        with keys._fetching:  # as while another is fetched
+            begun = time.monotonic()
+            assert keys(PATH) == own_pem()
+            with pytest.raises(KeyAway):
+                keys("/prod/keys/other.pem")
+            assert time.monotonic() - begun < 2
 
 
 def with_events(settings: Settings, keys: AdobeKeys) -> Settings:
