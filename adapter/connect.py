@@ -67,8 +67,10 @@ def _is_ours(webhook: Webhook, store: Store, settings: Settings) -> bool:
     """Whether a webhook was made for this adapter: others at the store are none of our business."""
     path = urlsplit(webhook.address).path.rstrip("/")
     at_our_path = any(path.endswith(f"/webhooks/{name}") for name in store.names)
-    at_our_host = urlsplit(webhook.address).netloc == urlsplit(settings.public_url).netloc
-    return at_our_path or (at_our_host and not path.startswith("/webhooks/"))
+    if urlsplit(webhook.address).netloc == urlsplit(settings.public_url).netloc:
+        return at_our_path or not path.startswith("/webhooks/")
+    # We may have moved; but `/webhooks/woocommerce` is a path that others choose too.
+    return at_our_path and webhook.ours is not False
 
 
 def _steps(topic: str, there: Sequence[Webhook], address: str) -> Iterator[Step]:

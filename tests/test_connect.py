@@ -90,6 +90,13 @@ def test_the_webhooks_of_others_are_left_alone(settings: Settings, address: str)
     assert works(Shelf([hook(address=address)]), settings) == [("create", "order.created"), ("create", "order.updated")]
 
 
+def test_what_has_our_path_elsewhere_and_another_name_is_left_alone(settings: Settings) -> None:
+    elsewhere = replace(hook(address="https://erp.example/webhooks/shop"), ours=False)
+    assert works(Shelf([elsewhere]), settings) == [("create", "order.created"), ("create", "order.updated")]
+    assert works(Shelf([replace(elsewhere, ours=True)]), settings) == [("repair", "order.created"), ("create", "order.updated")]
+    assert works(Shelf([replace(elsewhere, address=HERE, active=False)]), settings)[0] == ("repair", "order.created")
+
+
 def test_of_two_the_good_one_stays(settings: Settings) -> None:
     registry = Shelf([hook(active=False, name="1"), hook(name="2"), hook(name="3")])
     steps = [(step.work, step.webhook.id) for step in plan(store_of(settings), registry, settings) if step.webhook]

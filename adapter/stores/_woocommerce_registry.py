@@ -18,6 +18,8 @@ _TOPIC_TITLES = {
     "order.restored": "Order restored",
     "product.updated": "Product updated",
 }
+# What the names of our webhooks hold, whether they were made here or by hand.
+_OUR_NAME = "drip"
 # WooCommerce greets the address before it answers.
 _REQUEST_S = 30.0
 _PER_PAGE = 100
@@ -114,4 +116,6 @@ def _webhook(row: Any) -> Webhook | None:
     own_id, topic, address = str(row.get("id")), row.get("topic"), row.get("delivery_url")
     if not (product_id(own_id) and isinstance(topic, str) and isinstance(address, str)):
         return None
-    return Webhook(id=own_id, topic=topic, address=address, active=row.get("status") == "active")
+    name = row.get("name")
+    ours = _OUR_NAME in name.lower() if isinstance(name, str) else None
+    return Webhook(id=own_id, topic=topic, address=address, active=row.get("status") == "active", ours=ours)

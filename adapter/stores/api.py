@@ -119,6 +119,8 @@ class Webhook:
     topic: str
     address: str
     active: bool = True
+    ours: bool | None = None
+    """Whether its name says that it was made for this adapter; None where webhooks have no names."""
 
 
 class Registry(Protocol):

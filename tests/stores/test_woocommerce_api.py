@@ -495,6 +495,17 @@ class TestRegistry:
             (topic, ADDRESS, True) for topic in ("order.created", "order.updated", "order.restored", "product.updated")
         ]
 
+    def test_its_name_tells_whether_one_is_ours(self, stand_in: StandIn) -> None:
+        registry = registry_of(stand_in)
+        registry.create("order.created", ADDRESS)
+        [made] = registry.webhooks()
+        assert made.ours
+        stand_in.webhooks.clear()
+        hook = {"topic": "order.created", "delivery_url": ADDRESS, "status": "active"}
+        for number, name in enumerate(["Drip, Order created", "ERP", None, 7], 10):
+            stand_in.webhooks[number] = {"id": number, **hook, "name": name}
+        assert [webhook.ours for webhook in registry.webhooks()] == [True, False, None, None]
+
     def test_a_disabled_one_elsewhere_is_repaired_and_one_too_many_deleted(self, stand_in: StandIn) -> None:
         hook = {"topic": "order.created", "delivery_url": "https://old.example/", "secret": "old"}
         stand_in.webhooks = {7: {"id": 7, "status": "disabled", **hook}, 8: {"id": 8, "status": "paused", **hook}}
