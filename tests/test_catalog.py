@@ -152,6 +152,31 @@ def test_a_slow_store_costs_at_most_the_bound(adapter: AdapterUnderTest, stock: 
     assert adapter.states() == ["delivered"]
 
 
+def test_all_addresses_of_a_slow_store_share_the_bound(adapter: AdapterUnderTest, stock: Stock) -> None:
+    [shelf] = stock(Shelf("storefront", takes_s=60))
+    store, order = adapter.settings.stores["shopify"], mapped(adapter, shopify_order())
+    orders = [(store, replace(order, store_url=f"https://shop-{number}.example")) for number in range(6)]
+    begun = time.monotonic()
+    catalogs.Catalog(adapter.engine, adapter.settings, adapter.clock).complete(orders, 0.3)
+    assert time.monotonic() - begun < 1.2
+    assert len(shelf.asked) == 1
+
+
+def test_all_stores_share_a_bound_too(adapter: AdapterUnderTest, stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogs, "_ALL_STORES_S", 0.7)
+    [shelf] = stock(Shelf("storefront", takes_s=60))
+    store, order = adapter.settings.stores["shopify"], mapped(adapter, shopify_order())
+    stores = [replace(store, name=f"shop-{number}") for number in range(12)]
+    catalog = catalogs.Catalog(adapter.engine, adapter.settings, adapter.clock)
+    begun = time.monotonic()
+    catalog.complete([(each, order) for each in stores], 0.3)
+    assert time.monotonic() - begun < 1.6
+    assert 2 <= len(shelf.asked) <= 3
+    # Those that got no time are asked in the next round, as if nothing had been.
+    shelf.takes_s, shelf.products = 0, [LAMP_IS, SHADE_IS]
+    assert {said for completed in catalog.complete([(stores[-1], order)]) for said in completed.looked_up.values()} == {"storefront"}
+
+
 def test_a_failed_source_leaves_no_miss_behind(adapter: AdapterUnderTest, stock: Stock) -> None:
     stock(Shelf("storefront"), Shelf("admin", fails=StoreTrouble("away")))
     adapter.post(shopify_order())

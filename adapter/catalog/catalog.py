@@ -21,7 +21,9 @@ from mappings import Order, Product, ProductKey, complete, wanted
 
 log = logging.getLogger(__name__)
 ROUND_S = 3.0
-"""How long one round of look-ups may take in all."""
+"""How long one round of look-ups may take in all, for each store."""
+_ALL_STORES_S = 15.0
+"""And for all stores together, however many are slow: the sender keeps its lease no longer than it shows that it is at work."""
 _FAILURES_BEFORE_REST = 2
 _REST_S = 300.0
 _MOST_SHOPS = 200
@@ -61,14 +63,16 @@ class Catalog:
         self._outcomes: Counter[tuple[str, str]] = Counter()
 
     def complete(self, orders: Sequence[tuple[Store, Order]], patience_s: float = ROUND_S) -> list[Completed]:
-        """Each order completed, all stores' look-ups within `patience_s` for each store; what is not known in time is left blank."""
+        """Each order completed, all of a store's look-ups within `patience_s`; what is not known in time is left blank."""
         shops: dict[tuple[str, str], tuple[Store, set[ProductKey]]] = {}
         for store, order in orders:
             shops.setdefault((store.name, order.store_url), (store, set()))[1].update(wanted(order))
-        known = {
-            (store.name, address): self._know(store, address, keys, Deadline(patience_s)) if keys else {}
-            for (_, address), (store, keys) in shops.items()
-        }
+        # A store may have several addresses: an order names the one that it was placed at.
+        whole, deadlines = Deadline(max(patience_s, _ALL_STORES_S)), dict[str, Deadline]()
+        known: dict[tuple[str, str], dict[ProductKey, Known]] = {}
+        for (name, address), (store, keys) in shops.items():
+            deadline = deadlines.get(name) or deadlines.setdefault(name, Deadline(min(patience_s, whole.left)))
+            known[name, address] = self._know(store, address, keys, deadline) if keys else {}
         return [_completed(order, known[store.name, order.store_url]) for store, order in orders]
 
     def _know(self, store: Store, address: str, keys: set[ProductKey], deadline: Deadline) -> dict[ProductKey, Known]:
@@ -88,7 +92,7 @@ class Catalog:
             left = missing - set(found)
             if not left:
                 break
-            if asked.rests_until > time.monotonic():
+            if asked.rests_until > time.monotonic() or not deadline.left:  # one that gets no time has not failed
                 asked_all = False
                 continue
             told, whole = self._look_up(store, asked, left, deadline)
