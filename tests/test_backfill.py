@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from rich.progress import Progress as Bars
 from sqlalchemy import Engine, func, select
 
 from adapter.backfill import Backfill, Progress
@@ -247,6 +249,23 @@ def test_backfill_says_what_it_did(environment: dict[str, str], shop: Shop) -> N
     assert done.exit_code == 0, done.output
     assert f"{len(shop.listed())} orders found" in done.output
     assert "wait; at Drip's quota they take about 1 min" in done.output
+
+
+def test_its_bars_tell_rate_and_time_left(environment: dict[str, str], shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    class Bar(Bars):
+        def update(self, task_id: Any, **fields: Any) -> None:
+            told.extend(str(fields[name]) for name in ("rate", "left") if fields.get(name))
+            super().update(task_id, **fields)
+
+    counts = iter([96, 96, 96, 48, 0])
+    monkeypatch.setattr("adapter.cli.stores.Progress", Bar)
+    monkeypatch.setattr("adapter.cli.stores._waiting", lambda store, engine: next(counts))
+    monkeypatch.setattr("adapter.cli.stores.time.sleep", lambda seconds: None)
+    assert run("backfill", "woocommerce", "--since", "2000-01-01", "--wait").exit_code == 0
+    assert any(re.fullmatch(r"\d+ a second, then about 1 min at Drip", text) for text in told)
+    assert any(re.fullmatch(r"\d+ a second, about 1 min left", text) for text in told)
 
 
 def test_backfill_in_json(environment: dict[str, str], shop: Shop) -> None:

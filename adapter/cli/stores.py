@@ -53,7 +53,7 @@ def backfill(store: str, since: datetime, until: datetime | None, again: bool, w
     with inbox(settings) as engine:
         reading = Backfill(engine, settings, _configured(store, settings), window, again=again)
         resumed = reading.resumed
-        _tell(store, _read(reading, as_json=as_json), engine, settings, as_json=as_json)
+        _tell(store, _read(reading, settings, as_json=as_json), engine, settings, as_json=as_json)
         if resumed and not as_json:
             click.echo("those without a webhook are counted from where it went on")
         if wait:
@@ -82,7 +82,7 @@ def reconcile(store: str | None, days: int, as_json: bool) -> None:
     with inbox(settings) as engine:
         for each in stores:
             try:
-                far = _read(Backfill(engine, settings, each, Window(changed_since=since)), as_json=as_json)
+                far = _read(Backfill(engine, settings, each, Window(changed_since=since)), settings, as_json=as_json)
                 _tell(each.name, far, engine, settings, as_json=as_json)
             except WorkFailed as error:
                 click.echo(f"{each.name}: {error}", err=True)
@@ -97,8 +97,8 @@ def _configured(name: str, settings: Settings) -> Store:
     return store
 
 
-def _read(backfill: Backfill, *, as_json: bool) -> Far:
-    """Read page after page, with a bar where somebody looks."""
+def _read(backfill: Backfill, settings: Settings, *, as_json: bool) -> Far:
+    """Read page after page, with a bar where somebody looks: how fast, and how long Drip will then take for what was new so far."""
     if backfill.resumed and not as_json:
         click.echo("going on where the last run was broken off", err=True)
     bar = Progress(
@@ -113,7 +113,8 @@ def _read(backfill: Backfill, *, as_json: bool) -> Far:
             for far in backfill.run():
                 first = far.found if first is None else first
                 rate = (far.found - first) / max(time.monotonic() - begun, 0.001)
-                bar.update(task, total=far.total, completed=far.found, rate=f"{rate:.0f} a second")
+                at_drip = f", then about {_duration(_seconds_at_drip(far.kept, settings))} at Drip" if far.kept else ""
+                bar.update(task, total=far.total, completed=far.found, rate=f"{rate:.0f} a second{at_drip}")
         except KeyboardInterrupt:
             raise WorkFailed("broken off; what has been read so far is kept, and the same command goes on from there") from None
     return far
@@ -135,7 +136,7 @@ def _tell(store: str, far: Far, engine: Engine, settings: Settings, *, as_json: 
 
 def _wait(store: str, engine: Engine, settings: Settings) -> None:
     """Watch the sender, which may be another process or another machine, until nothing of the store waits."""
-    begun_with = _waiting(store, engine)
+    begun_with, begun = _waiting(store, engine), time.monotonic()
     bar = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"),
         console=show.console(), disable=not sys.stdout.isatty(),
@@ -143,7 +144,9 @@ def _wait(store: str, engine: Engine, settings: Settings) -> None:
     with bar:
         task = bar.add_task("orders at Drip", total=begun_with, left="")
         while waiting := _waiting(store, engine):
-            bar.update(task, completed=max(0, begun_with - waiting), left=f"about {_duration(_seconds_at_drip(waiting, settings))} left")
+            done = max(0, begun_with - waiting)
+            rate = f"{done / max(time.monotonic() - begun, 0.001):.0f} a second"
+            bar.update(task, completed=done, left=f"{rate}, about {_duration(_seconds_at_drip(waiting, settings))} left")
             time.sleep(1.0)
         bar.update(task, completed=begun_with, left="")
 
