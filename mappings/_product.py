@@ -1,7 +1,7 @@
 """What is known of a product beside the order's line: its page, its picture, its brand and its categories."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mappings._order import Item, Order
 
@@ -15,6 +15,8 @@ class ProductKey:
     """Blank for the product itself."""
     view: str = ""
     """Magento: the store view, whose pages have addresses of their own."""
+    sku: str = field(default="", compare=False)
+    """What the order's line calls it; no part of what it is, but some ways to ask know nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,9 +38,9 @@ def wanted(order: Order) -> set[ProductKey]:
     keys: set[ProductKey] = set()
     for item in order.items:
         if item.catalog_id:
-            keys.add(ProductKey(item.catalog_id, view=order.view))
+            keys.add(ProductKey(item.catalog_id, view=order.view, sku=item.sku))
             if item.catalog_variant_id and not item.image_url:
-                keys.add(ProductKey(item.catalog_id, item.catalog_variant_id, order.view))
+                keys.add(ProductKey(item.catalog_id, item.catalog_variant_id, order.view, item.sku))
     return keys
 
 

@@ -129,6 +129,23 @@ class Client:
 
         return self._checked(self._in_scope(scope, path, send), need)
 
+    def graphql(self, view: str, query: str, variables: Mapping[str, Any], deadline: Deadline) -> Any:
+        """What the storefront's GraphQL answers in a store view, as it stands; without any credentials."""
+        code = self._api.store_codes.get(view or FIRST_VIEW)
+        reply = self._http.send(
+            "POST",
+            f"{self._base}graphql",
+            deadline=deadline,
+            json={"query": query, "variables": variables},
+            headers={"Store": code} if code else None,
+        )
+        if reply.status in _REDIRECTS:
+            raise StoreTrouble(f"{self.host} redirects{_target(reply)}: set {ADDRESS_SETTING} to the address that answers")
+        answer = self._read(reply)
+        if answer.status in (401, 403, 404):
+            raise StoreTrouble(f"{self.host} lets no visitor ask its GraphQL ({answer.status} {answer.message}".rstrip() + ")")
+        return answer.document
+
     def shorten(self) -> bool:
         """Ask for fewer rows from now on; whether that is possible."""
         possible, self.most_rows = self.most_rows != _MOST_ROWS[1], _MOST_ROWS[1]
@@ -196,7 +213,7 @@ class Client:
                 raise ServerFailed(f"{self.host} answered {reply.status}") from None
             raise StoreTrouble(
                 f"{self.host} answered {reply.status} with something that is no JSON: is {ADDRESS_SETTING} the shop's address, and does a "
-                "firewall let /rest/ pass?"
+                "firewall let /rest/ and /graphql pass?"
             ) from None
 
     def _checked(self, answer: Answer, need: str) -> Answer:

@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from adapter.stores._magento_client import FIRST_VIEW, Client, magento_id
+from adapter.stores._magento_pages import PLACEHOLDER, address_of, best_picture, by_view, short_address
 from adapter.stores._magento_terms import Terms
-from adapter.stores.api import Deadline, Shop, StoreTrouble
-from mappings import Product, ProductKey, absolute_url
+from adapter.stores.api import Deadline, ProductSource, Shop, StoreTrouble
+from mappings import Product, ProductKey
 
 log = logging.getLogger(__name__)
 AT_ONCE = 50
@@ -27,13 +28,8 @@ _FIELDS = (
 )
 _PICTURES = ("image", "small_image", "thumbnail")
 _NO_PICTURE = "no_selection"
-# What the theme or the settings show for a product without a picture of its own.
-_PLACEHOLDER = "/product/placeholder/"
-# What every mail client shows.
-_SHOWN = (".jpg", ".jpeg", ".png", ".gif")
 _INVISIBLE = "1"
 _DISABLED = "2"
-_LONGEST_URL = 2000
 _REST_S = 300.0
 
 
@@ -50,7 +46,7 @@ class RestApi:
 
     def look_up(self, keys: Sequence[ProductKey], deadline: Deadline) -> Sequence[Product]:
         """One request for each store view, and what it takes to name brands and categories that are not known yet."""
-        return [product for view, wanted in _by_view(keys).items() for product in self._of_view(view, wanted, deadline)]
+        return [product for view, wanted in by_view(keys).items() for product in self._of_view(view, wanted, deadline)]
 
     def _of_view(self, view: str, wanted: Sequence[ProductKey], deadline: Deadline) -> list[Product]:
         scope = self._client.scope(view)
@@ -62,7 +58,7 @@ class RestApi:
         return [self._product(key, row, scope) for key, row in known if row is not None]
 
     def _product(self, key: ProductKey, row: Mapping[str, Any], scope: str) -> Product:
-        attributes, base = attributes_of(row), _address_of(self._shop, key.view)
+        attributes, base = attributes_of(row), address_of(self._shop, key.view)
         product = Product(key=key, url=self._url(row, attributes, base), image_url=self._picture(row, attributes, base))
         if key.variant_id:
             return product
@@ -73,7 +69,7 @@ class RestApi:
         # A product that is not visible by itself, as a configurable's children are, has no page.
         if not isinstance(slug, str) or not slug or str(row.get("visibility")) == _INVISIBLE or str(row.get("status")) == _DISABLED:
             return ""
-        return _address(f"{base}{quote(slug, safe='')}{self._shop.store.api.url_suffix}", base)
+        return short_address(f"{base}{quote(slug, safe='')}{self._shop.store.api.url_suffix}", base)
 
     def _picture(self, row: Mapping[str, Any], attributes: Mapping[str, Any], base: str) -> str:
         media = f"{self._shop.store.api.media_url.rstrip('/')}/" if self._shop.store.api.media_url else f"{base}media/"
@@ -85,28 +81,28 @@ class RestApi:
         ]
         files = [file for file in (*(attributes.get(name) for name in _PICTURES), *gallery) if isinstance(file, str)]
         named = (file.lstrip("/") for file in files if file.strip("/") and file != _NO_PICTURE)
-        return best_picture(_address(f"{media}catalog/product/{file}", base) for file in named)
+        return best_picture(short_address(f"{media}catalog/product/{file}", base) for file in named)
 
 
 class RenderInfo:
     """What any visitor may know, by the numeric ids that orders carry. Never sends credentials.
 
-    It says nothing of brand and categories; where a token is set, these come from the REST API on top.
+    It says nothing of brand and categories; these come on top from another source: the REST API where a token is set, else GraphQL.
     """
 
     name = "render_info"
     at_once = AT_ONCE
 
-    def __init__(self, client: Client, shop: Shop, rest: RestApi | None) -> None:
+    def __init__(self, client: Client, shop: Shop, terms: ProductSource) -> None:
         self._client = client
         self._shop = shop
-        self._rest = rest
+        self._terms = terms
         self._rests_until = 0.0
 
     def look_up(self, keys: Sequence[ProductKey], deadline: Deadline) -> Sequence[Product]:
-        """One request for each store view, and one more to the REST API."""
-        told = [product for view, wanted in _by_view(keys).items() for product in self._of_view(view, wanted, deadline)]
-        return told if self._rest is None else self._with_terms(self._rest, told, deadline)
+        """One request for each store view, and what it takes to learn brands and categories."""
+        told = [product for view, wanted in by_view(keys).items() for product in self._of_view(view, wanted, deadline)]
+        return self._with_terms(told, deadline)
 
     def _of_view(self, view: str, wanted: Sequence[ProductKey], deadline: Deadline) -> list[Product]:
         params = {"storeId": view or FIRST_VIEW, "currencyCode": _CURRENCY}
@@ -115,23 +111,24 @@ class RenderInfo:
         return [self._product(key, row) for key, row in known if row is not None]
 
     def _product(self, key: ProductKey, row: Mapping[str, Any]) -> Product:
-        base, url, listed = _address_of(self._shop, key.view), row.get("url"), row.get("images")
+        base, url, listed = address_of(self._shop, key.view), row.get("url"), row.get("images")
         images = [image for image in (listed if isinstance(listed, list) else ()) if isinstance(image, dict)]
-        sources = [_address(image["url"], base) for image in sorted(images, key=_width, reverse=True) if isinstance(image.get("url"), str)]
+        urls = (image.get("url") for image in sorted(images, key=_width, reverse=True))
+        sources = [short_address(source, base) for source in urls if isinstance(source, str)]
         # Not told whether a child is visible by itself; its parent's page shows it in any case.
-        page = _address(url, base) if isinstance(url, str) and not key.variant_id else ""
-        return Product(key=key, url=page, image_url=best_picture(source for source in sources if _PLACEHOLDER not in source))
+        page = short_address(url, base) if isinstance(url, str) and not key.variant_id else ""
+        return Product(key=key, url=page, image_url=best_picture(source for source in sources if PLACEHOLDER not in source))
 
-    def _with_terms(self, rest: RestApi, told: list[Product], deadline: Deadline) -> list[Product]:
-        """The same with brand and categories; without them where the REST API fails, which is then left alone for a while."""
+    def _with_terms(self, told: list[Product], deadline: Deadline) -> list[Product]:
+        """The same with brand and categories; without them where the other source fails, which is then left alone for a while."""
         wanted = [product.key for product in told if not product.key.variant_id]
         if not wanted or self._rests_until > time.monotonic():
             return told
         try:
-            known = {product.key: product for product in rest.look_up(wanted, deadline)}
+            known = {product.key: product for product in self._terms.look_up(wanted, deadline)}
         except StoreTrouble as trouble:
             self._rests_until = time.monotonic() + max(_REST_S, trouble.wait_s or 0.0)
-            about = {"action": "look_up_failed", "store": self._shop.store.name, "source": rest.name, "seconds": _REST_S}
+            about = {"action": "look_up_failed", "store": self._shop.store.name, "source": self._terms.name, "seconds": _REST_S}
             log.warning("brands and categories could not be looked up: %s", trouble, extra=about)
             return told
         return [_merged(product, known.get(product.key)) for product in told]
@@ -156,23 +153,6 @@ def attributes_of(row: Mapping[str, Any]) -> dict[str, Any]:
     return {each["attribute_code"]: each.get("value") for each in pairs if isinstance(each.get("attribute_code"), str)}
 
 
-def best_picture(addresses: Iterable[str]) -> str:
-    """The first of those that every mail client shows, else the first."""
-    pictures = [address for address in addresses if address]
-    shown = (address for address in pictures if urlsplit(address).path.lower().endswith(_SHOWN))
-    return next(shown, pictures[0] if pictures else "")
-
-
-def _by_view(keys: Iterable[ProductKey]) -> dict[str, list[ProductKey]]:
-    """The keys that a store can know, by store view: a payload may hold any text as an id."""
-    views: dict[str, list[ProductKey]] = {}
-    for key in keys:
-        if magento_id(key.product_id) and (not key.variant_id or magento_id(key.variant_id)):
-            view = magento_id(key.view)
-            views.setdefault(view, []).append(key)
-    return views
-
-
 def _id(key: ProductKey) -> str:
     """A configurable's children are products of their own."""
     return key.variant_id or key.product_id
@@ -184,16 +164,6 @@ def _ids(keys: Iterable[ProductKey]) -> list[str]:
 
 def _by_id(rows: Iterable[Any]) -> dict[str, Mapping[str, Any]]:
     return {own_id: row for row in rows if isinstance(row, dict) and (own_id := magento_id(row.get("id")))}
-
-
-def _address_of(shop: Shop, view: str) -> str:
-    """The shop's address in a store view, with a slash at its end."""
-    return f"{(shop.store.options.store_urls.get(view) or shop.address).rstrip('/')}/"
-
-
-def _address(url: str, base: str) -> str:
-    address = absolute_url(url, base)
-    return address if len(address) <= _LONGEST_URL else ""
 
 
 def _width(image: Mapping[str, Any]) -> int:

@@ -1,10 +1,9 @@
-"""Magento's own APIs: what any visitor may ask, and the REST API with an integration's token. Its storefront GraphQL knows products by
-their SKU only, while an order names them by their ids.
-"""
+"""Magento's own APIs: what any visitor may ask, and the REST API with an integration's token."""
 
 from collections.abc import Sequence
 
 from adapter.stores._magento_client import Client
+from adapter.stores._magento_graphql import GraphQl
 from adapter.stores._magento_history import OrderHistory
 from adapter.stores._magento_products import RenderInfo, RestApi
 from adapter.stores._magento_registry import SubscriptionRegistry, by_hand
@@ -15,11 +14,12 @@ _SIGNED = ("", "hmac")
 
 
 def sources(shop: Shop) -> Sequence[ProductSource]:
-    """The render info, which needs no token and tells of what is on show; then the REST API."""
+    """The render info and GraphQL, which need no token and tell of what is on show; then the REST API."""
     client = Client(shop)
     rest = RestApi(client, shop) if client.has_token else None
-    render_info = RenderInfo(client, shop, rest)
-    return [render_info, rest] if rest else [render_info]
+    graphql = GraphQl(client, shop)
+    public: list[ProductSource] = [RenderInfo(client, shop, rest or graphql), graphql]
+    return [*public, rest] if rest else public
 
 
 def history(shop: Shop) -> History | None:

@@ -3,6 +3,7 @@
 Orders are made from their ids when they are asked for, so that any number of them takes little memory.
 """
 
+import base64
 import json
 import threading
 from collections.abc import Callable, Mapping
@@ -76,6 +77,9 @@ class Shop:
     most_per_gateway: int = 0
     """Longer pages of orders time out at the shop's gateway; 0: none do."""
     views: dict[int, str] = field(default_factory=lambda: dict(VIEWS))
+    has_graphql: bool = True
+    has_attributes_in_graphql: bool = True
+    """Whether GraphQL knows custom_attributesV2, which it does since 2.4.7."""
     has_async_events: bool = True
     has_brand_options: bool = True
     denied: str = ""
@@ -186,6 +190,32 @@ class Shop:
             "url": f"{self.url}/{self.views[view]}-tea-{product_id}.html",
             "images": images, "store_id": view, "currency_code": "USD", "is_salable": "1", "price_info": {"final_price": 9.9},
         }  # fmt: skip
+
+    def in_graphql(self, product_id: int, *, attributes: bool) -> dict[str, Any] | None:
+        """A product as the storefront's GraphQL tells it; None for what is not on show."""
+        row = self.product(product_id)
+        if row is None or product_id in HIDDEN or product_id in DISABLED:
+            return None
+        levels = {category: (name, level) for category, level, name in CATEGORIES}
+        shelves = [int(link["category_id"]) for link in row["extension_attributes"].get("category_links", ())]
+        brand = {"code": "manufacturer", "selected_options": [{"label": BRANDS["11"]}]}
+        told = {
+            **self._in_graphql(product_id), "url_key": f"tea-{product_id}", "url_suffix": ".html",
+            "categories": [{"name": levels[shelf][0], "level": levels[shelf][1]} for shelf in shelves if shelf in levels],
+        }  # fmt: skip
+        if attributes:
+            plain = {"code": "manufacturer", "value": "Grandmother's"}
+            told["custom_attributesV2"] = {"items": [{"code": "color"}, brand if self.has_brand_options else plain]}
+        if product_id in CONFIGURABLE:
+            told["variants"] = [{"product": self._in_graphql(child)} for child in children(product_id)]
+        return told
+
+    def _in_graphql(self, product_id: int) -> dict[str, Any]:
+        url = f"{self.url}/media/catalog/product/cache/0f/t/e/{product_id}-main.jpg"
+        if product_id == PICTURELESS:
+            url = f"{self.url}/static/Magento_Catalog/images/product/placeholder/image.jpg"
+        uid = base64.b64encode(str(product_id).encode()).decode()
+        return {"uid": uid, "sku": f"TEA-{product_id}", "image": {"url": url}, "small_image": {"url": url}}
 
 
 def number(order_id: int) -> str:

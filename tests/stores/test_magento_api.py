@@ -108,6 +108,128 @@ def stand_in() -> Iterator[StandIn]:
         yield stand_in
 
 
+class TestGraphQl:
+    KEYS = (
+        ProductKey("1", sku="TEA-1"),
+        ProductKey(str(PARENT), sku=f"TEA-{CHILD}"),
+        ProductKey(str(PARENT), str(CHILD), sku=f"TEA-{CHILD}"),
+        ProductKey(str(HIDDEN[0]), sku=f"TEA-{HIDDEN[0]}"),
+        ProductKey(str(GONE[0]), sku=f"TEA-{GONE[0]}"),
+    )
+
+    def test_pages_pictures_brands_and_categories_in_one_anonymous_request(self, stand_in: StandIn) -> None:
+        found = look_up(stand_in, "graphql", self.KEYS)
+        assert found[ProductKey("1")] == Product(
+            key=ProductKey("1"),
+            url=f"{stand_in.url}/tea-1.html",
+            image_url=f"{stand_in.url}/media/catalog/product/cache/0f/t/e/1-main.jpg",
+            brand="O'Leaf & Sons",
+            categories=("Shelf 101", "Loose Leaf", "Tea & Herbs"),
+        )
+        assert set(found) == set(self.KEYS[:3])
+        [seen] = stand_in.seen
+        assert (seen.method, seen.path, seen.credentials) == ("POST", "/graphql", "")
+
+    def test_a_childs_sku_finds_its_parents_page_and_its_own_picture(self, stand_in: StandIn) -> None:
+        found = look_up(stand_in, "graphql", self.KEYS)
+        assert found[self.KEYS[1]].url == f"{stand_in.url}/tea-{PARENT}.html"
+        assert found[self.KEYS[1]].brand == "O'Leaf & Sons"
+        picture = f"{stand_in.url}/media/catalog/product/cache/0f/t/e/{CHILD}-main.jpg"
+        assert found[self.KEYS[2]] == Product(key=self.KEYS[2], image_url=picture)
+
+    def test_without_a_sku_nothing_is_asked(self, stand_in: StandIn) -> None:
+        assert look_up(stand_in, "graphql", [ProductKey("1"), ProductKey("2", sku="x" * 65)]) == {}
+        assert stand_in.seen == []
+
+    def test_another_product_with_that_sku_is_not_taken_for_it(self, stand_in: StandIn) -> None:
+        assert look_up(stand_in, "graphql", [ProductKey("2", sku="TEA-1")]) == {}
+
+    def test_a_store_before_2_4_7_is_asked_without_attributes_from_then_on(self) -> None:
+        with running_magento(has_attributes_in_graphql=False) as stand_in:
+            asked = source(stand_in, "graphql")
+            for _ in range(2):
+                [product] = asked.look_up(self.KEYS[:1], Deadline(5))
+                assert product.url
+                assert product.categories
+                assert product.brand == ""
+            assert len(stand_in.seen) == 3
+
+    def test_an_attribute_that_fails_costs_the_brand_of_this_time_only(self, stand_in: StandIn) -> None:
+        asked = source(stand_in, "graphql")
+        stand_in.told = [Told(body=as_bytes({"errors": [{"message": "Internal server error"}], "data": {"products": None}}))]
+        assert [product.brand == "" for product in asked.look_up(self.KEYS[:1], Deadline(5))] == [True]
+        assert [product.brand for product in asked.look_up(self.KEYS[:1], Deadline(5))] == ["O'Leaf & Sons"]
+
+    def test_a_brand_without_options_is_the_text_itself(self) -> None:
+        with running_magento(has_brand_options=False) as stand_in:
+            assert look_up(stand_in, "graphql", self.KEYS)[ProductKey("1")].brand == "Grandmother's"
+
+    def test_a_view_is_asked_by_its_code_where_the_settings_know_it(self, stand_in: StandIn) -> None:
+        key = ProductKey("1", view="2", sku="TEA-1")
+        assert look_up(stand_in, "graphql", [key], store_codes={"2": "german"})
+        with pytest.raises(StoreTrouble, match="Requested store is not found"):
+            look_up(stand_in, "graphql", [key], store_codes={"2": "klingon"})
+
+    def test_the_themes_placeholder_is_no_picture(self, stand_in: StandIn) -> None:
+        [product] = look_up(stand_in, "graphql", [ProductKey(str(PICTURELESS), sku=f"TEA-{PICTURELESS}")]).values()
+        assert product.url
+        assert product.image_url == ""
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"{}", b"[]", b"null", b"<html>", b'{"data":null}', b'{"data":{"products":7}}', b'{"data":{"products":{"items":{}}}}',
+            b'{"errors":"x"}', b'{"errors":[7]}', b'{"errors":[{"message":["x"]}]}',
+        ],
+    )  # fmt: skip
+    def test_an_answer_without_products_is_trouble(self, stand_in: StandIn, body: bytes) -> None:
+        stand_in.told = [Told(body=body)] * 2
+        with pytest.raises(StoreTrouble):
+            look_up(stand_in, "graphql", self.KEYS)
+
+    def test_parts_of_wrong_types_are_left_blank_and_break_nothing(self, stand_in: StandIn) -> None:
+        row = stand_in.in_graphql(PARENT, attributes=True)
+        assert row is not None
+        odd: tuple[Any, ...] = (
+            None,
+            7,
+            True,
+            "x",
+            "\u0661",
+            [7],
+            [{}],
+            [[1]],
+            {"url": 7},
+            {"items": 7},
+            {"items": [{"code": "manufacturer", "value": 7}]},
+        )
+        for name in row:
+            for value in odd:
+                stand_in.told = [Told(body=as_bytes({"data": {"products": {"items": [{**row, name: value}, 7]}}}))]
+                for product in look_up(stand_in, "graphql", self.KEYS).values():
+                    assert all(isinstance(text, str) for text in (product.url, product.image_url, product.brand, *product.categories))
+
+    @pytest.mark.parametrize("status", [401, 403, 404, 302])
+    def test_a_closed_one_says_so(self, stand_in: StandIn, status: int) -> None:
+        stand_in.told = [Told(status=status, headers={"Location": "https://elsewhere.example/x?y"})]
+        with pytest.raises(StoreTrouble, match=r"lets no visitor ask|redirects to https://elsewhere\.example: set"):
+            look_up(stand_in, "graphql", self.KEYS)
+
+    def test_without_a_token_brand_and_categories_come_on_top_of_the_render_info(self, stand_in: StandIn) -> None:
+        found = look_up(stand_in, "render_info", self.KEYS, access_token="")
+        assert found[ProductKey("1")].url.endswith("/default-tea-1.html")
+        assert (found[ProductKey("1")].brand, found[ProductKey("1")].categories[0]) == ("O'Leaf & Sons", "Shelf 101")
+
+    def test_where_it_is_closed_the_render_info_goes_without(self) -> None:
+        with running_magento(has_graphql=False) as stand_in:
+            found = look_up(stand_in, "render_info", self.KEYS, access_token="")
+            assert found[ProductKey("1")].url
+            assert found[ProductKey("1")].brand == ""
+
+    def test_it_comes_after_the_render_info_and_before_the_token(self, stand_in: StandIn) -> None:
+        assert [each.name for each in MAGENTO.sources(shop_at(stand_in))] == ["render_info", "graphql", "rest"]
+
+
 class TestRenderInfo:
     KEYS = (
         ProductKey("1"),
@@ -269,7 +391,7 @@ class TestRest:
     def test_it_is_asked_only_with_a_token_and_only_where_the_settings_name_the_shop(self, stand_in: StandIn) -> None:
         for settings in ({"access_token": ""}, {"named": False}):
             shop = shop_at(stand_in, **settings)
-            assert [each.name for each in MAGENTO.sources(shop)] == ["render_info"]
+            assert [each.name for each in MAGENTO.sources(shop)] == ["render_info", "graphql"]
             assert MAGENTO.history(shop) is None
             assert MAGENTO.registry(shop) is None
 
