@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -73,6 +74,21 @@ def test_a_second_process_waits_and_takes_over_when_the_first_stops(engine: Engi
     assert not any(lease.held for lease in second._leases)
     first.stop()
     wait_until(lambda: all(lease.held for lease in second._leases))
+    second.stop()
+
+
+def test_all_leases_of_a_process_at_work_are_kept(engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.delivery.lease.LIFETIME", timedelta(seconds=2))
+    monkeypatch.setattr("adapter.delivery.run.RENEWAL_S", 0.3)
+    first, second = Senders(engine, settings), Senders(engine, settings)
+    first.start()
+    wait_until(lambda: all(lease.held for lease in first._leases))
+    second.start()
+    for _ in range(40):
+        time.sleep(0.1)
+        assert not second._reading.held
+    assert first._reading.held
+    first.stop()
     second.stop()
 
 

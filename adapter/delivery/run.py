@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 _IDLE_S = 0.2
 _IDLE_BESIDE_THE_READER_S = 1.0
 _WITHOUT_LEASE_S = 1.0
+# A reader that takes longer for one step hangs.
+_READING_S = 60.0
 _AFTER_FAULT_S = 2.0
 _UPKEEP_S = 0.05
 _BETWEEN_MOMENTS_S = 0.1
@@ -151,6 +153,8 @@ class Senders:
         if not lease.held and not lease.acquire():
             return _WITHOUT_LEASE_S
         reads = lease.account == READER
+        if reads:
+            lease.pulse(_READING_S)
         if not worker.step():
             # Where this process reads as well, the reader rings for what is new; what falls due may be a second late.
             return _IDLE_S if reads or not self._reading.held else _IDLE_BESIDE_THE_READER_S
