@@ -1,14 +1,17 @@
 """A payload whose sender chose too few fields is completed from the store's own API, where that may be asked."""
 
 import json
+import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from adapter.stores.api import Page, Platform, StoreTrouble, Window
-from tests.adapter_under_test import AdapterUnderTest
+from adapter.delivery import reader
+from adapter.stores.api import Deadline, Page, Platform, StoreTrouble, Window
+from tests.adapter_under_test import AdapterUnderTest, shopify_order
 
 EVENT = {
     "specversion": "1.0",
@@ -36,10 +39,13 @@ class Ledger:
 
     orders: dict[str, Any]
     fails: StoreTrouble | None = None
+    takes_s: float = 0.0
     asked: list[str] = field(default_factory=list)
 
-    def order(self, order_id: str) -> bytes | None:
+    def order(self, order_id: str, deadline: Deadline) -> bytes | None:
         self.asked.append(order_id)
+        if self.takes_s:
+            time.sleep(self.takes_s)
         if self.fails:
             raise self.fails
         return json.dumps(self.orders[order_id]).encode() if order_id in self.orders else None
@@ -68,8 +74,10 @@ def magento(monkeypatch: pytest.MonkeyPatch) -> Open:
     return opened
 
 
-def post_event(adapter: AdapterUnderTest) -> None:
-    assert adapter.post(EVENT, store="magento", topic="com.adobe.commerce.observer.sales_order_save_commit_after").status_code == 200
+def post_event(adapter: AdapterUnderTest, order_id: int = 501) -> None:
+    event = json.loads(json.dumps(EVENT))
+    event["id"], event["data"]["value"]["entity_id"] = f"e{order_id}", order_id
+    assert adapter.post(event, store="magento", topic="com.adobe.commerce.observer.sales_order_save_commit_after").status_code == 200
 
 
 def test_the_whole_order_is_asked_for_and_sent(adapter: AdapterUnderTest, magento: Open) -> None:
@@ -99,25 +107,79 @@ def test_an_order_that_the_store_does_not_know_is_left_to_the_rules(adapter: Ada
     assert adapter.states() == ["skipped:no_email"]
 
 
-def test_a_store_that_is_away_makes_a_dead_letter_that_can_be_sent_again(adapter: AdapterUnderTest, magento: Open) -> None:
+def test_while_the_store_is_away_the_order_waits(adapter: AdapterUnderTest, magento: Open, caplog: pytest.LogCaptureFixture) -> None:
     magento(ledger := Ledger({"501": WHOLE}, fails=StoreTrouble("magento-shop.example did not answer in time")))
     post_event(adapter)
+    with caplog.at_level(logging.WARNING):
+        for minutes in range(5):  # more often than a delivery may be begun in vain
+            adapter.settle()
+            assert adapter.states() == ["pending"]
+            assert len(ledger.asked) == minutes + 1
+            adapter.clock.advance(minutes=1)
+    assert "did not answer in time" in caplog.text
+    ledger.fails = None
+    adapter.settle()
+    assert adapter.states() == ["skipped:split", "delivered"]
+
+
+def test_a_store_that_says_for_how_long_is_left_alone_for_so_long(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({"501": WHOLE}, fails=StoreTrouble("under maintenance", wait_s=600)))
+    post_event(adapter)
+    for minutes, asked in ((0, 1), (9, 1), (2, 2)):
+        adapter.clock.advance(minutes=minutes)
+        adapter.settle()
+        assert len(ledger.asked) == asked
+
+
+def test_a_store_that_is_away_for_a_day_makes_a_dead_letter_that_can_be_sent_again(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({"501": WHOLE}, fails=StoreTrouble("magento-shop.example did not answer in time")))
+    post_event(adapter)
+    adapter.settle()
+    adapter.clock.advance(days=1)
     adapter.settle()
     [row] = adapter.rows()
     assert row.state == "dead"
     assert "did not answer in time" in row.problems
-    assert ledger.asked == ["501"]
+    ledger.fails = None
+    adapter.clock.advance(minutes=2)
+    post_event(adapter)  # a copy opens it again
+    adapter.settle()
+    assert adapter.states() == ["skipped:split", "delivered"]
 
 
 def test_a_store_that_has_just_failed_is_left_alone_for_a_while(adapter: AdapterUnderTest, magento: Open) -> None:
     magento(ledger := Ledger({}, fails=StoreTrouble("away")))
     for number in range(5):
-        event = json.loads(json.dumps(EVENT))
-        event["id"], event["data"]["value"]["entity_id"] = f"e{number}", 600 + number
-        adapter.post(event, store="magento")
+        post_event(adapter, 600 + number)
     adapter.settle()
-    assert adapter.states() == ["dead"] * 5
+    assert adapter.states() == ["pending"] * 5
     assert ledger.asked == ["600"]
+
+
+def test_no_endless_number_waits(adapter: AdapterUnderTest, magento: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_MOST_PUT_OFF", 2)
+    monkeypatch.setattr(reader, "_AT_ONCE", 1)
+    magento(Ledger({}, fails=StoreTrouble("away")))
+    for number in range(4):
+        post_event(adapter, 600 + number)
+    adapter.settle()
+    assert adapter.states() == ["pending", "pending", "dead", "dead"]
+
+
+def test_a_slow_store_holds_up_no_other_stores_orders(adapter: AdapterUnderTest, magento: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "PATIENCE_S", 0.3)
+    magento(ledger := Ledger({str(number): {**WHOLE, "entity_id": number} for number in range(600, 610)}, takes_s=0.2))
+    for number in range(600, 610):
+        post_event(adapter, number)
+    adapter.post(shopify_order())
+    begun = time.monotonic()
+    adapter.reader.step()
+    assert time.monotonic() - begun < 1.5
+    assert len(ledger.asked) < 5
+    [live] = [row for row in adapter.rows() if row.store == "shopify"]
+    assert live.read_at is not None
+    adapter.settle()
+    assert sorted(adapter.states()) == ["delivered"] * 11 + ["skipped:split"] * 10
 
 
 def test_a_whole_payload_asks_nobody(adapter: AdapterUnderTest, magento: Open) -> None:

@@ -1,28 +1,38 @@
 """Completes a payload whose sender chose too few fields, such as an Adobe I/O event with four, from the store's own API."""
 
-import time
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from adapter.delivery.contexts import Source
 from adapter.settings import Settings
-from adapter.stores.api import History, StoreTrouble
+from adapter.stores.api import Deadline, History, StoreTrouble
 from adapter.stores.platforms import history_of
-from mappings import Reading, Reason, Rejected
+from mappings import Reading, Reason
 
-_REST_S = 60.0
+log = logging.getLogger(__name__)
+PATIENCE_S = 8.0
+"""How long one request may take, and after how long in all nobody is asked any more before the next step: other stores' orders wait
+meanwhile, and the reader's lease lasts 20 s.
+"""
+_REST = timedelta(minutes=1)
+_LONGEST_REST = timedelta(hours=1)
 
 
 class Completer:
     """Asks the stores' APIs for whole orders. Used by one thread."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
         self._settings = settings
+        self._clock = clock
         self._histories: dict[str, History | None] = {}
-        self._rests_until: dict[str, float] = {}
+        self._rests_until: dict[str, datetime] = {}
 
-    def whole_order(self, source: Source, reading: Reading) -> bytes | None:
+    def whole_order(self, source: Source, reading: Reading, turn: Deadline) -> bytes | None:
         """The whole order of a payload that lacks what an order needs; None where it lacks nothing, or nobody can be asked.
 
-        Raises `Rejected` if the store's API is of no help just now: the delivery is then to be sent again.
+        Raises `StoreTrouble` if the store's API is of no help just now, with the time after which to ask again. When `turn` is over nobody
+        is asked any more.
         """
         if reading.identity is None or not _lacks(reading):
             return None
@@ -30,13 +40,20 @@ class Completer:
         history = self._history(source)
         if history is None:
             return None
+        now = self._clock()
+        rest = self._rests_until.get(store.name, now) - now
+        if rest > timedelta(0):
+            raise StoreTrouble("the store's API has just failed", wait_s=rest.total_seconds())
+        if not turn.left:
+            raise StoreTrouble("there was no time to ask the store", wait_s=0.0)
         try:
-            if self._rests_until.get(store.name, 0.0) > time.monotonic():
-                raise StoreTrouble("the store's API has just failed")
-            return history.order(reading.identity.order_id)
+            return history.order(reading.identity.order_id, Deadline(PATIENCE_S))
         except StoreTrouble as trouble:
-            self._rests_until[store.name] = time.monotonic() + _REST_S
-            raise Rejected({**reading.problems, "": [f"the payload lacks fields, and the store could not be asked: {trouble}"]}) from None
+            rest = max(_REST, min(timedelta(seconds=trouble.wait_s or 0.0), _LONGEST_REST))
+            self._rests_until[store.name] = self._clock() + rest
+            about = {"action": "put_off", "store": store.name, "seconds": round(rest.total_seconds())}
+            log.warning("a payload lacks fields, and the store could not be asked for the whole order: %s", trouble, extra=about)
+            raise StoreTrouble(str(trouble), wait_s=rest.total_seconds()) from None
 
     def _history(self, source: Source) -> History | None:
         store = source.store

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row
 
 from adapter.delivery import contexts
-from adapter.delivery.completing import Completer
+from adapter.delivery.completing import PATIENCE_S, Completer
 from adapter.delivery.versions import trusted
 from adapter.inbox import statements
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
@@ -20,11 +20,15 @@ from adapter.inbox.erasure import await_turn, still_pending
 from adapter.inbox.products import keep_products
 from adapter.inbox.statements import Lane
 from adapter.settings import Settings
+from adapter.stores.api import Deadline, StoreTrouble
 from mappings import HOLDS, Compliance, Product, Reading, Reason, Rejected, Skip, encode, parse
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 50
 _ORPHANS_EVERY = timedelta(minutes=1)
+# For so long a payload that lacks fields waits for its store's API, which is to tell the whole order; and so many of them.
+_WAITS_FOR_STORE = timedelta(days=1)
+_MOST_PUT_OFF = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,14 @@ class _Described:
     products: Sequence[Product]
 
 
-_Result = Reading | _Split | _Described | Compliance | Rejected
+@dataclass(frozen=True, slots=True)
+class _PutOff:
+    """Cannot be read before then: the store's API, which is to tell the whole order, is of no help just now."""
+
+    until: datetime
+
+
+_Result = Reading | _Split | _Described | Compliance | Rejected | _PutOff
 
 
 class Reader:
@@ -53,23 +64,27 @@ class Reader:
         self._stores = list(settings.stores)
         self._renamed = [store for store in settings.stores.values() if store.aliases]
         self._looked_for_orphans: datetime | None = None
-        self._completer = Completer(settings)
+        self._completer = Completer(settings, clock)
         self._begun: list[int] = []
+        self._put_off: dict[int, datetime] = {}
+        """What waits for a store's API, and until when. Not written down: another reader asks once more, and no harm is done."""
 
     def step(self) -> int:
         """Read the next few; how many there were."""
         self._adopt()
         with snapshot(self._engine) as connection:
             self._clock.sync(connection)
-            if not statements.unread(connection, self._stores, 1):  # an idle reader takes no write lock
+            self._put_off = {waits: until for waits, until in self._put_off.items() if until > self._clock()}
+            if not statements.unread(connection, self._stores, 1, self._put_off):  # an idle reader takes no write lock
                 return 0
         with transaction(self._engine) as connection:
             if self._begun:  # the database broke these off, and not their payloads: they were not begun in vain
                 statements.forgive(connection, self._begun)
-            rows = _chosen(statements.unread(connection, self._stores, _AT_ONCE))
+            rows = _chosen(statements.unread(connection, self._stores, _AT_ONCE, self._put_off))
             statements.begin(connection, [row.id for row in rows])
         self._begun = [row.id for row in rows]
-        results = [(row, self._read(row)) for row in rows]
+        turn = Deadline(PATIENCE_S)
+        results = [(row, self._read(row, turn)) for row in rows]
         if results:
             with transaction(self._engine) as connection:
                 there = still_pending(connection, self._begun)  # a shopper may have been forgotten in the meantime
@@ -90,17 +105,25 @@ class Reader:
                 log.info("deliveries of the store's old names are now its own", extra=about)
         self._looked_for_orphans = now
 
-    def _read(self, row: Row[Any]) -> _Result:
+    def _read(self, row: Row[Any], turn: Deadline) -> _Result:
         if row.begun >= contexts.BEGUN_TOO_OFTEN:
             return Rejected(contexts.too_often())
         try:
-            return self._interpret(row)
+            return self._interpret(row, turn)
+        except StoreTrouble as trouble:
+            return self._wait_for_store(row, trouble)
         except Rejected as rejected:
             return rejected
         except Exception as error:  # noqa: BLE001 - whatever a payload sets off in the mapping must not stop the others
             return Rejected(contexts.crash(error))
 
-    def _interpret(self, row: Row[Any]) -> _Result:
+    def _wait_for_store(self, row: Row[Any], trouble: StoreTrouble) -> _Result:
+        now = self._clock()
+        if now - row.received_at < _WAITS_FOR_STORE and len(self._put_off) < _MOST_PUT_OFF:
+            return _PutOff(now + timedelta(seconds=trouble.wait_s or 0.0))
+        return Rejected({"": [f"the payload lacks fields, and the store could not be asked for the whole order: {trouble}"]})
+
+    def _interpret(self, row: Row[Any], turn: Deadline) -> _Result:
         source = contexts.source_of(row, self._settings)
         document = parse(row.payload)
         if (asked := source.provider.compliance(document, source.context)) is not None:
@@ -111,7 +134,7 @@ class Reader:
         reading = source.provider.read(document, source.context)
         if _is(reading, Reason.CATALOG):
             return _Described(source.provider.products(document, source.context))
-        if row.parent_id is None and (whole := self._completer.whole_order(source, reading)) is not None:
+        if row.parent_id is None and (whole := self._completer.whole_order(source, reading, turn)) is not None:
             return _Split([parse(whole)], "lacked fields; the whole order, from the store's API, is a delivery of its own")
         if reading.problems and reading.skip(placed=reading.placed) is None:
             return Rejected(reading.problems)
@@ -122,6 +145,10 @@ class Reader:
         if isinstance(result, Rejected):
             statements.kill(connection, row.id, result.problems, at)
             log.warning("cannot be mapped", extra={"action": "dead", "delivery": row.id, "store": row.store})
+        elif isinstance(result, _PutOff):
+            statements.forgive(connection, [row.id])
+            statements.postpone(connection, [row.id], result.until)  # nobody is to blame a sender for it meanwhile
+            self._put_off[row.id] = result.until
         elif isinstance(result, Compliance):
             await_turn(connection, row.id, at)
         elif isinstance(result, _Split):

@@ -4,7 +4,7 @@ Rows come back as SQLAlchemy `Row`s of the tables in `tables.py`; times are awar
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -118,9 +118,10 @@ _UNREAD = (
 )
 
 
-def unread(connection: Connection, stores: Sequence[str], limit: int) -> Sequence[Row[Any]]:
-    """The oldest deliveries of these stores that nobody has read."""
-    return connection.execute(_UNREAD, {"stores": list(stores), "most": limit}).all()
+def unread(connection: Connection, stores: Sequence[str], limit: int, but: Collection[int] = ()) -> Sequence[Row[Any]]:
+    """The oldest deliveries of these stores that nobody has read, `but` these few."""
+    statement = _UNREAD.where(deliveries.c.id.not_in(but)) if but else _UNREAD
+    return connection.execute(statement, {"stores": list(stores), "most": limit}).all()
 
 
 def begin(connection: Connection, ids: Iterable[int]) -> None:

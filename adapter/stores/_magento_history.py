@@ -40,10 +40,10 @@ class OrderHistory:
         """Nothing needs to be explained: an integration sees all orders, however old."""
         return ""
 
-    def order(self, order_id: str) -> bytes | None:
+    def order(self, order_id: str, deadline: Deadline) -> bytes | None:
         """`orders/{id}`, or the order with that number."""
-        order = None if self._by_number else self._by_id(order_id)
-        order = order or self._numbered(order_id)
+        order = None if self._by_number else self._by_id(order_id, deadline)
+        order = order or self._numbered(order_id, deadline)
         return None if order is None else payload_of(order, self._client.host)
 
     def pages(self, window: Window, cursor: str = "") -> Iterator[Page]:
@@ -79,22 +79,24 @@ class OrderHistory:
                 continue
             return answer
 
-    def _by_id(self, order_id: str) -> Mapping[str, Any] | None:
+    def _by_id(self, order_id: str, deadline: Deadline) -> Mapping[str, Any] | None:
         # With zeros in front it is a number that shoppers see; Magento would read it as another order's id.
         if not magento_id(order_id):
             return None
-        answer = self._ask(f"orders/{order_id}", {})
+        answer = self._client.ask(ALL, f"orders/{order_id}", {}, deadline, need=_NEED)
         if answer.status == 404 and not answer.has_no_route:
             return None
         if answer.status != 200 or not isinstance(answer.document, dict):
             raise self._client.unexpected(answer, f"order {order_id} was asked for")
         return answer.document if magento_id(answer.document.get("entity_id")) == order_id else None
 
-    def _numbered(self, number: str) -> Mapping[str, Any] | None:
+    def _numbered(self, number: str, deadline: Deadline) -> Mapping[str, Any] | None:
         if not number.isprintable() or not 0 < len(number) <= _LONGEST_NUMBER:
             return None
         # Two store views may give the same number: nobody knows then which is meant.
-        rows = self._client.items(self._search([Filter("increment_id", "eq", number)], size=2), f"order {number} was asked for")
+        query = criteria([Filter("increment_id", "eq", number)], size=2)
+        answer = self._client.ask(ALL, "orders", query, deadline, need=_NEED)
+        rows = self._client.items(answer, f"order {number} was asked for")
         found = [row for row in rows if isinstance(row, dict) and row.get("increment_id") == number]
         return found[0] if len(found) == 1 else None
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapter.stores._shopify_client import Client
-from adapter.stores.api import AnswerTooLong, Page, StoreTrouble, Window, payload_of
+from adapter.stores.api import AnswerTooLong, Deadline, Page, StoreTrouble, Window, payload_of
 
 # Wholesale orders have hundreds of lines; a page of them that is longer than we take is asked for in smaller ones.
 _PER_PAGE = (250, 50, 10, 1)
@@ -46,12 +46,12 @@ class OrderHistory:
             last = int(orders[-1]["id"])
             yield Page(orders=[payload_of(order, self._client.host) for order in orders], cursor=str(last))
 
-    def order(self, order_id: str) -> bytes | None:
+    def order(self, order_id: str, deadline: Deadline) -> bytes | None:
         """One order; None if there is none."""
         if not order_id.isdecimal():
             return None
         # Not by orders/ID.json, whose 404 means an unknown order and a wrong address alike.
-        rows = self._ask({"status": "any", "ids": order_id})
+        rows = self._orders(self._client.rest_at_once("orders.json", {"status": "any", "ids": order_id}, deadline, _SCOPES))
         return next((payload_of(row, self._client.host) for row in rows if str(row["id"]) == order_id), None)
 
     def note(self, window: Window) -> str:
@@ -78,7 +78,9 @@ class OrderHistory:
 
     def _ask(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Orders by REST, each with an id; raises `StoreTrouble` where even one is none: an order left out would never be missed."""
-        answer = self._client.rest("orders.json", params, _REQUEST_S, _SCOPES)
+        return self._orders(self._client.rest("orders.json", params, _REQUEST_S, _SCOPES))
+
+    def _orders(self, answer: Any) -> list[dict[str, Any]]:
         rows = answer.get("orders") if isinstance(answer, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) and type(row.get("id")) is int for row in rows):
             raise StoreTrouble(f"{self._client.host} answered without orders")

@@ -112,11 +112,11 @@ class OrderHistory:
         """Nothing needs to be explained: a key sees all orders, however old."""
         return ""
 
-    def order(self, order_id: str) -> bytes | None:
+    def order(self, order_id: str, deadline: Deadline) -> bytes | None:
         """`orders/{id}`."""
         if not product_id(order_id):
             return None
-        answer = self._ask(f"wc/v3/orders/{order_id}", {})
+        answer = self._client.ask("GET", f"wc/v3/orders/{order_id}", {}, deadline)
         if answer.status in (404, 410):
             return None
         if answer.status != 200 or not isinstance(answer.document, dict):

@@ -107,8 +107,8 @@ class History(Protocol):
     def note(self, window: Window) -> str:
         """What a person should know about what was found, such as that older orders need another permission; "" for nothing."""
 
-    def order(self, order_id: str) -> bytes | None:
-        """One order, as its webhook would carry it; None if there is none. Raises `StoreTrouble`."""
+    def order(self, order_id: str, deadline: Deadline) -> bytes | None:
+        """One order, as its webhook would carry it; None if there is none. Waits for nothing; raises `StoreTrouble`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -584,7 +584,7 @@ class TestHistory:
                 [body] = outcomes(provider, order, context)
                 assert [body] == [*outcomes(provider, delivered, context)]
                 assert body["items"]
-            assert history_of(stand_in).order(str(FIRST_ORDER_ID)) == told[0]
+            assert history_of(stand_in).order(str(FIRST_ORDER_ID), Deadline(5)) == told[0]
 
     def test_numbers_stay_exact(self, stand_in: StandIn) -> None:
         stand_in.told = [Told(body=b'{"items":[{"entity_id":9007199254740993,"price":10.100000000000000001}],"total_count":1}')]
@@ -715,47 +715,47 @@ class TestOneOrder:
     def test_by_its_id_or_by_its_number(self) -> None:
         with running_magento(3) as stand_in:
             history = history_of(stand_in)
-            by_id = history.order("1002")
+            by_id = history.order("1002", Deadline(5))
             assert by_id is not None
             assert json.loads(by_id)["entity_id"] == 1002
-            assert history.order(number(1002)) == by_id
-            assert history.order("999") is None
-            assert history.order("000000012") is None
+            assert history.order(number(1002), Deadline(5)) == by_id
+            assert history.order("999", Deadline(5)) is None
+            assert history.order("000000012", Deadline(5)) is None
 
     def test_a_number_is_never_taken_for_an_id(self) -> None:
         """Magento reads 000001002 as 1002, which may be another order."""
         with running_magento(3) as stand_in:
-            history_of(stand_in).order("000001002")
+            history_of(stand_in).order("000001002", Deadline(5))
             assert [seen.path for seen in stand_in.seen] == ["/rest/all/V1/orders"]
 
     def test_a_store_that_goes_by_numbers_is_asked_by_number_only(self) -> None:
         with running_magento(3) as stand_in:
             history = history_of(stand_in, options={"order_id": "increment_id"})
-            assert history.order("1002") is None
-            found = history.order(number(1002))
+            assert history.order("1002", Deadline(5)) is None
+            found = history.order(number(1002), Deadline(5))
             assert found is not None
             assert json.loads(found)["increment_id"] == number(1002)
             assert {seen.path for seen in stand_in.seen} == {"/rest/all/V1/orders"}
 
     @pytest.mark.parametrize("order_id", ["../orders", "", "x\ny", "9" * 60])
     def test_what_is_no_number_finds_none(self, stand_in: StandIn, order_id: str) -> None:
-        assert history_of(stand_in).order(order_id) is None
+        assert history_of(stand_in).order(order_id, Deadline(5)) is None
 
     def test_a_number_that_two_views_gave_finds_none(self, stand_in: StandIn) -> None:
         stand_in.told = [Told(body=rows({"entity_id": 1, "increment_id": "0001"}, {"entity_id": 2, "increment_id": "0001"}))]
-        assert history_of(stand_in).order("0001") is None
+        assert history_of(stand_in).order("0001", Deadline(5)) is None
 
     @pytest.mark.parametrize("body", [b"7", b"[]", b"<html>", b'{"message":"m"}'])
     def test_a_hostile_answer_is_none_or_trouble(self, stand_in: StandIn, body: bytes) -> None:
         for order_id in ("7", "0007"):
             stand_in.told = [Told(body=body)]
             with suppress(StoreTrouble):
-                assert history_of(stand_in).order(order_id) is None
+                assert history_of(stand_in).order(order_id, Deadline(5)) is None
 
     def test_an_api_that_is_not_there_is_trouble(self, stand_in: StandIn) -> None:
         stand_in.told = [Told(status=404, body=b'{"message":"Request does not match any route."}')]
         with pytest.raises(StoreTrouble, match="route"):
-            history_of(stand_in).order("7")
+            history_of(stand_in).order("7", Deadline(5))
 
 
 class TestRegistry:

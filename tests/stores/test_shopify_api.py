@@ -288,11 +288,11 @@ class TestHistory:
     def test_one_order_is_found_by_its_id(self, shop: Shop) -> None:
         history = shopify.history(reached(shop, **STATIC))
         assert history is not None
-        found = history.order(str(shop.id_of(7)))
+        found = history.order(str(shop.id_of(7)), Deadline(5))
         assert found is not None
         assert json.loads(found) == shop.order(7)
-        assert history.order("1") is None
-        assert history.order("x' OR 1") is None
+        assert history.order("1", Deadline(5)) is None
+        assert history.order("x' OR 1", Deadline(5)) is None
 
     def test_an_order_maps_as_its_webhook_would(self, shop: Shop) -> None:
         provider = PROVIDERS["shopify"]
@@ -408,7 +408,7 @@ class TestHistory:
         with pytest.raises(StoreTrouble):
             next(history.pages(ALL))
         with pytest.raises(StoreTrouble):
-            history.order("1")
+            history.order("1", Deadline(5))
 
     def test_a_store_that_goes_round_in_a_circle_is_given_up(self, shop: Shop) -> None:
         shop.told += [told({"orders": [{"id": 1}]})] * 2
@@ -431,7 +431,7 @@ class TestHistory:
         history = shopify.history(reached(shop, **STATIC))
         assert history is not None
         shop.told.append(told({"orders": [{"id": 6}]}))
-        assert history.order("5") is None
+        assert history.order("5", Deadline(5)) is None
 
 
 class TestWebhooks:

@@ -349,7 +349,7 @@ class TestHistory:
                 [body] = outcomes(provider, order, context)
                 assert [body] == [*outcomes(provider, delivered, context)]
                 assert body["items"]
-            assert history_of(stand_in).order(str(FIRST_ORDER_ID)) == told[0]
+            assert history_of(stand_in).order(str(FIRST_ORDER_ID), Deadline(5)) == told[0]
 
     def test_numbers_stay_exact(self, stand_in: StandIn) -> None:
         stand_in.told = [Told(body=b'[{"id":9007199254740993,"price":10.100000000000000001,"date_created_gmt":null}]')]
@@ -358,8 +358,8 @@ class TestHistory:
 
     def test_one_order_or_none(self, stand_in: StandIn) -> None:
         history = history_of(stand_in)
-        assert history.order("999") is None
-        assert history.order("../orders") is None
+        assert history.order("999", Deadline(5)) is None
+        assert history.order("../orders", Deadline(5)) is None
         assert len(stand_in.seen) == 1
 
     def test_windows_include_their_beginning_and_not_their_end(self) -> None:
