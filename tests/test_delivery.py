@@ -3,13 +3,17 @@
 import itertools
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text, update
+from sqlalchemy import Connection, Engine, text, update
 
+from adapter.delivery import sender
 from adapter.delivery.backoff import DELAYS
+from adapter.errors import DatabaseAway
 from adapter.inbox import statements
 from adapter.inbox.database import transaction
 from adapter.inbox.tables import deliveries
@@ -307,6 +311,32 @@ class TestFailures:
             connection.execute(text("DELETE FROM orders"))
         adapter.settle()
         assert adapter.received()[0] == adapter.received()[1]
+        assert adapter.states() == ["delivered"]
+
+    @pytest.mark.parametrize("is_written", [False, True])
+    def test_an_answer_outlives_a_database_that_is_away(
+        self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch, is_written: bool
+    ) -> None:
+        """As when others keep SQLite locked for longer than we wait, or the word of a commit is lost."""
+        adapter.post(shopify_order())
+        adapter.read()
+        calls = itertools.count()
+
+        @contextmanager
+        def away_after_the_post(engine: Engine) -> Iterator[Connection]:
+            breaks = bool(adapter.received()) and next(calls) == 0
+            if breaks and not is_written:
+                raise DatabaseAway("the database of DATABASE_URL cannot be used: database is locked")
+            with transaction(engine) as connection:
+                yield connection
+            if breaks:
+                raise DatabaseAway("the connection to the database of DATABASE_URL was lost")
+
+        monkeypatch.setattr(sender, "transaction", away_after_the_post)
+        adapter.settle()
+        assert next(calls) == 2
+        assert len(adapter.received()) == 1
+        assert [attempt.outcome for attempt in adapter.attempts(1)] == ["delivered"]
         assert adapter.states() == ["delivered"]
 
 

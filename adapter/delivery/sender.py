@@ -15,6 +15,7 @@ from adapter.delivery.pacing import HOUR, MOST_ORDERS, Demand, Kind, Pacing, Pla
 from adapter.delivery.preparing import Post, Preparer
 from adapter.delivery.queues import LaneQueue, load_queues
 from adapter.delivery.settling import SMALLEST_BATCH, Settler, Trouble
+from adapter.errors import DatabaseAway
 from adapter.inbox import statements
 from adapter.inbox.adoption import adopt_orders
 from adapter.inbox.database import Clock, snapshot, transaction
@@ -29,6 +30,9 @@ _COUNTED = 4 * MOST_ORDERS
 # Beyond a request's deadline, for what is done before and after it.
 _PULSE_S = 30.0
 _OTHERS_SPEND = timedelta(minutes=1)
+# Less than the pulse, so that the lease is kept meanwhile. SQLite is away, too, while others keep it busy.
+_SETTLING_S = 20.0
+_BETWEEN_SETTLINGS_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +192,25 @@ class Sender:
             self._pacing.windows[kind].ended(begun + LONGEST_REQUEST, self._clock())
             if kind == "single":
                 self._pacing.measured(time.monotonic() - started)
-        with transaction(self._engine) as connection:
-            # A holder that was stopped in the middle may find that another has repeated its request, and moved on.
-            self._lease.guard(connection)
-            self._settler.settle(connection, request_id, kind, posts, answer, trouble)
-            self._note_quota(connection, kind, answer)
+        self._settle(request_id, kind, posts, answer, trouble)
+
+    def _settle(self, request_id: int, kind: Kind, posts: Sequence[Post], answer: Answer, trouble: Trouble) -> None:
+        """Write down how a request ended, again and again while the database is away: only we know, and Drip would get the orders twice."""
+        until = time.monotonic() + _SETTLING_S
+        while True:
+            try:
+                with transaction(self._engine) as connection:
+                    # A holder that was stopped in the middle may find that another has repeated its request, and moved on.
+                    self._lease.guard(connection)
+                    if statements.is_under_way(connection, request_id):  # else only the word of the commit was lost
+                        self._settler.settle(connection, request_id, kind, posts, answer, trouble)
+                        self._note_quota(connection, kind, answer)
+                return
+            except DatabaseAway as error:
+                if time.monotonic() >= until:
+                    raise
+                log.warning(str(error), extra={"action": "database_away"})
+                time.sleep(_BETWEEN_SETTLINGS_S)
 
     def _note_quota(self, connection: Connection, kind: Kind, answer: Answer) -> None:
         """Obey a limit of Drip's that is lower than ours, and leave room for others who spend the same quota."""

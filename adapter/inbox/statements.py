@@ -375,6 +375,11 @@ def end_request(connection: Connection, request_id: int, status: int | None, at:
     connection.execute(update(requests).where(requests.c.id == request_id).values(ended_at=at, status=status))
 
 
+def is_under_way(connection: Connection, request_id: int) -> bool:
+    """Whether nothing has been written yet of how a request ended."""
+    return connection.execute(select(requests.c.ended_at).where(requests.c.id == request_id)).scalar_one_or_none() is None
+
+
 def end_attempts(connection: Connection, request_id: int, outcome: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write down what became of a request's attempts: each row `of` (the delivery), `drip_request_id`, `answer`."""
     ended = update(attempts).where(attempts.c.request_id == request_id, attempts.c.delivery_id == bindparam("of"))
