@@ -1,6 +1,7 @@
 """Schema, migrations and transactions, on both databases."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -77,6 +78,34 @@ def test_a_locked_sqlite_file_is_away_within_the_time_a_store_waits(tmp_path: Pa
     with transaction(engine), pytest.raises(DatabaseAway), transaction(engine):
         pass
     engine.dispose()
+
+
+def test_one_who_writes_all_the_time_does_not_keep_the_others_from_sqlite(tmp_path: Path) -> None:
+    """A sender on a slow disk holds the lock nearly always; each of the others gets it at one of the next times that it lets it go."""
+    url, stop = f"sqlite:///{tmp_path / 'x.db'}", threading.Event()
+    engine, busy = connect(url), connect(url)
+    migrate(engine)
+
+    def write_all_the_time() -> None:
+        while not stop.wait(0.008):
+            with transaction(busy):
+                stop.wait(0.13)
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write_all_the_time)
+        begun = time.monotonic()
+        try:
+            for _ in range(10):
+                time.sleep(0.02)  # so that the other has begun
+                with transaction(engine):
+                    pass
+        finally:
+            stop.set()
+        took = time.monotonic() - begun
+        writing.result()
+    engine.dispose()
+    busy.dispose()
+    assert took < 4  # a look each 100 ms makes it about 20
 
 
 def test_the_clock_is_in_utc(engine: Engine) -> None:

@@ -3,6 +3,7 @@
 Both are used alike: short transactions, no session state, no server-side prepared statements, so that PgBouncer may stand between.
 """
 
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 # A webhook must be answered within 4 s, also when the database is away; small plans allow 20 connections in all.
 _CONNECTIONS = 3
 _PATIENCE_S = 3
+_BUSY_TIMEOUT = f"PRAGMA busy_timeout = {_PATIENCE_S * 1000}"
+_LOOK_MS = 10
 _MIGRATION_LOCK = 7_301_946
 _CLOCK_KEEPS_S = 1.0
 _UNDEFINED_TABLE = "42P01"
@@ -122,21 +125,44 @@ def _sqlite(url: str) -> Engine:
     def configure(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # transactions begin where we say so, below
         for pragma in (
-            f"busy_timeout = {_PATIENCE_S * 1000}",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            "secure_delete = ON",  # what is erased leaves the file
+            _BUSY_TIMEOUT,
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA synchronous = FULL",
+            "PRAGMA foreign_keys = ON",
+            "PRAGMA secure_delete = ON",  # what is erased leaves the file
         ):
-            connection.execute(f"PRAGMA {pragma}")
+            connection.execute(pragma)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # A transaction that reads first and then writes would fail where another wrote in between; so writers lock at once.
-        reading = connection.get_execution_options().get("reading")
-        connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+        if connection.get_execution_options().get("reading"):
+            connection.exec_driver_sql("BEGIN")
+        else:
+            _lock_sqlite(connection)
 
     return engine
+
+
+def _lock_sqlite(connection: Connection) -> None:
+    """Begin a writing transaction as soon as nobody else has one.
+
+    By itself SQLite looks only every 100 ms whether the lock is free. A sender that writes one thing after the other lets it go for a few
+    ms at a time, so that everyone else, a webhook too, might wait in vain.
+    """
+    until = time.monotonic() + _PATIENCE_S
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {_LOOK_MS}")
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except OperationalError as error:
+                is_busy = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() >= until:
+                    raise
+    finally:
+        connection.exec_driver_sql(_BUSY_TIMEOUT)
 
 
 def _postgresql(url: str) -> Engine:
