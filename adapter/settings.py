@@ -485,7 +485,8 @@ def _stores_toml(env: Env, faults: _Faults) -> dict[str, Any]:
             text = Path(text).read_text(encoding="utf-8")
         document = tomllib.loads(text)
     except OSError as error:
-        faults.add("STORES", f"the file cannot be read: {error.strerror}")
+        # What was given is not repeated: it may be text with secrets in it that was meant to be TOML.
+        faults.add("STORES", f"is taken for the path of a file, which cannot be read ({error.strerror}); it is a path, or the TOML itself")
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         faults.add("STORES", f"is no TOML: {error}")

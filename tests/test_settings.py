@@ -103,6 +103,13 @@ def test_a_fault_names_its_setting(environ: Environ, name: str, value: str) -> N
     assert fault.startswith(f"{name}: ")
 
 
+def test_stores_that_are_neither_file_nor_toml_are_not_repeated(environ: Environ) -> None:
+    environ(STORES='{"stores": {"eu": {"secret": "hunter2"}}}')
+    [fault] = faults()
+    assert "taken for the path of a file" in fault
+    assert "hunter2" not in fault
+
+
 def test_all_faults_come_in_one_message(environ: Environ) -> None:
     environ(
         PORT="x",
