@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from sqlalchemy import Engine
 
 from adapter.catalog.catalog import Catalog
 from adapter.delivery.versions import trusted
-from adapter.errors import WorkFailed
+from adapter.errors import DatabaseAway, WorkFailed
 from adapter.inbox import backfills
 from adapter.inbox.backfills import Past
 from adapter.inbox.database import transaction
@@ -22,7 +23,10 @@ from mappings import Context, Order, timestamp
 
 log = logging.getLogger(__name__)
 TOPIC = ""
+KEPT_SO_FAR = "what has been read so far is kept, and the same command goes on from there"
 _CATALOG_PATIENCE_S = 20.0
+_DATABASE_PATIENCE_S = 60.0
+_BETWEEN_TRIES_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +76,27 @@ class Backfill:
             total = self._history.count(self._window)
             yield self._progress(never_heard_of, total)
             for page in self._history.pages(self._window, self._past.cursor):
-                never_heard_of += self._keep(page)
+                never_heard_of += self._keep_patiently(page)
                 yield self._progress(never_heard_of, total)
         except StoreTrouble as trouble:
-            raise WorkFailed(f"{trouble}; what has been read so far is kept, and the same command goes on from there") from trouble
+            raise WorkFailed(f"{trouble}; {KEPT_SO_FAR}") from trouble
         with transaction(self._engine) as connection:
             backfills.close_past(connection, self._store.name, self._name, datetime.now(UTC))
         yield self._progress(never_heard_of, total)
 
     def _progress(self, never_heard_of: int, total: int | None) -> Progress:
         return Progress(self._past.found, self._past.kept, never_heard_of, total, self._history.note(self._window))
+
+    def _keep_patiently(self, page: Page) -> int:
+        """Keep a page as soon as the database takes it: unlike with a webhook nobody waits for our answer."""
+        until = time.monotonic() + _DATABASE_PATIENCE_S
+        while True:
+            try:
+                return self._keep(page)
+            except DatabaseAway as away:
+                if time.monotonic() >= until:
+                    raise WorkFailed(f"{away}; {KEPT_SO_FAR}") from away
+                time.sleep(_BETWEEN_TRIES_S)
 
     def _keep(self, page: Page) -> int:
         """Keep a page's orders that tell anything new; how many of them nobody had heard of."""

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,12 +18,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from rich.progress import Progress as Bars
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, func, select
 
+from adapter import backfill
 from adapter.backfill import Backfill, Progress
 from adapter.cli import main
-from adapter.errors import WorkFailed
-from adapter.inbox.database import snapshot
+from adapter.errors import DatabaseAway, WorkFailed
+from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.tables import BACKFILL, backfills, deliveries
 from adapter.settings import Settings
 from adapter.stores.api import ApiSettings, Window
@@ -204,6 +206,31 @@ def test_an_order_that_breaks_the_mapping_keeps_no_other_from_being_read(
     assert "a fault of the adapter" in dead.problems
 
 
+def test_it_waits_for_a_database_that_is_busy(open_adapter: AdapterUnderTest, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "_BETWEEN_TRIES_S", 0.0)
+    locked = [1, 1]
+
+    @contextmanager
+    def busy(engine: Engine) -> Iterator[Connection]:
+        if locked and locked.pop():
+            raise DatabaseAway("the database of DATABASE_URL cannot be used: database is locked")
+        with transaction(engine) as connection:
+            yield connection
+
+    store = open_adapter.settings.stores["woocommerce"]
+    reading = Backfill(open_adapter.engine, open_adapter.settings, store, ALL)
+    monkeypatch.setattr(backfill, "transaction", busy)
+    *_, last = reading.run()
+    assert not locked
+    assert last.kept == last.found == len(shop.listed())
+
+    again = Backfill(open_adapter.engine, open_adapter.settings, store, ALL, again=True)
+    monkeypatch.setattr(backfill, "_DATABASE_PATIENCE_S", 0.0)
+    locked[:] = [1]
+    with pytest.raises(WorkFailed, match="database is locked; what has been read so far is kept"):
+        list(again.run())
+
+
 def test_another_account_gets_them_too(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     read(open_adapter)
     open_adapter.settle()
@@ -294,6 +321,59 @@ def test_what_is_missing_is_named(
     done = run("backfill", *arguments)
     assert done.exit_code == 1
     assert says in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--since", "2999-01-01"), "--since: 2999-01-01T00:00 is yet to come"),
+        (("--since", "2026-01-31", "--until", "2026-01-01"), "--until: is not later than --since"),
+        (("--since", "2026-01-31", "--until", "2026-01-31"), "--until: is not later than --since"),
+    ],
+)
+def test_a_window_that_can_hold_no_order_is_refused(environment: dict[str, str], arguments: tuple[str, ...], says: str) -> None:
+    done = run("backfill", "woocommerce", *arguments)
+    assert done.exit_code == 2
+    assert says in done.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_a_word(environment: dict[str, str], shop: Shop, number: signal.Signals) -> None:
+    stops = iter([False, False, True])
+    shop.after_page = lambda: os.kill(os.getpid(), number) if next(stops, False) else None
+    done = run("backfill", "woocommerce", "--since", "2000-01-01")
+    assert done.exit_code == 1
+    assert "broken off; what has been read so far is kept, and the same command goes on from there" in done.output
+    assert "going on where" in run("backfill", "woocommerce", "--since", "2000-01-01").output
+
+
+def test_ctrl_c_ends_reconcile_for_all_stores(environment: dict[str, str], shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.add(int(time.time()) - 3600, status="processing")
+    second = f'[stores.outlet]\nprovider = "woocommerce"\nsecret = "s3cret-too"\nstore_url = "{shop.url}"\ndrip_provider = "outlet"\n'
+    monkeypatch.setenv("STORES", f'{second}consumer_key = "{KEY}"\nconsumer_secret = "{SECRET}"\n')
+    stops = iter([True])
+    shop.after_page = lambda: os.kill(os.getpid(), signal.SIGINT) if next(stops, False) else None
+    done = run("reconcile")
+    assert done.exit_code == 1
+    assert "broken off" in done.output
+    assert "orders found" not in done.output
+
+
+def test_waiting_says_when_nothing_moves(environment: dict[str, str], shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    looks = iter(range(4))
+
+    def stop_at_last(seconds: float) -> None:
+        if next(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("adapter.cli.stores._STUCK_S", -1.0)
+    monkeypatch.setattr("adapter.cli.stores.time.sleep", stop_at_last)
+    monkeypatch.setattr("adapter.cli.stores.Progress.update", lambda self, task, **fields: shown.append(fields.get("left", "")))
+    done = run("backfill", "woocommerce", "--since", "2000-01-01", "--wait")
+    assert "does a sender run?" in shown[-1]
+    assert done.exit_code == 1
+    assert "broken off; the orders are kept, and a sender brings them to Drip" in done.output
 
 
 def test_reconcile_finds_what_no_webhook_brought(environment: dict[str, str], shop: Shop) -> None:

@@ -1,9 +1,12 @@
 """The commands that speak with the stores' own APIs: past orders, and the registration of webhooks."""
 
 import secrets
+import signal
 import string
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -12,7 +15,7 @@ from sqlalchemy import Engine
 
 from adapter import connect as connecting
 from adapter import show
-from adapter.backfill import Backfill
+from adapter.backfill import KEPT_SO_FAR, Backfill
 from adapter.backfill import Progress as Far
 from adapter.cli.common import AS_JSON, explained, inbox, settings_for
 from adapter.connect import Step, Work
@@ -27,6 +30,8 @@ from mappings import PROVIDERS
 _DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 _RECONCILED_DAYS = 3
 _SECRET_LENGTH = 40
+_STUCK_S = 90.0
+"""Longer than a batch that is not full waits for its turn: docs/pacing.md."""
 
 
 # --- past orders -------------------------------------------------------------------------------------------------------------------
@@ -49,6 +54,7 @@ def backfill(store: str, since: datetime, until: datetime | None, again: bool, w
     again: it goes on where it was, and no order is sent twice.
     """
     settings = settings_for()
+    _possible(since, until)
     window = Window(created_since=since.replace(tzinfo=UTC), created_until=until.replace(tzinfo=UTC) if until else None)
     with inbox(settings) as engine:
         reading = Backfill(engine, settings, _configured(store, settings), window, again=again)
@@ -57,7 +63,16 @@ def backfill(store: str, since: datetime, until: datetime | None, again: bool, w
         if resumed and not as_json:
             click.echo("those without a webhook are counted from where it went on")
         if wait:
-            _wait(store, engine, settings)
+            with _broken_off("the orders are kept, and a sender brings them to Drip without this command too"):
+                _wait(store, engine, settings)
+
+
+def _possible(since: datetime, until: datetime | None) -> None:
+    """Refuse a window that can hold no order: it would look as if the store had none."""
+    if since.replace(tzinfo=UTC) > datetime.now(UTC):
+        raise click.BadParameter(f"{since:%Y-%m-%dT%H:%M} is yet to come", param_hint="--since")
+    if until is not None and until <= since:
+        raise click.BadParameter("is not later than --since", param_hint="--until")
 
 
 @click.command()
@@ -84,6 +99,8 @@ def reconcile(store: str | None, days: int, as_json: bool) -> None:
             try:
                 far = _read(Backfill(engine, settings, each, Window(changed_since=since)), settings, as_json=as_json)
                 _tell(each.name, far, engine, settings, as_json=as_json)
+            except _BrokenOff:
+                raise
             except WorkFailed as error:
                 click.echo(f"{each.name}: {error}", err=True)
                 failed = True
@@ -105,19 +122,40 @@ def _read(backfill: Backfill, settings: Settings, *, as_json: bool) -> Far:
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(), console=show.console(), disable=as_json or not sys.stdout.isatty(), transient=True,
     )  # fmt: skip
-    with bar:
+    with bar, _broken_off(KEPT_SO_FAR):
         begun = time.monotonic()
         task = bar.add_task("orders read", total=None, rate="")
         first = None
-        try:
-            for far in backfill.run():
-                first = far.found if first is None else first
-                rate = (far.found - first) / max(time.monotonic() - begun, 0.001)
-                at_drip = f", then about {_duration(_seconds_at_drip(far.kept, settings))} at Drip" if far.kept else ""
-                bar.update(task, total=far.total, completed=far.found, rate=f"{rate:.0f} a second{at_drip}")
-        except KeyboardInterrupt:
-            raise WorkFailed("broken off; what has been read so far is kept, and the same command goes on from there") from None
+        for far in backfill.run():
+            first = far.found if first is None else first
+            rate = _rate(far.found - first, time.monotonic() - begun, far.total - far.found if far.total else None)
+            at_drip = f", then about {_duration(_seconds_at_drip(far.kept, settings))} at Drip" if far.kept else ""
+            bar.update(task, total=far.total, completed=far.found, rate=f"{rate}{at_drip}")
     return far
+
+
+class _BrokenOff(WorkFailed):
+    """By whoever runs the command."""
+
+
+@contextmanager
+def _broken_off(consequence: str) -> Iterator[None]:
+    """End with a word on Ctrl-C, and likewise on SIGTERM, by which Heroku and systemd stop a command."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _BrokenOff(f"broken off; {consequence}") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _rate(done: int, seconds: float, left: int | None) -> str:
+    """How fast, and how long it will go on so."""
+    if not done:
+        return ""
+    rate = done / max(seconds, 0.001)
+    return f"{rate:.0f} a second" + (f", about {_duration(left / rate)} left" if left else "")
 
 
 def _tell(store: str, far: Far, engine: Engine, settings: Settings, *, as_json: bool) -> None:
@@ -136,7 +174,7 @@ def _tell(store: str, far: Far, engine: Engine, settings: Settings, *, as_json: 
 
 def _wait(store: str, engine: Engine, settings: Settings) -> None:
     """Watch the sender, which may be another process or another machine, until nothing of the store waits."""
-    begun_with, begun = _waiting(store, engine), time.monotonic()
+    begun_with, begun, moved = _waiting(store, engine), time.monotonic(), (0, time.monotonic())
     bar = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"),
         console=show.console(), disable=not sys.stdout.isatty(),
@@ -144,9 +182,15 @@ def _wait(store: str, engine: Engine, settings: Settings) -> None:
     with bar:
         task = bar.add_task("orders at Drip", total=begun_with, left="")
         while waiting := _waiting(store, engine):
-            done = max(0, begun_with - waiting)
-            rate = f"{done / max(time.monotonic() - begun, 0.001):.0f} a second"
-            bar.update(task, completed=done, left=f"{rate}, about {_duration(_seconds_at_drip(waiting, settings))} left")
+            now, done = time.monotonic(), max(0, begun_with - waiting)
+            moved = moved if done == moved[0] else (done, now)
+            if now - moved[1] > _STUCK_S:
+                left = "nothing moves: does a sender run? drip-adapter status says more"
+            else:  # Drip's quota allows that much; Drip or this machine may be slower
+                per_s = done / max(now - begun, 0.001)
+                longest = max(_seconds_at_drip(waiting, settings), waiting / per_s if done else 0.0)
+                left = f"{per_s:.0f} a second, about {_duration(longest)} left"
+            bar.update(task, completed=done, left=left)
             time.sleep(1.0)
         bar.update(task, completed=begun_with, left="")
 
@@ -163,7 +207,7 @@ def _seconds_at_drip(orders: int, settings: Settings) -> int:
     return 60 + round(max(0, orders - an_hour) / an_hour * 3600) if orders else 0
 
 
-def _duration(seconds: int) -> str:
+def _duration(seconds: float) -> str:
     minutes = max(1, round(seconds / 60))
     return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.0f} h"
 
