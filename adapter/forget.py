@@ -4,6 +4,7 @@ Found are the deliveries whose address it is, those of orders that were named, a
 then all deliveries of the same orders, and the bodies that these were split from.
 """
 
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from adapter.inbox.statements import parts
 from adapter.inbox.tables import attempts, deliveries
 from mappings import Rejected, lookup, parse
 
+log = logging.getLogger(__name__)
 FORGOTTEN = "the shopper was forgotten before this was sent"
 _AT_ONCE = 50
 """Payloads in memory together; each may have 5 MB."""
@@ -182,7 +184,9 @@ def erase_found(engine: Engine, found: set[int], why: str, at: datetime) -> Iter
             pending = connection.execute(select(deliveries.c.id).where(waiting)).scalars().all()
         for delivery in pending:  # each by itself, lest a sender that settles several of them wait for us and we for it
             with transaction(engine) as connection:
-                give_up(connection, delivery, why, at)
+                given_up = give_up(connection, delivery, why, at)
+            if given_up:
+                log.warning(why, extra={"action": "dead", "delivery": delivery})
         with transaction(engine) as connection:
             erase(connection, some)
         yield len(some)

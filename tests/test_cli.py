@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Engine, update
 
 from adapter.cli import main
-from adapter.inbox.database import connect, is_migrated, transaction
+from adapter.inbox import audit
+from adapter.inbox.database import connect, is_migrated, snapshot, transaction
 from adapter.inbox.tables import deliveries
 from adapter.sandbox import running_sandbox
 from tests import terminal
@@ -323,6 +324,20 @@ def test_retrying_maps_the_payload_anew_and_sends_what_has_changed_at_drip(adapt
     adapter.settle()
     assert adapter.row(4).state == "delivered"
     assert adapter.received()[-1]["order_id"] == "1003"
+
+
+def test_a_retry_stands_in_the_audit_and_each_delivery_in_the_log(adapter: AdapterUnderTest) -> None:
+    for options in (("4",), ("--state", "skipped"), ("1", "2", "--topic", "orders/create"), ("--state", "pending", "--dry-run")):
+        result = run("deliveries", "retry", *options)
+    assert result.exit_code == 0
+    with snapshot(adapter.engine) as connection:
+        noted = [(row.actor, row.action, row.subject) for row in reversed(audit.noted(connection, 9))]
+    assert noted == [
+        ("command line", "retried", subject)
+        for subject in ("delivery 4", "deliveries: state skipped", "deliveries: 2 deliveries named, topic orders/create")
+    ]
+    line = run("deliveries", "retry", "4").stderr
+    assert " action=reopened delivery=4 " in line
 
 
 def test_a_dry_run_counts_and_changes_nothing(adapter: AdapterUnderTest) -> None:

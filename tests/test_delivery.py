@@ -455,7 +455,7 @@ class TestThrottled:
 class TestRetrying:
     def retry(self, adapter: AdapterUnderTest, *, forced: bool = False) -> None:
         with transaction(adapter.engine) as connection:
-            assert statements.reopen(connection, deliveries.c.id == 1, at=adapter.clock.now, forced=forced) == 1
+            assert statements.reopen(connection, deliveries.c.id == 1, at=adapter.clock.now, forced=forced) == [1]
         adapter.settle()
 
     def test_a_delivered_order_retried_is_unchanged(self, adapter: AdapterUnderTest) -> None:

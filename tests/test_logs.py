@@ -13,12 +13,14 @@ import pytest
 import requests
 from sqlalchemy import Engine
 
+from adapter.forget import FORGOTTEN, erase_found
 from adapter.logs import REQUEST_ID, LineFormatter
 from adapter.sandbox import running_sandbox
 from adapter.web.app import create_app
 from adapter.web.inbox import Inbox
 from tests.adapter_under_test import AdapterUnderTest, make_settings, shopify_order, signed
 from tests.test_serve import serving, wait_until
+from tests.web.conftest import Visitor, with_dashboard
 
 SECRETS = {
     "SHOPIFY_WEBHOOK_SECRET": "hush-shopify",
@@ -201,6 +203,24 @@ class TestEveryChangeOfStateHasALine:
             adapter.post(b"not JSON", webhook_id="w")
             adapter.settle()
         assert self.changes(log_lines) == ["kept 1", "dead 1", "duplicate 1", "reopened 1", "dead 1"]
+
+    def test_what_a_person_retries_by_the_dashboard(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:
+        adapter.post(shopify_order(1001))
+        adapter.settle()
+        log_lines.clear()
+        page = Visitor(create_app(with_dashboard(adapter.settings), adapter.engine).test_client())
+        page.log_in()
+        page.post("/deliveries/1/retry", at="/deliveries/1", headers={"X-Request-ID": "01234567-89ab"})
+        assert [line.partition(" action=")[2] for line in log_lines] == [
+            "reopened delivery=1 request_id=01234567-89ab asked for by a person"
+        ]
+
+    def test_what_is_forgotten_before_it_is_sent(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:
+        adapter.post(shopify_order(1001))
+        adapter.read()
+        for _ in erase_found(adapter.engine, {1}, FORGOTTEN, adapter.clock()):
+            pass
+        assert self.changes(log_lines) == ["kept 1", "dead 1"]
 
     def test_what_was_held_until_the_order_is_placed(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:
         adapter.post(shopify_order(1001, cancelled_at="2026-09-30T12:01:00Z", financial_status="voided"))

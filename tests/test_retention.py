@@ -252,7 +252,7 @@ def retried(adapter: AdapterUnderTest) -> AdapterUnderTest:
 def test_what_was_erased_cannot_be_sent_again(retried: AdapterUnderTest) -> None:
     purge(retried)
     with transaction(retried.engine) as connection:
-        assert statements.reopen(connection, deliveries.c.order_id == "1", at=retried.clock()) == 0
+        assert statements.reopen(connection, deliveries.c.order_id == "1", at=retried.clock()) == []
     assert retried.states() == ["delivered"]
 
 

@@ -1,6 +1,6 @@
 """The commands that look into the inbox, and send again what it holds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +9,10 @@ from sqlalchemy import ColumnElement
 
 from adapter import show
 from adapter.cli.common import AS_JSON, MOST, counted, explained, inbox
-from adapter.inbox import statements
+from adapter.inbox import audit, statements
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.tables import deliveries
+from adapter.retrying import reopen, tell
 
 
 @click.group("deliveries")
@@ -41,6 +42,16 @@ def _which(chosen: Mapping[str, Any]) -> ColumnElement[bool]:
     times = {name: chosen[name].replace(tzinfo=UTC) for name in ("since", "until") if chosen[name] is not None}
     words = {name: value for name, value in chosen.items() if name not in ("since", "until") and value}
     return statements.filtered(**words, **times)
+
+
+def _said(ids: Sequence[int], chosen: Mapping[str, Any]) -> str:
+    """A choice in words, for the audit; an address is not quoted."""
+    if len(ids) == 1:
+        return f"delivery {ids[0]}"
+    words = [f"{len(ids)} deliveries named"] if ids else []
+    words += [f"{name.removesuffix('_id')} {value}" for name, value in chosen.items() if value and name != "email"]
+    words += ["found by an address"] if chosen.get("email") else []
+    return f"deliveries: {', '.join(words)}"
 
 
 @deliveries_.command("list")
@@ -95,7 +106,9 @@ def deliveries_retry(ids: tuple[int, ...], dry_run: bool, force: bool, **chosen:
                 click.echo(f"{counted(statements.retriable(connection, which))} would be sent again")
             return
         with transaction(engine) as connection:
-            count = statements.reopen(connection, which, at=datetime.now(UTC), forced=force)
+            reopened = reopen(connection, which, at=datetime.now(UTC), forced=force, subject=_said(ids, chosen), actor=audit.COMMAND)
+    tell(reopened)
+    count = len(reopened)
     click.echo(f"{counted(count)} will be sent again")
     if ids and (missed := len(set(ids)) - count):
         raise click.ClickException(f"{missed} of those named will not: unknown, not what the options ask for, or the payload is erased")

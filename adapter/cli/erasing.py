@@ -15,7 +15,8 @@ from adapter.cli.common import counted, explained, inbox, settings_for
 from adapter.delivery.lease import READER, Lease
 from adapter.delivery.reader import Reader
 from adapter.forget import FORGOTTEN, Search, Shopper, erase_found
-from adapter.inbox.database import DatabaseClock, snapshot
+from adapter.inbox import audit
+from adapter.inbox.database import DatabaseClock, snapshot, transaction
 from adapter.inbox.erasure import flush
 from adapter.inbox.retention import Purged, Retention, purgeable
 from adapter.settings import Settings
@@ -77,6 +78,8 @@ def forget(email: str, dry_run: bool, yes: bool) -> None:
         if not yes:
             click.confirm(f"Erase what is kept of {address}: {found}?", abort=True, err=True)
         _watched("erasing", erase_found(engine, search.found, FORGOTTEN, datetime.now(UTC)), None)
+        with transaction(engine) as connection:
+            audit.note(connection, "forgot a shopper", found, "", datetime.now(UTC), audit.COMMAND)
         _flush(engine)
     click.echo(f"{found} erased; in Drip, delete the person there")
 

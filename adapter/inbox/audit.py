@@ -1,4 +1,4 @@
-"""What people did by the dashboard, and who knocked at it in vain."""
+"""What people did by the dashboard or a command, and who knocked at it in vain."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -10,6 +10,7 @@ from adapter.inbox.statements import upserting
 from adapter.inbox.tables import audit, knocks
 
 ADMINISTRATOR = "administrator"
+COMMAND = "command line"
 KNOCKS_FOR = timedelta(minutes=15)
 """For how long failed log-ins are counted together."""
 ALL = "*"

@@ -94,7 +94,7 @@ def keep(connection: Connection, *, store: str, key: Key, topic: str, headers: M
         if renewed is not None:
             return Receipt(renewed, True)
     counters.count(connection, "duplicates", store=store)
-    reopened = known.state == "dead" and reopen(connection, deliveries.c.id == known.id, at=at, priority=None) > 0
+    reopened = known.state == "dead" and reopen(connection, deliveries.c.id == known.id, at=at, priority=None) != []
     return Receipt(known.id, False, reopened)
 
 
@@ -209,15 +209,18 @@ def kill(connection: Connection, delivery_id: int, problems: Mapping[str, Sequen
         counters.count(connection, "dead", store=store)
 
 
-def reopen(connection: Connection, which: ColumnElement[bool], *, at: datetime, priority: int | None = RETRY, forced: bool = False) -> int:
-    """Send kept deliveries again, from their payloads and with today's mapping; how many. Erased ones stay as they are."""
+def reopen(
+    connection: Connection, which: ColumnElement[bool], *, at: datetime, priority: int | None = RETRY, forced: bool = False
+) -> Sequence[int]:
+    """Send kept deliveries again, from their payloads and with today's mapping; which. Erased ones stay as they are."""
     values: dict[str, Any] = {
         "state": "pending", "reason": None, "detail": None, "problems": None, "settled_at": None,
         "read_at": None, "begun": 0, "failed": 0, "most_together": None, "due_at": at, "forced": forced,
     }  # fmt: skip
     if priority is not None:
         values["priority"] = priority
-    return connection.execute(update(deliveries).where(which, deliveries.c.payload.is_not(None)).values(values)).rowcount
+    kept = update(deliveries).where(which, deliveries.c.payload.is_not(None))
+    return connection.execute(kept.values(values).returning(deliveries.c.id)).scalars().all()
 
 
 def postpone(connection: Connection, ids: Iterable[int], until: datetime) -> None:

@@ -3,6 +3,7 @@
 from flask import render_template, request
 
 from adapter.inbox import audit
+from adapter.web.dashboard.deliveries import whole
 from adapter.web.dashboard.frame import blueprint, read
 
 _PAGE = 50
@@ -11,7 +12,6 @@ _PAGE = 50
 @blueprint.get("/audit")
 def show_audit() -> str:
     """Each change made by a person, and each look at personal data."""
-    text = request.args.get("before", "")
-    before = int(text) if text.isascii() and text.isdecimal() and int(text) < 2**63 else None
+    before = whole(request.args.get("before", ""))
     rows = read(lambda connection: audit.noted(connection, _PAGE + 1, before))
     return render_template("audit.html", rows=rows[:_PAGE], before=rows[_PAGE - 1].id if len(rows) > _PAGE else None)

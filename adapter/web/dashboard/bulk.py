@@ -11,8 +11,10 @@ from adapter.inbox import audit, statements, views
 from adapter.inbox.counters import newest_id
 from adapter.inbox.tables import deliveries
 from adapter.inbox.views import Choice
-from adapter.web.dashboard.deliveries import choice_of, chosen
-from adapter.web.dashboard.frame import back_to, blueprint, now, read, write
+from adapter.nudge import nudge
+from adapter.retrying import reopen, tell
+from adapter.web.dashboard.deliveries import choice_of, chosen, whole
+from adapter.web.dashboard.frame import back_to, blueprint, now, read, settings, write
 
 _PIECE = 200
 """So many are locked at once: webhooks wait for no longer than that takes."""
@@ -41,17 +43,16 @@ def confirm_retry() -> str:
 def retry_chosen() -> Response | str:
     """Send them again, as many as the time of a page allows."""
     picked, choice = _picked(), choice_of(request.form)
-    before, done = int(request.form.get("below", "0") or 0), int(request.form.get("done", "0") or 0)
+    before, done = whole(request.form.get("below", "")) or 0, whole(request.form.get("done", "")) or 0
     forced = request.form.get("force") == "1"
-    if not done:
-        subject = f"{len(picked)} deliveries picked" if picked else f"deliveries: {described(choice)}"
-        write(lambda connection: audit.note(connection, "retried", subject, "though unchanged" if forced else "", now()))
     if picked:
-        done = write(lambda connection: statements.reopen(connection, deliveries.c.id.in_(picked), at=now(), forced=forced))
+        done = _reopen(picked, f"{len(picked)} deliveries picked", forced=forced)
     else:
         done, left = _retry_all(choice, before, done, forced=forced)
         if left is not None:
             return render_template("retrying.html", done=done, until=left, chosen=chosen(request.form), forced=forced)
+    if done:
+        nudge(settings().database_url)
     flash(f"{done:,} {'delivery is' if done == 1 else 'deliveries are'} sent again.", "good")
     return back_to("list_deliveries", **chosen(request.form) if not picked else {})
 
@@ -67,14 +68,25 @@ def described(choice: Choice) -> str:
 def _retry_all(choice: Choice, before: int, done: int, *, forced: bool) -> tuple[int, int | None]:
     """How many were sent again so far, and the id to go on from if time ran out."""
     ends = time.monotonic() + _PATIENCE_S
+    subject = f"deliveries: {described(choice)}"
     while time.monotonic() < ends:
         found: Sequence[int] = read(lambda connection, before=before: views.retriable(connection, choice, before, _PIECE))  # type: ignore[misc]
         if not found:
             return done, None
-        which = deliveries.c.id.in_(found)
-        done += write(lambda connection, which=which: statements.reopen(connection, which, at=now(), forced=forced))  # type: ignore[misc]
+        if piece := _reopen(found, subject, forced=forced):
+            done, subject = done + piece, ""  # each page that did something stands in the audit once
         before = found[-1]
     return done, before
+
+
+def _reopen(ids: Sequence[int], subject: str, *, forced: bool) -> int:
+    """Send some again, and note it under a subject, if there is one; how many."""
+    which = deliveries.c.id.in_(ids)
+    reopened = write(
+        lambda connection: reopen(connection, which, at=now(), forced=forced, subject=subject, actor=audit.ADMINISTRATOR),
+    )
+    tell(reopened)
+    return len(reopened)
 
 
 def _count(connection: Connection, choice: Choice, picked: list[int] | None) -> tuple[int, int]:
@@ -85,5 +97,5 @@ def _count(connection: Connection, choice: Choice, picked: list[int] | None) -> 
 
 
 def _picked() -> list[int]:
-    texts = request.form.getlist("id")[: views.MOST]
-    return [int(text) for text in texts if text.isascii() and text.isdecimal() and int(text) < 2**63]
+    found = (whole(text) for text in request.form.getlist("id")[: views.MOST])
+    return [each for each in found if each is not None]

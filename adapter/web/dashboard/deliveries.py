@@ -24,7 +24,7 @@ _SEARCHES_KEPT = 5
 @blueprint.get("/deliveries")
 def list_deliveries() -> str:
     """A page of deliveries."""
-    choice, before = choice_of(request.args), _whole(request.args.get("before", ""))
+    choice, before = choice_of(request.args), whole(request.args.get("before", ""))
     page, count, names = read(lambda connection: _look(connection, choice, before))
     return render_template(
         "deliveries.html",
@@ -97,5 +97,6 @@ def _moment(text: str) -> datetime | None:
     return moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
-def _whole(text: str) -> int | None:
+def whole(text: str) -> int | None:
+    """A whole number that both databases take; None for anything else."""
     return int(text) if text.isascii() and text.isdecimal() and int(text) < 2**63 else None

@@ -3,14 +3,16 @@
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 
 from flask import Response, abort, flash, request
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response as Redirect
 
-from adapter.inbox import audit, statements
+from adapter.inbox import audit
 from adapter.inbox.tables import deliveries
 from adapter.nudge import nudge
+from adapter.retrying import reopen, tell
 from adapter.web.dashboard.delivery import find
 from adapter.web.dashboard.frame import back_to, blueprint, now, settings, write
 
@@ -21,13 +23,12 @@ def retry(delivery: int) -> Redirect:
     find(delivery)
     forced = request.form.get("force") == "1"
 
-    def reopen_and_note(connection: Connection) -> int:
-        count = statements.reopen(connection, deliveries.c.id == delivery, at=now(), forced=forced)
-        if count:
-            audit.note(connection, "retried", f"delivery {delivery}", "though unchanged" if forced else "", now())
-        return count
+    def again(connection: Connection) -> Sequence[int]:
+        subject = f"delivery {delivery}"
+        return reopen(connection, deliveries.c.id == delivery, at=now(), forced=forced, subject=subject, actor=audit.ADMINISTRATOR)
 
-    if write(reopen_and_note):
+    if reopened := write(again):
+        tell(reopened)
         nudge(settings().database_url)
         flash("It is sent again.", "good")
     else:
