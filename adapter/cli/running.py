@@ -1,7 +1,9 @@
 """The commands that run something until it is stopped, or show it running."""
 
+import secrets
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -77,6 +79,9 @@ def web(bind: str, sandbox_url: str, parent: int | None) -> None:
     settings = settings_for(sandbox_url)
     if parent:
         end_with_parent(parent)
+    if not (settings.secret_key or settings.admin_password):
+        # Under the stand-in no password need be to make a key from. Made before the workers are, so that they take each other's sessions.
+        settings = replace(settings, secret_key=secrets.token_hex(32))
     WebServer(lambda: create_app(settings), bind=bind, workers=settings.web_concurrency).run()
 
 

@@ -17,6 +17,7 @@ from adapter.web.request_ids import name_requests
 def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     """The adapter's web side, for any WSGI server."""
     app = Flask(__name__)
+    app.debug = False  # whatever FLASK_DEBUG says: a page of the framework's own would show an order
     app.extensions["settings"] = settings
     app.extensions["inbox"] = Inbox(engine or connect(settings.database_url))
     app.extensions["metrics"] = Metrics(settings)

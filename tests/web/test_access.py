@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from adapter.settings import Settings, read_settings
+from adapter.web.app import create_app
 from adapter.web.dashboard.security import _secret_key
 from tests.adapter_under_test import AdapterUnderTest, make_settings
 from tests.web.conftest import PASSWORD, Visitor, audited, visitor, with_dashboard
@@ -62,6 +63,20 @@ def test_nothing_is_seen_or_done_before_the_log_in(settings: Settings, engine: E
     assert audited(engine) == []
 
 
+def test_the_log_in_too_needs_a_page_of_ours(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(settings, engine)
+    assert somebody.bare_post("/login", {"password": PASSWORD}).status_code == 400
+    assert somebody.get("/").status_code == 303
+
+
+def test_a_log_in_that_is_refused_has_a_line(settings: Settings, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    somebody = visitor(settings, engine)
+    for _ in range(6):
+        somebody.log_in("hush")
+    assert [record.__dict__.get("action") for record in caplog.records] == ["log_in_refused"] * 6
+    assert "hush" not in caplog.text
+
+
 def test_the_log_in_opens_it_and_the_log_out_closes_it(settings: Settings, engine: Engine) -> None:
     somebody = visitor(settings, engine)
     assert somebody.log_in("wrong").status_code == 401
@@ -111,6 +126,67 @@ def test_the_log_in_leads_to_the_page_that_was_asked_for(settings: Settings, eng
     assert somebody.log_in(next="/deliveries?state=dead").location == "/deliveries?state=dead"
 
 
+def test_the_key_is_no_help_to_who_guesses_passwords_at_home(settings: Settings) -> None:
+    """The log-in page gives a signed cookie to anybody: the password alone must not make its key."""
+    [store] = [store for store in settings.stores.values() if store.name == "shopify"]
+    other = replace(store, credentials=replace(store.credentials, secrets=["another"]))
+    known_but_for_a_secret = replace(settings, stores={**settings.stores, "shopify": other})
+    assert _secret_key(known_but_for_a_secret) != _secret_key(settings)
+    assert _secret_key(replace(settings, database_url="postgresql://a:b@c/d")) != _secret_key(settings)
+
+
+def test_the_cookie_is_for_https_too_where_only_the_proxy_knows_of_it(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(replace(settings, public_url="http://127.0.0.1:8000", public_url_is_set=False), engine)
+    assert "Secure" in somebody.get("/login", headers={"X-Forwarded-Proto": "https"}).headers["Set-Cookie"]
+
+
+def test_no_page_of_the_frameworks_own_is_shown(monkeypatch: pytest.MonkeyPatch, adapter: AdapterUnderTest) -> None:
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    app = create_app(adapter.settings, adapter.engine)
+    assert not app.debug
+    page = Visitor(app.test_client())
+    page.log_in()
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("hush-hush of ada@example.com")
+
+    monkeypatch.setattr("adapter.web.dashboard.overview.overview", fail)
+    answer = page.get("/")
+    assert (answer.status_code, answer.mimetype) == (500, "text/html")
+    assert [word for word in ("hush", "ada@", "Traceback", "RuntimeError", "adapter/web") if word in answer.text] == []
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+NUL = "\0"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/deliveries?q=%00", "/deliveries?topic=a%00", "/orders/shopify/%00", "/orders/%00/1", "/stores/%00", "/stores/%00/arrivals.json"],
+)
+def test_what_no_page_sends_is_refused(page: Visitor, path: str) -> None:
+    assert page.get(path).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "status"),
+    [
+        ("/search", {"q": NUL}, 400),
+        ("/deliveries/retry", {"which": "all", "store": NUL}, 400),
+        ("/deliveries/retry/now", {"below": "x", "done": "-1"}, 303),
+        ("/deliveries/retry/now", {"below": "9" * 30, "done": "9" * 30}, 303),
+        ("/deliveries/retry/now", {"id": ["x", "9" * 30]}, 303),
+    ],
+)
+def test_a_form_that_makes_no_sense_is_no_fault_of_ours(page: Visitor, path: str, form: dict[str, Any], status: int) -> None:
+    assert page.post(path, form, at="/").status_code == status
+
+
+def test_nobody_can_fill_the_memory_by_the_log_in(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(settings, engine)
+    assert somebody.post("/login", {"password": "x" * 600_000}).status_code == 413
+
+
 def test_tries_are_throttled_in_all_workers_together(settings: Settings, engine: Engine) -> None:
     workers = [visitor(settings, engine), visitor(settings, engine)]
     statuses = [workers[index % 2].log_in("wrong").status_code for index in range(7)]
@@ -142,6 +218,8 @@ def test_a_forged_request_changes_nothing(page: Visitor, adapter: AdapterUnderTe
     before = audited(adapter.engine)
     for path in CHANGES:
         assert page.bare_post(path, {}).status_code == 400, path
+        assert page.bare_post(path, {"csrf_token": "x"}).status_code == 400, path
+        assert page.post(path, {}, at="/", headers={"Referer": "https://evil.example/"}).status_code == 400, path
     assert page.get("/").status_code == 200
     assert audited(adapter.engine) == before
 

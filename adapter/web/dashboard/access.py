@@ -1,6 +1,7 @@
 """Who may see the dashboard: the administrator after the log-in, and whoever sits at this machine while the stand-in is in Drip's place."""
 
 import hmac
+import logging
 from hashlib import sha256
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from adapter.inbox import audit
 from adapter.web.dashboard.frame import back_to, blueprint, now, settings, write
 from adapter.web.health import is_from_here
 
+log = logging.getLogger(__name__)
 _LOG_IN = "dashboard.log_in"
 _TRIES_EACH, _TRIES_OF_ALL = 5, 60
 """Failed log-ins in a quarter of an hour: of one visitor, and of all, since an address can be forged where there is no proxy."""
@@ -48,6 +50,7 @@ def log_in() -> Response | str | tuple[str, int] | tuple[str, int, dict[str, str
         return render_template("login.html", next=request.args.get("next", ""))
     visitor = _visitor()
     if not write(lambda connection: _may_try(connection, visitor)):
+        log.warning("too many tries", extra={"action": "log_in_refused"})
         wait = int(audit.KNOCKS_FOR.total_seconds())
         return (
             render_template("login.html", next=_next(), fault="Too many tries. Wait a quarter of an hour."),
@@ -57,6 +60,7 @@ def log_in() -> Response | str | tuple[str, int] | tuple[str, int, dict[str, str
     given, password = request.form.get("password", ""), settings().admin_password
     # Digests, so that not even the length of the password can be told by the time that it takes.
     if not hmac.compare_digest(sha256(given.encode()).digest(), sha256(password.encode()).digest()):
+        log.warning("not the password", extra={"action": "log_in_refused"})
         return render_template("login.html", next=_next(), fault="That is not the password."), 401
     write(lambda connection: _let_in(connection, visitor))
     session.clear()

@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from datetime import timedelta
 
-from flask import Flask, Response, request
+from flask import Flask, Response, abort, request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_talisman import Talisman
 from flask_wtf.csrf import CSRFProtect
@@ -19,6 +19,8 @@ _CSP = {
 }  # fmt: skip
 _LASTS = timedelta(hours=12)
 _SALT = b"drip-order-adapter sessions"
+_LARGEST_FORM = 500_000
+"""Bytes. Anybody may post to the log-in, and what is posted is gathered before it is looked at."""
 
 
 def secure(app: Flask) -> None:
@@ -38,6 +40,7 @@ def secure(app: Flask) -> None:
         strict_transport_security_include_subdomains=False,
     )
     app.config["SESSION_COOKIE_SECURE"] = is_https
+    app.before_request(_refuse_what_no_page_sends)
     CSRFProtect(app).exempt(webhooks)
 
 
@@ -66,11 +69,31 @@ class _Sessions(SecureCookieSessionInterface):
         if request.blueprint == blueprint.name:
             super().save_session(app, session, response)
 
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Whether the browser gives the cookie back over https only: also where nobody set PUBLIC_URL, and a proxy knows better."""
+        return super().get_cookie_secure(app) or request.headers.get("X-Forwarded-Proto", "") == "https"
+
+
+def _refuse_what_no_page_sends() -> None:
+    if request.blueprint != blueprint.name:
+        return
+    request.max_content_length = _LARGEST_FORM
+    # PostgreSQL has no NUL in its texts, and no name, number or topic holds one.
+    if any("\0" in text for text in (request.path, *request.values.values())):
+        abort(400, "A NUL character means nothing here.")
+
 
 def _secret_key(settings: Settings) -> bytes:
-    """The key of the sessions: alike in all workers and after a restart, where it is set or there is a password to make it from."""
+    """The key of the sessions: alike in all workers and after a restart, where it is set or there is a password to make it from.
+
+    Not from the password alone: the log-in page gives everybody a signed cookie, by which a weak password could be guessed at home,
+    past all throttling. Who has a store or an account has other secrets, which are not weak.
+    """
     if settings.secret_key:
         return settings.secret_key.encode()
     if settings.admin_password:
-        return hashlib.scrypt(settings.admin_password.encode(), salt=_SALT, n=2**14, r=8, p=1, dklen=32)
+        known = [settings.admin_password, settings.metrics_token, settings.database_url]
+        known += [account.token for account in settings.accounts.values()]
+        known += [secret for store in settings.stores.values() for secret in store.credentials.secrets]
+        return hashlib.scrypt("\0".join(known).encode(), salt=_SALT, n=2**14, r=8, p=1, dklen=32)
     return secrets.token_bytes(32)
