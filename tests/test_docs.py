@@ -103,6 +103,7 @@ def test_the_marks_of_a_vanishing_disk_are_named() -> None:
 def test_app_json_asks_only_for_settings_that_exist() -> None:
     app = json.loads(text_of("app.json"))
     assert set(app["env"]) <= environment_names()
+    assert {"ADMIN_PASSWORD", "SECRET_KEY", "METRICS_TOKEN", "ALERT_URL", "SENTRY_DSN"} <= set(app["env"])
     assert all(entry["description"] for entry in app["env"].values())
     assert {line.partition(":")[0] for line in text_of("Procfile").splitlines()} >= set(app["formation"])
 
