@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from adapter.inbox import views
+from adapter.masking import masked, without_addresses
 from adapter.settings import Settings
-from mappings import timestamp
+from mappings import parse, timestamp
 
 
 def history(connection: Connection, configured: Settings, store: str, order_id: str) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def history(connection: Connection, configured: Settings, store: str, order_id: 
 
 
 def document(found: dict[str, Any], store: str, order_id: str) -> dict[str, Any]:
-    """What `history` found, as `orders show --json` prints it; without personal data."""
+    """What `history` found, as `orders show --json` prints it; personal data hidden."""
     return {
         "store": store,
         "order_id": order_id,
@@ -46,6 +47,7 @@ def document(found: dict[str, Any], store: str, order_id: str) -> dict[str, Any]
             }
             for row in found["at_drip"]
         ],
+        "body": masked(parse(found["body"].body)) if found["body"] is not None else None,
         "deliveries": [_delivery(row, found["told"].get(row.id, [])) for row in found["deliveries"]],
     }
 
@@ -56,16 +58,20 @@ def _delivery(row: Row[Any], told: list[Row[Any]]) -> dict[str, Any]:
         "topic": row.topic,
         "state": row.state,
         "reason": row.reason,
+        "detail": without_addresses(row.detail) if row.detail else None,
         "received_at": timestamp(row.received_at),
         "snapshot_at": _time(row.snapshot_at),
         "settled_at": _time(row.settled_at),
         "tries": [
             {
                 "at": timestamp(each.begun_at),
+                "ended_at": _time(each.ended_at),
                 "account": each.account,
+                "kind": each.kind,
                 "action": each.action,
                 "outcome": each.outcome or "in_doubt",
                 "status": each.status,
+                "drip_request_id": each.drip_request_id,
             }
             for each in told
         ],

@@ -10,12 +10,14 @@ from sqlalchemy import Connection, Row
 
 from adapter.delivery.contexts import Source, crash, source_of
 from adapter.inbox.products import known_products
+from adapter.masking import masked
 from adapter.settings import Settings
-from adapter.web.dashboard.masking import masked
-from adapter.web.dashboard.tracing import Traces, trace
+from adapter.tracing import Traces, said, trace
 from mappings import VOCABULARIES, Order, Product, ProductKey, Reading, Rejected, complete, parse, render, wanted
 
 _BEGINNINGS = frozenset(actions[0] for actions in VOCABULARIES.values())
+LONGEST = 2_000_000
+"""Payloads beyond this are not taken apart for somebody to look at; bytes."""
 Problems = Mapping[str, Sequence[str]]
 
 
@@ -47,6 +49,23 @@ def remap(connection: Connection, row: Row[Any], settings: Settings, sent: Mappi
         return Remapped(document=document, problems=rejected.problems)
     except Exception as error:  # noqa: BLE001 - a payload that crashes the mapping is what somebody came here to look at
         return Remapped(document=document, problems=crash(error))
+
+
+def document(connection: Connection, row: Row[Any], attempts: Sequence[Row[Any]], settings: Settings) -> dict[str, Any] | None:
+    """What today's code makes of a delivery, as `deliveries show --json` prints it; None where its payload is erased or too long."""
+    if row.payload is None or len(row.payload) > LONGEST:
+        return None
+    bodies = [attempt.body for attempt in attempts if attempt.body is not None]
+    sent = parse(bodies[-1]) if bodies else None
+    today = remap(connection, row, settings, sent)
+    return {
+        "body": today.body,
+        "skip": today.skip or None,
+        "problems": dict(today.problems) or None,
+        "orders": today.orders,
+        "difference": difference(sent, today.body, shown=True) if sent and today.body else [],
+        "made_from": {said(path): [said(source) for source in sources] for path, sources in today.traces.items()},
+    }
 
 
 def difference(sent: Mapping[str, Any], today: Mapping[str, Any], *, shown: bool) -> list[str]:

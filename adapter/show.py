@@ -121,23 +121,27 @@ def summary(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def delivery(row: Row[Any], attempts: Sequence[Row[Any]], *, as_json: bool) -> None:
-    """One delivery with its attempts."""
+def delivery(row: Row[Any], attempts: Sequence[Row[Any]], became: Sequence[int], today: Mapping[str, Any] | None, *, as_json: bool) -> None:
+    """One delivery with its attempts, the deliveries it was split into, and what today's code makes of it."""
     document = summary(row) | {
+        "order_number": row.order_number,
+        "read_at": _time(row.read_at),
         "detail": row.detail,
         "problems": json.loads(row.problems) if row.problems else None,
         "snapshot_at": _time(row.snapshot_at),
         "due_at": _time(row.due_at) if row.state == "pending" else None,
         "parent": str(row.parent_id) if row.parent_id else None,
+        "became": [str(part) for part in became],
         "tries": [_attempt(attempt) for attempt in attempts],
+        "today": today,
     }
     if as_json:
         click.echo(encode(document))
         return
     out = console()
-    tries = document.pop("tries")
+    tries, _ = document.pop("tries"), document.pop("today")
     problems = why(row) if document.pop("problems") else None
-    out.print(_pairs(document | {"problems": problems}))
+    out.print(_pairs(document | {"problems": problems, "became": ", ".join(map(str, became))}))
     for number, attempt in enumerate(tries, 1):
         body, answer, looked_up = (attempt.pop(name) for name in ("body", "answer", "looked_up"))
         attempt["products"] = ", ".join(f"{product}: {source}" for product, source in (looked_up or {}).items())
@@ -147,12 +151,50 @@ def delivery(row: Row[Any], attempts: Sequence[Row[Any]], *, as_json: bool) -> N
             click.echo("Drip said\n" + json.dumps(answer, ensure_ascii=False, indent=2))
         if body and number == len(tries):
             click.echo("the body\n" + simplejson.dumps(body, use_decimal=True, ensure_ascii=False, indent=2))
+    if today:
+        click.echo(f"\ntoday's code\n{_of_today(today, sent=any(attempt.body for attempt in attempts))}")
+
+
+def _of_today(today: Mapping[str, Any], *, sent: bool) -> str:
+    """What today's code makes of a payload, in a line or a few."""
+    if today["problems"]:
+        return "cannot map it: " + _said(today["problems"])
+    if today["skip"]:
+        return f"skips it: {today['skip']}"
+    if today["orders"] != 1:
+        return f"finds {today['orders']} orders in it"
+    if not sent:
+        return "can map it: --json shows the body"
+    return "\n".join(today["difference"]) or "makes the same of it"
 
 
 def _pairs(document: Mapping[str, Any]) -> Table:
     """Names and values; what is not there is left out."""
     rows = ((name, str(value)) for name, value in document.items() if value not in (None, ""))
     return table((Column(""), Column("")), rows, 0)
+
+
+_AUDIT = (Column("id", is_number=True), Column("when (UTC)"), Column("who"), Column("did"), Column("to what"))
+
+
+def audit(rows: Sequence[Row[Any]], *, as_json: bool) -> None:
+    """What people did."""
+    if as_json:
+        for row in rows:
+            document({"id": str(row.id), "at": timestamp(row.at), **{name: getattr(row, name) for name in _DONE}})
+        return
+    if not rows:
+        click.echo("nobody has changed anything yet")
+        return
+    out = console()
+    lines = (
+        (str(row.id), f"{row.at:%Y-%m-%d %H:%M:%S}", row.actor, row.action, ", ".join(filter(None, (row.subject, row.detail))))
+        for row in rows
+    )
+    out.print(table(_AUDIT, lines, out.width))
+
+
+_DONE = ("actor", "action", "subject", "detail")
 
 
 def order(found: Mapping[str, Any]) -> None:
@@ -219,6 +261,7 @@ def status(report: Mapping[str, Any], *, as_json: bool) -> None:
     click.echo("orders move" if report["ok"] else "orders do not move:")
     for line in report["why"]:
         click.echo(f"  {line}")
+    _recent(report)
     for name, store in report["stores"].items():
         counted = ", ".join(f"{count} {state}" for state, count in sorted(store["deliveries"].items())) or "nothing received yet"
         click.echo(f"store {name}: {counted}")
@@ -228,6 +271,21 @@ def status(report: Mapping[str, Any], *, as_json: bool) -> None:
             click.echo(f"  refused for a signature {_REFUSED[reason]}: {seen['count']}, the last at {seen['last_at']}")
 
 
+def _recent(report: Mapping[str, Any]) -> None:
+    now, later = (sum(each[name] for each in report["waiting"].values()) for name in ("now", "later"))
+    since = f", the oldest since {report['oldest_waiting']}" if report["oldest_waiting"] else ""
+    click.echo(f"waiting: {now} now{since}; {later} for their next try")
+    over = report["over_time"]
+    happened = ", ".join(f"{sum(over[kind])} {kind}" for kind in ("kept", "delivered", "skipped", "dead"))
+    click.echo(f"the last {over['span']}: {happened}")
+    if took := report["to_drip"]:
+        click.echo(f"from webhook to Drip: half within {took['median_s']:.1f} s, 95 of 100 within {took['within_95_of_100_s']:.1f} s")
+    for account, kinds in report["quotas"].items():
+        left = ", ".join(f"{quota['left']} of {quota['limit']} {_REQUESTS[kind]}" for kind, quota in kinds.items())
+        click.echo(f"left this hour for account {account}: {left}")
+
+
+_REQUESTS = {"single": "single requests", "batch": "batches"}
 _REFUSED = {"missing": "that is missing", "mismatch": "that does not match"}
 
 
@@ -239,13 +297,18 @@ def state(name: str) -> Text:
 def why(row: Row[Any]) -> str:
     """Why a delivery is where it is."""
     if row.problems:
-        return "; ".join(f"{path or 'payload'}: {' '.join(reasons)}" for path, reasons in json.loads(row.problems).items())
+        return _said(json.loads(row.problems))
     return row.reason or ""
+
+
+def _said(problems: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{path or 'payload'}: {' '.join(reasons)}" for path, reasons in problems.items())
 
 
 def _attempt(row: Row[Any]) -> dict[str, Any]:
     return {
         "at": timestamp(row.begun_at),
+        "ended_at": _time(row.ended_at),
         "account": row.account,
         "kind": row.kind,
         "action": row.action,

@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from adapter.web.dashboard.masking import Path, leaves
+from adapter.masking import Path, leaves
 
 Body = dict[str, Any]
 Traces = dict[Path, list[Path]]
@@ -28,6 +28,11 @@ def trace(document: Any, make: Callable[[Any], Body | None], patience_s: float =
     Ends after `patience_s`; what was not tried by then is left out. The document is as it was afterwards.
     """
     return _Trial(document, make, time.monotonic() + patience_s).run()
+
+
+def said(path: Path) -> str:
+    """A path as people write it."""
+    return ".".join(map(str, path))
 
 
 class _Trial:

@@ -10,15 +10,16 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, delete, update
 
 from adapter.cli import main
 from adapter.inbox import audit
 from adapter.inbox.database import connect, is_migrated, snapshot, transaction
-from adapter.inbox.tables import deliveries
+from adapter.inbox.tables import attempts, deliveries
+from adapter.masking import HIDDEN
 from adapter.sandbox import running_sandbox
 from tests import terminal
-from tests.adapter_under_test import SECRET, AdapterUnderTest, make_settings, shopify_order
+from tests.adapter_under_test import ACCOUNT, SECRET, AdapterUnderTest, make_settings, shopify_order
 from tests.fixture_cases import FIXTURES, Case
 
 KEYS = ["id", "store", "topic", "order_id", "state", "reason", "attempts", "received_at", "settled_at"]
@@ -254,6 +255,11 @@ FILTERS: dict[tuple[str, ...], list[str]] = {
     ("--topic", "orders/create"): ["1"],
     ("--store", "shopify", "--state", "dead"): ["4"],
     ("--store", "magento"): [],
+    ("--number", "#1001"): ["2", "1"],
+    ("--email", "Ada.Shopper@example.com"): ["2", "1"],
+    ("--email", "nobody@example.com"): [],
+    ("--before", "3"): ["2", "1"],
+    ("--before", "3", "--limit", "1"): ["2"],
 }
 
 
@@ -300,6 +306,37 @@ def test_a_dead_delivery_is_shown_with_its_problems(adapter: AdapterUnderTest) -
     assert "total_price: " in run("deliveries", "show", "4").stdout
 
 
+def test_a_delivery_is_shown_with_what_todays_code_makes_of_it(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBLIC_URL", adapter.settings.public_url)
+    today = lines(run("deliveries", "show", "2", "--json"))[0]["today"]
+    assert (today["skip"], today["problems"], today["orders"], today["difference"]) == (None, None, 1, [])
+    assert today["body"]["grand_total"] == Decimal("90.00")
+    assert today["made_from"]["email"] == ["email"]
+    assert "makes the same of it" in run("deliveries", "show", "2").stdout
+    assert "cannot map it: total_price: " in run("deliveries", "show", "4").stdout
+    assert "skips it: no_email" in run("deliveries", "show", "3").stdout
+    with transaction(adapter.engine) as connection:  # as if it had been sent by other code
+        connection.execute(
+            update(attempts).where(attempts.c.delivery_id == 2).values(body=b'{"action": "updated", "email": "x@y.example"}')
+        )
+    [changed] = lines(run("deliveries", "show", "2", "--json"))
+    assert '-  "email": "x@y.example"' in [line.rstrip(",") for line in changed["today"]["difference"]]
+    assert "+  " in run("deliveries", "show", "2").stdout
+    with transaction(adapter.engine) as connection:
+        connection.execute(update(deliveries).values(payload=None))
+    assert lines(run("deliveries", "show", "2", "--json"))[0]["today"] is None
+
+
+def test_a_split_delivery_names_its_parts(adapter: AdapterUnderTest) -> None:
+    adapter.post({"orders": [shopify_order(2001), shopify_order(2002)]})
+    adapter.read()
+    [whole] = lines(run("deliveries", "show", "5", "--json"))
+    assert (whole["became"], whole["today"]["orders"], whole["order_number"]) == (["6", "7"], 2, None)
+    [part] = lines(run("deliveries", "show", "6", "--json"))
+    assert (part["parent"], part["order_number"], bool(part["read_at"])) == ("5", "2001", True)
+    assert "finds 2 orders in it" in run("deliveries", "show", "5").stdout
+
+
 def test_the_payload_is_printed_byte_for_byte(adapter: AdapterUnderTest) -> None:
     payload = b'\xef\xbb\xbf{"id": "\xc3\xa9\\u0000", "n": 1e1000000}\n\n\xff'
     adapter.post(payload)
@@ -310,6 +347,41 @@ def test_an_unknown_delivery_exits_with_1(adapter: AdapterUnderTest) -> None:
     for command in (["show", "99"], ["show", "99", "--json"], ["retry", "99"], ["retry", "1", "99"]):
         result = run("deliveries", *command)
         assert (result.exit_code, bool(result.stderr)) == (1, True), command
+
+
+# orders, audit
+
+
+def test_an_order_is_told_with_its_history_and_what_drip_has(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIP_ACCOUNT_ID", ACCOUNT.id)
+    monkeypatch.setenv("DRIP_API_KEY", "k")
+    [order] = lines(run("orders", "show", "#1001", "--json"))
+    assert (order["order_id"], order["order_number"], [row["account"] for row in order["at_drip"]]) == ("1001", "1001", [ACCOUNT.id])
+    assert [(row["id"], row["state"], row["tries"][0]["action"]) for row in order["deliveries"]] == [
+        ("1", "delivered", "created"), ("2", "delivered", "updated"),
+    ]  # fmt: skip
+    assert order["deliveries"][0]["tries"][0]["drip_request_id"]
+    assert (order["body"]["grand_total"], order["body"]["email"]) == (Decimal("90.00"), HIDDEN)
+    shown = run("orders", "show", "1001").stdout
+    assert all(word in shown for word in ("order #1001", "Drip has it since", "created: delivered"))
+    with transaction(adapter.engine) as connection:
+        connection.execute(delete(attempts))
+        connection.execute(delete(deliveries))
+    [remembered] = lines(run("orders", "show", "1001", "--json"))
+    assert (remembered["deliveries"], remembered["at_drip"], remembered["body"]) == ([], order["at_drip"], None)
+    missing = run("orders", "show", "1001", "--store", "magento")
+    assert (missing.exit_code, "Drip was never sent it" in missing.stderr) == (1, True)
+
+
+def test_the_audit_is_told_newest_first(adapter: AdapterUnderTest) -> None:
+    assert run("audit").stdout == "nobody has changed anything yet\n"
+    for delivery in ("4", "3"):
+        run("deliveries", "retry", delivery)
+    newest, oldest = lines(run("audit", "--json"))
+    assert list(newest) == ["id", "at", "actor", "action", "subject", "detail"]
+    assert (newest["subject"], oldest["subject"], oldest["actor"]) == ("delivery 3", "delivery 4", "command line")
+    assert lines(run("audit", "--json", "--before", newest["id"])) == [oldest]
+    assert "delivery 4" in run("audit", "--limit", "2").stdout
 
 
 # retry
@@ -426,6 +498,26 @@ def test_status_is_well_while_nothing_waits_for_want_of_an_account(adapter: Adap
     shown = run("status")
     assert (shown.exit_code, shown.stdout.splitlines()[0]) == (0, "orders move")
     assert "store shopify: 1 dead, 2 delivered, 1 skipped" in shown.stdout
+
+
+def test_status_tells_the_figures_of_the_overview(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIP_ACCOUNT_ID", ACCOUNT.id)
+    monkeypatch.setenv("DRIP_API_KEY", "k")
+    adapter.post(shopify_order(1009))
+    [report] = lines(run("status", "--json", "--span", "month"))
+    assert report["waiting"] == {"shopify": {"now": 1, "later": 0}}
+    assert report["oldest_waiting"].endswith("Z")
+    assert report["quotas"][ACCOUNT.id] == {"single": {"limit": 3600, "left": 3598}, "batch": {"limit": 50, "left": 50}}
+    assert 0 < report["to_drip"]["median_s"] <= report["to_drip"]["within_95_of_100_s"]
+    over = report["over_time"]
+    assert (over["span"], len(over["from"])) == ("month", 30)
+    assert {kind: sum(over[kind]) for kind in ("kept", "delivered", "skipped", "dead")} == {
+        "kept": 5, "delivered": 2, "skipped": 1, "dead": 1,
+    }  # fmt: skip
+    shown = run("status").stdout
+    assert "waiting: 1 now, the oldest since " in shown
+    assert "the last day: 5 kept, 2 delivered, 1 skipped, 1 dead" in shown
+    assert f"left this hour for account {ACCOUNT.id}: 3598 of 3600 single requests, 50 of 50 batches" in shown
 
 
 def test_status_exits_with_1_and_says_why_orders_do_not_move(adapter: AdapterUnderTest) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from adapter.masking import HIDDEN, masked, without_addresses
 from adapter.replay import Case, find_cases
-from adapter.web.dashboard.masking import HIDDEN, masked, without_addresses
 from mappings import Rejected, parse
 
-FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
+FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 
 @pytest.mark.parametrize(

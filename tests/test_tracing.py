@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from adapter.replay import Case, find_cases
-from adapter.web.dashboard.tracing import trace
-from adapter.web.dashboard.trees import said
+from adapter.tracing import said, trace
 from mappings import PROVIDERS, Context, Options, parse, render
 
-FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
+FIXTURES = Path(__file__).parent.parent / "fixtures"
 EXPECTED = {
     "shopify": {
         "order_id": "id", "order_public_id": "name", "occurred_at": "processed_at", "currency": "currency",

@@ -8,16 +8,25 @@ import click
 from sqlalchemy import ColumnElement
 
 from adapter import show
-from adapter.cli.common import AS_JSON, MOST, counted, explained, inbox
-from adapter.inbox import audit, statements
+from adapter.cli.common import AS_JSON, MOST, counted, explained, inbox, settings_for
+from adapter.inbox import audit, statements, views
 from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.erasure import email_digest
 from adapter.inbox.tables import deliveries
+from adapter.remapping import document
 from adapter.retrying import reopen, tell
+from mappings import Reason
 
 
 @click.group("deliveries")
 def deliveries_() -> None:
     """The inbox: what was received and what became of it."""
+
+
+def _address(value: str) -> str:
+    if value and email_digest(value) is None:
+        raise click.BadParameter("is no e-mail address such as name@shop.example")
+    return value
 
 
 def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,6 +38,7 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--topic", default="", help="Only this topic."),
         click.option("--reason", default="", help="Only skipped for this reason."),
         click.option("--order", "order_id", default="", help="Only of this order id."),
+        click.option("--email", default="", type=_address, help="Only of the shopper with this e-mail address."),
         click.option("--number", default="", help="Only of this order number, with or without #."),
         click.option("--store", default="", help="Only of this store."),
         click.option("--state", type=click.Choice(["pending", "delivered", "skipped", "dead"]), help="Only in this state."),
@@ -40,8 +50,8 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
 def _which(chosen: Mapping[str, Any]) -> ColumnElement[bool]:
     """The deliveries that the options choose; all without any."""
     times = {name: chosen[name].replace(tzinfo=UTC) for name in ("since", "until") if chosen[name] is not None}
-    words = {name: value for name, value in chosen.items() if name not in ("since", "until") and value}
-    return statements.filtered(**words, **times)
+    words = {name: value for name, value in chosen.items() if name not in ("since", "until", "email") and value}
+    return statements.filtered(**words, **times, email_digest=email_digest(chosen["email"]) or "")
 
 
 def _said(ids: Sequence[int], chosen: Mapping[str, Any]) -> str:
@@ -57,12 +67,16 @@ def _said(ids: Sequence[int], chosen: Mapping[str, Any]) -> str:
 @deliveries_.command("list")
 @_filters
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N", help="At most so many.")
+@click.option("--before", type=click.IntRange(0, MOST), metavar="ID", help="Only older than this delivery: to go on from the last one.")
 @AS_JSON
 @explained
-def deliveries_list(limit: int, as_json: bool, **chosen: Any) -> None:
+def deliveries_list(limit: int, before: int | None, as_json: bool, **chosen: Any) -> None:
     """Deliveries, the newest first."""
+    which = _which(chosen)
+    if before is not None:
+        which = which & (deliveries.c.id < before)
     with inbox() as engine, snapshot(engine) as connection:
-        rows = statements.listed(connection, _which(chosen), limit)
+        rows = statements.listed(connection, which, limit)
     show.deliveries(rows, as_json=as_json)
 
 
@@ -72,16 +86,19 @@ def deliveries_list(limit: int, as_json: bool, **chosen: Any) -> None:
 @AS_JSON
 @explained
 def deliveries_show(delivery: int, payload: bool, as_json: bool) -> None:
-    """One delivery: what became of it, each attempt, and the body that Drip was sent."""
-    with inbox() as engine, snapshot(engine) as connection:
-        rows = statements.listed(connection, deliveries.c.id == delivery, 1)
+    """One delivery: what became of it, each attempt, the body that Drip was sent, and what today's code makes of it."""
+    settings = settings_for()
+    with inbox(settings) as engine, snapshot(engine) as connection:
+        row = views.one(connection, delivery)
+        if row is None:
+            raise click.ClickException(f"there is no delivery {delivery}")
+        if payload:
+            click.echo(row.payload or b"", nl=False)
+            return
         attempts = statements.attempts_of(connection, delivery)
-    if not rows:
-        raise click.ClickException(f"there is no delivery {delivery}")
-    if payload:
-        click.echo(rows[0].payload or b"", nl=False)
-    else:
-        show.delivery(rows[0], attempts, as_json=as_json)
+        became = views.parts_of(connection, row) if row.reason == Reason.SPLIT else []
+        today = document(connection, row, attempts, settings)
+    show.delivery(row, attempts, became, today, as_json=as_json)
 
 
 @deliveries_.command("retry")

@@ -7,9 +7,12 @@ import click
 
 from adapter import check as checks
 from adapter import show
-from adapter.cli.common import AS_JSON, connected, explained, inbox, migrate_database, settings_for
+from adapter.cli.common import AS_JSON, MOST, connected, explained, inbox, migrate_database, settings_for
+from adapter.inbox import audit
+from adapter.inbox.charts import SPANS
 from adapter.inbox.database import snapshot
 from adapter.overview import overview
+from adapter.recent import document, recent
 
 
 @click.command()
@@ -24,15 +27,29 @@ def check(as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--span", default="day", show_default=True, type=click.Choice(list(SPANS)), help="Of which time the figures are.")
 @AS_JSON
 @explained
-def status(as_json: bool) -> None:
-    """Whether orders move, and why not."""
-    settings = settings_for()
+def status(span: str, as_json: bool) -> None:
+    """Whether orders move, and why not; what waits, and what happened lately."""
+    settings, now = settings_for(), datetime.now(UTC)
     with inbox(settings) as engine, snapshot(engine) as connection:
-        report = overview(connection, settings, datetime.now(UTC))
+        report = overview(connection, settings, now)
+        report |= document(recent(connection, settings, list(report["stores"]), SPANS[span], now), SPANS[span])
     show.status(report, as_json=as_json)
     sys.exit(0 if report["ok"] else 1)
+
+
+@click.command("audit")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N", help="At most so many.")
+@click.option("--before", type=click.IntRange(0, MOST), metavar="ID", help="Only older than this entry.")
+@AS_JSON
+@explained
+def audit_(limit: int, before: int | None, as_json: bool) -> None:
+    """What people changed, and whose personal data they looked at, the newest first."""
+    with inbox() as engine, snapshot(engine) as connection:
+        rows = audit.noted(connection, limit, before)
+    show.audit(rows, as_json=as_json)
 
 
 @click.command("migrate")
@@ -46,4 +63,4 @@ def migrate_() -> None:
     click.echo("the database is up to date")
 
 
-COMMANDS = (check, status, migrate_)
+COMMANDS = (check, status, audit_, migrate_)

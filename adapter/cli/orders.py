@@ -1,7 +1,5 @@
 """The commands that look at orders rather than at deliveries."""
 
-import json
-
 import click
 
 from adapter import show
@@ -10,6 +8,7 @@ from adapter.history import document, history
 from adapter.inbox import views
 from adapter.inbox.database import snapshot
 from adapter.inbox.views import Choice
+from mappings import encode
 
 
 @click.group("orders")
@@ -32,11 +31,14 @@ def orders_show(order: str, store: str, as_json: bool) -> None:
         rows = views.page(connection, Choice(text=order, store=store)).rows
         bare = order.removeprefix("#")
         named = {(row.store, row.order_id) for row in rows if row.order_id and bare in (row.order_id, row.order_number)}
-        found = [document(history(connection, settings, *each), *each) for each in sorted(named)]
+        # Its deliveries may be purged: what Drip has of it is remembered by the store's id.
+        named = named or {(name, bare) for name in settings.stores if store in ("", name)}
+        histories = {each: history(connection, settings, *each) for each in sorted(named)}
+        found = [document(known, *each) for each, known in histories.items() if known["deliveries"] or known["at_drip"]]
     if not found:
-        raise click.ClickException(f"no delivery is of an order {order!r}")
+        raise click.ClickException(f"no delivery is of an order {order!r}, and Drip was never sent it")
     for each in found:
-        click.echo(json.dumps(each, ensure_ascii=False)) if as_json else show.order(each)
+        click.echo(encode(each)) if as_json else show.order(each)
 
 
 COMMANDS = (orders_,)

@@ -486,6 +486,7 @@ def filtered(
     number: str = "",
     reason: str = "",
     topic: str = "",
+    email_digest: str = "",
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> ColumnElement[bool]:
@@ -496,6 +497,7 @@ def filtered(
         "order_id": order_id,
         "reason": reason,
         "topic": topic,
+        "email_digest": email_digest,
         "order_number": number.removeprefix("#"),
     }
     which = [deliveries.c[name] == value for name, value in wanted.items() if value]

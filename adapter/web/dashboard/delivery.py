@@ -10,15 +10,13 @@ from typing import Any
 from flask import abort, render_template
 from sqlalchemy import Connection, Row
 
+from adapter import remapping
 from adapter.inbox import audit, statements, views
-from adapter.web.dashboard import remapping, trees
+from adapter.masking import without_addresses
+from adapter.web.dashboard import trees
 from adapter.web.dashboard.frame import blueprint, now, read, settings, write
-from adapter.web.dashboard.masking import without_addresses
 from adapter.web.dashboard.words import outcome, took
 from mappings import parse
-
-_LONG = 2_000_000
-"""Payloads beyond this are not taken apart on a page; bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def _look(connection: Connection, delivery: int, *, shown: bool) -> dict[str, An
     attempts = statements.attempts_of(connection, delivery)
     kept = next((attempt for attempt in reversed(attempts) if attempt.body is not None), None)
     sent = parse(kept.body) if kept else None
-    too_long = row.payload is not None and len(row.payload) > _LONG
+    too_long = row.payload is not None and len(row.payload) > remapping.LONGEST
     today = remapping.remap(connection, row, settings(), sent) if row.payload is not None and not too_long else None
     return {
         "row": row,

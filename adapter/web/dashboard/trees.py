@@ -7,7 +7,8 @@ from typing import Any
 
 import simplejson
 
-from adapter.web.dashboard.masking import Path, personal
+from adapter.masking import Path, personal
+from adapter.tracing import said
 
 MOST_LINES = 2500
 _DEEPEST = 5
@@ -52,11 +53,6 @@ def lines(
 def anchors_of(document: Any, prefix: str) -> dict[Path, str]:
     """Path -> the anchor that `lines` gives it."""
     return {path: f"{prefix}{number}" for number, (path, _) in zip(range(MOST_LINES), _walk(document), strict=False)}
-
-
-def said(path: Path) -> str:
-    """A path as people write it."""
-    return ".".join(map(str, path))
 
 
 def _walk(document: Any) -> Iterator[tuple[Path, Any]]:
