@@ -28,6 +28,12 @@ def noted(connection: Connection, limit: int, before: int | None = None) -> Sequ
     return connection.execute(rows if before is None else rows.where(audit.c.id < before)).all()
 
 
+def knocked(connection: Connection, visitor: str, at: datetime) -> int:
+    """How many log-ins of a visitor were counted in the last minutes."""
+    recent = select(knocks.c.times).where(knocks.c.visitor == visitor, knocks.c.since > at - KNOCKS_FOR)
+    return connection.execute(recent).scalar() or 0
+
+
 def knock(connection: Connection, visitor: str, at: datetime) -> int:
     """Count a log-in that is about to be tried; how many there were in the last minutes, with this one."""
     connection.execute(delete(knocks).where(knocks.c.since <= at - KNOCKS_FOR))

@@ -1,11 +1,15 @@
 """Who may see the dashboard, and what keeps everybody else out."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert, select, update
 
+from adapter.inbox import audit
+from adapter.inbox.database import transaction
+from adapter.inbox.tables import knocks
 from adapter.settings import Settings, read_settings
 from adapter.web.app import create_app
 from adapter.web.dashboard.security import _secret_key
@@ -212,6 +216,19 @@ def test_forged_addresses_do_not_get_round_the_throttle(settings: Settings, engi
         somebody.post("/login", {"password": "wrong"}, headers={"X-Forwarded-For": f"192.0.2.{index}"}).status_code for index in range(61)
     }
     assert statuses == {401, 429}
+
+
+def test_who_goes_on_trying_at_a_shut_door_leaves_nothing_behind(settings: Settings, engine: Engine) -> None:
+    with transaction(engine) as connection:
+        connection.execute(insert(knocks).values(visitor=audit.ALL, times=60, since=datetime.now(UTC)))
+    somebody = visitor(settings, engine)
+    for index in range(3):
+        forged = {"X-Forwarded-For": f"192.0.2.{index}"}
+        assert somebody.post("/login", {"password": PASSWORD}, headers=forged).status_code == 429
+    with transaction(engine) as connection:
+        assert [tuple(row) for row in connection.execute(select(knocks.c.visitor, knocks.c.times))] == [("*", 60)]
+        connection.execute(update(knocks).values(since=datetime.now(UTC) - audit.KNOCKS_FOR))
+    assert somebody.log_in().status_code == 303
 
 
 def test_a_forged_request_changes_nothing(page: Visitor, adapter: AdapterUnderTest) -> None:
