@@ -195,7 +195,7 @@ class TestEveryChangeOfStateHasALine:
         adapter.post(shopify_order(1001, minutes=9))
         adapter.settle()
         assert sorted(self.changes(log_lines)) == sorted(
-            ["kept 1", "kept 2", "skipped 1", "delivered 2", "skipped 3", "delivered 4", "kept 5", "skipped 5"]
+            ["kept 1", "kept 2", "kept 3", "kept 4", "skipped 1", "delivered 2", "skipped 3", "delivered 4", "kept 5", "skipped 5"]
         )
 
     def test_a_dead_delivery_whose_copy_comes(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:

@@ -153,7 +153,9 @@ class Reader:
             await_turn(connection, row.id, at)
         elif isinstance(result, _Split):
             for index, part in enumerate(result.parts):
-                statements.keep_part(connection, row, index, encode(part))
+                kept = statements.keep_part(connection, row, index, encode(part))
+                if kept is not None:
+                    log.info(f"a part of delivery {row.id}", extra={"action": "kept", "delivery": kept, "store": row.store})
             _skip(connection, row, Skip(Reason.SPLIT, result.detail), at)
         elif isinstance(result, _Described):
             keep_products(connection, row.store, result.products, "webhook", at)

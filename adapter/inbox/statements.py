@@ -178,8 +178,8 @@ def weigh_again(connection: Connection, lane: Lane) -> Sequence[int]:
     return connection.execute(update(deliveries).where(held).values(values).returning(deliveries.c.id)).scalars().all()
 
 
-def keep_part(connection: Connection, parent: Row[Any], index: int, payload: bytes) -> None:
-    """Keep one order of a body that held several, as a delivery of its own; once only."""
+def keep_part(connection: Connection, parent: Row[Any], index: int, payload: bytes) -> int | None:
+    """Keep one order of a body that held several, as a delivery of its own; its id, or None where it is kept already."""
     row = {
         "store": parent.store,
         "key": f"{parent.id}/{index}",
@@ -191,7 +191,7 @@ def keep_part(connection: Connection, parent: Row[Any], index: int, payload: byt
         "priority": parent.priority,
         "parent_id": parent.id,
     }
-    _insert_delivery(connection, row)
+    return _insert_delivery(connection, row)
 
 
 # --- settling ----------------------------------------------------------------------------------------------------------------------
