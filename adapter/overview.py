@@ -11,6 +11,7 @@ from adapter.settings import Settings
 from mappings import timestamp
 
 STUCK_AFTER = timedelta(minutes=10)
+_CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 def overview(connection: Connection, settings: Settings, now: datetime) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def overview(connection: Connection, settings: Settings, now: datetime) -> dict[
     for row in statements.all_refusals(connection):
         refused.setdefault(row.store, {})[row.reason] = {"count": row.times, "last_at": timestamp(row.last_at)}
     names = sorted({*settings.stores, *counted})
-    accounts = {name: _account(connection, name) for name in settings.accounts}
+    accounts = {name: _account(connection, name, now) for name in settings.accounts}
     due = statements.oldest_due(connection, now)
     why = _why(settings, counted, accounts, due, now)
     return {
@@ -57,13 +58,15 @@ def _rhythm(connection: Connection, store: str, now: datetime) -> dict[str, Any]
     return {"last_at": timestamp(known.last_at) if known.last_at else None, "patience_s": patience, "quiet": known.is_quiet(now)}
 
 
-def _account(connection: Connection, account: str) -> dict[str, Any]:
+def _account(connection: Connection, account: str, now: datetime) -> dict[str, Any]:
     lease = statements.lease(connection, account)
     if lease is None:
         return {"sender": False, "paused": None, "outage": None}
     paused = {"since": timestamp(lease.paused_since), "why": lease.pause_reason} if lease.paused_since else None
     outage = timestamp(lease.outage_since) if lease.outage_since else None
-    return {"sender": lease.holder is not None, "paused": paused, "outage": outage}
+    # A sender that was killed leaves its lease behind. The times are the database's, and its clock may be another.
+    sends = lease.holder is not None and lease.expires_at > now - _CLOCKS_DIFFER
+    return {"sender": sends, "paused": paused, "outage": outage}
 
 
 def _why(

@@ -279,6 +279,12 @@ class TestStatus:
         assert (answer.status_code, answer.get_json()["why"]) == (503, [f"account {ACCOUNT.id} is paused: 401"])
         assert adapter.web.get("/readyz").status_code == 200
 
+    def test_a_sender_that_was_killed_does_not_run(self, adapter: AdapterUnderTest) -> None:
+        assert adapter.web.get("/status").get_json()["accounts"][ACCOUNT.id]["sender"] is True
+        with transaction(adapter.engine) as connection:
+            connection.execute(update(leases).values(expires_at=datetime.now(UTC) - timedelta(minutes=2)))
+        assert adapter.web.get("/status").get_json()["accounts"][ACCOUNT.id]["sender"] is False
+
     def test_the_command_says_the_same(self, adapter: AdapterUnderTest, database_url: str) -> None:
         adapter.post(shopify_order(1001))
         result = terminal.run("status", "--json", DATABASE_URL=database_url, SHOPIFY_WEBHOOK_SECRET="s")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -156,6 +157,17 @@ def test_no_child_outlives_a_killed_parent(served: Served) -> None:
     served.process.wait()
     wait_until(lambda: not served.children())
     assert not is_up(f"{served.url}/healthz")
+
+
+def test_workers_under_the_stand_in_take_each_others_sessions(tmp_path: Path) -> None:
+    with serving(tmp_path, "--sandbox", WEB_CONCURRENCY="2") as served:
+        browser = requests.Session()
+        browser.headers["Connection"] = "close"  # so that either worker is asked
+        token = re.search(r'name="csrf_token" value="([^"]+)"', browser.get(served.url, timeout=10).text)
+        assert token is not None
+        asked = {"csrf_token": token[1], "q": "1042"}
+        answers = [browser.post(f"{served.url}/search", data=asked, timeout=10, allow_redirects=False) for _ in range(12)]
+        assert [answer.status_code for answer in answers] == [303] * 12
 
 
 def test_without_an_account_deliveries_are_kept_and_wait(tmp_path: Path) -> None:
