@@ -184,7 +184,7 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "") -> Settings:
         dead_retention_days=_number(env, "DEAD_RETENTION_DAYS", 90, 1, 36_500),
         row_retention_days=_number(env, "ROW_RETENTION_DAYS", 90, 1, 36_500),
         metrics_token=env.str("METRICS_TOKEN", ""),
-        admin_password=env.str("ADMIN_PASSWORD", ""),
+        admin_password=_admin_password(env, faults),
         secret_key=env.str("SECRET_KEY", "").strip(),
         alert_url=_alert_url(env, faults),
         sentry_dsn=_sentry_dsn(env, faults),
@@ -242,6 +242,13 @@ def _log_level(env: Env, faults: _Faults) -> str:
         faults.add("LOG_LEVEL", f"is none of {', '.join(LOG_LEVELS)}")
         return "INFO"
     return level
+
+
+def _admin_password(env: Env, faults: _Faults) -> str:
+    password: str = env.str("ADMIN_PASSWORD", "")
+    if password and not password.strip():
+        faults.add("ADMIN_PASSWORD", "is blank, so that anybody could log in: make a long one up, or leave it unset")
+    return password
 
 
 def _alert_url(env: Env, faults: _Faults) -> str:

@@ -174,6 +174,14 @@ def _pairs(document: Mapping[str, Any]) -> Table:
     return table((Column(""), Column("")), rows, 0)
 
 
+def retried(count: int, *, dry_run: bool, as_json: bool) -> None:
+    """How many deliveries a retry is of."""
+    if as_json:
+        document({"retried": count, "dry_run": dry_run})
+    else:
+        click.echo(f"{count} {'delivery' if count == 1 else 'deliveries'} {'would' if dry_run else 'will'} be sent again")
+
+
 _AUDIT = (Column("id", is_number=True), Column("when (UTC)"), Column("who"), Column("did"), Column("to what"))
 
 

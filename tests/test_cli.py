@@ -416,7 +416,9 @@ def test_a_dry_run_counts_and_changes_nothing(adapter: AdapterUnderTest) -> None
     before = adapter.rows()
     result = run("deliveries", "retry", "--store", "shopify", "--dry-run")
     assert (result.exit_code, result.stdout) == (0, "4 deliveries would be sent again\n")
+    assert lines(run("deliveries", "retry", "--state", "dead", "--dry-run", "--json")) == [{"retried": 1, "dry_run": True}]
     assert adapter.rows() == before
+    assert lines(run("deliveries", "retry", "4", "--json")) == [{"retried": 1, "dry_run": False}]
 
 
 CHOICES: dict[tuple[str, ...], list[int]] = {

@@ -8,7 +8,7 @@ import click
 from sqlalchemy import ColumnElement
 
 from adapter import show
-from adapter.cli.common import AS_JSON, MOST, counted, explained, inbox, settings_for
+from adapter.cli.common import AS_JSON, MOST, explained, inbox, settings_for
 from adapter.inbox import audit, statements, views
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.erasure import email_digest
@@ -106,8 +106,9 @@ def deliveries_show(delivery: int, payload: bool, as_json: bool) -> None:
 @_filters
 @click.option("--dry-run", is_flag=True, help="Only say how many.")
 @click.option("--force", is_flag=True, help="Send also what is unchanged: for what Drip took and lost.")
+@AS_JSON
 @explained
-def deliveries_retry(ids: tuple[int, ...], dry_run: bool, force: bool, **chosen: Any) -> None:
+def deliveries_retry(ids: tuple[int, ...], dry_run: bool, force: bool, as_json: bool, **chosen: Any) -> None:
     """Sends kept deliveries again, with today's mapping.
 
     Name them by id, or choose them with the options; with both, those of the named that the options fit.
@@ -120,13 +121,13 @@ def deliveries_retry(ids: tuple[int, ...], dry_run: bool, force: bool, **chosen:
     with inbox() as engine:
         if dry_run:
             with snapshot(engine) as connection:
-                click.echo(f"{counted(statements.retriable(connection, which))} would be sent again")
+                show.retried(statements.retriable(connection, which), dry_run=True, as_json=as_json)
             return
         with transaction(engine) as connection:
             reopened = reopen(connection, which, at=datetime.now(UTC), forced=force, subject=_said(ids, chosen), actor=audit.COMMAND)
     tell(reopened)
     count = len(reopened)
-    click.echo(f"{counted(count)} will be sent again")
+    show.retried(count, dry_run=False, as_json=as_json)
     if ids and (missed := len(set(ids)) - count):
         raise click.ClickException(f"{missed} of those named will not: unknown, not what the options ask for, or the payload is erased")
 

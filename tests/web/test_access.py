@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, insert, select, update
 
+from adapter.errors import SettingsError
 from adapter.inbox import audit
 from adapter.inbox.database import transaction
 from adapter.inbox.tables import knocks
@@ -311,6 +312,14 @@ def test_a_password_in_the_environment_opens_it(monkeypatch: pytest.MonkeyPatch)
     assert (settings.admin_password, settings.secret_key) == (" with spaces ", "k")
     assert "spaces" not in repr(settings)
     assert not read_settings().sandbox
+
+
+def test_a_blank_password_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADMIN_PASSWORD", " ")
+    with pytest.raises(SettingsError, match=r"^ADMIN_PASSWORD: is blank"):
+        read_settings()
+    monkeypatch.setenv("ADMIN_PASSWORD", "")
+    assert read_settings().admin_password == ""
 
 
 def test_status_is_open_after_the_log_in(page: Visitor) -> None:
