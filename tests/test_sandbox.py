@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import requests
 
-from adapter.sandbox import Log, State, create_sandbox, running_sandbox
+from adapter.sandbox import create_sandbox, running_sandbox
+from adapter.sandbox.state import Log, State
 from tests.contract_example import EXAMPLE
 
 # Set by hand from the contract's table: "Required."
@@ -378,7 +379,7 @@ def test_the_quota_is_exact_under_threads() -> None:
 
 
 def test_accounts_that_rest_are_forgotten_and_those_that_work_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adapter.sandbox._MOST_ACCOUNTS", 2)
+    monkeypatch.setattr("adapter.sandbox.state._MOST_ACCOUNTS", 2)
     moments = {0: "a", 1: "b", 2: "c", 3: "d", 3601: "a", 3601.1: "b", 3601.2: "c", 3601.3: "d"}
     assert [allowed for allowed, _ in spend_at(moments, limit=1)] == [True, True, True, True, True, True, False, False]
 
