@@ -26,6 +26,7 @@ class OrderHistory:
         self._client = client
         self._per_page = list(_PER_PAGE)
         self._oldest: datetime | None = None
+        self._has_none = False
 
     def count(self, window: Window) -> int | None:
         """How many there are."""
@@ -45,6 +46,7 @@ class OrderHistory:
             self._note_ages(orders)
             last = int(orders[-1]["id"])
             yield Page(orders=[payload_of(order, self._client.host) for order in orders], cursor=str(last))
+        self._has_none = not last
 
     def order(self, order_id: str, deadline: Deadline) -> bytes | None:
         """One order; None if there is none."""
@@ -58,7 +60,8 @@ class OrderHistory:
         """That Shopify shows the last 60 days only, where older orders were asked for and none came."""
         since = window.created_since
         now = datetime.now(UTC)
-        if since is None or now - since <= _SHOWN_TO_ALL or self._oldest is None or now - self._oldest > _SHOWN_TO_ALL + _TOLERANCE:
+        oldest = self._oldest or (now if self._has_none else None)  # all there are may be older
+        if since is None or now - since <= _SHOWN_TO_ALL or oldest is None or now - oldest > _SHOWN_TO_ALL + _TOLERANCE:
             return ""
         return (
             "Shopify shows an app the orders of the last 60 days only, and no older one came. For all of them the app needs the scope "

@@ -372,6 +372,17 @@ class TestHistory:
             assert "read_all_orders" in history.note(window)
             assert history.note(Window(created_since=datetime.now(UTC) - timedelta(days=30))) == ""
 
+    def test_the_rule_is_explained_also_where_all_orders_are_older(self) -> None:
+        begun = datetime.now(UTC) - timedelta(days=100)
+        with running_shopify(orders=10, first_at=begun, scopes=frozenset({"read_orders"})) as shop:
+            history = shopify.history(reached(shop, **STATIC))
+            assert history is not None
+            window = Window(created_since=begun)
+            assert history.note(window) == ""
+            assert list(history.pages(window)) == []
+            assert "read_all_orders" in history.note(window)
+            assert history.note(Window(created_since=datetime.now(UTC) - timedelta(days=30))) == ""
+
     def test_with_the_scope_for_all_orders_there_is_nothing_to_explain(self, shop: Shop) -> None:
         history = shopify.history(reached(shop, **STATIC))
         assert history is not None
