@@ -22,7 +22,6 @@ from adapter.inbox.tables import attempts, deliveries
 from mappings import Rejected, lookup, parse
 
 log = logging.getLogger(__name__)
-FORGOTTEN = "the shopper was forgotten before this was sent"
 _AT_ONCE = 50
 """Payloads in memory together; each may have 5 MB."""
 _PIECE = 200

@@ -24,7 +24,9 @@ from adapter import backfill
 from adapter.backfill import Backfill, Progress
 from adapter.cli import main
 from adapter.errors import DatabaseAway, WorkFailed
+from adapter.forget import erase_found
 from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.erasure import FORGOTTEN
 from adapter.inbox.tables import BACKFILL, backfills, deliveries
 from adapter.settings import Settings
 from adapter.stores.api import ApiSettings, Window
@@ -229,6 +231,17 @@ def test_it_waits_for_a_database_that_is_busy(open_adapter: AdapterUnderTest, sh
     locked[:] = [1]
     with pytest.raises(WorkFailed, match="database is locked; what has been read so far is kept"):
         list(again.run())
+
+
+def test_what_was_forgotten_while_it_waited_is_not_read_again(open_adapter: AdapterUnderTest, shop: Shop) -> None:
+    sale = next(sale for sale in shop.listed() if sale.status == "processing")
+    open_adapter.post(shop.order(sale), store="woocommerce", topic="order.created")
+    open_adapter.read()
+    [row] = open_adapter.rows()
+    list(erase_found(open_adapter.engine, {row.id}, FORGOTTEN, open_adapter.clock()))
+    read(open_adapter)
+    open_adapter.settle()
+    assert {order["order_id"] for order in open_adapter.received()} == sellable(shop) - {str(sale.id)}
 
 
 def test_another_account_gets_them_too(open_adapter: AdapterUnderTest, shop: Shop) -> None:

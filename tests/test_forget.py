@@ -13,10 +13,10 @@ from sqlalchemy import update
 from adapter import forget
 from adapter.cli import main
 from adapter.delivery.lease import READER, Lease
-from adapter.forget import FORGOTTEN, Search, Shopper, erase_found
+from adapter.forget import Search, Shopper, erase_found
 from adapter.inbox import statements
 from adapter.inbox.database import snapshot, transaction
-from adapter.inbox.erasure import email_digest
+from adapter.inbox.erasure import FORGOTTEN, email_digest
 from adapter.inbox.statements import Lane
 from adapter.inbox.tables import deliveries
 from tests.adapter_under_test import ACCOUNT, AdapterUnderTest, shopify_order

@@ -13,7 +13,7 @@ import pytest
 import requests
 from sqlalchemy import Engine
 
-from adapter.forget import FORGOTTEN, erase_found
+from adapter.forget import erase_found
 from adapter.logs import REQUEST_ID, LineFormatter
 from adapter.sandbox import running_sandbox
 from adapter.web.app import create_app

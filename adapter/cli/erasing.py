@@ -14,10 +14,10 @@ from adapter import show
 from adapter.cli.common import counted, explained, inbox, settings_for
 from adapter.delivery.lease import READER, Lease
 from adapter.delivery.reader import Reader
-from adapter.forget import FORGOTTEN, Search, Shopper, erase_found
+from adapter.forget import Search, Shopper, erase_found
 from adapter.inbox import audit
 from adapter.inbox.database import DatabaseClock, snapshot, transaction
-from adapter.inbox.erasure import flush
+from adapter.inbox.erasure import FORGOTTEN, flush
 from adapter.inbox.retention import Purged, Retention, purgeable
 from adapter.settings import Settings
 from mappings import first_email

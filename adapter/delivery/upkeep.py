@@ -16,7 +16,7 @@ from adapter.errors import DatabaseAway
 from adapter.forget import Search, Shopper, erase_found
 from adapter.inbox import statements
 from adapter.inbox.database import Clock, snapshot, transaction
-from adapter.inbox.erasure import erase, flush, is_request, next_request
+from adapter.inbox.erasure import REDACTED, erase, flush, is_request, next_request
 from adapter.inbox.retention import PIECE, Purged, Retention, delete_products
 from adapter.inbox.tables import deliveries, products
 from adapter.settings import Settings
@@ -24,7 +24,6 @@ from mappings import Compliance, Reason, Rejected, Skip, parse
 
 log = logging.getLogger(__name__)
 PURGES_EVERY = timedelta(hours=1)
-_WHY = "the store asked to erase it before it was sent"
 _IDS_TOLD = 200
 _LOOKED_AT = 50
 
@@ -105,7 +104,7 @@ class Upkeep:
         if asked.kind == "data_request":
             self._done(row, "data_request", _told(found), logging.WARNING)
             return
-        for _ in erase_found(self._engine, found, _WHY, self._clock()):
+        for _ in erase_found(self._engine, found, REDACTED, self._clock()):
             yield
         self._done(row, "redacted", f"customers/redact: erased {len(found)} deliveries of {search.orders} orders")
 
@@ -115,7 +114,7 @@ class Upkeep:
             with snapshot(self._engine) as connection:
                 some = _deliveries_after(connection, row.store, after)
             mine = {each.id for each in some if not is_request(each)}
-            for number in erase_found(self._engine, mine, _WHY, self._clock()):
+            for number in erase_found(self._engine, mine, REDACTED, self._clock()):
                 erased += number
                 yield
             if len(some) < PIECE:

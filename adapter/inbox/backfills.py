@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, select, update
 
+from adapter.inbox.erasure import was_given_up
 from adapter.inbox.statements import parts, progress_of, upserting
 from adapter.inbox.tables import BACKFILL, backfills, deliveries, orders
 
@@ -40,7 +41,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class HeardOf:
-    """What is known of some orders: those that any delivery was of, and the newest state that is at Drip or on its way there."""
+    """What is known of some orders: those that any delivery was of, and the newest state that is at Drip, on its way there, or was given up
+    for its shopper's sake.
+    """
 
     orders: frozenset[str]
     newest: dict[str, State]
@@ -90,10 +93,11 @@ def heard_of(connection: Connection, store: str, account: str, past: Iterable[Pa
             newest[row.order_id] = max(state, newest.get(row.order_id, state))
 
     for part in parts([each.order_id for each in past if each.order_id]):
-        kept = select(deliveries.c.order_id, deliveries.c.state, deliveries.c.snapshot_at, deliveries.c.progress)
+        columns = (deliveries.c[name] for name in ("order_id", "state", "snapshot_at", "progress", "problems"))
+        kept = select(*columns)
         for row in connection.execute(kept.where(deliveries.c.store == store, deliveries.c.order_id.in_(part))):
             known.add(row.order_id)
-            if row.state == "pending":
+            if row.state == "pending" or was_given_up(row):
                 note(row)
         for row in connection.execute(select(orders).where(orders.c.store == store, orders.c.order_id.in_(part))):
             known.add(row.order_id)

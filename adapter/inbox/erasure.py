@@ -19,6 +19,8 @@ from mappings import first_email
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """When a request about personal data falls due for sending."""
+FORGOTTEN = "the shopper was forgotten before this was sent"
+REDACTED = "the store asked to erase it before it was sent"
 _ERASED = json.dumps({"": ["what Drip said is erased, as it may quote the order"]})
 _TRIES = 5
 _BETWEEN_TRIES_S = 0.2
@@ -59,6 +61,11 @@ def give_up(connection: Connection, delivery_id: int, why: str, at: datetime) ->
     for store in stores:
         count(connection, "dead", store=store)
     return len(stores) == 1
+
+
+def was_given_up(row: Row[Any]) -> bool:
+    """Whether a delivery was erased for its shopper's sake while it waited."""
+    return row.state == "dead" and row.problems in (json.dumps({"": [why]}) for why in (FORGOTTEN, REDACTED))
 
 
 def still_pending(connection: Connection, ids: Iterable[int]) -> set[int]:
