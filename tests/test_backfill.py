@@ -28,7 +28,7 @@ from adapter.forget import erase_found
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.erasure import FORGOTTEN
 from adapter.inbox.tables import BACKFILL, backfills, deliveries
-from adapter.settings import Settings
+from adapter.settings import Settings, read_settings
 from adapter.stores.api import ApiSettings, Window
 from mappings import Context, Order, Provider, Reading
 from tests.adapter_under_test import AdapterUnderTest
@@ -480,6 +480,59 @@ def test_five_thousand_orders_with_a_kill_in_the_middle(adapter: AdapterUnderTes
         assert Counter(order["order_id"] for order in received) == dict.fromkeys(sellable(shop), 1)
         assert {order["action"] for order in received} == {"created"}
         assert without_page_or_picture(adapter) == []
+
+
+def test_from_a_settings_file_with_two_stores_to_whole_orders(
+    engine: Engine, database_url: str, sandbox_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_woocommerce(orders=60) as tea, shopify_stand_in.running_shopify(orders=40) as lamps:
+        file = tmp_path / "stores.toml"
+        file.write_text(
+            f"""
+            [stores.tea]
+            provider = "woocommerce"
+            secret = "s3cret"
+            store_url = "{tea.url}"
+            consumer_key = "{KEY}"
+            consumer_secret = "{SECRET}"
+
+            [stores.lamps]
+            provider = "shopify"
+            secret = "{shopify_stand_in.CLIENT_SECRET}"
+            store_url = "{lamps.url}"
+            api_url = "{lamps.url}"
+            client_id = "{shopify_stand_in.CLIENT_ID}"
+            client_secret = "{shopify_stand_in.CLIENT_SECRET}"
+            """
+        )
+        variables = {"STORES": str(file), "DATABASE_URL": database_url, "DRIP_ACCOUNT_ID": "9999999", "DRIP_API_KEY": "drip-token-1234",
+                     "DRIP_API_URL": sandbox_url, "PUBLIC_URL": "https://adapter.example"}  # fmt: skip
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        looked = run("check")
+        assert looked.exit_code == 1
+        for store in ("tea", "lamps"):
+            assert f"its webhooks go to https://adapter.example/webhooks/{store}" in looked.output
+            assert f"is missing; run drip-adapter connect {store}" in looked.output
+            assert "nothing was changed" in run("connect", store, "--dry-run").output
+        assert not tea.webhooks
+        assert not lamps.webhooks
+        for store in ("tea", "lamps"):
+            assert "every topic has one active webhook to this adapter" in run("connect", store, "--yes").output
+        looked = run("check")
+        assert looked.exit_code == 0, looked.output
+        for store in ("tea", "lamps"):
+            assert run("backfill", store, "--since", "2000-01-01").exit_code == 0
+        adapter = AdapterUnderTest(engine, read_settings(), sandbox_url)
+        adapter.drip_forgets()
+        adapter.settle()
+        received = adapter.received()
+        assert {order["order_id"] for order in received if order["provider"] == "woocommerce"} == sellable(tea)
+        assert len([order for order in received if order["provider"] == "shopify"]) == 40
+        assert [item for item in without_page_or_picture(adapter) if int(item["product_id"]) not in shopify_stand_in.GONE] == []
+        bought = [item for order in received if order["provider"] == "shopify" for item in order["items"]]
+        bought = [item for item in bought if int(item["product_id"]) not in shopify_stand_in.GONE]
+        assert all("/products/" in item["product_url"] for item in bought)
 
 
 def test_shopifys_past_orders_come_with_page_and_picture(adapter: AdapterUnderTest) -> None:
