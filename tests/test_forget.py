@@ -14,7 +14,7 @@ from adapter import forget
 from adapter.cli import main
 from adapter.delivery.lease import READER, Lease
 from adapter.forget import Search, Shopper, erase_found
-from adapter.inbox import statements
+from adapter.inbox import audit, statements
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.erasure import FORGOTTEN, email_digest
 from adapter.inbox.statements import Lane
@@ -52,6 +52,11 @@ class TestTheCommand:
         assert len(traces(adapter.engine)) >= 2
         result = run(adapter, EMAIL.lower(), "--yes")
         assert (result.exit_code, result.stdout) == (0, "3 deliveries of 2 orders erased; in Drip, delete the person there\n")
+        with snapshot(adapter.engine) as connection:
+            [noted] = audit.noted(connection, 9)
+        assert (noted.actor, noted.action, noted.subject, noted.detail) == (
+            "command line", "forgot a shopper", "3 deliveries of 2 orders", "",
+        )  # fmt: skip
         assert flushed_traces(adapter.engine) == []
         assert adapter.states() == ["delivered"] * 4
         assert [row.order_id for row in adapter.rows() if row.payload] == ["3"]

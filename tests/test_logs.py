@@ -14,6 +14,7 @@ import requests
 from sqlalchemy import Engine
 
 from adapter.forget import erase_found
+from adapter.inbox.erasure import FORGOTTEN
 from adapter.logs import REQUEST_ID, LineFormatter
 from adapter.sandbox import running_sandbox
 from adapter.web.app import create_app
