@@ -4,12 +4,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from adapter.sandbox.app import create_sandbox
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,18 +30,27 @@ def running_sandbox(host: str = "127.0.0.1", port: int = 0, **options: Any) -> I
     On leaving, whatever still hangs is released.
     """
     app = create_sandbox(**options)
-    server = make_server(host, port, app, threaded=True, request_handler=_QuietHandler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="sandbox", daemon=True)
+    with serving(app, host, port) as url:
+        try:
+            yield RunningSandbox(url=url, app=app)
+        finally:
+            app.extensions["sandbox"].untell()
+
+
+@contextmanager
+def serving(app: "WSGIApplication", host: str = "127.0.0.1", port: int = 0, *, tls: tuple[str, str] | None = None) -> Iterator[str]:
+    """Serve an app from a thread; its address. Over HTTPS with `tls`, the paths of a certificate and its key."""
+    server = make_server(host, port, app, threaded=True, request_handler=_QuietHandler, ssl_context=tls)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="stand-in", daemon=True)
     thread.start()
     try:
-        yield RunningSandbox(url=f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}", app=app)
+        yield f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{server.server_port}"
     finally:
-        app.extensions["sandbox"].untell()
         server.shutdown()
         thread.join()
         server.server_close()
 
 
 class _QuietHandler(WSGIRequestHandler):
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: `GET /requests` tells."""
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
+        """Say nothing: the app knows what it was asked."""

@@ -4,7 +4,6 @@ Orders may come and go while somebody pages through them, and the shop may be to
 """
 
 import re
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,9 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from oauthlib.oauth1.rfc5849 import signature
-from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from adapter.sandbox.running import serving
 from tests.stand_ins.magento_shop import (
     BRANDS,
     CATEGORIES,
@@ -41,23 +40,11 @@ _INT_FIELDS = ("entity_id", "subscription_id", "store_id")
 def running_magento(orders: int = 0, *, path: str = "", **settings: Any) -> Iterator[Shop]:
     """A shop with so many orders at `path` of a free port."""
     shop = Shop(**settings)
-    server = make_server("127.0.0.1", 0, _App(shop, path), threaded=True, request_handler=_QuietHandler)
-    shop.url = f"http://127.0.0.1:{server.server_port}{path}"
-    for _ in range(orders):
-        shop.add()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="magento", daemon=True)
-    thread.start()
-    try:
+    with serving(_App(shop, path)) as url:
+        shop.url = f"{url}{path}"
+        for _ in range(orders):
+            shop.add()
         yield shop
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class _QuietHandler(WSGIRequestHandler):
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: `seen` tells."""
 
 
 class _App:

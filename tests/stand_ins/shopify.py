@@ -2,16 +2,15 @@
 
 import json
 import re
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from adapter.sandbox.running import serving
 from tests.stand_ins.shopify_shop import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -37,21 +36,9 @@ _WEBHOOKS_A_PAGE = 2
 def running_shopify(orders: int = 0, **settings: Any) -> Iterator[Shop]:
     """A store with so many orders."""
     shop = Shop(orders=orders, **settings)
-    server = make_server("127.0.0.1", 0, _App(shop), threaded=True, request_handler=_QuietHandler)
-    shop.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="shopify", daemon=True)
-    thread.start()
-    try:
+    with serving(_App(shop)) as url:
+        shop.url = url
         yield shop
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class _QuietHandler(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-        """Say nothing: `seen` tells."""
 
 
 class _App:

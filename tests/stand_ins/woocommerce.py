@@ -6,7 +6,6 @@ Orders may be added and put in the bin while somebody pages through them, and th
 import base64
 import hashlib
 import hmac
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,9 +13,9 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from adapter.sandbox.running import serving
 from tests.stand_ins.woocommerce_shop import KEY, SECRET, Seen, Shop, variations, webhook_bytes
 
 _ERRORS = {
@@ -33,23 +32,11 @@ def running_woocommerce(
 ) -> Iterator[Shop]:
     """A shop with so many orders at `path` of a free port; over HTTPS with `tls`, the paths of a certificate and its key."""
     shop = Shop(**settings)
-    server = make_server(host, port, _App(shop, path), threaded=True, request_handler=_QuietHandler, ssl_context=tls)
-    shop.url = f"{'https' if tls else 'http'}://{host}:{server.server_port}{path}"
-    for _ in range(orders):
-        shop.add()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="woocommerce", daemon=True)
-    thread.start()
-    try:
+    with serving(_App(shop, path), host, port, tls=tls) as url:
+        shop.url = f"{url}{path}"
+        for _ in range(orders):
+            shop.add()
         yield shop
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-class _QuietHandler(WSGIRequestHandler):
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: `seen` tells."""
 
 
 class _App:
