@@ -17,6 +17,8 @@ import pytest
 import mappings
 from adapter import settings
 from adapter.cli import main
+from adapter.settings.environment import _EPHEMERAL_MARKS
+from adapter.settings.stores import _API_VARIABLES
 from mappings import PROVIDERS, Context, Options, Provider, Reason, encode, outcomes
 
 ROOT = Path(__file__).parent.parent
@@ -42,9 +44,10 @@ def options_explained() -> set[str]:
 
 
 def environment_names() -> set[str]:
-    """Every name that settings.py reads from the environment: as `env.str("NAME")`, or by a helper that takes `(env, "NAME")`."""
+    """Every name that the settings read from the environment: as `env.str("NAME")`, or by a helper that takes `(env, "NAME")`."""
     names: set[str] = set()
-    for call in ast.walk(ast.parse(text_of("adapter/settings.py"))):
+    rooms = (path.read_text(encoding="utf-8") for path in (ROOT / "adapter" / "settings").glob("*.py"))
+    for call in (node for room in rooms for node in ast.walk(ast.parse(room))):
         if not isinstance(call, ast.Call):
             continue
         function, arguments = call.func, call.args
@@ -58,7 +61,7 @@ def environment_names() -> set[str]:
             and isinstance(arguments[1], ast.Constant)
         ):
             names |= set(_names(arguments[1]))
-    return names | {f"{provider.upper()}_{key.upper()}" for provider, keys in settings._API_VARIABLES.items() for key in keys}
+    return names | {f"{provider.upper()}_{key.upper()}" for provider, keys in _API_VARIABLES.items() for key in keys}
 
 
 def _names(argument: ast.expr) -> Iterator[str]:
@@ -69,7 +72,7 @@ def _names(argument: ast.expr) -> Iterator[str]:
         yield from (pattern.format(provider.upper()) for provider in PROVIDERS)
     else:
         assert isinstance(argument, ast.Name), ast.dump(argument)
-        assert argument.id in DYNAMIC, f"settings.py reads a name that this test cannot tell: {argument.id}"
+        assert argument.id in DYNAMIC, f"the settings read a name that this test cannot tell: {argument.id}"
 
 
 def code_blocks(text: str, language: str) -> list[str]:
@@ -97,7 +100,7 @@ def test_no_heading_explains_what_cannot_be_set() -> None:
 
 def test_the_marks_of_a_vanishing_disk_are_named() -> None:
     text = text_of("docs/settings.md")
-    assert [mark for mark in settings._EPHEMERAL_MARKS if f"`{mark}`" not in text] == []
+    assert [mark for mark in _EPHEMERAL_MARKS if f"`{mark}`" not in text] == []
 
 
 def test_app_json_asks_only_for_settings_that_exist() -> None:

@@ -1,0 +1,19 @@
+"""The settings: read once from the environment, and nowhere else."""
+
+from adapter.settings.environment import LOG_LEVELS, read_settings
+from adapter.settings.table import StoreTable
+from adapter.settings.values import (
+    DEFAULT_DATABASE_URL,
+    DEFAULT_PORT,
+    DRIP_API_URL,
+    SANDBOX_ACCOUNT,
+    SANDBOX_DATABASE_URL,
+    Account,
+    Settings,
+    Store,
+)
+
+__all__ = [
+    "DEFAULT_DATABASE_URL", "DEFAULT_PORT", "DRIP_API_URL", "LOG_LEVELS", "SANDBOX_ACCOUNT", "SANDBOX_DATABASE_URL", "Account", "Settings",
+    "Store", "StoreTable", "read_settings",
+]  # fmt: skip

@@ -1,0 +1,53 @@
+"""What single values must be like; each raises `ValidationError` with the words for whoever set it."""
+
+import re
+import string
+
+from marshmallow import ValidationError
+
+from mappings import absolute_url, is_public_key
+
+_TEMPLATE_FIELDS = {"order_id", "order_public_id", "token"}
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+def check_url(value: str) -> None:
+    """An absolute address."""
+    if not absolute_url(value):
+        raise ValidationError("is no absolute http(s) address, such as https://shop.example")
+
+
+def check_template(value: str) -> None:
+    """An address with fields of an order in it."""
+    try:
+        names = {name for _, name, _, _ in string.Formatter().parse(value) if name is not None}
+    except ValueError as error:
+        raise ValidationError(f"is no template: {error}") from None
+    if names - _TEMPLATE_FIELDS:
+        raise ValidationError(
+            f"takes only {{order_id}}, {{order_public_id}} and {{token}}, not {', '.join(sorted(names - _TEMPLATE_FIELDS))}"
+        )
+    check_url(value.format(order_id="1", order_public_id="1", token="1"))  # noqa: S106
+
+
+def check_secret(value: str) -> None:
+    """A secret that nobody guesses at once."""
+    if not value.strip():
+        raise ValidationError("is empty: anybody could sign with it")
+
+
+def is_token(value: str) -> bool:
+    """Whether a text could be a key or token."""
+    return _TOKEN.fullmatch(value) is not None
+
+
+def check_token(value: str) -> None:
+    """A key or token as platforms make them."""
+    if not is_token(value):
+        raise ValidationError("holds a space or a character that no key has: copy it again")
+
+
+def check_public_key(value: str) -> None:
+    """A key that signatures can be judged by."""
+    if not is_public_key(value):
+        raise ValidationError("is no public RSA key in PEM, beginning with -----BEGIN PUBLIC KEY-----")

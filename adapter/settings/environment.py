@@ -1,0 +1,176 @@
+"""Everything the environment decides, read once; all faults in one message."""
+
+from dataclasses import replace
+
+from environs import Env
+from marshmallow import validate
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from adapter.addressee import why_no_address
+from adapter.faults import why_no_dsn
+from adapter.settings.accounts import drip_account
+from adapter.settings.checks import check_url
+from adapter.settings.faults import Faults
+from adapter.settings.stores import check_stores, sandbox_table, store_of, store_tables
+from adapter.settings.values import (
+    DEFAULT_DATABASE_URL,
+    DEFAULT_PORT,
+    DRIP_API_URL,
+    SANDBOX_ACCOUNT,
+    SANDBOX_DATABASE_URL,
+    Account,
+    Settings,
+)
+from mappings import PROVIDERS
+
+# A platform that sets one of these forgets its disk at every restart.
+_EPHEMERAL_MARKS = ("DYNO", "K_SERVICE", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def read_settings(*, sandbox: bool = False, sandbox_url: str = "") -> Settings:
+    """Read the environment; raises `SettingsError` with every fault found.
+
+    With `sandbox` the stand-in at `sandbox_url` takes Drip's place: credentials for Drip are refused beside it, and where no store is
+    configured each platform gets one whose secret is `sandbox`.
+    """
+    env = Env(eager=False)
+    faults = Faults()
+    port = _number(env, "PORT", 0, 1, 65535) or None
+    public_url = _public_url(env)
+    account = _sandbox_account(env, faults) if sandbox else _account(env, faults)
+    tables = store_tables(env, faults)
+    by_itself = sandbox and not tables
+    if by_itself:
+        tables = {name: sandbox_table(name) for name in PROVIDERS}
+    stores = {
+        name: store
+        for name, table in tables.items()
+        if (store := store_of(name, table, public_url or _listening_url(port), account, faults, sandbox=sandbox))
+    }
+    if by_itself:
+        unset = f"_WEBHOOK_SECRET (unset, so it is {SANDBOX_ACCOUNT!r})"
+        stores = {name: replace(store, secret_setting=f"{name.upper()}{unset}") for name, store in stores.items()}
+    settings = Settings(
+        stores=stores,
+        database_url=_database_url(env, faults, SANDBOX_DATABASE_URL if sandbox else DEFAULT_DATABASE_URL),
+        drip_api_url=sandbox_url if sandbox else _url(env, "DRIP_API_URL") or DRIP_API_URL,
+        public_url=public_url or _listening_url(port),
+        public_url_is_set=bool(public_url),
+        sandbox=sandbox,
+        max_payload_bytes=_number(env, "MAX_PAYLOAD_BYTES", 5_000_000, 1, 100_000_000),
+        single_requests_per_hour=_number(env, "SINGLE_REQUESTS_PER_HOUR", 3600, 1),
+        batch_requests_per_hour=_number(env, "BATCH_REQUESTS_PER_HOUR", 50, 0),
+        payload_retention_days=_number(env, "PAYLOAD_RETENTION_DAYS", 30, 1, 36_500),
+        dead_retention_days=_number(env, "DEAD_RETENTION_DAYS", 90, 1, 36_500),
+        row_retention_days=_number(env, "ROW_RETENTION_DAYS", 90, 1, 36_500),
+        metrics_token=env.str("METRICS_TOKEN", ""),
+        admin_password=_admin_password(env, faults),
+        secret_key=env.str("SECRET_KEY", "").strip(),
+        alert_url=_alert_url(env, faults),
+        sentry_dsn=_sentry_dsn(env, faults),
+        port=port,
+        web_concurrency=_number(env, "WEB_CONCURRENCY", 1, 1, 64),
+        log_level=_log_level(env, faults),
+    )
+    faults.add_environ(env)
+    check_stores(settings, faults)
+    faults.raise_if_any()
+    return settings
+
+
+# A variable that is set but blank counts as unset, but for the secrets: platforms' forms and compose files leave such behind.
+
+
+def _number(env: Env, name: str, default: int, least: int, most: int | None = None) -> int:
+    if not env.str(name, "").strip():
+        return default
+    number: int | None = env.int(name, validate=validate.Range(least, most))
+    return default if number is None else number
+
+
+def _url(env: Env, name: str) -> str:
+    if not env.str(name, "").strip():
+        return ""
+    url: str | None = env.str(name, validate=lambda value: check_url(value.strip()))
+    return (url or "").strip().rstrip("/")
+
+
+def _log_level(env: Env, faults: Faults) -> str:
+    level: str = env.str("LOG_LEVEL", "").strip().upper() or "INFO"
+    if level not in LOG_LEVELS:
+        faults.add("LOG_LEVEL", f"is none of {', '.join(LOG_LEVELS)}")
+        return "INFO"
+    return level
+
+
+def _admin_password(env: Env, faults: Faults) -> str:
+    password: str = env.str("ADMIN_PASSWORD", "")
+    if password and not password.strip():
+        faults.add("ADMIN_PASSWORD", "is blank, so that anybody could log in: make a long one up, or leave it unset")
+    return password
+
+
+def _alert_url(env: Env, faults: Faults) -> str:
+    url: str = env.str("ALERT_URL", "").strip()
+    if url and (why := why_no_address(url)):
+        faults.add("ALERT_URL", why)
+    return url
+
+
+def _sentry_dsn(env: Env, faults: Faults) -> str:
+    dsn: str = env.str("SENTRY_DSN", "").strip()
+    if dsn and (why := why_no_dsn(dsn)):
+        faults.add("SENTRY_DSN", why)
+    return dsn
+
+
+def _public_url(env: Env) -> str:
+    """PUBLIC_URL, or the address in Heroku's dyno metadata."""
+    if url := _url(env, "PUBLIC_URL"):
+        return url
+    host = env.str("HEROKU_APP_DEFAULT_DOMAIN_NAME", "")
+    return f"https://{host}" if host else ""
+
+
+def _listening_url(port: int | None) -> str:
+    return f"http://127.0.0.1:{port or DEFAULT_PORT}"
+
+
+def _sandbox_account(env: Env, faults: Faults) -> Account:
+    if given := [name for name in ("DRIP_ACCOUNT_ID", "DRIP_API_KEY", "DRIP_ACCESS_TOKEN") if env.str(name, "")]:
+        faults.add(", ".join(given), "unset for --sandbox, which sends to the stand-in; or leave --sandbox away to send to Drip")
+    return Account(id=SANDBOX_ACCOUNT, token=SANDBOX_ACCOUNT)
+
+
+def _account(env: Env, faults: Faults) -> Account | None:
+    return drip_account(env.str("DRIP_ACCOUNT_ID", ""), env.str("DRIP_API_KEY", ""), env.str("DRIP_ACCESS_TOKEN", ""), "", faults)
+
+
+def _database_url(env: Env, faults: Faults, default: str) -> str:
+    url: str = env.str("DATABASE_URL", "").strip() or default
+    scheme, _, rest = url.partition("://")
+    if scheme in ("postgres", "postgresql", "postgresql+psycopg"):
+        return _postgresql_url(f"postgresql+psycopg://{rest}", faults)
+    if scheme != "sqlite" or not rest.startswith("/"):
+        faults.add("DATABASE_URL", "begins with neither sqlite:/// nor postgresql://")
+        return DEFAULT_DATABASE_URL
+    if rest.partition("?")[0] in ("/", "/:memory:"):
+        faults.add("DATABASE_URL", "names no file: the inbox must outlive the process, as in sqlite:///adapter.db")
+    platform = next((mark for mark in _EPHEMERAL_MARKS if env.str(mark, "")), None)
+    if platform and not env.bool("ALLOW_EPHEMERAL", False):
+        faults.add(
+            "DATABASE_URL",
+            f"is SQLite, but this platform ({platform} is set) forgets its disk at every restart and orders would be lost: "
+            "attach PostgreSQL, or set ALLOW_EPHEMERAL=1 if the file lies on a disk that stays",
+        )
+    return url
+
+
+def _postgresql_url(url: str, faults: Faults) -> str:
+    try:
+        make_url(url)
+    except (ArgumentError, ValueError):  # whose messages may quote the password
+        faults.add("DATABASE_URL", "cannot be read; it is postgresql://USER:PASSWORD@HOST:PORT/NAME, with %40 for an @ in the password")
+    return url

@@ -1,0 +1,200 @@
+"""The stores: read from STORES and from the variables of each platform."""
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from environs import Env
+from marshmallow import ValidationError
+
+from adapter.adobe_keys import AdobeKeys
+from adapter.settings.accounts import drip_account
+from adapter.settings.faults import Faults
+from adapter.settings.table import NEEDED_BY_AUTH, StoreTable
+from adapter.settings.values import SANDBOX_ACCOUNT, Account, Settings, Store
+from adapter.stores.api import ApiSettings
+from mappings import PROVIDERS, Credentials, Options, Provider, absolute_url, dotted
+
+_STORE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_PLAIN_OPTIONS = (
+    "drip_provider", "person_id", "order_id", "currency", "order_url_template", "placeholder_image", "custom_attributes",
+    "forward_test_orders", "forward_child_orders", "forward_unpaid", "consent", "vocabulary",
+)  # fmt: skip
+# Setting of a store -> what it is called in `ApiSettings`.
+_API_SETTINGS = {
+    "api_url": "url", "api_version": "version", "access_token": "access_token", "access_token_secret": "access_token_secret",
+    "client_id": "client_id", "client_secret": "client_secret", "consumer_key": "consumer_key", "consumer_secret": "consumer_secret",
+    "look_up_products": "look_up_products", "media_url": "media_url", "url_suffix": "url_suffix", "brand_attribute": "brand_attribute",
+    "store_codes": "store_codes",
+}  # fmt: skip
+# What opens a store's API, beside its secret: also as variables of the platform's one store.
+_API_VARIABLES = {
+    "shopify": ("api_url", "access_token", "client_id", "client_secret"),
+    "woocommerce": ("consumer_key", "consumer_secret"),
+    "magento": ("access_token", "access_token_secret", "consumer_key", "consumer_secret"),
+}
+
+
+def store_tables(env: Env, faults: Faults) -> dict[str, dict[str, Any]]:
+    """The tables of STORES, and one for each platform whose secret is in the environment."""
+    tables: dict[str, dict[str, Any]] = {}
+    for name in PROVIDERS:
+        prefix = name.upper()
+        secret = env.str(f"{prefix}_WEBHOOK_SECRET", None)
+        if secret is not None:
+            given = {
+                "secret_previous": env.str(f"{prefix}_WEBHOOK_SECRET_PREVIOUS", ""),
+                "store_url": env.str(f"{prefix}_STORE_URL", ""),
+                **_api_variables(env, name),
+            }
+            tables[name] = {"provider": name, "secret": secret} | {key: value for key, value in given.items() if value}
+    for name, table in _stores_toml(env, faults).items():
+        if name in tables:
+            faults.add(f"STORES: stores.{name}", f"is configured twice: unset {name.upper()}_WEBHOOK_SECRET or rename the table")
+        elif not _STORE_NAME.fullmatch(name):
+            faults.add(f"STORES: stores.{name}", "a store's name stands in its address: lower-case letters, digits, - and _")
+        else:
+            tables[name] = table if isinstance(table, dict) else {}
+    return tables
+
+
+def sandbox_table(provider: str) -> dict[str, Any]:
+    """The table of a store that the stand-in opens by itself: everybody knows its secret."""
+    table = {"provider": provider, "secret": SANDBOX_ACCOUNT}
+    return table | ({"store_url": "https://shop.example"} if PROVIDERS[provider].needs_address else {})
+
+
+def store_of(name: str, table: dict[str, Any], public_url: str, default: Account | None, faults: Faults, *, sandbox: bool) -> Store | None:
+    """The store of a table, by name; None where something is wrong with it. `default` is the account that it feeds without one of its own."""
+    setting = _setting_names(name, table)
+    try:
+        loaded: dict[str, Any] = StoreTable().load(table)
+    except ValidationError as error:
+        for path, why in dotted(error.messages).items():
+            faults.add(setting(path), " ".join(why))
+        return None
+    provider = PROVIDERS[loaded["provider"]]
+    addresses = _addresses(loaded.get("store_url", ""), provider, setting, faults)
+    own_id, own_key, own_token = (loaded.get(key, "") for key in ("drip_account_id", "drip_api_key", "drip_access_token"))
+    own = drip_account(own_id, own_key, own_token, setting(""), faults)
+    if sandbox and own:
+        faults.add(setting("drip_account_id"), "unset for --sandbox, which sends to the stand-in and never to Drip")
+    return Store(
+        name=name,
+        provider=provider,
+        auth=loaded.get("auth", ""),
+        credentials=Credentials(
+            secrets=tuple(loaded[key] for key in ("secret", "secret_previous") if loaded.get(key)),
+            header=loaded.get("signature_header", ""),
+            username=loaded.get("username", ""),
+            client_id=loaded.get("adobe_client_id", ""),
+            public_key=loaded.get("public_key", ""),
+            fetch_key=AdobeKeys() if loaded.get("auth") == "adobe_io" else None,
+        ),
+        options=Options(
+            public_url=public_url,
+            store_url=addresses.get("", ""),
+            store_urls={view: url for view, url in addresses.items() if view},
+            ignore_orders_before=_moment(loaded.get("ignore_orders_before"), setting, faults),
+            fee_keys=tuple(loaded.get("fee_keys", ())),
+            **{key: loaded[key] for key in _PLAIN_OPTIONS if key in loaded},
+        ),
+        account=own or default,
+        aliases=tuple(loaded.get("aliases", ())),
+        api=_api(loaded),
+        secret_setting=setting(NEEDED_BY_AUTH.get(loaded.get("auth", ""), ("secret",))[0]),
+    )
+
+
+def check_stores(settings: Settings, faults: Faults) -> None:
+    """What no single store can know: names taken twice, accounts with two tokens, and orders that would collide at Drip."""
+    accounts: dict[str, Account] = {}
+    seen: dict[tuple[str, str], str] = {}
+    names = [name for store in settings.stores.values() for name in store.names]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        faults.add(f"STORES: stores.{name}", "is the name or an alias of two stores")
+    for store in settings.stores.values():
+        if store.account is None:
+            continue
+        known = accounts.setdefault(store.account.id, store.account)
+        if known != store.account:
+            faults.add(store.account.token_setting, f"is not what {known.token_setting} holds, for the same account {known.id}")
+        key = (store.account.id, store.options.drip_provider or store.provider.name)
+        if key in seen and store.provider.name != "shopify":
+            faults.add(
+                f"STORES: stores.{store.name}.drip_provider",
+                f"missing: {store.name} and {seen[key]} feed one Drip account as {key[1]!r}, and their order ids collide; "
+                "give one of them a drip_provider of its own, such as my_store",
+            )
+        seen[key] = store.name
+
+
+def _api_variables(env: Env, provider: str) -> dict[str, str]:
+    """What opens the API of a platform's one store: setting -> value, blank where unset."""
+    given = {}
+    for key in _API_VARIABLES.get(provider, ()):
+        name = f"{provider.upper()}_{key.upper()}"
+        given[key] = env.str(name, "").strip()
+    return given
+
+
+def _stores_toml(env: Env, faults: Faults) -> dict[str, Any]:
+    text: str = env.str("STORES", "").strip()
+    if not text:
+        return {}
+    try:
+        if "\n" not in text and "=" not in text:
+            text = Path(text).read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except OSError as error:
+        # What was given is not repeated: it may be text with secrets in it that was meant to be TOML.
+        faults.add("STORES", f"is taken for the path of a file, which cannot be read ({error.strerror}); it is a path, or the TOML itself")
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        faults.add("STORES", f"is no TOML: {error}")
+        return {}
+    stores = document.pop("stores", {})
+    if document:
+        faults.add("STORES", f"holds {', '.join(sorted(document))} beside the tables [stores.NAME]")
+    if not isinstance(stores, dict):
+        faults.add("STORES", "holds no tables [stores.NAME]")
+        return {}
+    return stores
+
+
+def _setting_names(name: str, table: dict[str, Any]) -> Callable[[str], str]:
+    """How a store's settings are called where it was configured."""
+    if os.environ.get(f"{name.upper()}_WEBHOOK_SECRET") is not None and name == table.get("provider"):
+        prefix = name.upper()
+        own = {"secret": f"{prefix}_WEBHOOK_SECRET", "secret_previous": f"{prefix}_WEBHOOK_SECRET_PREVIOUS"}
+        return lambda key: own.get(key, f"{prefix}_{key.upper()}")
+    return lambda key: f"STORES: stores.{name}.{key}".rstrip(".")
+
+
+def _api(loaded: Mapping[str, Any]) -> ApiSettings:
+    given: dict[str, Any] = {ours: loaded[key] for key, ours in _API_SETTINGS.items() if key in loaded}
+    return ApiSettings(**given | {"url": given.get("url", "").rstrip("/")})
+
+
+def _addresses(value: Any, provider: Provider, setting: Callable[[str], str], faults: Faults) -> dict[str, str]:
+    """The store's addresses by store view; the one without a view under ""."""
+    addresses = {str(view): str(url) for view, url in value.items()} if isinstance(value, dict) else {"": str(value)}
+    for view, url in addresses.items():
+        if url and not absolute_url(url):
+            faults.add(setting("store_url"), f"{view} {url!r} is no absolute http(s) address, such as https://shop.example".strip())
+    if provider.needs_address and not any(addresses.values()):
+        faults.add(setting("store_url"), f"missing: no payload of {provider.title} holds the store's address, such as https://shop.example")
+    return addresses
+
+
+def _moment(value: Any, setting: Callable[[str], str], faults: Faults) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(value)) if value is not None else None
+    except ValueError:
+        faults.add(setting("ignore_orders_before"), f"{value!r} is no date or time, such as 2026-01-31")
+        return None
+    return moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC))

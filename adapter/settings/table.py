@@ -1,0 +1,96 @@
+"""The table of a store in STORES."""
+
+import re
+from typing import Any
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
+
+from adapter.settings.checks import check_public_key, check_secret, check_template, check_token, check_url
+from mappings import DRIP_ORDER_NAMES, PROVIDERS
+
+_SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+# What a way to prove a request is judged by; all others by the secret.
+NEEDED_BY_AUTH = {"basic": ("secret", "username"), "adobe_io": ("adobe_client_id",), "adobe_webhook": ("public_key",)}
+# Half of a pair is of no use.
+_PAIRS = (("client_id", "client_secret"), ("consumer_key", "consumer_secret"), ("access_token_secret", "access_token"))
+
+
+class _Text(fields.String):
+    """A text of a TOML table; a number there has lost its quotes."""
+
+    default_error_messages = {"invalid": "is no text: put it in quotes", "required": "missing"}  # noqa: RUF012 - marshmallow's way
+
+
+class StoreTable(Schema):
+    """A table `[stores.NAME]` of STORES; what it does not know is an error."""
+
+    class Meta:
+        unknown = RAISE
+
+    error_messages = {"unknown": "is no setting of a store"}  # noqa: RUF012
+
+    provider = _Text(required=True, validate=validate.OneOf(sorted(PROVIDERS)))
+    secret = _Text(validate=check_secret)
+    secret_previous = _Text()
+    auth = _Text()
+    signature_header = _Text(validate=validate.Regexp(r"[A-Za-z0-9-]+\Z"))
+    username = _Text()
+    adobe_client_id = _Text()
+    public_key = _Text(validate=check_public_key)
+    aliases = fields.List(_Text())
+    drip_account_id = _Text()
+    drip_api_key = _Text()
+    drip_access_token = _Text()
+    drip_provider = _Text(validate=validate.Regexp(_SNAKE.pattern + r"\Z", error="is not lower snake case, such as my_store"))
+    store_url = fields.Raw()
+    person_id = _Text()
+    order_id = _Text(validate=validate.OneOf(["entity_id", "increment_id"]))
+    currency = _Text(validate=validate.OneOf(["shop", "presentment"]))
+    order_url_template = _Text(validate=check_template)
+    placeholder_image = _Text(validate=check_url)
+    custom_attributes = fields.Dict(keys=_Text(), values=_Text())
+    fee_keys = fields.List(_Text())
+    forward_test_orders = fields.Boolean()
+    forward_child_orders = fields.Boolean()
+    forward_unpaid = fields.Boolean()
+    ignore_orders_before = fields.Raw()
+    consent = _Text(validate=validate.OneOf(["send", "ignore"]))
+    vocabulary = _Text(validate=validate.OneOf(["contract", "lifecycle"]))
+    api_url = _Text(validate=check_url)
+    api_version = _Text(validate=validate.Regexp(r"\d{4}-\d{2}\Z", error="is no version of Shopify's API, such as 2026-10"))
+    access_token = _Text(validate=check_token)
+    access_token_secret = _Text(validate=check_token)
+    client_id = _Text(validate=check_token)
+    client_secret = _Text(validate=check_token)
+    consumer_key = _Text(validate=check_token)
+    consumer_secret = _Text(validate=check_token)
+    look_up_products = fields.Boolean()
+    media_url = _Text(validate=check_url)
+    url_suffix = _Text()
+    brand_attribute = _Text()
+    store_codes = fields.Dict(keys=_Text(), values=_Text())
+
+    @validates_schema
+    def check_pairs(self, table: dict[str, Any], **kwargs: Any) -> None:
+        for one, other in _PAIRS:
+            for name, beside in ((one, other), (other, one)):
+                alone = table.get(beside) and not table.get(name)
+                if alone and not (beside == "access_token"):  # a token may do without its secret
+                    raise ValidationError(f"missing beside {beside}", name)
+
+    @validates_schema(skip_on_field_errors=False)
+    def check_auth(self, table: dict[str, Any], **kwargs: Any) -> None:
+        if table.get("provider") not in PROVIDERS:
+            return
+        schemes = PROVIDERS[table["provider"]].schemes
+        if table.get("auth", next(iter(schemes))) not in schemes:
+            raise ValidationError(f"must be one of: {', '.join(schemes)}", "auth")
+        auth = table.get("auth", "")
+        needed = NEEDED_BY_AUTH.get(auth, ("secret",))
+        if missing := [name for name in needed if not table.get(name)]:
+            raise ValidationError({name: [f'missing beside auth = "{auth}"' if auth else "missing"] for name in missing})
+
+    @validates_schema
+    def check_names(self, table: dict[str, Any], **kwargs: Any) -> None:
+        if taken := sorted(DRIP_ORDER_NAMES & set(table.get("custom_attributes", {}))):
+            raise ValidationError(f"Drip gives {', '.join(taken)} a meaning of its own: choose another name", "custom_attributes")
