@@ -69,7 +69,7 @@ def sandbox_table(provider: str) -> dict[str, Any]:
 
 
 def store_of(name: str, table: dict[str, Any], public_url: str, default: Account | None, faults: Faults, *, sandbox: bool) -> Store | None:
-    """The store of a table, by name; None where something is wrong with it. `default` is the account that it feeds without one of its own."""
+    """The store of a table; None where something is wrong with it. `default` is the account that it feeds without one of its own."""
     setting = _setting_names(name, table)
     try:
         loaded: dict[str, Any] = StoreTable().load(table)
