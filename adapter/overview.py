@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from adapter.inbox import statements
+from adapter.inbox import figures, statements, views
 from adapter.rhythm import HOURS, Rhythm, rhythm_of
 from adapter.settings import Settings
 from mappings import timestamp
@@ -19,11 +19,11 @@ def overview(connection: Connection, settings: Settings, now: datetime) -> dict[
 
     A store's `quiet` tells that it has been silent for longer than it ever was; `patience_s` is how long that would be, if known.
     """
-    counted = statements.counts(connection)
+    names = sorted({*settings.stores, *views.store_names(connection)})
+    counted = figures.by_state(connection, names, now)
     refused: dict[str, dict[str, Any]] = {}
     for row in statements.all_refusals(connection):
         refused.setdefault(row.store, {})[row.reason] = {"count": row.times, "last_at": timestamp(row.last_at)}
-    names = sorted({*settings.stores, *counted})
     accounts = {name: _account(connection, name, now) for name in settings.accounts}
     due = statements.oldest_due(connection, now)
     why = _why(settings, counted, accounts, due, now)

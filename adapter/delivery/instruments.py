@@ -1,4 +1,4 @@
-"""What one sender process does for the instruments, beside sending: kept deliveries are added up, and troubles are told."""
+"""What one sender process does for the instruments, beside sending: what happened is added up, and troubles are told."""
 
 import time
 
@@ -7,10 +7,13 @@ from sqlalchemy import Engine
 from adapter.alerts import Alerts
 from adapter.inbox import counters
 from adapter.inbox.database import Clock, snapshot, transaction
+from adapter.inbox.hours import count_hour
 from adapter.settings import Settings
 
 SETTLED_AFTER_S = 60.0
 """An insert that was begun is committed or given up by then: a statement takes 3 s at most."""
+_HOURS_A_STEP = 24
+"""After a time without a sender there may be many; alerts wait for no more than these."""
 
 
 class Instruments:
@@ -19,13 +22,17 @@ class Instruments:
     def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
         self._engine = engine
         self._stores = list(settings.stores)
+        self._clock = clock
         self._alerts = Alerts(engine, settings, clock)
         self._seen: tuple[float, int] | None = None
         self._rolled_up = 0
 
     def step(self) -> None:
-        """Do both once."""
+        """Do all of it once."""
         self._roll_up()
+        for _ in range(_HOURS_A_STEP):
+            if not count_hour(self._engine, self._clock()):
+                break
         self._alerts.step()
 
     def _roll_up(self) -> None:

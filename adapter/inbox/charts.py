@@ -1,17 +1,14 @@
-"""What happened over time, for the overview: counted in the database by the indexes on times alone."""
+"""What happened over time, for the overview: from the hours that are counted already, and the deliveries since then."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, cast, func, literal, select
+from sqlalchemy import Connection, and_, select
 
-from adapter.inbox.statements import PRIORITIES
-from adapter.inbox.tables import LIVE, Instant, deliveries
+from adapter.inbox.hours import HOUR, KINDS, count_steps, counted_since, counted_until
+from adapter.inbox.tables import LIVE, deliveries
 
-KINDS = ("kept", "delivered", "skipped", "dead")
-_MICROSECOND = timedelta(microseconds=1)
 _NEWEST = 2000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -41,17 +38,17 @@ def over_time(connection: Connection, stores: Sequence[str], span: Span, now: da
     """How many were kept, delivered, skipped and dead in each step of a span, the oldest first."""
     begin = span.begin(now)
     counted = {kind: [0] * span.steps for kind in KINDS}
-    for store in stores:
-        for priority in PRIORITIES:
-            mine = and_(deliveries.c.store == store, deliveries.c.priority == priority, deliveries.c.received_at >= begin)
-            step = _step(deliveries.c.received_at, begin, span)
-            for index, number in connection.execute(select(step, func.count()).where(mine).group_by(step)):
-                _add(counted["kept"], index, number)
-    step = _step(deliveries.c.settled_at, begin, span)
-    settled = select(step, deliveries.c.state, func.count()).where(deliveries.c.settled_at >= begin)
-    for index, state, number in connection.execute(settled.group_by(step, deliveries.c.state)):
-        if state in counted:
-            _add(counted[state], index, number)
+    since = begin
+    if span.step >= HOUR and (known_until := counted_until(connection)):
+        for row in counted_since(connection, begin):
+            counted[row.kind][(row.begun_at - begin) // span.step] += row.number
+        since = max(begin, known_until)
+    # An hour at the most, since what is counted already may end in the midst of a step.
+    piece = min(span.step, HOUR)
+    end = begin + span.step * span.steps
+    for kind, pieces in count_steps(connection, stores, since, end, piece).items():
+        for index, number in pieces.items():
+            counted[kind][(since + piece * index - begin) // span.step] += number
     return counted
 
 
@@ -68,13 +65,3 @@ def times_to_drip(connection: Connection, since: datetime) -> tuple[timedelta, t
     if not took:
         return None
     return took[(len(took) - 1) // 2], took[min(len(took) - 1, -(-len(took) * 95 // 100) - 1)]
-
-
-def _step(column: ColumnElement[Any], begin: datetime, span: Span) -> ColumnElement[int]:
-    # Both databases cut the fraction off when they divide whole numbers.
-    return (cast(column, BigInteger) - cast(literal(begin, Instant), BigInteger)) // (span.step // _MICROSECOND)
-
-
-def _add(counts: list[int], index: int, number: int) -> None:
-    if 0 <= index < len(counts):  # beyond: by a clock ahead of ours
-        counts[index] += number

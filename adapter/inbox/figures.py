@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal_column, select
 
-from adapter.inbox import statements
+from adapter.inbox import counters, statements
 from adapter.inbox.statements import PRIORITIES
 from adapter.inbox.tables import deliveries, leases
 
@@ -62,6 +62,23 @@ def dead(connection: Connection) -> dict[str, tuple[int, datetime]]:
     some = _some(select(deliveries.c.store, deliveries.c.settled_at).where(deliveries.c.state == "dead").order_by(deliveries.c.id.desc()))
     rows = connection.execute(select(some.c.store, func.count(), func.max(some.c.settled_at)).group_by(some.c.store))
     return {store: (number, last) for store, number, last in rows}
+
+
+def by_state(connection: Connection, stores: Sequence[str], now: datetime) -> dict[str, dict[str, int]]:
+    """Per store how many deliveries are in each state: those that wait or are dead now, counted no further than `MOST` of a kind; those
+    that were delivered or skipped so far, also what has been purged since.
+    """
+    counted: dict[str, dict[str, int]] = {store: {} for store in stores}
+    waiting, died = unread(connection), dead(connection)
+    for store, states in counted.items():
+        waits = backlog(connection, store, now)
+        states["pending"] = waits.due + waits.later + waiting.get(store, (0, None))[0]
+        states["dead"] = died.get(store, (0, None))[0]
+    for name, labels, number in counters.totals(connection):
+        if name in ("delivered", "skipped") and labels["store"] in counted:
+            states = counted[labels["store"]]
+            states[name] = states.get(name, 0) + number
+    return {store: {state: number for state, number in states.items() if number} for store, states in counted.items()}
 
 
 def requests_spent(connection: Connection, account: str, kind: str, now: datetime) -> int:

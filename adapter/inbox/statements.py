@@ -531,15 +531,6 @@ def attempts_of(connection: Connection, delivery_id: int) -> Sequence[Row[Any]]:
     ).all()
 
 
-def counts(connection: Connection) -> dict[str, dict[str, int]]:
-    """How many deliveries each store has in each state."""
-    rows = connection.execute(select(deliveries.c.store, deliveries.c.state, func.count()).group_by(deliveries.c.store, deliveries.c.state))
-    table: dict[str, dict[str, int]] = {}
-    for store, state, count in rows:
-        table.setdefault(store, {})[state] = count
-    return table
-
-
 def last_arrival(connection: Connection, store: str) -> datetime | None:
     """When a store's newest webhook arrived; past orders that we asked for ourselves do not count."""
     newest = [

@@ -267,6 +267,15 @@ counters = Table(
     comment="What has happened so far, as often as it happened: monitoring reads it, and no purge touches it.",
 )
 
+hours = Table(
+    "hours",
+    metadata,
+    Column("begun_at", Instant, primary_key=True, autoincrement=False),
+    Column("kind", Text, primary_key=True, comment="kept, or the state that deliveries came to"),
+    Column("number", BigInteger, nullable=False),
+    comment="What became of deliveries in each hour of the last month, once it is over: for the chart.",
+)
+
 alerts = Table(
     "alerts",
     metadata,

@@ -1,0 +1,92 @@
+"""What became of deliveries, hour by hour: counted once an hour is over, so that a chart of a month reads some hundred rows, not a million.
+
+What a retry moves later does not change an hour that is counted: the chart tells what happened then.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, Engine, and_, cast, delete, func, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.statements import PRIORITIES
+from adapter.inbox.tables import Instant, deliveries, hours
+from adapter.inbox.views import store_names
+
+KINDS = ("kept", "delivered", "skipped", "dead")
+HOUR = timedelta(hours=1)
+KEPT_FOR = timedelta(days=32)
+"""The longest chart is of a month."""
+_SETTLED_AFTER = timedelta(minutes=2)
+"""Whatever was begun in an hour is committed, and seen by everybody, so long after its end."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+Counts = dict[str, dict[int, int]]
+"""Kind -> index of the step -> number."""
+
+
+def count_steps(connection: Connection, stores: Sequence[str], begin: datetime, end: datetime, step: timedelta) -> Counts:
+    """How many deliveries were kept, delivered, skipped and dead in each step from `begin` to `end`, by the indexes on times alone."""
+    counted: Counts = {kind: {} for kind in KINDS}
+    for store in stores:
+        for priority in PRIORITIES:
+            mine = and_(deliveries.c.store == store, deliveries.c.priority == priority, _within(deliveries.c.received_at, begin, end))
+            index = _index(deliveries.c.received_at, begin, step)
+            for number_of, number in connection.execute(select(index, func.count()).where(mine).group_by(index)):
+                counted["kept"][number_of] = counted["kept"].get(number_of, 0) + number
+    index = _index(deliveries.c.settled_at, begin, step)
+    settled = select(index, deliveries.c.state, func.count()).where(_within(deliveries.c.settled_at, begin, end))
+    for number_of, state, number in connection.execute(settled.group_by(index, deliveries.c.state)):
+        if state in counted:
+            counted[state][number_of] = number
+    return counted
+
+
+def counted_until(connection: Connection) -> datetime | None:
+    """Before when all hours are counted; None if none is."""
+    newest: datetime | None = connection.execute(select(func.max(hours.c.begun_at))).scalar()
+    return newest + HOUR if newest else None
+
+
+def counted_since(connection: Connection, begin: datetime) -> Sequence[Any]:
+    """The counted hours from one on: `begun_at`, `kind`, `number`."""
+    return connection.execute(select(hours).where(hours.c.begun_at >= begin)).all()
+
+
+def count_hour(engine: Engine, now: datetime) -> bool:
+    """Count the oldest hour that is over and not counted; whether there was one. Two who do it at once write the same."""
+    with snapshot(engine) as connection:
+        begin = counted_until(connection) or _first(connection)
+        if begin is None:
+            return False
+        begin = max(begin, _hour_of(now - KEPT_FOR))
+        if begin + HOUR + _SETTLED_AFTER > now:
+            return False
+        counts = count_steps(connection, store_names(connection), begin, begin + HOUR, HOUR)
+    with transaction(engine) as connection:
+        inserting = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(hours)
+        rows = [{"begun_at": begin, "kind": kind, "number": counts[kind].get(0, 0)} for kind in KINDS]
+        connection.execute(inserting.on_conflict_do_nothing(), rows)
+        connection.execute(delete(hours).where(hours.c.begun_at < _hour_of(now - KEPT_FOR)))
+    return True
+
+
+def _first(connection: Connection) -> datetime | None:
+    """The hour of the oldest delivery: ids are given in the order of arrival."""
+    oldest = connection.execute(select(deliveries.c.received_at).order_by(deliveries.c.id).limit(1)).scalar()
+    return _hour_of(oldest) if oldest else None
+
+
+def _hour_of(moment: datetime) -> datetime:
+    return moment - (moment - _EPOCH) % HOUR
+
+
+def _within(column: ColumnElement[Any], begin: datetime, end: datetime) -> ColumnElement[bool]:
+    return and_(column >= begin, column < end)
+
+
+def _index(column: ColumnElement[Any], begin: datetime, step: timedelta) -> ColumnElement[int]:
+    # Both databases cut the fraction off when they divide whole numbers.
+    return (cast(column, BigInteger) - cast(literal(begin, Instant), BigInteger)) // (step // _MICROSECOND)
