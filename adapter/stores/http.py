@@ -89,7 +89,7 @@ class Http:
             reply = self.send("GET", url, deadline=deadline, params=params, auth=auth, headers=headers, most_bytes=most_bytes)
             if reply.status not in _REDIRECTS or not reply.headers.get("Location"):
                 return reply
-            target = urljoin(reply.url, reply.headers["Location"])
+            target = _as_asked(reply.headers["Location"], reply.url)
             if urlsplit(target)[:2] != urlsplit(reply.url)[:2]:
                 auth, headers = None, None
             url, params = target, None
@@ -109,6 +109,7 @@ class Http:
         most_bytes: int = MOST_BYTES,
     ) -> Reply:
         """One request, without following redirects. Raises `StoreTrouble` where there is no answer."""
+        url = _as_asked(url)
         host = host_of(url)
         if urlsplit(url).scheme not in ("http", "https") or not host:
             raise StoreTrouble(f"{url[:80]!r} is no http(s) address")
@@ -154,6 +155,16 @@ class _GuardedAdapter(CuttableAdapter, IPFilterAdapter):  # type: ignore[misc]
 def host_of(url: str) -> str:
     """`host` or `host:port` of an address, in lower case."""
     return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
+def _as_asked(url: str, base: str = "") -> str:
+    """An address as it will be asked for. Parsers differ about where a host ends, as in `http://127.0.0.1\\x@shop.example`; whatever is
+    decided by the host must be decided by the one to which the request goes.
+    """
+    try:
+        return requests.Request("GET", urljoin(base, url)).prepare().url or ""
+    except (requests.RequestException, ValueError):
+        raise StoreTrouble(f"{url[:80]!r} is no http(s) address") from None
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 
 class HostileServer(ThreadingHTTPServer):
@@ -76,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, b"<!doctype html><p>Please wait while we check your browser")
 
     def to(self, query: str) -> None:
-        self._answer(302, b"", query)
+        self._answer(302, b"", unquote(query))
 
     def circle(self, query: str) -> None:
         self._answer(302, b"", "/circle")

@@ -91,6 +91,24 @@ def test_a_redirect_into_our_own_network_is_not_followed() -> None:
         assert inner.seen == []
 
 
+@pytest.mark.parametrize("form", ["http://{inner}\\x@{named}/ok", "http://{inner}\\x@{named}/../ok", "http://{inner}\\x@{named}"])
+def test_a_redirect_that_only_looks_like_the_stores_own_is_not_followed(form: str) -> None:
+    """To one parser it is the store's address with a user name before it, to another a path on the inner host."""
+    with hostile_server() as named, hostile_server() as inner:
+        with pytest.raises(StoreTrouble, match="inside our own network"):
+            Http({named.host}).get(f"{named.url}/to?{form.format(inner=inner.host, named=named.host)}", deadline=Deadline(5))
+        assert inner.seen == []
+        with pytest.raises(StoreTrouble, match="inside our own network"):
+            Http({named.host}).get(form.format(inner=inner.host, named=named.host), deadline=Deadline(5))
+        assert inner.seen == []
+
+
+@pytest.mark.parametrize("target", ["http://[", "http://[::1", "http://a:b/", "http://\u2100.example/", "http://"])
+def test_a_redirect_to_what_is_no_address_is_a_trouble_of_the_stores(http: Http, server: HostileServer, target: str) -> None:
+    with pytest.raises(StoreTrouble):
+        http.get(f"{server.url}/to?{target}", deadline=Deadline(5))
+
+
 def test_a_redirect_to_another_host_leaves_the_credentials_behind() -> None:
     with hostile_server() as store, hostile_server() as other:
         http = Http({store.host, other.host})
