@@ -70,7 +70,7 @@ class Client:
         for _ in range(_MOST_WAITS):
             if reply.status not in _TOO_MANY:
                 break
-            time.sleep(min(_asked_for_s(reply) or _USUAL_WAIT_S, _LONGEST_WAIT_S))
+            time.sleep(min(reply.wait_s or _USUAL_WAIT_S, _LONGEST_WAIT_S))
             reply = self._signed("GET", path, Deadline(seconds), params=params)
         self._refuse(reply, scopes)
         _keep_pace(reply)
@@ -103,7 +103,7 @@ class Client:
         if reply.status != 200:
             raise StoreTrouble(
                 f"{self.host} gives no token ({reply.status}): check {_BOUGHT_WITH}, and that the app is installed in this shop",
-                wait_s=_asked_for_s(reply),
+                wait_s=reply.wait_s,
             )
         answer = reply.json()
         token = answer.get("access_token") if isinstance(answer, dict) else None
@@ -129,7 +129,7 @@ class Client:
         """Raise `StoreTrouble` for all but 200. Without `scopes` no credentials were sent."""
         status = reply.status
         if status in _TOO_MANY:
-            raise StoreTrouble(f"{self.host} asks to be left alone ({status})", wait_s=max(_LEAST_WAIT_S, _asked_for_s(reply) or 0.0))
+            raise StoreTrouble(f"{self.host} asks to be left alone ({status})", wait_s=max(_LEAST_WAIT_S, reply.wait_s or 0.0))
         if status in (401, 403) and scopes:
             raise StoreTrouble(f"{self.host} refuses ({status}): check {CREDENTIALS}, and that the app has {scopes}")
         if status == 404:
@@ -137,13 +137,7 @@ class Client:
         if status in _REDIRECTS:
             raise StoreTrouble(f"{self.host} sends us to another address ({status}): set {ADDRESS} to https://SHOP.myshopify.com")
         if status != 200:
-            raise StoreTrouble(f"{self.host} answered {status}", wait_s=_asked_for_s(reply))
-
-
-def _asked_for_s(reply: Reply) -> float | None:
-    """Retry-After in seconds; None for one that is no time at all, such as `nan`."""
-    seconds = reply.wait_s
-    return seconds if seconds is not None and math.isfinite(seconds) else None
+            raise StoreTrouble(f"{self.host} answered {status}", wait_s=reply.wait_s)
 
 
 def _keep_pace(reply: Reply) -> None:

@@ -1,5 +1,6 @@
 """The one way to a store's API: bounded in time and size, never to an address inside our own network, never with credentials elsewhere."""
 
+import math
 import queue
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -46,9 +47,10 @@ class Reply:
         """Retry-After in seconds, where it is given so; never longer than an hour."""
         value = self.headers.get("Retry-After", "").strip()
         try:
-            return min(max(float(value), 0.0), _LONGEST_WAIT_S)
+            seconds = float(value)
         except ValueError:
             return None
+        return None if math.isnan(seconds) else min(max(seconds, 0.0), _LONGEST_WAIT_S)
 
 
 class BearerToken(AuthBase):

@@ -8,7 +8,7 @@ import pytest
 from requests.auth import HTTPBasicAuth
 
 from adapter.stores.api import Deadline, StoreTrouble
-from adapter.stores.http import BearerToken, Http
+from adapter.stores.http import BearerToken, Http, Reply
 from tests.stores.hostile import HostileServer, hostile_server
 
 
@@ -147,6 +147,13 @@ def test_the_names_of_examples_cost_no_time(host: str) -> None:
     with pytest.raises(StoreTrouble, match="a name for examples"):
         Http({host}).get(f"https://{host}/ok", deadline=Deadline(3))
     assert time.monotonic() - begun < 0.5
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("2.5", 2.5), ("-1", 0), ("1e9", 3600), ("inf", 3600), ("nan", None), ("soon", None), ("", None)]
+)
+def test_a_wait_is_one_that_can_be_waited(header: str, seconds: float | None) -> None:
+    assert Reply("https://shop.example/", 429, {"Retry-After": header}, b"").wait_s == seconds
 
 
 def test_nobody_there_is_a_trouble_of_the_stores() -> None:
