@@ -36,7 +36,8 @@ def set_up(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("alembic", "urllib3", "werkzeug"):
+    # The last two would tell the tokens and bodies that they sign.
+    for noisy in ("alembic", "urllib3", "werkzeug", "oauthlib", "requests_oauthlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # Their lines may quote an address that alerts or faults are told to; we say ourselves how that went.
     for talkative in ("apprise", "sentry_sdk.errors"):

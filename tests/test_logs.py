@@ -4,6 +4,8 @@ import ast
 import json
 import logging
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -40,6 +42,19 @@ def order(number: int, **more: Any) -> bytes:
     address = {"first_name": "Grace", "last_name": "Hopper", "address1": "4711 Elm Street", "phone": "+1 555 0100"}
     document: dict[str, Any] = {"email": EMAIL, "billing_address": address, "shipping_address": address, "line_items": [line], **more}
     return json.dumps(shopify_order(number, **document)).encode()
+
+
+def test_what_is_signed_for_a_stores_api_stands_in_no_debug_log() -> None:
+    script = """
+from adapter import logs
+from requests import Request
+from requests_oauthlib import OAuth1
+logs.set_up("DEBUG")
+names = {"client_secret": "hush", "resource_owner_key": "hush-token", "resource_owner_secret": "hush", "signature_method": "HMAC-SHA256"}
+Request("POST", "http://shop.example/x", data={"secret": "hush"}, auth=OAuth1("hush-key", **names)).prepare()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert "hush" not in done.stderr + done.stdout
 
 
 def test_no_secret_address_token_or_payload_stands_in_any_line_of_a_debug_log(tmp_path: Path) -> None:
