@@ -24,7 +24,8 @@ from mappings import Context, Order, timestamp
 log = logging.getLogger(__name__)
 TOPIC = ""
 KEPT_SO_FAR = "what has been read so far is kept, and the same command goes on from there"
-_CATALOG_PATIENCE_S = 20.0
+# Shopify lets an app ask for some 80 variants, and then for as many each nine seconds; a page of orders may be of some hundred.
+_CATALOG_PATIENCE_S = 45.0
 _DATABASE_PATIENCE_S = 60.0
 _BETWEEN_TRIES_S = 1.0
 

@@ -31,6 +31,8 @@ class Shelf:
     products: Sequence[Product] = ()
     fails: StoreTrouble | Exception | None = None
     takes_s: float = 0.0
+    throttles_s: float = 0.0
+    """Every other request is asked to come again after so long."""
     at_once: int = 250
     asked: list[list[ProductKey]] = field(default_factory=list)
 
@@ -40,6 +42,8 @@ class Shelf:
             time.sleep(min(self.takes_s, deadline.left))
             if self.takes_s > deadline.left:
                 raise StoreTrouble("did not answer in time")
+        if self.throttles_s and len(self.asked) % 2:
+            raise StoreTrouble("throttled", wait_s=self.throttles_s)
         if self.fails:
             raise self.fails
         return [product for product in self.products if product.key in keys]
@@ -141,6 +145,27 @@ def test_a_source_that_rests_is_asked_again_later(adapter: AdapterUnderTest, sto
         adapter.post(shopify_order(4000 + number))
         adapter.settle()
     assert len(shelf.asked) == 2
+
+
+def test_a_pause_that_there_is_time_for_is_made(adapter: AdapterUnderTest, stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogs, "_LEAST_WAIT_S", 0.05)
+    [shelf] = stock(Shelf("admin", [LAMP_IS, SHADE_IS], at_once=1, throttles_s=0.2))
+    catalog = catalogs.Catalog(adapter.engine, adapter.settings, adapter.clock)
+    store, order = adapter.settings.stores["shopify"], mapped(adapter, shopify_order())
+    [completed] = catalog.complete([(store, order)], 5.0)
+    assert set(completed.looked_up.values()) == {"admin"}
+    assert shelf.asked == [[LAMP], [LAMP], [SHADE], [SHADE]]
+
+
+def test_a_store_that_throttles_has_not_failed(adapter: AdapterUnderTest, stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+    [shelf] = stock(Shelf("admin", [LAMP_IS], fails=StoreTrouble("throttled", wait_s=8)))
+    now = time.monotonic()
+    monkeypatch.setattr("adapter.catalog.catalog.time.monotonic", lambda: now)
+    for number in range(4):
+        adapter.post(shopify_order(4100 + number))
+        adapter.settle()
+        now += 9
+    assert len(shelf.asked) == 4
 
 
 def test_a_slow_store_costs_at_most_the_bound(adapter: AdapterUnderTest, stock: Stock) -> None:

@@ -26,6 +26,7 @@ _ALL_STORES_S = 15.0
 """And for all stores together, however many are slow: the sender keeps its lease no longer than it shows that it is at work."""
 _FAILURES_BEFORE_REST = 2
 _REST_S = 300.0
+_LEAST_WAIT_S = 1.0
 _MOST_SHOPS = 200
 
 
@@ -47,9 +48,10 @@ class _Asked:
     rests_until: float = field(default=0.0)
 
     def failed(self, trouble: StoreTrouble) -> None:
-        self.failures += 1
+        """Leave it alone: for as long as it asks, which is no failure, else for a while once it failed twice in a row."""
+        self.failures += trouble.wait_s is None
         rest = _REST_S if self.failures >= _FAILURES_BEFORE_REST else 0.0
-        self.rests_until = time.monotonic() + max(rest, trouble.wait_s or 0.0)
+        self.rests_until = time.monotonic() + (rest if trouble.wait_s is None else max(trouble.wait_s, _LEAST_WAIT_S))
 
 
 class Catalog:
@@ -109,7 +111,7 @@ class Catalog:
         ordered, most = sorted(keys), asked.source.at_once
         try:
             for start in range(0, len(ordered), most):
-                told += asked.source.look_up(ordered[start : start + most], deadline)
+                told += _patiently(asked.source, ordered[start : start + most], deadline)
         except StoreTrouble as trouble:
             self._note(store, asked, trouble)
             return told, False
@@ -155,6 +157,18 @@ class Catalog:
                 self._sources.clear()
             self._sources[store.name, address] = [_Asked(source) for source in sources_of(store, self._settings, address)]
         return self._sources[store.name, address]
+
+
+def _patiently(source: ProductSource, keys: Sequence[ProductKey], deadline: Deadline) -> Sequence[Product]:
+    """What a source says; where it asks for a pause that there is time for, after that."""
+    while True:
+        try:
+            return source.look_up(keys, deadline)
+        except StoreTrouble as trouble:
+            wait_s = None if trouble.wait_s is None else max(trouble.wait_s, _LEAST_WAIT_S)
+            if wait_s is None or wait_s >= deadline.left:
+                raise
+            time.sleep(wait_s)
 
 
 def _completed(order: Order, known: Mapping[ProductKey, Known]) -> Completed:
