@@ -33,6 +33,7 @@ _PER_PAGE = (50, 20)
 # between two time zones where the site was moved to another.
 _BEHIND = timedelta(hours=26)
 _SECOND = timedelta(seconds=1)
+_BEFORE_ALL_SHOPS = datetime(1971, 1, 1, tzinfo=UTC)
 # How many places the first step back goes; each further one goes twice as far.
 _FIRST_STEP = 5
 _LONGEST_WAIT_S = 60.0
@@ -74,7 +75,7 @@ class _Place:
             return [], False
         self.step = _FIRST_STEP
         new = [row for row in rows if self._is_new(row)]
-        self.told |= {_id(row): _time(row.get("date_created_gmt")) for row in new}
+        self.told |= {_id(row): _created(row) for row in new}
         # A plugin may leave rows out of a page, which the total still counts.
         is_last = len(rows) < per_page if total is None else self.at + per_page >= total
         self.at += max(0, len(rows) - 1)
@@ -82,7 +83,7 @@ class _Place:
         return new, is_last
 
     def _is_new(self, row: Mapping[str, Any]) -> bool:
-        created = _time(row.get("date_created_gmt"))
+        created = _created(row)
         return _id(row) not in self.told and not (self.since and created and created < self.since)
 
     def _follow(self) -> None:
@@ -190,6 +191,12 @@ def _rows(answer: Answer, host: str) -> list[dict[str, Any]]:
 def _id(row: Mapping[str, Any]) -> str:
     value = row.get("id")
     return product_id(str(value)) if isinstance(value, (int, str)) else ""
+
+
+def _created(row: Mapping[str, Any]) -> datetime | None:
+    """When an order was made; None for a time before there were shops, which only a broken row has."""
+    created = _time(row.get("date_created_gmt"))
+    return created if created is not None and created >= _BEFORE_ALL_SHOPS else None
 
 
 def _is_of(row: Mapping[str, Any], window: Window) -> bool:

@@ -460,6 +460,15 @@ class TestHistory:
             ids(history_of(stand_in).pages(ALL))
         time.sleep(0.4)  # the stand-in ends what it does
 
+    @pytest.mark.parametrize("created", ["0001-01-01T00:00:00", "-0001-11-30T00:00:00", "9999-12-31T23:59:59", 7, [1], ""])
+    def test_a_time_that_is_none_breaks_nothing(self, stand_in: StandIn, created: Any) -> None:
+        rows = [{"id": 1, "date_created_gmt": created}, {"id": 2, "date_created_gmt": "2026-01-01T00:00:00"}]
+        stand_in.told = [Told(body=webhook_bytes(rows), headers={"X-WP-Total": "2"})]
+        [page] = history_of(stand_in).pages(ALL)
+        assert len(page.orders) == 2
+        stand_in.told = [Told(body=b"[]")]
+        assert list(history_of(stand_in).pages(ALL, page.cursor)) == []
+
     def test_a_short_pause_is_made_where_the_store_asks_for_one(self, stand_in: StandIn) -> None:
         stand_in.add()
         stand_in.told = [Told(status=429, headers={"Retry-After": "0"})] * 2
