@@ -332,6 +332,14 @@ def test_two_stores_whose_order_ids_would_collide_at_drip_are_refused(environ: E
     assert set(read_settings().accounts) == {"9999999", "2"}
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_nor_may_two_platforms_go_by_one_name(environ: Environ, turned: bool) -> None:
+    tables = [EU, WOO.replace("eu", "us") + 'drip_provider = "shopify"\n']
+    environ(**DRIP, STORES="".join(reversed(tables) if turned else tables))
+    [fault] = faults()
+    assert ".drip_provider: " in fault
+
+
 def test_two_shopify_stores_may_feed_one_account(environ: Environ) -> None:
     environ(**DRIP, STORES=EU + EU.replace("eu", "us"))
     settings = read_settings()

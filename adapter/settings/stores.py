@@ -113,7 +113,7 @@ def store_of(name: str, table: dict[str, Any], public_url: str, default: Account
 def check_stores(settings: Settings, faults: Faults) -> None:
     """What no single store can know: names taken twice, accounts with two tokens, and orders that would collide at Drip."""
     accounts: dict[str, Account] = {}
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[tuple[str, str], Store] = {}
     names = [name for store in settings.stores.values() for name in store.names]
     for name in sorted({name for name in names if names.count(name) > 1}):
         faults.add(f"STORES: stores.{name}", "is the name or an alias of two stores")
@@ -124,13 +124,14 @@ def check_stores(settings: Settings, faults: Faults) -> None:
         if known != store.account:
             faults.add(store.account.token_setting, f"is not what {known.token_setting} holds, for the same account {known.id}")
         key = (store.account.id, store.options.drip_provider or store.provider.name)
-        if key in seen and store.provider.name != "shopify":
+        other = seen.setdefault(key, store)
+        # Shopify's ids are unique among all shops; beside another platform's nobody can promise that.
+        if other is not store and not store.provider.name == other.provider.name == "shopify":
             faults.add(
                 f"STORES: stores.{store.name}.drip_provider",
-                f"missing: {store.name} and {seen[key]} feed one Drip account as {key[1]!r}, and their order ids collide; "
+                f"missing: {store.name} and {other.name} feed one Drip account as {key[1]!r}, and their order ids collide; "
                 "give one of them a drip_provider of its own, such as my_store",
             )
-        seen[key] = store.name
 
 
 def _api_variables(env: Env, provider: str) -> dict[str, str]:
