@@ -106,7 +106,7 @@ class Backfill:
         past = [past for past, _ in snapshots]
         account = self._store.account.id if self._store.account else ""
         with transaction(self._engine) as connection:
-            heard_of = backfills.heard_of(connection, self._store.name, account, past)
+            heard_of = backfills.heard_of(connection, self._store.names, account, past)
             new = [each for each in past if not heard_of.covers(each)]
             kept = backfills.keep_past(connection, self._store.name, account, TOPIC, new, datetime.now(UTC))
             self._past = backfills.move_on(connection, self._past, page.cursor, found=len(past), kept=kept)

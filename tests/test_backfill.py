@@ -208,6 +208,15 @@ def test_an_order_that_breaks_the_mapping_keeps_no_other_from_being_read(
     assert "a fault of the adapter" in dead.problems
 
 
+def test_a_store_just_renamed_knows_what_it_sent_before(open_adapter: AdapterUnderTest, shop: Shop) -> None:
+    read(open_adapter)
+    open_adapter.settle()
+    renamed = replace(open_adapter.settings.stores["woocommerce"], name="tea-shop", aliases=("woocommerce",))
+    # No sender has run since, which would have taken over what is kept under the old name.
+    *_, last = Backfill(open_adapter.engine, open_adapter.settings, renamed, ALL).run()
+    assert (last.kept, last.never_heard_of) == (last.found - len(sellable(shop)), 0)
+
+
 def test_it_waits_for_a_database_that_is_busy(open_adapter: AdapterUnderTest, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill, "_BETWEEN_TRIES_S", 0.0)
     locked = [1, 1]

@@ -82,8 +82,11 @@ def close_past(connection: Connection, store: str, window: str, at: datetime) ->
     connection.execute(update(backfills).where(backfills.c.store == store, backfills.c.window == window).values(ended_at=at))
 
 
-def heard_of(connection: Connection, store: str, account: str, past: Iterable[Past]) -> HeardOf:
-    """What is known of these orders. What another account has of them does not count as sent."""
+def heard_of(connection: Connection, names: Sequence[str], account: str, past: Iterable[Past]) -> HeardOf:
+    """What is known of these orders, by any name of their store: a sender may not have taken over yet what is kept under an old one.
+
+    What another account has of them does not count as sent.
+    """
     known: set[str] = set()
     newest: dict[str, State] = {}
 
@@ -95,11 +98,11 @@ def heard_of(connection: Connection, store: str, account: str, past: Iterable[Pa
     for part in parts([each.order_id for each in past if each.order_id]):
         columns = (deliveries.c[name] for name in ("order_id", "state", "snapshot_at", "progress", "problems"))
         kept = select(*columns)
-        for row in connection.execute(kept.where(deliveries.c.store == store, deliveries.c.order_id.in_(part))):
+        for row in connection.execute(kept.where(deliveries.c.store.in_(names), deliveries.c.order_id.in_(part))):
             known.add(row.order_id)
             if row.state == "pending" or was_given_up(row):
                 note(row)
-        for row in connection.execute(select(orders).where(orders.c.store == store, orders.c.order_id.in_(part))):
+        for row in connection.execute(select(orders).where(orders.c.store.in_(names), orders.c.order_id.in_(part))):
             known.add(row.order_id)
             if row.account == account:
                 note(row)
