@@ -317,6 +317,14 @@ def test_its_bars_tell_rate_and_time_left(environment: dict[str, str], shop: Sho
     assert any(re.fullmatch(r"\d+ a second, about 1 min left", text) for text in told)
 
 
+def test_backfill_without_a_drip_account_names_the_settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DRIP_ACCOUNT_ID")
+    monkeypatch.delenv("DRIP_API_KEY")
+    done = run("backfill", "woocommerce", "--since", "2000-01-01")
+    assert done.exit_code == 0
+    assert "wait for a Drip account: set DRIP_ACCOUNT_ID and DRIP_API_KEY" in done.output
+
+
 def test_backfill_in_json(environment: dict[str, str], shop: Shop) -> None:
     report = json.loads(run("backfill", "woocommerce", "--since", "2000-01-01", "--json").stdout)
     count = len(shop.listed())

@@ -166,7 +166,10 @@ def _tell(store: str, far: Far, engine: Engine, settings: Settings, *, as_json: 
         show.document(report | {"seconds_at_drip": seconds, "note": far.note})
         return
     click.echo(f"{store}: {far.found} orders found, {far.kept} of them new to Drip; of {far.never_heard_of} no webhook had come")
-    if waiting:
+    configured = settings.store(store)
+    if waiting and (configured is None or configured.account is None):
+        click.echo(f"{waiting} orders of this store wait for a Drip account: set DRIP_ACCOUNT_ID and DRIP_API_KEY, and run a sender")
+    elif waiting:
         click.echo(f"{waiting} orders of this store wait; at Drip's quota they take about {_duration(seconds)} while a sender runs")
     if far.note:
         click.echo(f"note: {far.note}")
