@@ -39,6 +39,8 @@ class Client:
         self._api = shop.store.api
         self._token = self._api.access_token
         self._renew_at = float("inf")
+        self.scopes: frozenset[str] = frozenset()
+        """Those that came with a token we bought; of one from the settings nothing is known."""
 
     @property
     def has_credentials(self) -> bool:
@@ -100,6 +102,9 @@ class Client:
     def _buy_token(self, deadline: Deadline) -> str:
         form = {"grant_type": "client_credentials", "client_id": self._api.client_id, "client_secret": self._api.client_secret}
         reply = self._shop.http.send("POST", f"{self._api.url}/admin/oauth/access_token", deadline=deadline, form=form)
+        if reply.status in _TOO_MANY or reply.status >= 500:  # nothing is wrong with the settings
+            what = f"{self.host} answered {reply.status} where a token was asked for: try again later"
+            raise StoreTrouble(what, wait_s=_asked_for_s(reply))
         if reply.status != 200:
             raise StoreTrouble(
                 f"{self.host} gives no token ({reply.status}): check {_BOUGHT_WITH}, and that the app is installed in this shop",
@@ -109,6 +114,7 @@ class Client:
         token = answer.get("access_token") if isinstance(answer, dict) else None
         if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
             raise StoreTrouble(f"{self.host} answered without a token")
+        self.scopes = frozenset(scope.strip() for scope in str(answer.get("scope")).split(","))
         life = answer.get("expires_in")
         seconds = float(life) if isinstance(life, int) and life > 0 else _TOKEN_LIFE_S
         self._renew_at = time.monotonic() + max(0.0, seconds - _RENEW_BEFORE_S)

@@ -191,6 +191,6 @@ def _exchange(session: requests.Session, request: requests.Request, seconds: flo
     except requests.exceptions.SSLError:
         return StoreTrouble(f"no secure connection to {host}: its certificate could not be verified")
     except requests.RequestException as error:
-        return StoreTrouble(f"no connection to {host} ({type(error).__name__})")
+        return StoreTrouble(f"no connection to {host} ({type(error).__name__}): is it up, and is store_url or api_url right?")
     except Exception as error:  # noqa: BLE001 - whatever a hostile answer sets off must not stop the sender
         return StoreTrouble(f"the answer of {host} broke off ({type(error).__name__})")

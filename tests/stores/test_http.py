@@ -42,6 +42,11 @@ def test_a_slow_answer_costs_no_more_than_the_deadline(http: Http, server: Hosti
     assert http.get(f"{server.url}/ok", deadline=Deadline(5)).status == 200  # and the next request is served
 
 
+def test_where_nobody_listens_the_settings_are_named() -> None:
+    with pytest.raises(StoreTrouble, match=r"no connection to 127\.0\.0\.1:9 .*store_url or api_url"):
+        Http({"127.0.0.1:9"}).get("http://127.0.0.1:9/", deadline=Deadline(5))
+
+
 def test_an_endless_answer_is_broken_off(http: Http, server: HostileServer) -> None:
     with pytest.raises(StoreTrouble, match="longer than 1000000 bytes"):
         http.get(f"{server.url}/huge", deadline=Deadline(10), most_bytes=1_000_000)

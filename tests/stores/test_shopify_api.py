@@ -239,6 +239,12 @@ class TestTokens:
         with pytest.raises(StoreTrouble, match="SHOPIFY_CLIENT_SECRET"):
             admin.look_up(keys(701), Deadline(5))
 
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    def test_a_shopify_that_is_down_blames_no_setting(self, shop: Shop, status: int) -> None:
+        shop.told.append(Response("", status))
+        with pytest.raises(StoreTrouble, match=f"answered {status} where a token was asked for: try again later"):
+            source(shop, "admin", **BOUGHT).look_up(keys(701), Deadline(5))
+
     def test_a_wrong_static_token_names_the_setting(self, shop: Shop) -> None:
         with pytest.raises(StoreTrouble, match="SHOPIFY_ACCESS_TOKEN"):
             source(shop, "admin", access_token="wrong").look_up(keys(701), Deadline(5))
@@ -382,6 +388,14 @@ class TestHistory:
             assert list(history.pages(window)) == []
             assert "read_all_orders" in history.note(window)
             assert history.note(Window(created_since=datetime.now(UTC) - timedelta(days=30))) == ""
+
+    def test_an_app_that_is_known_to_see_all_orders_is_told_nothing_of_60_days(self) -> None:
+        with running_shopify(orders=0) as shop:
+            history = shopify.history(reached(shop, **BOUGHT))
+            assert history is not None
+            window = Window(created_since=datetime.now(UTC) - timedelta(days=300))
+            assert list(history.pages(window)) == []
+            assert history.note(window) == ""
 
     def test_with_the_scope_for_all_orders_there_is_nothing_to_explain(self, shop: Shop) -> None:
         history = shopify.history(reached(shop, **STATIC))
