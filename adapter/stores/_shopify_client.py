@@ -104,7 +104,7 @@ class Client:
         reply = self._shop.http.send("POST", f"{self._api.url}/admin/oauth/access_token", deadline=deadline, form=form)
         if reply.status in _TOO_MANY or reply.status >= 500:  # nothing is wrong with the settings
             what = f"{self.host} answered {reply.status} where a token was asked for: try again later"
-            raise StoreTrouble(what, wait_s=_asked_for_s(reply))
+            raise StoreTrouble(what, wait_s=reply.wait_s)
         if reply.status != 200:
             raise StoreTrouble(
                 f"{self.host} gives no token ({reply.status}): check {_BOUGHT_WITH}, and that the app is installed in this shop",
