@@ -253,6 +253,17 @@ def test_what_a_webhook_told_comes_first(adapter: AdapterUnderTest, stock: Stock
     assert (sent_item(adapter)["brand"], sent_item(adapter)["image_url"]) == ("Told", "https://cdn.example/told.jpg")
 
 
+def test_what_a_webhook_told_outlives_a_look_up_in_vain(adapter: AdapterUnderTest, stock: Stock) -> None:
+    [shelf] = stock(Shelf("storefront"))  # which shows no product that is not published
+    with transaction(adapter.engine) as connection:
+        keep_products(connection, "shopify", [LAMP_IS, SHADE_IS], "webhook", adapter.clock() - timedelta(days=2))
+    for number in range(2):
+        adapter.post(shopify_order(number + 1))
+        adapter.settle()
+        assert sent_item(adapter)["image_url"] == "https://cdn.example/shade.jpg"
+    assert shelf.asked == [[LAMP, SHADE]]
+
+
 def test_a_picture_found_later_is_worth_an_update(adapter: AdapterUnderTest, stock: Stock) -> None:
     [shelf] = stock(Shelf("storefront", fails=StoreTrouble("away")))
     adapter.post(shopify_order())

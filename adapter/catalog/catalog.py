@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from adapter.inbox.counters import count
 from adapter.inbox.database import snapshot, transaction
-from adapter.inbox.products import Known, fresh_keys, keep_misses, keep_products, known_products
+from adapter.inbox.products import WEBHOOK, Known, fresh_keys, keep_misses, keep_products, known_products
 from adapter.settings import Settings, Store
 from adapter.stores.api import Deadline, ProductSource, StoreTrouble
 from adapter.stores.platforms import sources_of
@@ -83,11 +83,17 @@ class Catalog:
             known = known_products(connection, store.name, keys)
         missing = keys - set(fresh_keys(known, now))
         if missing:
-            known |= self._ask(store, address, missing, deadline)
+            told = {key: entry for key, entry in known.items() if entry.source == WEBHOOK and entry.product is not None}
+            known |= self._ask(store, address, missing, told, deadline)
         return known
 
-    def _ask(self, store: Store, address: str, missing: set[ProductKey], deadline: Deadline) -> dict[ProductKey, Known]:
-        """Ask the store's sources, the preferred first, for what is still missing; what all of them were asked for in vain is a miss."""
+    def _ask(
+        self, store: Store, address: str, missing: set[ProductKey], told_once: Mapping[ProductKey, Known], deadline: Deadline
+    ) -> dict[ProductKey, Known]:
+        """Ask the store's sources, the preferred first, for what is still missing; what all of them were asked for in vain is a miss.
+
+        But for what a webhook told: it tells of products that no visitor is shown as well, and of those that are gone.
+        """
         now, found, asked_all = self._clock(), dict[ProductKey, Known](), True
         sources = self._sources_of(store, address)
         for asked in sources:
@@ -102,6 +108,8 @@ class Catalog:
             asked_all = asked_all and whole
             found |= {product.key: Known(product, asked.source.name, now) for product in told if product.key in left}
         misses = missing - set(found) if asked_all and sources else set[ProductKey]()
+        found |= {key: Known(told_once[key].product, WEBHOOK, now) for key in misses & set(told_once)}
+        misses -= set(found)
         self._keep(store, found, misses, now)
         return found | {key: Known(None, "", now) for key in misses}
 

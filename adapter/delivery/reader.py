@@ -17,7 +17,7 @@ from adapter.inbox import statements
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.erasure import await_turn, still_pending
-from adapter.inbox.products import keep_products
+from adapter.inbox.products import WEBHOOK, keep_products
 from adapter.inbox.statements import Lane
 from adapter.settings import Settings
 from adapter.stores.api import Deadline, StoreTrouble
@@ -158,7 +158,7 @@ class Reader:
                     log.info(f"a part of delivery {row.id}", extra={"action": "kept", "delivery": kept, "store": row.store})
             _skip(connection, row, Skip(Reason.SPLIT, result.detail), at)
         elif isinstance(result, _Described):
-            keep_products(connection, row.store, result.products, "webhook", at)
+            keep_products(connection, row.store, result.products, WEBHOOK, at)
             _skip(connection, row, Skip(Reason.CATALOG, "a product, kept for its page and picture"), at)
             statements.erase_payload(connection, row.id)
         else:

@@ -14,6 +14,8 @@ from mappings import Product, ProductKey
 
 FOUND_FOR = timedelta(days=1)
 MISSED_FOR = timedelta(hours=1)
+WEBHOOK = "webhook"
+"""The source of what the store told of its own accord."""
 _LONGEST = 2_000
 
 

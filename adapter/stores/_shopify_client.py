@@ -67,10 +67,10 @@ class Client:
         return self._graphql(self._signed("POST", "graphql.json", deadline, json={"query": query, "variables": variables}), scopes)
 
     def rest(self, path: str, params: Mapping[str, Any], seconds: float, scopes: str) -> Any:
-        """The document that the Admin API's REST answers, at the pace that the store allows; waits where it says so."""
+        """The document that the Admin API's REST answers, at the store's own pace; waits where it says so, or fails for a moment."""
         reply = self._signed("GET", path, Deadline(seconds), params=params)
         for _ in range(_MOST_WAITS):
-            if reply.status not in _TOO_MANY:
+            if reply.status not in _TOO_MANY and reply.status < 500:
                 break
             time.sleep(min(reply.wait_s or _USUAL_WAIT_S, _LONGEST_WAIT_S))
             reply = self._signed("GET", path, Deadline(seconds), params=params)

@@ -329,6 +329,13 @@ class TestHistory:
         assert len(self.read(shop)) == 600
         assert waited == [2.0, 2.0]
 
+    def test_a_failure_of_a_moment_breaks_nothing_off(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+        waited: list[float] = []
+        monkeypatch.setattr("adapter.stores._shopify_client.time.sleep", waited.append)
+        shop.told += [told("<html>", 502), told("", 503)]
+        assert len(self.read(shop)) == 600
+        assert waited == [2.0, 2.0]
+
     def test_a_store_that_never_has_room_is_given_up(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("adapter.stores._shopify_client.time.sleep", lambda _: None)
         shop.told += [told({}, 429)] * (clients._MOST_WAITS + 1)
@@ -422,7 +429,7 @@ class TestHistory:
     @pytest.mark.parametrize(
         "answer",
         [
-            told("<html>"), told([]), told({}), told({"orders": "x"}), told({}, 500), told({}, 401),
+            told("<html>"), told([]), told({}), told({"orders": "x"}), told({}, 401),
             told({"orders": ["x"]}), told({"orders": [{"id": 1}, {"id": "2"}]}), told({"orders": [{"id": True}]}), told({"orders": [{}]}),
         ],
     )  # fmt: skip
