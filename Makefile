@@ -16,7 +16,7 @@ run: $(READY)  ## Serve with the stand-in until stopped.
 	$(BIN)/drip-adapter serve --sandbox
 
 test: $(READY_DEV) lint  ## Everything that CI checks.
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 test-faults: $(READY_DEV)  ## kill -9, full disks, stopped processes; some minutes.
 	$(BIN)/python -m pytest tests/faults

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -467,36 +465,6 @@ def kept(engine: Engine) -> int:
     with snapshot(engine) as connection:
         count: int = connection.execute(select(func.count()).select_from(deliveries)).scalar_one()
     return count
-
-
-def test_five_thousand_orders_with_a_kill_in_the_middle(adapter: AdapterUnderTest, database_url: str, tmp_path: Path) -> None:
-    with running_woocommerce(orders=5000) as shop:
-        adapter = AdapterUnderTest(adapter.engine, opened(adapter.settings, shop), adapter.sandbox_url)
-        variables = {
-            **os.environ,
-            "WOOCOMMERCE_WEBHOOK_SECRET": "s3cret",
-            "WOOCOMMERCE_STORE_URL": shop.url,
-            "WOOCOMMERCE_CONSUMER_KEY": KEY,
-            "WOOCOMMERCE_CONSUMER_SECRET": SECRET,
-            "DATABASE_URL": database_url,
-            "DRIP_ACCOUNT_ID": "9999999",
-            "DRIP_API_KEY": "drip-token-1234",
-        }
-        command = [sys.executable, "-m", "adapter", "backfill", "woocommerce", "--since", "2000-01-01"]
-        with subprocess.Popen(command, env=variables, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as first:
-            deadline = time.monotonic() + 60
-            while kept(adapter.engine) < 1500 and time.monotonic() < deadline:
-                time.sleep(0.05)
-            os.kill(first.pid, signal.SIGKILL)
-        broken_off_at = kept(adapter.engine)
-        assert 1500 <= broken_off_at < 5000
-        done = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
-        assert "going on where the last run was broken off" in done.stderr
-        adapter.settle()
-        received = adapter.received()
-        assert Counter(order["order_id"] for order in received) == dict.fromkeys(sellable(shop), 1)
-        assert {order["action"] for order in received} == {"created"}
-        assert without_page_or_picture(adapter) == []
 
 
 def test_from_a_settings_file_with_two_stores_to_whole_orders(

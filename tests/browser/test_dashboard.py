@@ -18,7 +18,7 @@ from adapter.inbox.database import transaction
 from tests.adapter_under_test import shopify_order
 from tests.browser.conftest import PASSWORD, Running, opened
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]  # one worker, so that one adapter and one browser are enough
+pytestmark = pytest.mark.browser
 WIDTHS = (360, 800, 1600)
 THEMES = ("light", "dark")
 Theme = Literal["light", "dark"]
