@@ -6,10 +6,11 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 
 from adapter.inbox.database import connect, migrate
 from adapter.sandbox import running_sandbox
@@ -56,28 +57,51 @@ def postgresql() -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with our tables, to be copied: migrating anew would cost each test more than most of them take."""
+    file = tmp_path_factory.mktemp("migrated") / "adapter.db"
+    engine = connect(f"sqlite:///{file}")
+    migrate(engine)
+    engine.dispose()
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgresql: str) -> str:
+    """The name of a PostgreSQL database with our tables, likewise."""
+    with _administration(postgresql) as connection:
+        connection.execute(text("CREATE DATABASE migrated"))
+    engine = connect(_server(postgresql).set(database="migrated").render_as_string(hide_password=False))
+    migrate(engine)
+    engine.dispose()
+    return "migrated"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A fresh, empty database as DATABASE_URL names it: once on SQLite, once on PostgreSQL."""
+    """A fresh database as DATABASE_URL names it: once on SQLite, once on PostgreSQL. Empty, but beside `engine`."""
+    migrated = "engine" in request.fixturenames
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'adapter.db'}"
+        file = tmp_path / "adapter.db"
+        if migrated:
+            shutil.copy(request.getfixturevalue("migrated_file"), file)
+        yield f"sqlite:///{file}"
         return
-    server = make_url(request.getfixturevalue("postgresql")).set(drivername="postgresql+psycopg")
+    server: str = request.getfixturevalue("postgresql")
     name = f"t{secrets.token_hex(6)}"
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield server.set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
+    template = f" TEMPLATE {request.getfixturevalue('migrated_template')}" if migrated else ""
+    with _administration(server) as connection:
+        connection.execute(text(f"CREATE DATABASE {name}{template}"))
+    yield _server(server).set(database=name).render_as_string(hide_password=False)
+    with _administration(server) as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
 
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     """A migrated database."""
     engine = connect(database_url)
-    migrate(engine)
     yield engine
     engine.dispose()
 
@@ -96,3 +120,16 @@ def adapter(engine: Engine, sandbox_url: str) -> Iterator[AdapterUnderTest]:
     adapter.drip_forgets()
     yield adapter
     adapter.drip_forgets()
+
+
+def _server(url: str) -> URL:
+    return make_url(url).set(drivername="postgresql+psycopg")
+
+
+@contextmanager
+def _administration(server: str) -> Iterator[Connection]:
+    """A connection that may make databases and drop them."""
+    engine = create_engine(_server(server), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 from freezegun import freeze_time
 from sqlalchemy import Engine, text
 
@@ -173,10 +174,10 @@ class TestDuplicates:
 
     def test_eight_copies_at_once_are_one_delivery(self, engine: Engine) -> None:
         settings = make_settings(NOWHERE)
+        clients = [create_app(settings, engine).test_client() for _ in range(8)]
         barrier = threading.Barrier(8)
 
-        def post(_: int) -> str:
-            client = create_app(settings, engine).test_client()
+        def post(client: FlaskClient) -> str:
             payload = json.dumps(shopify_order()).encode()
             barrier.wait()
             answer = client.post("/webhooks/shopify", data=payload, headers={**signed(payload), "X-Shopify-Webhook-Id": "w"})
@@ -184,7 +185,7 @@ class TestDuplicates:
             return str(answer.get_json()["status"])
 
         with ThreadPoolExecutor(8) as pool:
-            statuses = sorted(pool.map(post, range(8)))
+            statuses = sorted(pool.map(post, clients))
         assert statuses == ["duplicate"] * 7 + ["kept"]
 
     def test_a_copy_of_a_dead_delivery_re_opens_it(self, adapter: AdapterUnderTest) -> None:
