@@ -29,6 +29,7 @@ bench: $(READY_DEV)  ## How fast, and how it grows; some minutes.
 	$(BIN)/python -m tests.benchmarks.receive
 	$(BIN)/python -m tests.benchmarks.idle
 	$(BIN)/python -m tests.benchmarks.growth
+	$(BIN)/python -m tests.benchmarks.pages
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check .
