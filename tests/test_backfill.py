@@ -39,7 +39,7 @@ ALL = Window(created_since=datetime(2000, 1, 1, tzinfo=UTC))
 
 @pytest.fixture
 def shop() -> Iterator[Shop]:
-    with running_woocommerce(orders=120) as shop:
+    with running_woocommerce(orders=75) as shop:
         yield shop
 
 

@@ -255,7 +255,7 @@ def test_every_order_ends_as_its_newest_snapshot_and_never_goes_back(engine: Eng
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=25 if engine.dialect.name == "sqlite" else 15,
+            max_examples=12 if engine.dialect.name == "sqlite" else 8,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,

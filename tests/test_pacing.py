@@ -212,7 +212,7 @@ def arrivals(bursts: Sequence[Burst], *, live: bool) -> list[datetime]:
 
 
 class TestProperties:
-    @settings(max_examples=400, deadline=None, derandomize=True)
+    @settings(max_examples=150, deadline=None, derandomize=True)
     @given(limits=LIMIT_PAIRS, bursts=BURSTS, speeds=SPEEDS, seed=st.integers(0, 1000))
     def test_no_arrivals_ever_lead_to_one_request_over_the_limit(
         self, limits: dict[Kind, int], bursts: list[Burst], speeds: tuple[float, float], seed: int
@@ -224,7 +224,7 @@ class TestProperties:
         assert result.worst["single"] <= limits["single"]
         assert result.worst["batch"] <= limits["batch"]
 
-    @settings(max_examples=200, deadline=None, derandomize=True)
+    @settings(max_examples=80, deadline=None, derandomize=True)
     @given(limits=LIMIT_PAIRS, bursts=BURSTS, back_at=st.floats(0, 240), seconds=st.floats(0.001, 3600), seed=st.integers(0, 1000))
     def test_a_clock_set_back_by_up_to_an_hour_never_leads_over_the_limit(
         self, limits: dict[Kind, int], bursts: list[Burst], back_at: float, seconds: float, seed: int
@@ -235,7 +235,7 @@ class TestProperties:
         assert result.worst["single"] <= limits["single"]
         assert result.worst["batch"] <= limits["batch"]
 
-    @settings(max_examples=200, deadline=None, derandomize=True)
+    @settings(max_examples=80, deadline=None, derandomize=True)
     @given(limits=LIMIT_PAIRS, bursts=BURSTS, seed=st.integers(0, 1000))
     def test_what_is_not_live_never_takes_the_last_quarter(self, limits: dict[Kind, int], bursts: list[Burst], seed: int) -> None:
         other = arrivals([(minutes, count, False) for minutes, count, _ in bursts], live=False)
@@ -243,7 +243,7 @@ class TestProperties:
         assert result.worst["single"] <= limits["single"] - limits["single"] // 4
         assert result.worst["batch"] <= limits["batch"] - limits["batch"] // 4
 
-    @settings(max_examples=200, deadline=None, derandomize=True)
+    @settings(max_examples=80, deadline=None, derandomize=True)
     @given(bursts=BURSTS, seed=st.integers(0, 1000))
     def test_whatever_arrived_is_sent_in_the_end(self, bursts: list[Burst], seed: int) -> None:
         result = run("any", arrivals(bursts, live=True), other=arrivals(bursts, live=False), hours=48, seed=seed)

@@ -169,7 +169,7 @@ def test_the_guard_sees_a_scan(filled: Engine) -> None:
 
 
 def test_a_due_lane_is_found_by_the_index_alone_without_sorting(filled: Engine) -> None:
-    with filled.connect() as connection:
+    with snapshot(filled) as connection:
         with overheard(connection) as heard:
             lanes = statements.due_lanes(connection, [STORE], NOW, 1)
         plans = [plan_of(connection, statement, parameters) for statement, parameters in heard]
@@ -179,7 +179,7 @@ def test_a_due_lane_is_found_by_the_index_alone_without_sorting(filled: Engine) 
 
 def test_what_waits_for_its_time_is_not_even_looked_at(filled: Engine) -> None:
     """A paused account's 4,000 waiting deliveries cost another store nothing: the index begins with the store."""
-    with filled.connect() as connection:
+    with snapshot(filled) as connection:
         with overheard(connection) as heard:
             assert not statements.any_due(connection, ["woocommerce"], NOW + timedelta(days=1))
         [(statement, parameters)] = heard
