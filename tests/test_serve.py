@@ -213,8 +213,8 @@ def test_a_port_that_is_taken_ends_it_with_1_before_anything_is_started(tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("columns", [80, 140])
-def test_the_demo_delivers_the_fixtures_and_shows_what_became_of_each(tmp_path: Path, columns: int) -> None:
+def test_the_demo_delivers_the_fixtures_and_shows_what_became_of_each(tmp_path: Path) -> None:
+    columns = 80
     status, shown = terminal.run_in_terminal(columns, "demo", cwd=tmp_path)
     assert status == 0
     rows = shown.splitlines()

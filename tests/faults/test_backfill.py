@@ -8,12 +8,15 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests.adapter_under_test import AdapterUnderTest
 from tests.stand_ins.woocommerce import running_woocommerce
 from tests.stand_ins.woocommerce_shop import KEY, SECRET
 from tests.test_backfill import kept, opened, sellable, without_page_or_picture
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # where one who writes may keep all others waiting
 def test_five_thousand_orders_with_a_kill_in_the_middle(adapter: AdapterUnderTest, database_url: str, tmp_path: Path) -> None:
     with running_woocommerce(orders=5000) as shop:
         adapter = AdapterUnderTest(adapter.engine, opened(adapter.settings, shop), adapter.sandbox_url)
