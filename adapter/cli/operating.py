@@ -31,7 +31,7 @@ def check(as_json: bool) -> None:
 @AS_JSON
 @explained
 def status(span: str, as_json: bool) -> None:
-    """Whether orders move, and why not; what waits, and what happened lately."""
+    """Whether orders move, and why not; what waits."""
     settings, now = settings_for(), datetime.now(UTC)
     with inbox(settings) as engine, snapshot(engine) as connection:
         report = overview(connection, settings, now)
@@ -46,7 +46,7 @@ def status(span: str, as_json: bool) -> None:
 @AS_JSON
 @explained
 def audit_(limit: int, before: int | None, as_json: bool) -> None:
-    """What people changed, and whose personal data they looked at, the newest first."""
+    """What people changed, and which personal data they saw."""
     with inbox() as engine, snapshot(engine) as connection:
         rows = audit.noted(connection, limit, before)
     show.audit(rows, as_json=as_json)

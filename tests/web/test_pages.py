@@ -6,6 +6,7 @@ import re
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Engine, text
@@ -271,7 +272,7 @@ def test_a_retry_that_takes_too_long_goes_on_from_where_it_stopped(
     with transaction(adapter.engine) as connection:
         connection.execute(text("""UPDATE deliveries SET state = 'dead', problems = '{"": ["x"]}'"""))
     times = iter([0.0, 1.0, 99.0])
-    monkeypatch.setattr("adapter.web.dashboard.bulk.time.monotonic", lambda: next(times))
+    monkeypatch.setattr("adapter.web.dashboard.bulk.time", SimpleNamespace(monotonic=lambda: next(times)))
     said = page.post("/deliveries/retry/now", {"state": "dead", "below": "1000000"}, at="/").text
     monkeypatch.undo()
     assert "200 are sent again" in said
