@@ -38,7 +38,7 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--topic", default="", help="Only this topic."),
         click.option("--reason", default="", help="Only skipped for this reason."),
         click.option("--order", "order_id", default="", help="Only of this order id."),
-        click.option("--email", default="", type=_address, help="Only of the shopper with this e-mail address."),
+        click.option("--email", default="", type=_address, metavar="ADDRESS", help="Only of the shopper with this e-mail address."),
         click.option("--number", default="", help="Only of this order number, with or without #."),
         click.option("--store", default="", help="Only of this store."),
         click.option("--state", type=click.Choice(["pending", "delivered", "skipped", "dead"]), help="Only in this state."),
