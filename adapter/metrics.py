@@ -121,14 +121,9 @@ class Metrics(Collector):
             gauges.set("account_outage", lease is not None and lease.outage_since is not None, account)
             if lease is not None and lease.expires_at:
                 gauges.set("sender_lease_age_seconds", _seconds(now, lease.expires_at - LIFETIME), account)
-            for kind in ("single", "batch"):
-                ours = getattr(self._settings, f"{kind}_requests_per_hour")
-                said = getattr(lease, f"{kind}_limit", None)
-                limit = min(ours, said) if said is not None else ours
-                closed = getattr(lease, f"{kind}_closed_until", None)
-                left = max(0, limit - figures.requests_spent(connection, account, kind, now))
-                gauges.set("quota_limit_requests", limit, account, kind)
-                gauges.set("quota_left_requests", 0 if closed and closed > now else left, account, kind)
+            for quota in figures.quotas(connection, self._settings, account, lease, now):
+                gauges.set("quota_limit_requests", quota.limit, account, quota.kind)
+                gauges.set("quota_left_requests", quota.left, account, quota.kind)
 
     def _silence(self, connection: Connection, gauges: "_Gauges", store: str, now: datetime) -> None:
         last_at = statements.last_arrival(connection, store)

@@ -9,17 +9,8 @@ from sqlalchemy import Connection
 
 from adapter.inbox import charts, figures
 from adapter.inbox.charts import Span
-from adapter.settings import Account, Settings
+from adapter.settings import Settings
 from mappings import timestamp
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """What is left of an account's requests of one kind in this hour; nothing, while Drip has closed that kind by a 429."""
-
-    kind: str
-    limit: int
-    left: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +26,7 @@ class Recent:
     starts: list[datetime]
     times: tuple[timedelta, timedelta] | None
     """From a webhook to Drip: the median, and within which 95 of 100 were there."""
-    quotas: Mapping[str, list[Quota]]
+    quotas: Mapping[str, list[figures.Quota]]
 
 
 def recent(connection: Connection, configured: Settings, stores: list[str], span: Span, at: datetime) -> Recent:
@@ -44,13 +35,14 @@ def recent(connection: Connection, configured: Settings, stores: list[str], span
     backlogs = {name: figures.backlog(connection, name, at) for name in stores}
     since = [moment for _, moment in unread.values()] + [each.due_since for each in backlogs.values() if each.due_since]
     begin = span.begin(at)
+    leases = {row.account: row for row in figures.all_leases(connection)}
     return Recent(
         waits={name: (backlogs[name].due + unread.get(name, (0, None))[0], backlogs[name].later) for name in stores},
         oldest=min(since, default=None),
         counts=charts.over_time(connection, stores, span, at),
         starts=[begin + span.step * index for index in range(span.steps)],
         times=charts.times_to_drip(connection, begin),
-        quotas={name: _quotas(connection, configured, account, at) for name, account in configured.accounts.items()},
+        quotas={name: figures.quotas(connection, configured, name, leases.get(name), at) for name in configured.accounts},
     )
 
 
@@ -66,18 +58,6 @@ def document(found: Recent, span: Span) -> dict[str, Any]:
         "to_drip": {"median_s": _seconds(found.times[0]), "within_95_of_100_s": _seconds(found.times[1])} if found.times else None,
         "over_time": {"span": span.name, "from": [timestamp(moment) for moment in found.starts], **found.counts},
     }
-
-
-def _quotas(connection: Connection, configured: Settings, account: Account, at: datetime) -> list[Quota]:
-    lease = next((row for row in figures.all_leases(connection) if row.account == account.id), None)
-    found = []
-    for kind, most in (("single", configured.single_requests_per_hour), ("batch", configured.batch_requests_per_hour)):
-        told = getattr(lease, f"{kind}_limit", None)
-        limit = min(most, told) if told is not None else most
-        closed = getattr(lease, f"{kind}_closed_until", None)
-        left = 0 if closed and closed > at else max(0, limit - figures.requests_spent(connection, account.id, kind, at))
-        found.append(Quota(kind, limit, left))
-    return found
 
 
 def _seconds(length: timedelta) -> float:

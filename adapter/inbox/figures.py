@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, liter
 from adapter.inbox import counters, statements
 from adapter.inbox.statements import PRIORITIES
 from adapter.inbox.tables import deliveries, leases
+from adapter.settings import Settings
 
 MOST = 10_000
 """Deliveries are counted no further than this, for each store."""
@@ -29,6 +30,15 @@ class Backlog:
     """Waits for the time of its next attempt."""
     due_since: datetime | None
     """Since when the oldest of those that could be sent has been due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What is left of an account's requests of one kind in this hour; nothing, while Drip has closed that kind by a 429."""
+
+    kind: str
+    limit: int
+    left: int
 
 
 def backlog(connection: Connection, store: str, now: datetime) -> Backlog:
@@ -84,6 +94,18 @@ def by_state(connection: Connection, stores: Sequence[str], now: datetime) -> di
 def requests_spent(connection: Connection, account: str, kind: str, now: datetime) -> int:
     """How many requests of a kind Drip still counts: those of the last hour."""
     return len(statements.ledger(connection, account, kind, now - timedelta(hours=1)))
+
+
+def quotas(connection: Connection, settings: Settings, account: str, lease: Row[Any] | None, now: datetime) -> list[Quota]:
+    """What is left of an account's requests, single ones and batches; `lease` is the account's, if there is one."""
+    found = []
+    for kind, most in (("single", settings.single_requests_per_hour), ("batch", settings.batch_requests_per_hour)):
+        told = getattr(lease, f"{kind}_limit", None)
+        limit = min(most, told) if told is not None else most
+        closed = getattr(lease, f"{kind}_closed_until", None)
+        left = 0 if closed and closed > now else max(0, limit - requests_spent(connection, account, kind, now))
+        found.append(Quota(kind, limit, left))
+    return found
 
 
 def all_leases(connection: Connection) -> Sequence[Row[Any]]:
