@@ -174,12 +174,17 @@ def _pairs(document: Mapping[str, Any]) -> Table:
     return table((Column(""), Column("")), rows, 0)
 
 
+def counted(number: int) -> str:
+    """So many deliveries, in words."""
+    return f"{number} {'delivery' if number == 1 else 'deliveries'}"
+
+
 def retried(count: int, *, dry_run: bool, as_json: bool) -> None:
     """How many deliveries a retry is of."""
     if as_json:
         document({"retried": count, "dry_run": dry_run})
     else:
-        click.echo(f"{count} {'delivery' if count == 1 else 'deliveries'} {'would' if dry_run else 'will'} be sent again")
+        click.echo(f"{counted(count)} {'would' if dry_run else 'will'} be sent again")
 
 
 _AUDIT = (Column("id", is_number=True), Column("when (UTC)"), Column("who"), Column("did"), Column("to what"))

@@ -268,10 +268,9 @@ def test_another_account_gets_them_too(open_adapter: AdapterUnderTest, shop: Sho
 # --- the commands ------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def environment(shop: Shop, database_url: str, engine: Engine, sandbox_url: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What a person would have set."""
-    variables = {
+def credentials_of(shop: Shop, database_url: str) -> dict[str, str]:
+    """What opens the shop, the database and Drip."""
+    return {
         "WOOCOMMERCE_WEBHOOK_SECRET": "s3cret",
         "WOOCOMMERCE_STORE_URL": shop.url,
         "WOOCOMMERCE_CONSUMER_KEY": KEY,
@@ -279,9 +278,13 @@ def environment(shop: Shop, database_url: str, engine: Engine, sandbox_url: str,
         "DATABASE_URL": database_url,
         "DRIP_ACCOUNT_ID": "9999999",
         "DRIP_API_KEY": "drip-token-1234",
-        "DRIP_API_URL": sandbox_url,
-        "PUBLIC_URL": "https://adapter.example",
     }
+
+
+@pytest.fixture
+def environment(shop: Shop, database_url: str, engine: Engine, sandbox_url: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What a person would have set."""
+    variables = {**credentials_of(shop, database_url), "DRIP_API_URL": sandbox_url, "PUBLIC_URL": "https://adapter.example"}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     return variables

@@ -94,7 +94,3 @@ def inbox(settings: Settings | None = None) -> Iterator[Engine]:
         if not is_migrated(engine):
             raise WorkFailed("the database of DATABASE_URL lacks the tables of this version: run drip-adapter migrate")
         yield engine
-
-
-def counted(number: int) -> str:
-    return f"{number} {'delivery' if number == 1 else 'deliveries'}"

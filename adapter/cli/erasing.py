@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from sqlalchemy import Engine
 
 from adapter import show
-from adapter.cli.common import counted, explained, inbox, settings_for
+from adapter.cli.common import explained, inbox, settings_for
 from adapter.delivery.lease import READER, Lease
 from adapter.delivery.reader import Reader
 from adapter.forget import Search, Shopper, erase_found
@@ -68,7 +68,7 @@ def forget(email: str, dry_run: bool, yes: bool) -> None:
         _read_first(engine, settings)
         search = Search(engine, Shopper(address=address))
         _watched("looking", search.run(), search)
-        found = f"{counted(len(search.found))} of {search.orders} {'order' if search.orders == 1 else 'orders'}"
+        found = f"{show.counted(len(search.found))} of {search.orders} {'order' if search.orders == 1 else 'orders'}"
         if not search.found:
             click.echo("nothing is kept of this address")
             return

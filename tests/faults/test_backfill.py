@@ -12,24 +12,14 @@ import pytest
 
 from tests.adapter_under_test import AdapterUnderTest
 from tests.stand_ins.woocommerce import running_woocommerce
-from tests.stand_ins.woocommerce_shop import KEY, SECRET
-from tests.test_backfill import kept, opened, sellable, without_page_or_picture
+from tests.test_backfill import credentials_of, kept, opened, sellable, without_page_or_picture
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # where one who writes may keep all others waiting
 def test_five_thousand_orders_with_a_kill_in_the_middle(adapter: AdapterUnderTest, database_url: str, tmp_path: Path) -> None:
     with running_woocommerce(orders=5000) as shop:
         adapter = AdapterUnderTest(adapter.engine, opened(adapter.settings, shop), adapter.sandbox_url)
-        variables = {
-            **os.environ,
-            "WOOCOMMERCE_WEBHOOK_SECRET": "s3cret",
-            "WOOCOMMERCE_STORE_URL": shop.url,
-            "WOOCOMMERCE_CONSUMER_KEY": KEY,
-            "WOOCOMMERCE_CONSUMER_SECRET": SECRET,
-            "DATABASE_URL": database_url,
-            "DRIP_ACCOUNT_ID": "9999999",
-            "DRIP_API_KEY": "drip-token-1234",
-        }
+        variables = {**os.environ, **credentials_of(shop, database_url)}
         command = [sys.executable, "-m", "adapter", "backfill", "woocommerce", "--since", "2000-01-01"]
         with subprocess.Popen(command, env=variables, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as first:
             deadline = time.monotonic() + 60
