@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, select
 
-from adapter.inbox.hours import HOUR, KINDS, count_steps, counted_since, counted_until
+from adapter.inbox.hours import HOUR, KINDS, count_steps, counted_since, counted_until, step_of
 from adapter.inbox.tables import LIVE, deliveries
 
 _NEWEST = 2000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Span:
 
     def begin(self, now: datetime) -> datetime:
         """When it began: the last of its steps is the one that runs."""
-        return now - (now - _EPOCH) % self.step - self.step * (self.steps - 1)
+        return step_of(now, self.step) - self.step * (self.steps - 1)
 
 
 SPANS = {

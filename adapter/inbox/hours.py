@@ -27,6 +27,11 @@ Counts = dict[str, dict[int, int]]
 """Kind -> index of the step -> number."""
 
 
+def step_of(moment: datetime, step: timedelta) -> datetime:
+    """When the step began in which a moment lies: steps are counted from the beginning of 1970."""
+    return moment - (moment - _EPOCH) % step
+
+
 def count_steps(connection: Connection, stores: Sequence[str], begin: datetime, end: datetime, step: timedelta) -> Counts:
     """How many deliveries were kept, delivered, skipped and dead in each step from `begin` to `end`, by the indexes on times alone."""
     counted: Counts = {kind: {} for kind in KINDS}
@@ -61,7 +66,7 @@ def count_hour(engine: Engine, now: datetime) -> bool:
         begin = counted_until(connection) or _first(connection)
         if begin is None:
             return False
-        begin = max(begin, _hour_of(now - KEPT_FOR))
+        begin = max(begin, step_of(now - KEPT_FOR, HOUR))
         if begin + HOUR + _SETTLED_AFTER > now:
             return False
         counts = count_steps(connection, store_names(connection), begin, begin + HOUR, HOUR)
@@ -69,18 +74,14 @@ def count_hour(engine: Engine, now: datetime) -> bool:
         inserting = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(hours)
         rows = [{"begun_at": begin, "kind": kind, "number": counts[kind].get(0, 0)} for kind in KINDS]
         connection.execute(inserting.on_conflict_do_nothing(), rows)
-        connection.execute(delete(hours).where(hours.c.begun_at < _hour_of(now - KEPT_FOR)))
+        connection.execute(delete(hours).where(hours.c.begun_at < step_of(now - KEPT_FOR, HOUR)))
     return True
 
 
 def _first(connection: Connection) -> datetime | None:
     """The hour of the oldest delivery: ids are given in the order of arrival."""
     oldest = connection.execute(select(deliveries.c.received_at).order_by(deliveries.c.id).limit(1)).scalar()
-    return _hour_of(oldest) if oldest else None
-
-
-def _hour_of(moment: datetime) -> datetime:
-    return moment - (moment - _EPOCH) % HOUR
+    return step_of(oldest, HOUR) if oldest else None
 
 
 def _within(column: ColumnElement[Any], begin: datetime, end: datetime) -> ColumnElement[bool]:
