@@ -22,8 +22,8 @@ test-faults: $(READY_DEV)  ## kill -9, full disks, stopped processes; some minut
 	$(BIN)/python -m pytest tests/faults
 
 simulate: $(READY_DEV)  ## The tables of docs/pacing.md.
-	$(BIN)/python -m tests.simulation
-	$(BIN)/python -m tests.simulation --curve
+	$(BIN)/python -m tests.delivery.simulation
+	$(BIN)/python -m tests.delivery.simulation --curve
 
 bench: $(READY_DEV)  ## How fast, and how it grows; some minutes.
 	$(BIN)/python -m tests.benchmarks.receive

@@ -10,11 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 
 from adapter.inbox.database import connect, migrate
 from adapter.sandbox import running_sandbox
-from tests.adapter_under_test import AdapterUnderTest, make_settings
+from tests.support.adapter_under_test import AdapterUnderTest, make_settings
+
+# A busy machine must not fail a property.
+hypothesis_settings.register_profile("adapter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("adapter")
 
 _OURS = ("DRIP_", "SHOPIFY_", "MAGENTO_", "WOOCOMMERCE_", "HEROKU_")
 _NAMES = {

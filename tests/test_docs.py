@@ -20,6 +20,7 @@ from adapter.cli import main
 from adapter.settings.environment import _EPHEMERAL_MARKS
 from adapter.settings.stores import _API_VARIABLES
 from mappings import PROVIDERS, Context, Options, Provider, Reason, encode, outcomes
+from mappings.core.fields import MISSING
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -183,7 +184,8 @@ def test_the_tables_of_stores_in_the_documents_are_read(monkeypatch: pytest.Monk
 
 def test_the_example_of_a_provider_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = text_of("docs/adding-a-provider.md")
-    (tmp_path / "acme.py").write_text(code_blocks(text, "python")[0], encoding="utf-8")
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme" / "__init__.py").write_text(code_blocks(text, "python")[0], encoding="utf-8")
     monkeypatch.setattr(mappings, "__path__", [*mappings.__path__, str(tmp_path)])
     provider: Provider = importlib.import_module("mappings.acme").PROVIDER
     sys.modules.pop("mappings.acme")
@@ -198,7 +200,7 @@ def test_the_example_of_a_provider_works(tmp_path: Path, monkeypatch: pytest.Mon
     ]
     assert outcomes(provider, payload.replace(b'"paid"', b'"open"'), context) == [{"skipped": "unpaid"}]
     assert outcomes(provider, b"{}", context) == [{"skipped": "not_an_order"}]
-    assert outcomes(provider, payload.replace(b'"id": 17', b'"id": null'), context) == [{"rejected": {"id": [mappings._fields.MISSING]}}]
+    assert outcomes(provider, payload.replace(b'"id": 17', b'"id": null'), context) == [{"rejected": {"id": [MISSING]}}]
 
 
 def test_the_template_for_magento_gives_an_order() -> None:

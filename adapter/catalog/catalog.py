@@ -15,7 +15,8 @@ from adapter.inbox.counters import count
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.products import WEBHOOK, Known, fresh_keys, keep_misses, keep_products, known_products
 from adapter.settings import Settings, Store
-from adapter.stores.api import Deadline, ProductSource, StoreTrouble
+from adapter.stores.api import ProductSource
+from adapter.stores.http import Deadline, StoreTrouble
 from adapter.stores.platforms import sources_of
 from mappings import Order, Product, ProductKey, complete, wanted
 

@@ -11,9 +11,9 @@ from typing import ParamSpec, TypeVar
 import click
 from sqlalchemy import Engine
 
-from adapter import faults, logs
 from adapter.errors import AdapterError, SettingsError, WorkFailed
 from adapter.inbox.database import connect, is_migrated, migrate
+from adapter.monitoring import alert_channels, error_reporting, logs
 from adapter.settings import DEFAULT_DATABASE_URL, SANDBOX_DATABASE_URL, Settings, read_settings
 from mappings import absolute_url
 
@@ -64,9 +64,10 @@ def explained(command: Callable[Params, Result]) -> Callable[Params, Result]:
 
 
 def settings_for(sandbox_url: str = "") -> Settings:
-    settings = read_settings(sandbox=bool(sandbox_url), sandbox_url=sandbox_url)
+    checks = {"ALERT_URL": alert_channels.why_no_address, "SENTRY_DSN": error_reporting.why_no_dsn}
+    settings = read_settings(sandbox=bool(sandbox_url), sandbox_url=sandbox_url, checks=checks)
     logs.set_up(settings.log_level)
-    faults.set_up(settings.sentry_dsn)
+    error_reporting.set_up(settings.sentry_dsn)
     return settings
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import click
 from sqlalchemy import ColumnElement
 
-from adapter import show
+from adapter.cli import output
 from adapter.cli.common import AS_JSON, MOST, explained, inbox, settings_for
-from adapter.inbox import audit, statements, views
+from adapter.inbox import audit, search, views
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.erasure import email_digest
 from adapter.inbox.tables import deliveries
-from adapter.remapping import document
-from adapter.retrying import reopen, tell
+from adapter.operations.preview import document
+from adapter.operations.retry import reopen, tell
 from mappings import Reason
 
 
@@ -51,7 +51,7 @@ def _which(chosen: Mapping[str, Any]) -> ColumnElement[bool]:
     """The deliveries that the options choose; all without any."""
     times = {name: chosen[name].replace(tzinfo=UTC) for name in ("since", "until") if chosen[name] is not None}
     words = {name: value for name, value in chosen.items() if name not in ("since", "until", "email") and value}
-    return statements.filtered(**words, **times, email_digest=email_digest(chosen["email"]) or "")
+    return search.filtered(**words, **times, email_digest=email_digest(chosen["email"]) or "")
 
 
 def _said(ids: Sequence[int], chosen: Mapping[str, Any]) -> str:
@@ -76,8 +76,8 @@ def deliveries_list(limit: int, before: int | None, as_json: bool, **chosen: Any
     if before is not None:
         which = which & (deliveries.c.id < before)
     with inbox() as engine, snapshot(engine) as connection:
-        rows = statements.listed(connection, which, limit)
-    show.deliveries(rows, as_json=as_json)
+        rows = search.listed(connection, which, limit)
+    output.deliveries(rows, as_json=as_json)
 
 
 @deliveries_.command("show")
@@ -95,10 +95,10 @@ def deliveries_show(delivery: int, payload: bool, as_json: bool) -> None:
         if payload:
             click.echo(row.payload or b"", nl=False)
             return
-        attempts = statements.attempts_of(connection, delivery)
+        attempts = search.attempts_of(connection, delivery)
         became = views.parts_of(connection, row) if row.reason == Reason.SPLIT else []
         today = document(connection, row, attempts, settings)
-    show.delivery(row, attempts, became, today, as_json=as_json)
+    output.delivery(row, attempts, became, today, as_json=as_json)
 
 
 @deliveries_.command("retry")
@@ -121,13 +121,13 @@ def deliveries_retry(ids: tuple[int, ...], dry_run: bool, force: bool, as_json: 
     with inbox() as engine:
         if dry_run:
             with snapshot(engine) as connection:
-                show.retried(statements.retriable(connection, which), dry_run=True, as_json=as_json)
+                output.retried(search.retriable(connection, which), dry_run=True, as_json=as_json)
             return
         with transaction(engine) as connection:
             reopened = reopen(connection, which, at=datetime.now(UTC), forced=force, subject=_said(ids, chosen), actor=audit.COMMAND)
     tell(reopened)
     count = len(reopened)
-    show.retried(count, dry_run=False, as_json=as_json)
+    output.retried(count, dry_run=False, as_json=as_json)
     if ids and (missed := len(set(ids)) - count):
         raise click.ClickException(f"{missed} of those named will not: unknown, not what the options ask for, or the payload is erased")
 

@@ -10,15 +10,16 @@ import click
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy import Engine
 
-from adapter import show
+from adapter.cli import output
 from adapter.cli.common import explained, inbox, settings_for
-from adapter.delivery.lease import READER, Lease
+from adapter.delivery.lease import Lease
 from adapter.delivery.reader import Reader
-from adapter.forget import Search, Shopper, erase_found
 from adapter.inbox import audit
+from adapter.inbox.accounts import READER
 from adapter.inbox.database import DatabaseClock, snapshot, transaction
 from adapter.inbox.erasure import FORGOTTEN, flush
 from adapter.inbox.retention import Purged, Retention, purgeable
+from adapter.operations.forget import Search, Shopper, erase_found
 from adapter.settings import Settings
 from mappings import first_email
 
@@ -68,7 +69,7 @@ def forget(email: str, dry_run: bool, yes: bool) -> None:
         _read_first(engine, settings)
         search = Search(engine, Shopper(address=address))
         _watched("looking", search.run(), search)
-        found = f"{show.counted(len(search.found))} of {search.orders} {'order' if search.orders == 1 else 'orders'}"
+        found = f"{output.counted(len(search.found))} of {search.orders} {'order' if search.orders == 1 else 'orders'}"
         if not search.found:
             click.echo("nothing is kept of this address")
             return
@@ -97,7 +98,7 @@ def _read_first(engine: Engine, settings: Settings) -> None:
 def _watched(what: str, pieces: Iterable[Any], search: Search | None) -> None:
     """Go through all pieces, with a bar where somebody looks."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=show.console(), disable=not sys.stdout.isatty(), transient=True) as bar:
+    with Progress(*columns, console=output.console(), disable=not sys.stdout.isatty(), transient=True) as bar:
         task = bar.add_task(what, total=None)
         for _ in pieces:
             if search is not None:

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 
 import click
 
-from adapter import check as checks
-from adapter import show
+from adapter.cli import output
 from adapter.cli.common import AS_JSON, MOST, connected, explained, inbox, migrate_database, settings_for
 from adapter.inbox import audit
 from adapter.inbox.charts import SPANS
 from adapter.inbox.database import snapshot
-from adapter.overview import overview
-from adapter.recent import document, recent
+from adapter.operations import check as checks
+from adapter.operations.activity import document, recent
+from adapter.operations.health import overview
 
 
 @click.command()
@@ -22,7 +22,7 @@ def check(as_json: bool) -> None:
     """What is wrong with the set-up, and how to mend it."""
     settings = settings_for()
     with connected(settings) as engine:
-        whole = show.findings(checks.look(settings, engine), as_json=as_json)
+        whole = output.findings(checks.look(settings, engine), as_json=as_json)
     sys.exit(0 if whole else 1)
 
 
@@ -36,7 +36,7 @@ def status(span: str, as_json: bool) -> None:
     with inbox(settings) as engine, snapshot(engine) as connection:
         report = overview(connection, settings, now)
         report |= document(recent(connection, settings, list(report["stores"]), SPANS[span], now), SPANS[span])
-    show.status(report, as_json=as_json)
+    output.status(report, as_json=as_json)
     sys.exit(0 if report["ok"] else 1)
 
 
@@ -49,7 +49,7 @@ def audit_(limit: int, before: int | None, as_json: bool) -> None:
     """What people changed, and which personal data they saw."""
     with inbox() as engine, snapshot(engine) as connection:
         rows = audit.noted(connection, limit, before)
-    show.audit(rows, as_json=as_json)
+    output.audit(rows, as_json=as_json)
 
 
 @click.command("migrate")

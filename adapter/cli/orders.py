@@ -2,12 +2,12 @@
 
 import click
 
-from adapter import show
+from adapter.cli import output
 from adapter.cli.common import AS_JSON, explained, inbox, settings_for
-from adapter.history import document, history
 from adapter.inbox import views
 from adapter.inbox.database import snapshot
 from adapter.inbox.views import Choice
+from adapter.operations.order_history import document, history
 from mappings import encode
 
 
@@ -38,7 +38,7 @@ def orders_show(order: str, store: str, as_json: bool) -> None:
     if not found:
         raise click.ClickException(f"no delivery is of an order {order!r}, and Drip was never sent it")
     for each in found:
-        click.echo(encode(each)) if as_json else show.order(each)
+        click.echo(encode(each)) if as_json else output.order(each)
 
 
 COMMANDS = (orders_,)

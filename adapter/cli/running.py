@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
-from adapter import logs, show
+from adapter.cli import output
 from adapter.cli.common import address, explained, migrate_database, settings_for
 from adapter.delivery.run import Senders
 from adapter.inbox.database import connect
+from adapter.monitoring import logs
+from adapter.process.gunicorn_server import WebServer, end_with_parent
+from adapter.process.supervisor import Part, Supervisor, free_port, require_port
 from adapter.sandbox import create_sandbox
-from adapter.serve import Part, Supervisor, free_port, require_port
-from adapter.server import WebServer, end_with_parent
 from adapter.settings import DEFAULT_PORT
 from adapter.web.app import create_app
 
@@ -48,7 +49,7 @@ def serve(bind: str, sandbox: bool, sandbox_port: int) -> None:
     environ = {} if settings.public_url_is_set else {"PUBLIC_URL": f"http://{address}"}
     parts.append(Part("web", ("web", "--bind", address, *extra), vital=True, environ=environ))
     parts.append(Part("sender", ("send", *extra), vital=False, environ=environ))
-    show.banner(settings, address)
+    output.banner(settings, address)
     sys.exit(Supervisor(parts).run())
 
 
@@ -111,7 +112,7 @@ def demo() -> None:
     Starts the adapter on a fresh SQLite file with the stand-in in Drip's place, posts the fixtures over HTTP with real signatures, shows
     what became of each, and stops.
     """
-    from adapter.demo import run_demo  # noqa: PLC0415 - nothing else needs it
+    from adapter.cli.demo import run_demo  # noqa: PLC0415 - nothing else needs it
 
     sys.exit(run_demo(FIXTURES))
 

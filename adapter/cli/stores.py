@@ -13,18 +13,19 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy import Engine
 
-from adapter import connect as connecting
-from adapter import show
-from adapter.backfill import KEPT_SO_FAR, Backfill
-from adapter.backfill import Progress as Far
+from adapter.cli import output
 from adapter.cli.common import AS_JSON, explained, inbox, settings_for
-from adapter.connect import Step, Work
 from adapter.errors import SettingsError, WorkFailed
-from adapter.inbox import statements
+from adapter.inbox import figures
 from adapter.inbox.database import snapshot
+from adapter.operations.backfill import KEPT_SO_FAR, Backfill
+from adapter.operations.backfill import Progress as Far
 from adapter.settings import Settings, Store
-from adapter.stores.api import Registry, StoreTrouble, Window
+from adapter.stores import registration as connecting
+from adapter.stores.api import Registry, Window
+from adapter.stores.http import StoreTrouble
 from adapter.stores.platforms import history_of, registry_of
+from adapter.stores.registration import Step, Work
 from mappings import PROVIDERS
 
 _DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
@@ -120,7 +121,7 @@ def _read(backfill: Backfill, settings: Settings, *, as_json: bool) -> Far:
         click.echo("going on where the last run was broken off", err=True)
     bar = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(), console=show.console(), disable=as_json or not sys.stdout.isatty(), transient=True,
+        TimeElapsedColumn(), console=output.console(), disable=as_json or not sys.stdout.isatty(), transient=True,
     )  # fmt: skip
     with bar, _broken_off(KEPT_SO_FAR):
         begun = time.monotonic()
@@ -163,7 +164,7 @@ def _tell(store: str, far: Far, engine: Engine, settings: Settings, *, as_json: 
     seconds = _seconds_at_drip(waiting, settings)
     report = {"store": store, "found": far.found, "kept": far.kept, "never_heard_of": far.never_heard_of, "waiting": waiting}
     if as_json:
-        show.document(report | {"seconds_at_drip": seconds, "note": far.note})
+        output.document(report | {"seconds_at_drip": seconds, "note": far.note})
         return
     click.echo(f"{store}: {far.found} orders found, {far.kept} of them new to Drip; of {far.never_heard_of} no webhook had come")
     configured = settings.store(store)
@@ -180,7 +181,7 @@ def _wait(store: str, engine: Engine, settings: Settings) -> None:
     begun_with, begun, moved = _waiting(store, engine), time.monotonic(), (0, time.monotonic())
     bar = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"),
-        console=show.console(), disable=not sys.stdout.isatty(),
+        console=output.console(), disable=not sys.stdout.isatty(),
     )  # fmt: skip
     with bar:
         task = bar.add_task("orders at Drip", total=begun_with, left="")
@@ -200,7 +201,7 @@ def _wait(store: str, engine: Engine, settings: Settings) -> None:
 
 def _waiting(store: str, engine: Engine) -> int:
     with snapshot(engine) as connection:
-        return statements.count_pending(connection, store)
+        return figures.count_pending(connection, store)
 
 
 def _seconds_at_drip(orders: int, settings: Settings) -> int:

@@ -8,9 +8,9 @@ from typing import Literal
 import click
 import requests
 
-from adapter import replay as replays
-from adapter import show
+from adapter.cli import output
 from adapter.cli.common import AS_JSON, explained, header, url
+from adapter.process import replay as replays
 from adapter.settings import DEFAULT_PORT, read_settings
 from mappings import PROVIDERS, VOCABULARIES, Context, Options, encode, outcomes
 
@@ -88,7 +88,7 @@ def replay(
         for (case, payload), _ in zip(plan, replays.pace(rate), strict=False):
             answer = replays.post(session, url, case, payload, replays.target_of(case, settings, store))
             posted.append(answer)
-            show.posted(answer, as_json=as_json)
+            output.posted(answer, as_json=as_json)
     refused = sum(answer.status >= 300 for answer in posted)
     if not as_json:
         click.echo(f"{len(posted)} posted, {len(posted) - refused} taken, {refused} refused")

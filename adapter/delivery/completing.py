@@ -4,9 +4,10 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from adapter.delivery.contexts import Source
+from adapter.inbox.sources import Source
 from adapter.settings import Settings
-from adapter.stores.api import Deadline, History, StoreTrouble
+from adapter.stores.api import History
+from adapter.stores.http import Deadline, StoreTrouble
 from adapter.stores.platforms import history_of
 from mappings import Reading, Reason
 

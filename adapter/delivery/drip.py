@@ -18,8 +18,8 @@ from werkzeug.http import parse_date
 
 from adapter import __version__
 from adapter.delivery.pacing import Kind
+from adapter.process.http_transport import CuttableAdapter, within
 from adapter.settings import Account
-from adapter.transport import CuttableAdapter, within
 
 DEADLINES_S = {"single": 8.0, "batch": 60.0}
 _LONGEST_ANSWER = 1_000_000

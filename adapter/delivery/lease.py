@@ -8,18 +8,15 @@ import socket
 import time
 import uuid
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
 from adapter.errors import DatabaseAway, LeaseLost
-from adapter.inbox import statements
+from adapter.inbox import accounts
+from adapter.inbox.accounts import LIFETIME
 from adapter.inbox.database import database_now, transaction
 
-READER = ""
-"""The lease's name for the one who reads new deliveries; no account has a blank id."""
-LIFETIME = timedelta(seconds=20)
 RENEWAL_S = 5.0
 # A request begun so long after the lease was confirmed might end after another has taken over.
 _FRESH_S = 5.0
@@ -43,9 +40,9 @@ class Lease:
         asked, had = time.monotonic(), self.held
         with transaction(self._engine) as connection:
             now = database_now(connection)
-            known = statements.lease(connection, self.account)
+            known = accounts.lease(connection, self.account)
             dead = known is not None and known.host == this_host() and known.pid is not None and not _is_alive(known.pid)
-            self.held = statements.take_lease(
+            self.held = accounts.take_lease(
                 connection, self.account, holder=self._holder, host=this_host(), pid=os.getpid(), now=now, until=now + LIFETIME, free=dead
             )
         if self.held:
@@ -75,7 +72,7 @@ class Lease:
 
     def guard(self, connection: Connection) -> None:
         """Make sure that the lease is ours until a transaction ends; raises `LeaseLost`, and what it wrote is undone."""
-        if not statements.holds_lease(connection, self.account, self._holder):
+        if not accounts.holds_lease(connection, self.account, self._holder):
             self.held = False
             raise LeaseLost(f"another sender has taken over account {self.account}, and the request in hand")
 
@@ -83,7 +80,7 @@ class Lease:
         """Give it back, so that another takes over at once."""
         self.held = False
         with suppress(DatabaseAway), transaction(self._engine) as connection:
-            statements.release_lease(connection, self.account, self._holder)
+            accounts.release_lease(connection, self.account, self._holder)
 
 
 def this_host() -> str:

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 
 from adapter.catalog.catalog import Catalog, Completed
-from adapter.delivery import contexts
-from adapter.delivery.course import next_step, remembered
+from adapter.delivery.lifecycle import next_step, remembered
 from adapter.delivery.queues import LaneQueue
-from adapter.delivery.versions import version_of
-from adapter.inbox import statements
+from adapter.inbox import settling, sources
 from adapter.inbox.counters import count_each
 from adapter.inbox.database import transaction
+from adapter.inbox.versions import version_of
+from adapter.monitoring.error_reporting import report
 from adapter.settings import Settings, Store
 from mappings import VOCABULARIES, Order, Reason, Rejected, Skip, digest, encode, render
 
@@ -70,7 +70,7 @@ def supersede(connection: Connection, queue: LaneQueue, now: datetime) -> None:
     """Settle the snapshots that waited behind a newer one."""
     for row in queue.older():
         skip = Skip(Reason.SUPERSEDED, f"delivery {queue.target.id} holds a newer state of this order")
-        statements.skip(connection, row.id, skip, now)
+        settling.skip(connection, row.id, skip, now)
         log.info(skip.detail, extra={"action": "skipped", "reason": str(skip.reason), **about(queue), "delivery": row.id})
 
 
@@ -123,7 +123,8 @@ class Preparer:
             self._kill(queue, rejected.problems)
             return None
         except Exception as error:  # noqa: BLE001 - whatever a payload sets off in the mapping must not stop the others
-            self._kill(queue, contexts.crash(error))
+            report(error)
+            self._kill(queue, sources.crash(error))
             return None
         if isinstance(result, Skip):
             self._skip(queue, result)
@@ -131,7 +132,7 @@ class Preparer:
         return result
 
     def _map(self, queue: LaneQueue) -> _Draft | Skip:
-        source = contexts.source_of(queue.target, self._settings)
+        source = sources.source_of(queue.target, self._settings)
         [reading] = source.provider.readings(queue.target.payload, source.context)
         if skip := reading.skip(placed=True):
             return skip
@@ -186,11 +187,11 @@ class Preparer:
         now = self._clock()
         with transaction(self._engine) as connection:
             self._guard(connection)
-            statements.remember(connection, [memory(self._account, post)], now)
+            settling.remember(connection, [memory(self._account, post)], now)
             if told_to_the_end:  # it was sent itself, step by step
-                statements.deliver(connection, [queue.target.id], now)
+                settling.deliver(connection, [queue.target.id], now)
             else:
-                statements.skip(connection, queue.target.id, Skip(Reason.UNCHANGED, "Drip has exactly this of the order already"), now)
+                settling.skip(connection, queue.target.id, Skip(Reason.UNCHANGED, "Drip has exactly this of the order already"), now)
             supersede(connection, queue, now)
         ended = {"action": "delivered"} if told_to_the_end else {"action": "skipped", "reason": str(Reason.UNCHANGED)}
         log.info("nothing new for Drip", extra={**ended, **about(queue)})
@@ -198,11 +199,11 @@ class Preparer:
     def _skip(self, queue: LaneQueue, skip: Skip) -> None:
         with transaction(self._engine) as connection:
             self._guard(connection)
-            statements.skip(connection, queue.target.id, skip, self._clock())
+            settling.skip(connection, queue.target.id, skip, self._clock())
         log.info(skip.detail, extra={"action": "skipped", "reason": str(skip.reason), **about(queue)})
 
     def _kill(self, queue: LaneQueue, problems: dict[str, list[str]]) -> None:
         with transaction(self._engine) as connection:
             self._guard(connection)
-            statements.kill(connection, queue.target.id, problems, self._clock())
+            settling.kill(connection, queue.target.id, problems, self._clock())
         log.warning("cannot be mapped", extra={"action": "dead", **about(queue)})

@@ -8,11 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from adapter.delivery import contexts
 from adapter.delivery.drip import Outcome
-from adapter.delivery.versions import Version, newest_known, version_of
-from adapter.inbox import statements
-from adapter.inbox.statements import Lane
+from adapter.inbox import sending, settling, sources
+from adapter.inbox.sending import Lane
+from adapter.inbox.versions import Version, newest_known, version_of
 
 log = logging.getLogger(__name__)
 IN_DOUBT = "in_doubt"
@@ -52,9 +51,9 @@ class LaneQueue:
 
 def load_queues(connection: Connection, account: str, lanes: Sequence[Lane], now: datetime) -> list[LaneQueue]:
     """The lanes that can go now, in the order given; the others are put off or settled on the way."""
-    rows = statements.waiting(connection, lanes)
-    has = statements.what_drip_has(connection, account, lanes)
-    tried = statements.attempts_for(connection, account, [row.id for waiting in rows.values() for row in waiting])
+    rows = sending.waiting(connection, lanes)
+    has = sending.what_drip_has(connection, account, lanes)
+    tried = sending.attempts_for(connection, account, [row.id for waiting in rows.values() for row in waiting])
     queues = []
     for lane in lanes:
         if lane in rows:
@@ -74,15 +73,15 @@ def _queue(lane: Lane, rows: Sequence[Row[Any]], has: Row[Any] | None, tried: di
 
 def _must_wait(connection: Connection, queue: LaneQueue, now: datetime) -> bool:
     target = queue.target
-    if target.begun >= contexts.BEGUN_TOO_OFTEN:
-        statements.kill(connection, target.id, contexts.too_often(), now)
+    if target.begun >= sources.BEGUN_TOO_OFTEN:
+        settling.kill(connection, target.id, sources.too_often(), now)
         about = {"action": "dead", "delivery": target.id, "store": queue.lane.store, "order": queue.lane.order_id}
         log.warning("it was begun again and again and never ended", extra=about)
         return True
     # A newer snapshot hurries its lane; an older one that comes late does not.
     hurried = any(row.due_at <= now and queue.version(row) > queue.version(target) for row in queue.rows)
     if target.due_at > now and not hurried:
-        statements.postpone(connection, [row.id for row in queue.rows], target.due_at)
+        settling.postpone(connection, [row.id for row in queue.rows], target.due_at)
         return True
     return False
 

@@ -10,17 +10,18 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row
 
-from adapter.delivery import contexts
 from adapter.delivery.completing import PATIENCE_S, Completer
-from adapter.delivery.versions import trusted
-from adapter.inbox import statements
+from adapter.inbox import receiving, settling, sources
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.erasure import await_turn, still_pending
 from adapter.inbox.products import WEBHOOK, keep_products
-from adapter.inbox.statements import Lane
+from adapter.inbox.reading import is_placed, mark_started, set_read, unmark_started, unread, weigh_again
+from adapter.inbox.sending import Lane
+from adapter.inbox.versions import trusted
+from adapter.monitoring.error_reporting import report
 from adapter.settings import Settings
-from adapter.stores.api import Deadline, StoreTrouble
+from adapter.stores.http import Deadline, StoreTrouble
 from mappings import HOLDS, Compliance, Product, Reading, Reason, Rejected, Skip, encode, parse
 
 log = logging.getLogger(__name__)
@@ -75,13 +76,13 @@ class Reader:
         with snapshot(self._engine) as connection:
             self._clock.sync(connection)
             self._put_off = {waits: until for waits, until in self._put_off.items() if until > self._clock()}
-            if not statements.unread(connection, self._stores, 1, self._put_off):  # an idle reader takes no write lock
+            if not unread(connection, self._stores, 1, self._put_off):  # an idle reader takes no write lock
                 return 0
         with transaction(self._engine) as connection:
             if self._begun:  # the database broke these off, and not their payloads: they were not begun in vain
-                statements.forgive(connection, self._begun)
-            rows = _chosen(statements.unread(connection, self._stores, _AT_ONCE, self._put_off))
-            statements.begin(connection, [row.id for row in rows])
+                unmark_started(connection, self._begun)
+            rows = _chosen(unread(connection, self._stores, _AT_ONCE, self._put_off))
+            mark_started(connection, [row.id for row in rows])
         self._begun = [row.id for row in rows]
         turn = Deadline(PATIENCE_S)
         results = [(row, self._read(row, turn)) for row in rows]
@@ -106,8 +107,8 @@ class Reader:
         self._looked_for_orphans = now
 
     def _read(self, row: Row[Any], turn: Deadline) -> _Result:
-        if row.begun >= contexts.BEGUN_TOO_OFTEN:
-            return Rejected(contexts.too_often())
+        if row.begun >= sources.BEGUN_TOO_OFTEN:
+            return Rejected(sources.too_often())
         try:
             return self._interpret(row, turn)
         except StoreTrouble as trouble:
@@ -115,7 +116,8 @@ class Reader:
         except Rejected as rejected:
             return rejected
         except Exception as error:  # noqa: BLE001 - whatever a payload sets off in the mapping must not stop the others
-            return Rejected(contexts.crash(error))
+            report(error)
+            return Rejected(sources.crash(error))
 
     def _wait_for_store(self, row: Row[Any], trouble: StoreTrouble) -> _Result:
         now = self._clock()
@@ -124,7 +126,7 @@ class Reader:
         return Rejected({"": [f"the payload lacks fields, and the store could not be asked for the whole order: {trouble}"]})
 
     def _interpret(self, row: Row[Any], turn: Deadline) -> _Result:
-        source = contexts.source_of(row, self._settings)
+        source = sources.source_of(row, self._settings)
         document = parse(row.payload)
         if (asked := source.provider.compliance(document, source.context)) is not None:
             return asked
@@ -143,24 +145,24 @@ class Reader:
     def _write(self, connection: Connection, row: Row[Any], result: _Result) -> None:
         at = self._clock()
         if isinstance(result, Rejected):
-            statements.kill(connection, row.id, result.problems, at)
+            settling.kill(connection, row.id, result.problems, at)
             log.warning("cannot be mapped", extra={"action": "dead", "delivery": row.id, "store": row.store})
         elif isinstance(result, _PutOff):
-            statements.forgive(connection, [row.id])
-            statements.postpone(connection, [row.id], result.until)  # nobody is to blame a sender for it meanwhile
+            unmark_started(connection, [row.id])
+            settling.postpone(connection, [row.id], result.until)  # nobody is to blame a sender for it meanwhile
             self._put_off[row.id] = result.until
         elif isinstance(result, Compliance):
             await_turn(connection, row.id, at)
         elif isinstance(result, _Split):
             for index, part in enumerate(result.parts):
-                kept = statements.keep_part(connection, row, index, encode(part))
+                kept = receiving.keep_part(connection, row, index, encode(part))
                 if kept is not None:
                     log.info(f"a part of delivery {row.id}", extra={"action": "kept", "delivery": kept, "store": row.store})
             _skip(connection, row, Skip(Reason.SPLIT, result.detail), at)
         elif isinstance(result, _Described):
             keep_products(connection, row.store, result.products, WEBHOOK, at)
             _skip(connection, row, Skip(Reason.CATALOG, "a product, kept for its page and picture"), at)
-            statements.erase_payload(connection, row.id)
+            settling.erase_payload(connection, row.id)
         else:
             self._write_reading(connection, row, result, at)
 
@@ -169,19 +171,19 @@ class Reader:
         if reading.identity is not None:
             lane = Lane(row.store, reading.identity.order_id)
             snapshot_at = trusted(reading.identity.updated_at, row.received_at)
-            statements.set_read(connection, row.id, reading.identity, snapshot_at=snapshot_at, placed=reading.placed, at=at)
+            set_read(connection, row.id, reading.identity, snapshot_at=snapshot_at, placed=reading.placed, at=at)
             if reading.placed:
-                for held in statements.weigh_again(connection, lane):
+                for held in weigh_again(connection, lane):
                     about = {"action": "reopened", "delivery": held, "store": lane.store, "order": lane.order_id}
                     log.info("the order is placed now", extra=about)
-            elif skip is not None and skip.reason in HOLDS and statements.is_placed(connection, lane):
+            elif skip is not None and skip.reason in HOLDS and is_placed(connection, lane):
                 skip = reading.skip(placed=True)
         if skip is not None:
             _skip(connection, row, skip, at)
 
 
 def _skip(connection: Connection, row: Row[Any], skip: Skip, at: datetime) -> None:
-    statements.skip(connection, row.id, skip, at)
+    settling.skip(connection, row.id, skip, at)
     level = logging.WARNING if skip.reason == Reason.STORE_ERROR else logging.INFO
     log.log(level, skip.detail, extra={"action": "skipped", "delivery": row.id, "store": row.store, "reason": str(skip.reason)})
 

@@ -9,15 +9,16 @@ from typing import Protocol
 from sqlalchemy import Engine
 
 from adapter.delivery.drip import Drip
-from adapter.delivery.instruments import Instruments
-from adapter.delivery.lease import READER, RENEWAL_S, Lease
+from adapter.delivery.lease import RENEWAL_S, Lease
+from adapter.delivery.maintenance import Upkeep
 from adapter.delivery.reader import Reader
 from adapter.delivery.sender import Sender
-from adapter.delivery.upkeep import Upkeep
 from adapter.errors import DatabaseAway, LeaseLost
-from adapter.faults import report
+from adapter.inbox.accounts import READER
 from adapter.inbox.database import DatabaseClock
-from adapter.nudge import listen
+from adapter.monitoring.error_reporting import report
+from adapter.monitoring.loop import Instruments
+from adapter.process.wake_up import listen
 from adapter.settings import Account, Settings
 
 log = logging.getLogger(__name__)

@@ -16,11 +16,11 @@ from adapter.delivery.preparing import Post, Preparer
 from adapter.delivery.queues import LaneQueue, load_queues
 from adapter.delivery.settling import SMALLEST_BATCH, Settler, Trouble
 from adapter.errors import DatabaseAway
-from adapter.inbox import statements
+from adapter.inbox import accounts, reading, sending
 from adapter.inbox.adoption import adopt_orders
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.erasure import still_pending
-from adapter.inbox.statements import LONGEST_REQUEST, Lane
+from adapter.inbox.sending import LONGEST_REQUEST, Lane
 from adapter.settings import Account, Settings
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Sender:
         with transaction(self._engine) as connection:
             queues, plan = self._queues(connection, outlook)
             kind, chosen = self._choose(queues, plan)
-            statements.begin(connection, [queue.target.id for queue in chosen])
+            reading.mark_started(connection, [queue.target.id for queue in chosen])
         self._begun = [queue.target.id for queue in chosen]
         posts = _fitting(self._preparer.prepare(chosen))
         if posts:
@@ -89,7 +89,7 @@ class Sender:
         """Deliveries whose turn the database broke off, and not their payloads, were not begun in vain."""
         if self._begun:
             with transaction(self._engine) as connection:
-                statements.forgive(connection, self._begun)
+                reading.unmark_started(connection, self._begun)
             self._begun = []
 
     def _adopt(self) -> None:
@@ -104,20 +104,20 @@ class Sender:
     def _look(self, connection: Connection) -> _Outlook | None:
         """What to do next; None if nothing is due or allowed."""
         now = self._clock()
-        if not self._stores or not statements.any_due(connection, self._stores, now):
+        if not self._stores or not sending.any_due(connection, self._stores, now):
             return None
-        lease = statements.lease(connection, self._account)
+        lease = accounts.lease(connection, self._account)
         if lease is None:
             return None
         self._learn(connection, lease)
         trouble = Trouble(lease.paused_since is not None, lease.outage_since is not None, lease.probe_at, lease.outage_probes)
         if trouble.probing:
             return self._probe(connection, trouble)
-        plan = self._pacing.decide(now, Demand(*statements.count_due(connection, self._stores, now, _COUNTED)))
+        plan = self._pacing.decide(now, Demand(*sending.count_due(connection, self._stores, now, _COUNTED)))
         if not isinstance(plan, Plan):
             return None
         wanted = 1 if plan.kind == "single" else plan.orders
-        lanes = statements.due_lanes(connection, self._stores, now, wanted, live_only=plan.live_only)
+        lanes = sending.due_lanes(connection, self._stores, now, wanted, live_only=plan.live_only)
         return _Outlook(trouble, plan, lanes)
 
     def _learn(self, connection: Connection, lease: Row[Any]) -> None:
@@ -129,7 +129,7 @@ class Sender:
             window.limit = min(self._limits[kind], said) if said is not None else self._limits[kind]
             window.closed_until = getattr(lease, f"{kind}_closed_until")
             if self._ledger_of != self._lease.taken:
-                entries = statements.ledger(connection, self._account, kind, self._clock() - HOUR)
+                entries = sending.ledger(connection, self._account, kind, self._clock() - HOUR)
                 window.load((begun, ended or begun + LONGEST_REQUEST) for begun, ended in entries)
         self._ledger_of = self._lease.taken
 
@@ -139,7 +139,7 @@ class Sender:
         if (trouble.probe_at is not None and trouble.probe_at > now) or window.is_closed(now) or not window.left(now):
             return None
         probed = self._settler.probed
-        lanes = statements.due_lanes(connection, self._stores, now, len(probed) + 1)
+        lanes = sending.due_lanes(connection, self._stores, now, len(probed) + 1)
         untried = [lane for lane in lanes if lane not in probed]
         if not untried:
             probed.clear()
@@ -157,7 +157,7 @@ class Sender:
             return queues, outlook.plan
         if self._pacing.windows["batch"].opens(now, live=True) > now:
             return queues, outlook.plan
-        lanes = statements.due_lanes(connection, self._stores, now, MOST_ORDERS)
+        lanes = sending.due_lanes(connection, self._stores, now, MOST_ORDERS)
         return load_queues(connection, self._account, lanes, now), Plan("batch", MOST_ORDERS, live_only=False)
 
     def _choose(self, queues: list[LaneQueue], plan: Plan) -> tuple[Kind, list[LaneQueue]]:
@@ -182,8 +182,8 @@ class Sender:
             posts = [post for post in posts if post.queue.target.id in there]
             if not posts:
                 return
-            request_id = statements.begin_request(connection, self._account, kind, begun)
-            statements.begin_attempts(connection, request_id, [_attempt(post) for post in posts])
+            request_id = sending.begin_request(connection, self._account, kind, begun)
+            sending.begin_attempts(connection, request_id, [_attempt(post) for post in posts])
         self._pacing.windows[kind].spend(begun, begun + LONGEST_REQUEST)
         self._lease.still_fresh()
         started = time.monotonic()
@@ -202,7 +202,7 @@ class Sender:
                 with transaction(self._engine) as connection:
                     # A holder that was stopped in the middle may find that another has repeated its request, and moved on.
                     self._lease.guard(connection)
-                    if statements.is_under_way(connection, request_id):  # else only the word of the commit was lost
+                    if sending.is_under_way(connection, request_id):  # else only the word of the commit was lost
                         self._settler.settle(connection, request_id, kind, posts, answer, trouble)
                         self._note_quota(connection, kind, answer)
                 return
@@ -216,10 +216,10 @@ class Sender:
         """Obey a limit of Drip's that is lower than ours, and leave room for others who spend the same quota."""
         window = self._pacing.windows[kind]
         if answer.limit is not None and 0 < answer.limit != window.limit and answer.limit <= self._limits[kind]:
-            statements.set_trouble(connection, self._account, **{f"{kind}_limit": answer.limit})
+            accounts.set_trouble(connection, self._account, **{f"{kind}_limit": answer.limit})
         now = self._clock()
         if answer.remaining == 0 and answer.outcome != Outcome.THROTTLED and window.left(now) > 1 and not window.is_closed(now):
-            statements.set_trouble(connection, self._account, **{f"{kind}_closed_until": now + _OTHERS_SPEND})
+            accounts.set_trouble(connection, self._account, **{f"{kind}_closed_until": now + _OTHERS_SPEND})
 
 
 def _attempt(post: Post) -> dict[str, Any]:

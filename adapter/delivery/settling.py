@@ -14,9 +14,9 @@ from adapter.delivery.drip import Answer, Outcome
 from adapter.delivery.pacing import Kind
 from adapter.delivery.preparing import Post, about, memory, supersede
 from adapter.delivery.queues import IN_DOUBT
-from adapter.inbox import statements
+from adapter.inbox import accounts, sending, settling
 from adapter.inbox.counters import count
-from adapter.inbox.statements import Lane
+from adapter.inbox.sending import Lane
 
 log = logging.getLogger(__name__)
 PROBE_INTERVAL = timedelta(minutes=5)
@@ -69,9 +69,9 @@ class Settler:
     def settle(self, connection: Connection, request_id: int, kind: Kind, posts: Sequence[Post], answer: Answer, trouble: Trouble) -> None:
         """Write down how a request ended, in the transaction of the caller's."""
         now = self._clock()
-        statements.end_request(connection, request_id, answer.status, now)
+        sending.end_request(connection, request_id, answer.status, now)
         outcome = _outcome(kind, answer)
-        statements.end_attempts(connection, request_id, outcome, _attempts(posts, answer))
+        sending.end_attempts(connection, request_id, outcome, _attempts(posts, answer))
         count(connection, "attempts", len(posts), account=self._account, kind=kind, outcome=outcome)
         count(connection, "requests", account=self._account, kind=kind, status=str(answer.status or "none"))
         if answer.outcome != Outcome.THROTTLED:
@@ -93,20 +93,20 @@ class Settler:
         else:
             self._failed(connection, posts[0], answer, trouble)
         if trouble.paused and answer.outcome not in (Outcome.DELIVERED, Outcome.THROTTLED):
-            statements.set_trouble(connection, self._account, probe_at=now + PROBE_INTERVAL)
+            accounts.set_trouble(connection, self._account, probe_at=now + PROBE_INTERVAL)
 
     # --- taken ---------------------------------------------------------------------------------------------------------------------
 
     def _delivered(self, connection: Connection, posts: Sequence[Post], answer: Answer, trouble: Trouble) -> None:
         now = self._clock()
-        statements.deliver(connection, [post.queue.target.id for post in posts if post.last], now)
-        statements.remember(connection, [memory(self._account, post) for post in posts], now)
+        settling.deliver(connection, [post.queue.target.id for post in posts if post.last], now)
+        settling.remember(connection, [memory(self._account, post) for post in posts], now)
         for post, request_id in zip(posts, _request_ids(posts, answer), strict=True):
             supersede(connection, post.queue, now)
             waited = round((now - post.queue.target.received_at).total_seconds(), 1)
             _say(logging.INFO, post, "delivered", f"{post.action} at Drip", drip_request_id=request_id, seconds=waited)
         if trouble.paused:
-            statements.set_trouble(connection, self._account, paused_since=None, pause_reason=None, probe_at=None)
+            accounts.set_trouble(connection, self._account, paused_since=None, pause_reason=None, probe_at=None)
             self.probed.clear()
             log.warning("Drip takes orders again", extra={"action": "resumed", "account": self._account})
 
@@ -116,19 +116,19 @@ class Settler:
         """429: leave this kind alone for a while; the other goes on."""
         self._throttled[kind] += 1
         wait = answer.retry_after if answer.retry_after is not None else throttle_delay(self._throttled[kind])
-        statements.set_trouble(connection, self._account, **{f"{kind}_closed_until": self._clock() + wait})
+        accounts.set_trouble(connection, self._account, **{f"{kind}_closed_until": self._clock() + wait})
         log.warning(answer.what, extra={"action": "throttled", "account": self._account, "seconds": round(wait.total_seconds())})
 
     def _batch_failed(self, connection: Connection, posts: Sequence[Post], answer: Answer) -> None:
         """Again in smaller parts, until a bad order stands alone; no order's attempt is spent."""
         if answer.outcome == Outcome.NO_BATCHES:
-            statements.set_trouble(connection, self._account, batch_closed_until=self._clock() + _NO_BATCHES_FOR)
+            accounts.set_trouble(connection, self._account, batch_closed_until=self._clock() + _NO_BATCHES_FOR)
             log.warning("this account has no batch address: going on singly", extra={"action": "no_batches", "account": self._account})
             return
         ids = [post.queue.target.id for post in posts]
-        statements.limit_batches(connection, ids, max(1, len(posts) // 2))
+        settling.limit_batches(connection, ids, max(1, len(posts) // 2))
         if answer.outcome == Outcome.RETRY:
-            statements.postpone(connection, ids, self._clock() + _AGAIN_SOON)
+            settling.postpone(connection, ids, self._clock() + _AGAIN_SOON)
         log.warning(answer.what, extra={"action": "split", "account": self._account, "orders": len(posts)})
 
     def _failed(self, connection: Connection, post: Post, answer: Answer, trouble: Trouble) -> None:
@@ -137,7 +137,7 @@ class Settler:
             self._failed_probe = post.queue.target.id
             wait = min(_OUTAGE_FIRST * (1 << min(trouble.outage_probes + 1, 10)), _OUTAGE_LONGEST)
             probes = trouble.outage_probes + 1
-            statements.set_trouble(connection, self._account, probe_at=self._clock() + wait, outage_probes=probes)
+            accounts.set_trouble(connection, self._account, probe_at=self._clock() + wait, outage_probes=probes)
             return
         self._back_off(connection, post, answer)
         if _came_from_drip(answer):
@@ -145,18 +145,18 @@ class Settler:
         self._failing.add(post.queue.lane)
         if len(self._failing) >= _OUTAGE_AFTER:
             now = self._clock()
-            statements.set_trouble(connection, self._account, outage_since=now, outage_probes=0, probe_at=now + _OUTAGE_FIRST)
+            accounts.set_trouble(connection, self._account, outage_since=now, outage_probes=0, probe_at=now + _OUTAGE_FIRST)
             self.probed = set(self._failing)
             log.error(f"Drip seems to be down: {answer.what}", extra={"action": "outage", "account": self._account})
 
     def _end_outage(self, connection: Connection, posts: Sequence[Post]) -> None:
-        statements.set_trouble(connection, self._account, outage_since=None, outage_probes=0, probe_at=None)
-        statements.free_batches(connection, self._stores)
+        accounts.set_trouble(connection, self._account, outage_since=None, outage_probes=0, probe_at=None)
+        settling.free_batches(connection, self._stores)
         self.probed.clear()
         # The last probe failed and this one passed: that may have been the order's own fault.
         if self._failed_probe is not None and self._failed_probe not in [post.queue.target.id for post in posts]:
-            statements.spend_attempt(connection, self._failed_probe)
-            statements.postpone(connection, [self._failed_probe], self._clock() + _AGAIN_SOON)
+            settling.spend_attempt(connection, self._failed_probe)
+            settling.postpone(connection, [self._failed_probe], self._clock() + _AGAIN_SOON)
         self._failed_probe = None
         log.warning("Drip answers again", extra={"action": "outage_over", "account": self._account})
 
@@ -164,22 +164,22 @@ class Settler:
         now, target = self._clock(), post.queue.target
         waiting = [row.id for row in post.queue.rows]
         if target.due_at > now:  # tried ahead of its time for a newer snapshot's sake
-            statements.postpone(connection, waiting, max(target.due_at, now + _AGAIN_SOON))
+            settling.postpone(connection, waiting, max(target.due_at, now + _AGAIN_SOON))
             return
         failed = target.failed + 1
-        statements.spend_attempt(connection, target.id)
+        settling.spend_attempt(connection, target.id)
         delay = delay_after(failed)
         if delay is None:
-            statements.kill(connection, target.id, {"": [f"{answer.what}; given up after {failed} attempts"]}, now)
+            settling.kill(connection, target.id, {"": [f"{answer.what}; given up after {failed} attempts"]}, now)
             _say(logging.WARNING, post, "dead", answer.what)
             return
-        statements.postpone(connection, waiting, now + delay)
+        settling.postpone(connection, waiting, now + delay)
         _say(logging.WARNING, post, "retrying", answer.what, attempt=failed, seconds=round(delay.total_seconds()))
 
     def _blocked(self, connection: Connection, kind: Kind, posts: Sequence[Post], answer: Answer) -> None:
         """The account's trouble, unless this order keeps failing so while others pass."""
         if kind == "single" and self._alone(connection, posts[0], Outcome.BLOCKED):
-            statements.kill(
+            settling.kill(
                 connection, posts[0].queue.target.id, {"": [f"{answer.what} to this order alone, while it takes others"]}, self._clock()
             )
             _say(logging.WARNING, posts[0], "dead", answer.what)
@@ -197,13 +197,13 @@ class Settler:
         alone = self._alone(connection, post, Outcome.REFUSED)
         if trouble.paused and not alone:
             return
-        statements.kill(connection, post.queue.target.id, _problems(answer), self._clock())
+        settling.kill(connection, post.queue.target.id, _problems(answer), self._clock())
         _say(logging.WARNING, post, "dead", answer.what)
         if alone:
             return
-        run = statements.drip_refused(connection, self._account, _REFUSALS_IN_A_ROW)
+        run = sending.drip_refused(connection, self._account, _REFUSALS_IN_A_ROW)
         if len(set(run)) >= _REFUSALS_IN_A_ROW:
-            for delivery in statements.take_back(connection, run):
+            for delivery in settling.take_back(connection, run):
                 log.info("not this order's fault", extra={"action": "reopened", "delivery": delivery, "account": self._account})
             self._pause(connection, [post], f"Drip refused {_REFUSALS_IN_A_ROW} orders in a row: the contract or the account has changed")
 
@@ -212,11 +212,11 @@ class Settler:
         previous = post.queue.previous
         if previous is None or previous.outcome != outcome or previous.kind != "single":
             return False
-        return statements.took_others_since(connection, self._account, previous.request_id)
+        return sending.took_others_since(connection, self._account, previous.request_id)
 
     def _pause(self, connection: Connection, posts: Sequence[Post], why: str) -> None:
         now = self._clock()
-        statements.pause(connection, self._account, why=why, since=now, probe_at=now + PROBE_INTERVAL)
+        accounts.pause(connection, self._account, why=why, since=now, probe_at=now + PROBE_INTERVAL)
         self.probed.update(post.queue.lane for post in posts[:1])
         log.error(why, extra={"action": "paused", "account": self._account, "delivery": posts[0].queue.target.id})
 

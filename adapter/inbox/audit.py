@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, delete, insert, select
 
-from adapter.inbox.statements import upserting
+from adapter.inbox.sql import upserting
 from adapter.inbox.tables import audit, knocks
 
 ADMINISTRATOR = "administrator"

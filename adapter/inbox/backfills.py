@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, select, update
 
 from adapter.inbox.erasure import was_given_up
-from adapter.inbox.statements import parts, progress_of, upserting
+from adapter.inbox.sql import parts, upserting
 from adapter.inbox.tables import BACKFILL, backfills, deliveries, orders
+from adapter.inbox.versions import progress_of
 
 State = tuple[datetime, tuple[Decimal, ...]]
 

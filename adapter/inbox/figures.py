@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal_column, select
 
-from adapter.inbox import counters, statements
-from adapter.inbox.statements import PRIORITIES
-from adapter.inbox.tables import deliveries, leases
+from adapter.inbox import counters, sending
+from adapter.inbox.sending import PRIORITIES
+from adapter.inbox.tables import deliveries, leases, refusals
 from adapter.settings import Settings
 
 MOST = 10_000
@@ -93,7 +93,7 @@ def by_state(connection: Connection, stores: Sequence[str], now: datetime) -> di
 
 def requests_spent(connection: Connection, account: str, kind: str, now: datetime) -> int:
     """How many requests of a kind Drip still counts: those of the last hour."""
-    return len(statements.ledger(connection, account, kind, now - timedelta(hours=1)))
+    return len(sending.ledger(connection, account, kind, now - timedelta(hours=1)))
 
 
 def quotas(connection: Connection, settings: Settings, account: str, lease: Row[Any] | None, now: datetime) -> list[Quota]:
@@ -124,3 +124,23 @@ def _some(chosen: Select[Any]) -> Any:
 def _count(connection: Connection, chosen: Select[Any]) -> int:
     number: int = connection.execute(select(func.count()).select_from(_some(chosen))).scalar_one()
     return number
+
+
+def count_pending(connection: Connection, store: str) -> int:
+    """How many deliveries of a store are not settled yet."""
+    of_store = and_(deliveries.c.store == store, deliveries.c.state == "pending")
+    count: int = connection.execute(select(func.count()).select_from(deliveries).where(of_store)).scalar_one()
+    return count
+
+
+def all_refusals(connection: Connection) -> Sequence[Row[Any]]:
+    """Per store and reason, how many requests were not proved genuine."""
+    return connection.execute(select(refusals).order_by(refusals.c.store, refusals.c.reason)).all()
+
+
+def oldest_due(connection: Connection, now: datetime) -> datetime | None:
+    """Since when the oldest due delivery has been due."""
+    due: datetime | None = connection.execute(
+        select(func.min(deliveries.c.due_at)).where(deliveries.c.state == "pending", deliveries.c.due_at <= now)
+    ).scalar()
+    return due

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, ColumnElement, Connection, Engine, and_, cast
 from sqlalchemy.dialects import postgresql, sqlite
 
 from adapter.inbox.database import snapshot, transaction
-from adapter.inbox.statements import PRIORITIES
+from adapter.inbox.sending import PRIORITIES
 from adapter.inbox.tables import Instant, deliveries, hours
 from adapter.inbox.views import store_names
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, select
 
-from adapter.inbox.statements import parts, upserting
+from adapter.inbox.sql import parts, upserting
 from adapter.inbox.tables import products
 from mappings import Product, ProductKey
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, select, update
 
-from adapter.inbox.statements import upserting
+from adapter.inbox.sql import upserting
 from adapter.inbox.tables import alerts
 
 Name = tuple[str, str]

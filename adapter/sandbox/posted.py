@@ -5,7 +5,7 @@ from typing import Any
 
 from adapter.sandbox.answers import Answer, Kind, errors
 from mappings import OrderActivity, Rejected, dotted, parse
-from mappings._contract import EMAIL, FORMAT, LENGTH, PRESENCE, RANGE, TIME, URL
+from mappings.core.contract import EMAIL, FORMAT, LENGTH, PRESENCE, RANGE, TIME, URL
 
 MOST_ORDERS_A_BATCH = 1000
 # Far less than Python's own limit, so that what was taken can also be shown.

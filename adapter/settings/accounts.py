@@ -3,7 +3,7 @@
 import re
 
 from adapter.settings.checks import is_token
-from adapter.settings.faults import Faults
+from adapter.settings.problems import Faults
 from adapter.settings.values import Account
 
 _ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]+")

@@ -1,17 +1,17 @@
 """Everything the environment decides, read once; all faults in one message."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from environs import Env
 from marshmallow import validate
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from adapter.addressee import why_no_address
-from adapter.faults import why_no_dsn
 from adapter.settings.accounts import drip_account
 from adapter.settings.checks import check_url
-from adapter.settings.faults import Faults
+from adapter.settings.problems import Faults
 from adapter.settings.stores import check_stores, sandbox_table, store_of, store_tables
 from adapter.settings.values import (
     DEFAULT_DATABASE_URL,
@@ -26,14 +26,16 @@ from mappings import PROVIDERS
 
 # A platform that sets one of these forgets its disk at every restart.
 _EPHEMERAL_MARKS = ("DYNO", "K_SERVICE", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME")
+Checks = Mapping[str, Callable[[str], str]]
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
-def read_settings(*, sandbox: bool = False, sandbox_url: str = "") -> Settings:
+def read_settings(*, sandbox: bool = False, sandbox_url: str = "", checks: Checks = MappingProxyType({})) -> Settings:
     """Read the environment; raises `SettingsError` with every fault found.
 
     With `sandbox` the stand-in at `sandbox_url` takes Drip's place: credentials for Drip are refused beside it, and where no store is
-    configured each platform gets one whose secret is `sandbox`.
+    configured each platform gets one whose secret is `sandbox`. `checks` judge what only its user can judge, by the setting's name: each
+    takes the value, which is not blank, and returns what is wrong with it, or "".
     """
     env = Env(eager=False)
     faults = Faults()
@@ -68,8 +70,8 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "") -> Settings:
         metrics_token=env.str("METRICS_TOKEN", ""),
         admin_password=_admin_password(env, faults),
         secret_key=env.str("SECRET_KEY", "").strip(),
-        alert_url=_alert_url(env, faults),
-        sentry_dsn=_sentry_dsn(env, faults),
+        alert_url=_checked(env, "ALERT_URL", checks, faults),
+        sentry_dsn=_checked(env, "SENTRY_DSN", checks, faults),
         port=port,
         web_concurrency=_number(env, "WEB_CONCURRENCY", 1, 1, 64),
         log_level=_log_level(env, faults),
@@ -112,18 +114,11 @@ def _admin_password(env: Env, faults: Faults) -> str:
     return password
 
 
-def _alert_url(env: Env, faults: Faults) -> str:
-    url: str = env.str("ALERT_URL", "").strip()
-    if url and (why := why_no_address(url)):
-        faults.add("ALERT_URL", why)
-    return url
-
-
-def _sentry_dsn(env: Env, faults: Faults) -> str:
-    dsn: str = env.str("SENTRY_DSN", "").strip()
-    if dsn and (why := why_no_dsn(dsn)):
-        faults.add("SENTRY_DSN", why)
-    return dsn
+def _checked(env: Env, name: str, checks: Checks, faults: Faults) -> str:
+    value: str = env.str(name, "").strip()
+    if value and name in checks and (why := checks[name](value)):
+        faults.add(name, why)
+    return value
 
 
 def _public_url(env: Env) -> str:

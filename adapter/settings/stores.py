@@ -11,12 +11,10 @@ from typing import Any
 from environs import Env
 from marshmallow import ValidationError
 
-from adapter.adobe_keys import AdobeKeys
 from adapter.settings.accounts import drip_account
-from adapter.settings.faults import Faults
+from adapter.settings.problems import Faults
 from adapter.settings.table import NEEDED_BY_AUTH, StoreTable
-from adapter.settings.values import SANDBOX_ACCOUNT, Account, Settings, Store
-from adapter.stores.api import ApiSettings
+from adapter.settings.values import SANDBOX_ACCOUNT, Account, ApiSettings, Settings, Store
 from mappings import PROVIDERS, Credentials, Options, Provider, absolute_url, dotted
 
 _STORE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -93,7 +91,6 @@ def store_of(name: str, table: dict[str, Any], public_url: str, default: Account
             username=loaded.get("username", ""),
             client_id=loaded.get("adobe_client_id", ""),
             public_key=loaded.get("public_key", ""),
-            fetch_key=AdobeKeys() if loaded.get("auth") == "adobe_io" else None,
         ),
         options=Options(
             public_url=public_url,

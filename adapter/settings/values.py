@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
-from adapter.stores.api import ApiSettings
 from mappings import Credentials, Options, Provider, Verdict
 
 DRIP_API_URL = "https://api.getdrip.com"
@@ -27,6 +26,35 @@ class Account:
     """The name of the setting that holds the token, for messages."""
     id_setting: str = field(default="", compare=False)
     """The name of the setting that holds the id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiSettings:
+    """How a store's own API is reached, from its settings; blank where not set."""
+
+    url: str = ""
+    """`api_url`. Shopify: https://SHOP.myshopify.com; elsewhere the store's address unless this says otherwise."""
+    version: str = "2026-10"
+    """Shopify's API version."""
+    access_token: str = field(default="", repr=False)
+    """Shopify: a static Admin API token. Magento: an integration's access token."""
+    access_token_secret: str = field(default="", repr=False)
+    """Magento, OAuth 1.0a."""
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    """Shopify: the client credentials that buy a token for 24 h."""
+    consumer_key: str = field(default="", repr=False)
+    consumer_secret: str = field(default="", repr=False)
+    """WooCommerce: a REST key. Magento: OAuth 1.0a."""
+    look_up_products: bool = True
+    media_url: str = ""
+    """Magento: where product pictures are; blank: `{store}/media/`."""
+    url_suffix: str = ".html"
+    """Magento: what product addresses end in."""
+    brand_attribute: str = "manufacturer"
+    """Magento: the attribute that holds a product's brand."""
+    store_codes: Mapping[str, str] = field(default_factory=dict)
+    """Magento: the code of each store view, by `store_id`."""
 
 
 @dataclass(frozen=True, kw_only=True)

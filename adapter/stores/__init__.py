@@ -1,1 +1,1 @@
-"""The stores' own APIs. Every module here that holds a `PLATFORM` is one; adding a provider's API is one such module."""
+"""The stores' own APIs: one folder a platform behind the shapes in `api`. Answers go up; nothing here is kept in the database."""

@@ -3,53 +3,22 @@
 Each platform is one module beside this one, with one `PLATFORM`; everything else here asks through these shapes.
 """
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from adapter.errors import AdapterError
+from adapter.settings import Store
+from adapter.stores.http import Deadline, Http, StoreTrouble
 from mappings import Product, ProductKey, encode
-
-if TYPE_CHECKING:
-    from adapter.settings import Store
-    from adapter.stores.http import Http
-
-
-class StoreTrouble(AdapterError):  # noqa: N818
-    """A store's API does not do what it was asked for; the message says why and names the setting to change.
-
-    `wait_s` is how long it wants to be left alone, where it said so.
-    """
-
-    def __init__(self, message: str, *, wait_s: float | None = None) -> None:
-        super().__init__(message)
-        self.wait_s = wait_s
-
-
-class AnswerTooLong(StoreTrouble):
-    """An answer is longer than we take; a smaller page may do."""
-
-
-class Deadline:
-    """A moment after which nobody waits any more; on the monotonic clock."""
-
-    def __init__(self, seconds: float) -> None:
-        self._until = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds left, not below 0."""
-        return max(0.0, self._until - time.monotonic())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
     """A store as its API is reached."""
 
-    store: "Store"
-    http: "Http"
+    store: Store
+    http: Http
     address: str
     """The shop's public address, without a trailing slash: from the settings, else from the order's own payload."""
 
@@ -158,32 +127,3 @@ class Platform:
     """(webhook address, secret) -> what to click and paste, line by line."""
     credentials: Sequence[str] = ()
     """The settings that open the API, for messages."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ApiSettings:
-    """How a store's own API is reached, from its settings; blank where not set."""
-
-    url: str = ""
-    """`api_url`. Shopify: https://SHOP.myshopify.com; elsewhere the store's address unless this says otherwise."""
-    version: str = "2026-10"
-    """Shopify's API version."""
-    access_token: str = field(default="", repr=False)
-    """Shopify: a static Admin API token. Magento: an integration's access token."""
-    access_token_secret: str = field(default="", repr=False)
-    """Magento, OAuth 1.0a."""
-    client_id: str = ""
-    client_secret: str = field(default="", repr=False)
-    """Shopify: the client credentials that buy a token for 24 h."""
-    consumer_key: str = field(default="", repr=False)
-    consumer_secret: str = field(default="", repr=False)
-    """WooCommerce: a REST key. Magento: OAuth 1.0a."""
-    look_up_products: bool = True
-    media_url: str = ""
-    """Magento: where product pictures are; blank: `{store}/media/`."""
-    url_suffix: str = ".html"
-    """Magento: what product addresses end in."""
-    brand_attribute: str = "manufacturer"
-    """Magento: the attribute that holds a product's brand."""
-    store_codes: Mapping[str, str] = field(default_factory=dict)
-    """Magento: the code of each store view, by `store_id`."""

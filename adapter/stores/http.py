@@ -2,6 +2,7 @@
 
 import math
 import queue
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,8 @@ from requests_hardened.ip_filter import InvalidIPAddress
 from requests_hardened.ip_filter_adapter import IPFilterAdapter
 
 from adapter import __version__
-from adapter.stores.api import AnswerTooLong, Deadline, StoreTrouble
-from adapter.transport import CuttableAdapter, within
+from adapter.errors import AdapterError
+from adapter.process.http_transport import CuttableAdapter, within
 from mappings import Rejected, parse
 
 MOST_BYTES = 20_000_000
@@ -24,6 +25,33 @@ _LONGEST_WAIT_S = 3600.0
 # Names that stand for nobody's host (RFC 2606): those of fixtures and documents. To ask for them would only cost time.
 _NOBODYS = (".example", ".invalid", ".example.com", ".example.net", ".example.org")
 _REDIRECTS = (301, 302, 303, 307, 308)
+
+
+class StoreTrouble(AdapterError):  # noqa: N818
+    """A store's API does not do what it was asked for; the message says why and names the setting to change.
+
+    `wait_s` is how long it wants to be left alone, where it said so.
+    """
+
+    def __init__(self, message: str, *, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class AnswerTooLong(StoreTrouble):
+    """An answer is longer than we take; a smaller page may do."""
+
+
+class Deadline:
+    """A moment after which nobody waits any more; on the monotonic clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds left, not below 0."""
+        return max(0.0, self._until - time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from adapter.stores.http import Http
 
 @cache
 def platforms() -> dict[str, Platform]:
-    """The platforms whose API is used, by the provider's name: each module here that holds a `PLATFORM`."""
-    modules = (import_module(f"adapter.stores.{found.name}") for found in pkgutil.iter_modules([str(Path(__file__).parent)]))
-    found = [module.PLATFORM for module in modules if hasattr(module, "PLATFORM")]
+    """The platforms whose API is used, by the provider's name: each folder here that holds a `PLATFORM`."""
+    packages = (
+        import_module(f"adapter.stores.{found.name}") for found in pkgutil.iter_modules([str(Path(__file__).parent)]) if found.ispkg
+    )
+    found = [package.PLATFORM for package in packages]
     return {platform.name: platform for platform in found}
 
 

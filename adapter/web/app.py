@@ -5,17 +5,19 @@ from sqlalchemy import Engine
 from werkzeug.exceptions import HTTPException
 
 from adapter.inbox.database import connect
-from adapter.metrics import Metrics
+from adapter.monitoring.metrics import Metrics
 from adapter.settings import Settings
+from adapter.stores.magento.adobe_keys import with_adobe_keys
 from adapter.web import health, webhooks
 from adapter.web.dashboard import open_dashboard
 from adapter.web.dashboard.access import may_see
-from adapter.web.inbox import Inbox
+from adapter.web.database import Inbox
 from adapter.web.request_ids import name_requests
 
 
 def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     """The adapter's web side, for any WSGI server."""
+    settings = with_adobe_keys(settings)
     app = Flask(__name__)
     app.debug = False  # whatever FLASK_DEBUG says: a page of the framework's own would show an order
     app.extensions["settings"] = settings

@@ -13,10 +13,10 @@ from sqlalchemy import Engine, select
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import snapshot
 from adapter.inbox.tables import deliveries
-from adapter.metrics import Metrics
-from adapter.overview import overview
+from adapter.monitoring.metrics import Metrics
+from adapter.operations.health import overview
 from adapter.settings import Settings
-from adapter.web.inbox import Inbox
+from adapter.web.database import Inbox
 
 blueprint = Blueprint("health", __name__)
 _PROXY_HEADERS = {"Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fly-Client-Ip"}

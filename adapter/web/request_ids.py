@@ -9,7 +9,7 @@ import uuid
 
 from flask import Flask, Response, g, request
 
-from adapter.logs import REQUEST_ID
+from adapter.monitoring.logs import REQUEST_ID
 
 HEADER = "X-Request-ID"
 # What platforms make: letters, digits and a few marks; nothing that could be an address or forge a line.

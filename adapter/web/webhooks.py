@@ -9,12 +9,12 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from adapter.errors import DatabaseAway
-from adapter.inbox import statements
+from adapter.inbox import receiving
 from adapter.inbox.database import transaction
-from adapter.inbox.statements import Receipt
-from adapter.nudge import nudge
+from adapter.inbox.receiving import Receipt
+from adapter.process.wake_up import nudge
 from adapter.settings import Settings, Store
-from adapter.web.inbox import Inbox
+from adapter.web.database import Inbox
 from mappings import PROVIDERS, Key, Verdict
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ def _what_to_compare(store: Store) -> str:
 
 def _count(engine: Engine, store: str, verdict: Verdict) -> None:
     with transaction(engine) as connection:
-        statements.count_refusal(connection, store=store, reason=str(verdict), at=datetime.now(UTC))
+        receiving.count_refusal(connection, store=store, reason=str(verdict), at=datetime.now(UTC))
 
 
 def _keep(engine: Engine, store: Store, headers: Mapping[str, str], payload: bytes) -> Receipt:
@@ -133,7 +133,7 @@ def _keep(engine: Engine, store: Store, headers: Mapping[str, str], payload: byt
     now = datetime.now(UTC)
     try:
         with transaction(engine) as connection:
-            return statements.keep(connection, store=store.name, key=key, topic=topic, headers=kept, payload=payload, at=now)
+            return receiving.keep(connection, store=store.name, key=key, topic=topic, headers=kept, payload=payload, at=now)
     except DBAPIError as error:
         # Not the connection but the row was refused: the payload is what matters, and bytes are always taken.
         log.error(
@@ -141,7 +141,7 @@ def _keep(engine: Engine, store: Store, headers: Mapping[str, str], payload: byt
             extra={"action": "kept_bare", "store": store.name, "reason": type(error).__name__},
         )
         with transaction(engine) as connection:
-            return statements.keep(connection, store=store.name, key=_bare(key), topic="", headers={}, payload=payload, at=now)
+            return receiving.keep(connection, store=store.name, key=_bare(key), topic="", headers={}, payload=payload, at=now)
 
 
 def _bare(key: Key) -> Key:

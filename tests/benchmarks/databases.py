@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from adapter.inbox.database import connect, migrate
-from tests.adapter_under_test import ACCOUNT
+from tests.support.adapter_under_test import ACCOUNT
 
 STORE = "shopify"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

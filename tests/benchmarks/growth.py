@@ -16,11 +16,11 @@ from sqlalchemy import Connection, Engine, text
 
 from adapter.delivery.pacing import HOUR, MOST_ORDERS
 from adapter.delivery.queues import load_queues
-from adapter.inbox import statements
+from adapter.inbox import receiving, sending
 from adapter.inbox.database import snapshot, transaction
 from mappings import Key
-from tests.adapter_under_test import ACCOUNT, shopify_order
 from tests.benchmarks.databases import STORE, both_databases, fill, migrated
+from tests.support.adapter_under_test import ACCOUNT, shopify_order
 
 _ROUNDS = 200
 _PAYLOAD = json.dumps(shopify_order()).encode()
@@ -30,32 +30,32 @@ _now = datetime.now(UTC)
 
 def claim(connection: Connection) -> None:
     """What one look of the sender's costs: is anything due, which lane is first, and what waits in it."""
-    assert statements.any_due(connection, [STORE], _now)
-    lanes = statements.due_lanes(connection, [STORE], _now, 1)
+    assert sending.any_due(connection, [STORE], _now)
+    lanes = sending.due_lanes(connection, [STORE], _now, 1)
     assert len(load_queues(connection, ACCOUNT.id, lanes, _now)) == 1
 
 
 def ledger(connection: Connection) -> None:
     """What is left of the quota."""
-    statements.ledger(connection, ACCOUNT.id, "single", _now - HOUR)
+    sending.ledger(connection, ACCOUNT.id, "single", _now - HOUR)
 
 
 def keep(connection: Connection) -> None:
     """One webhook."""
     key = Key(value=f"new-{next(_number)}", expires=False)
-    statements.keep(connection, store=STORE, key=key, topic="orders/updated", headers={}, payload=_PAYLOAD, at=_now)
+    receiving.keep(connection, store=STORE, key=key, topic="orders/updated", headers={}, payload=_PAYLOAD, at=_now)
 
 
 def keep_copy(connection: Connection) -> None:
     """The same webhook again."""
     key = Key(value="finished-7", expires=False)
-    kept = statements.keep(connection, store=STORE, key=key, topic="orders/updated", headers={}, payload=_PAYLOAD, at=_now)
+    kept = receiving.keep(connection, store=STORE, key=key, topic="orders/updated", headers={}, payload=_PAYLOAD, at=_now)
     assert not kept.new
 
 
 def count_due(connection: Connection) -> None:
     """How much is due, for the pacing; counts no further than 4,000."""
-    statements.count_due(connection, [STORE], _now, 4 * MOST_ORDERS)
+    sending.count_due(connection, [STORE], _now, 4 * MOST_ORDERS)
 
 
 WORK: dict[str, tuple[Callable[[Connection], None], bool]] = {

@@ -11,8 +11,8 @@ import time
 from datetime import UTC, datetime, timedelta
 
 from adapter.sandbox import running_sandbox
-from tests.adapter_under_test import ACCOUNT, SECRET
 from tests.benchmarks.databases import both_databases, fill, migrated
+from tests.support.adapter_under_test import ACCOUNT, SECRET
 
 _WARM_UP_S, _WATCHED_S = 4.0, 20.0
 _TICKS = os.sysconf("SC_CLK_TCK")

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Engine, text
 
 from adapter.inbox.hours import count_hour
-from tests.adapter_under_test import make_settings
 from tests.benchmarks.databases import both_databases, fill, migrated
+from tests.support.adapter_under_test import make_settings
 from tests.web.conftest import Visitor, visitor, with_dashboard
 
 _ROUNDS = 20

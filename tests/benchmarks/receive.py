@@ -15,8 +15,8 @@ import time
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from tests.adapter_under_test import SECRET, shopify_order, signed
 from tests.benchmarks.databases import both_databases
+from tests.support.adapter_under_test import SECRET, shopify_order, signed
 
 _CLIENTS, _SECONDS = 16, 10.0
 

@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text
 
 from adapter.inbox.database import transaction
-from tests.adapter_under_test import shopify_order
 from tests.browser.conftest import PASSWORD, Running, opened
+from tests.support.adapter_under_test import shopify_order
 
 pytestmark = pytest.mark.browser
 WIDTHS = (360, 800, 1600)

@@ -27,15 +27,15 @@ import requests
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, Row, create_engine, func, select, text
 
-from adapter.inbox import statements
+from adapter.inbox import accounts, search
 from adapter.inbox.database import connect, migrate, snapshot
 from adapter.inbox.tables import deliveries
 from adapter.inbox.tables import requests as ledger
+from adapter.process.supervisor import free_port
 from adapter.sandbox import Received, RunningSandbox, Seen, running_sandbox
-from adapter.serve import free_port
 from adapter.web.app import create_app
-from tests.adapter_under_test import ACCOUNT, SECRET, make_settings, shopify_order, signed
-from tests.terminal import COMMAND, environment
+from tests.support.adapter_under_test import ACCOUNT, SECRET, make_settings, shopify_order, signed
+from tests.support.terminal import COMMAND, environment
 
 PATIENCE_S = 30.0
 _SENDER_THREADS = 5  # main, reader, sender, leases, nudges: when they run it has its signal handlers and asks for the leases
@@ -294,7 +294,7 @@ class Site:
     def holders(self) -> set[int | None]:
         """The processes that have a lease."""
         with snapshot(self.engine) as connection:
-            return {lease.pid if lease else None for lease in (statements.lease(connection, name) for name in ("", ACCOUNT.id))}
+            return {lease.pid if lease else None for lease in (accounts.lease(connection, name) for name in ("", ACCOUNT.id))}
 
     def counts(self) -> dict[str, int]:
         """How many deliveries are in each state."""
@@ -303,9 +303,9 @@ class Site:
             return {state: number for state, number in states.all()}  # noqa: C416 - rows are no pairs to the type checker
 
     def rows(self, each: Snapshot | None = None) -> list[Row[Any]]:
-        which = statements.filtered() if each is None else statements.filtered(order_id=str(each.order_id))
+        which = search.filtered() if each is None else search.filtered(order_id=str(each.order_id))
         with snapshot(self.engine) as connection:
-            rows = list(statements.listed(connection, which, 100_000))
+            rows = list(search.listed(connection, which, 100_000))
         return rows if each is None else [row for row in rows if json.loads(row.payload) == json.loads(each.payload)]
 
     def unfinished_requests(self) -> int:

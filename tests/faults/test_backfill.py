@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapter_under_test import AdapterUnderTest
+from tests.operations.test_backfill import credentials_of, kept, opened, sellable, without_page_or_picture
 from tests.stand_ins.woocommerce import running_woocommerce
-from tests.test_backfill import credentials_of, kept, opened, sellable, without_page_or_picture
+from tests.support.adapter_under_test import AdapterUnderTest
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # where one who writes may keep all others waiting

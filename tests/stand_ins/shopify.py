@@ -11,18 +11,7 @@ from typing import Any
 from werkzeug.wrappers import Request, Response
 
 from adapter.sandbox.running import serving
-from tests.stand_ins.shopify_shop import (
-    CLIENT_ID,
-    CLIENT_SECRET,
-    GONE,
-    MOST_COST,
-    PRODUCTS,
-    TOKEN,
-    UNPUBLISHED,
-    Bucket,
-    Shop,
-    query_cost,
-)
+from tests.stand_ins.shopify_shop import CLIENT_ID, CLIENT_SECRET, GONE, MOST_COST, PRODUCTS, TOKEN, UNPUBLISHED, Bucket, Shop, query_cost
 
 __all__ = ["CLIENT_ID", "CLIENT_SECRET", "GONE", "PRODUCTS", "TOKEN", "UNPUBLISHED", "Bucket", "Shop", "running_shopify"]
 _MOST_IDS = 250

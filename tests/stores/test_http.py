@@ -7,8 +7,7 @@ from decimal import Decimal
 import pytest
 from requests.auth import HTTPBasicAuth
 
-from adapter.stores.api import Deadline, StoreTrouble
-from adapter.stores.http import BearerToken, Http, Reply
+from adapter.stores.http import BearerToken, Deadline, Http, Reply, StoreTrouble
 from tests.stores.hostile import HostileServer, hostile_server
 
 

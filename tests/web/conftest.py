@@ -15,7 +15,7 @@ from adapter.inbox import audit
 from adapter.inbox.database import snapshot
 from adapter.settings import Settings
 from adapter.web.app import create_app
-from tests.adapter_under_test import AdapterUnderTest, make_settings
+from tests.support.adapter_under_test import AdapterUnderTest, make_settings
 
 PASSWORD = "correct horse battery"
 

@@ -14,7 +14,7 @@ from adapter.inbox.tables import knocks
 from adapter.settings import Settings, read_settings
 from adapter.web.app import create_app
 from adapter.web.dashboard.security import _secret_key
-from tests.adapter_under_test import AdapterUnderTest, make_settings
+from tests.support.adapter_under_test import AdapterUnderTest, make_settings
 from tests.web.conftest import PASSWORD, Visitor, audited, visitor, with_dashboard
 
 PAGES = (

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from adapter.inbox.database import transaction
-from adapter.replay import find_cases
+from adapter.process.replay import find_cases
 from mappings import PROVIDERS, Reason
-from tests.adapter_under_test import AdapterUnderTest, make_settings, shopify_order
+from tests.support.adapter_under_test import AdapterUnderTest, make_settings, shopify_order
 from tests.web.conftest import Visitor, audited, delivery_of, visitor, with_dashboard
 
 HOSTILE = "<script>alert('x')</script>"
@@ -272,7 +272,7 @@ def test_a_retry_that_takes_too_long_goes_on_from_where_it_stopped(
     with transaction(adapter.engine) as connection:
         connection.execute(text("""UPDATE deliveries SET state = 'dead', problems = '{"": ["x"]}'"""))
     times = iter([0.0, 1.0, 99.0])
-    monkeypatch.setattr("adapter.web.dashboard.bulk.time", SimpleNamespace(monotonic=lambda: next(times)))
+    monkeypatch.setattr("adapter.web.dashboard.bulk_actions.time", SimpleNamespace(monotonic=lambda: next(times)))
     said = page.post("/deliveries/retry/now", {"state": "dead", "below": "1000000"}, at="/").text
     monkeypatch.undo()
     assert "200 are sent again" in said

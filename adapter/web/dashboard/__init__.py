@@ -2,10 +2,23 @@
 
 from flask import Flask
 
-from adapter.web.dashboard import access, audit, bulk, deliveries, delivery, first_run, mending, orders, overview, security, stores, words
-from adapter.web.dashboard.frame import blueprint, frame_variables
+from adapter.web.dashboard import (
+    access,
+    actions,
+    audit,
+    bulk_actions,
+    deliveries,
+    delivery,
+    first_run,
+    orders,
+    overview,
+    security,
+    stores,
+    words,
+)
+from adapter.web.dashboard.layout import blueprint, frame_variables
 
-__all__ = ["audit", "bulk", "deliveries", "delivery", "first_run", "mending", "open_dashboard", "orders", "overview", "stores"]
+__all__ = ["actions", "audit", "bulk_actions", "deliveries", "delivery", "first_run", "open_dashboard", "orders", "overview", "stores"]
 
 
 def open_dashboard(app: Flask) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from adapter.inbox import audit
-from adapter.web.dashboard.frame import back_to, blueprint, now, read, settings, write
+from adapter.web.dashboard.layout import back_to, blueprint, now, read, settings, write
 from adapter.web.health import is_from_here
 
 log = logging.getLogger(__name__)

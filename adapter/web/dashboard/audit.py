@@ -4,7 +4,7 @@ from flask import render_template, request
 
 from adapter.inbox import audit
 from adapter.web.dashboard.deliveries import whole
-from adapter.web.dashboard.frame import blueprint, read
+from adapter.web.dashboard.layout import blueprint, read
 
 _PAGE = 50
 

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from adapter.inbox import views
 from adapter.inbox.erasure import email_digest
 from adapter.inbox.views import Choice
-from adapter.web.dashboard.frame import back_to, blueprint, read, settings
+from adapter.web.dashboard.layout import back_to, blueprint, read, settings
 from mappings import Reason
 
 STATES = ("pending", "delivered", "skipped", "dead")

@@ -10,11 +10,11 @@ from typing import Any
 from flask import abort, render_template
 from sqlalchemy import Connection, Row
 
-from adapter import remapping
-from adapter.inbox import audit, statements, views
-from adapter.masking import without_addresses
-from adapter.web.dashboard import trees
-from adapter.web.dashboard.frame import blueprint, now, read, settings, write
+from adapter.inbox import audit, search, views
+from adapter.operations import preview
+from adapter.operations.masking import without_addresses
+from adapter.web.dashboard import json_tree
+from adapter.web.dashboard.layout import blueprint, now, read, settings, write
 from adapter.web.dashboard.words import outcome, took
 from mappings import parse
 
@@ -57,11 +57,11 @@ def _look(connection: Connection, delivery: int, *, shown: bool) -> dict[str, An
     row = views.one(connection, delivery) if delivery < 2**63 else None
     if row is None:
         abort(404, f"There is no delivery {delivery}. Its row may have been purged.")
-    attempts = statements.attempts_of(connection, delivery)
+    attempts = search.attempts_of(connection, delivery)
     kept = next((attempt for attempt in reversed(attempts) if attempt.body is not None), None)
     sent = parse(kept.body) if kept else None
-    too_long = row.payload is not None and len(row.payload) > remapping.LONGEST
-    today = remapping.remap(connection, row, settings(), sent) if row.payload is not None and not too_long else None
+    too_long = row.payload is not None and len(row.payload) > preview.LONGEST
+    today = preview.remap(connection, row, settings(), sent) if row.payload is not None and not too_long else None
     return {
         "row": row,
         "problems": _problems(row.problems),
@@ -74,18 +74,18 @@ def _look(connection: Connection, delivery: int, *, shown: bool) -> dict[str, An
         "too_long": too_long,
         **_side_by_side(today, sent, shown=shown),
         "raw": row.payload.decode("utf-8", "replace")[:20_000] if shown and today and today.document is None else "",
-        "difference": remapping.difference(sent, today.body, shown=shown) if today and today.body and sent else [],
+        "difference": preview.difference(sent, today.body, shown=shown) if today and today.body and sent else [],
     }
 
 
-def _side_by_side(today: remapping.Remapped | None, sent: Any, *, shown: bool) -> dict[str, Any]:
+def _side_by_side(today: preview.Remapped | None, sent: Any, *, shown: bool) -> dict[str, Any]:
     document = today.document if today else None
     body = sent if sent is not None else (today.body if today else None)
-    anchors = trees.anchors_of(document, "p") if document is not None else {}
+    anchors = json_tree.anchors_of(document, "p") if document is not None else {}
     sources = today.traces if today else {}
     return {
-        "payload": trees.lines(document, "p", shown=shown) if document is not None else [],
-        "body": trees.lines(body, "d", shown=shown, sources=sources, anchors=anchors) if body is not None else [],
+        "payload": json_tree.lines(document, "p", shown=shown) if document is not None else [],
+        "body": json_tree.lines(body, "d", shown=shown, sources=sources, anchors=anchors) if body is not None else [],
         "is_traced": bool(sources),
     }
 

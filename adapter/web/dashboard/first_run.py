@@ -8,8 +8,8 @@ from werkzeug.wrappers import Response
 
 from adapter.errors import WorkFailed
 from adapter.inbox import audit
-from adapter.replay import Case, find_cases, freshen, target_of
-from adapter.web.dashboard.frame import back_to, blueprint, now, settings, write
+from adapter.process.replay import Case, find_cases, freshen, target_of
+from adapter.web.dashboard.layout import back_to, blueprint, now, settings, write
 
 _FIXTURES = Path(__file__).parent.parent.parent.parent / "fixtures"
 SAMPLES = (

@@ -2,9 +2,9 @@
 
 from flask import abort, render_template
 
-from adapter.history import history
-from adapter.web.dashboard import trees
-from adapter.web.dashboard.frame import blueprint, read, settings
+from adapter.operations.order_history import history
+from adapter.web.dashboard import json_tree
+from adapter.web.dashboard.layout import blueprint, read, settings
 from mappings import parse
 
 
@@ -15,5 +15,5 @@ def show_order(store: str, order_id: str) -> str:
     if not found["deliveries"] and not found["at_drip"]:
         abort(404, "No delivery of this order is kept, and Drip was never sent it.")
     body = found.pop("body")
-    lines = trees.lines(parse(body.body), "d", shown=False) if body is not None else []
+    lines = json_tree.lines(parse(body.body), "d", shown=False) if body is not None else []
     return render_template("order.html", store=store, order_id=order_id, body=lines, **found)

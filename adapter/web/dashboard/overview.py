@@ -7,10 +7,10 @@ from flask import render_template, request
 from sqlalchemy import Connection
 
 from adapter.inbox.charts import SPANS, Span
-from adapter.overview import overview
-from adapter.recent import recent
+from adapter.operations.activity import recent
+from adapter.operations.health import overview
 from adapter.settings import Settings
-from adapter.web.dashboard.frame import blueprint, now, read, settings
+from adapter.web.dashboard.layout import blueprint, now, read, settings
 
 
 @blueprint.get("/")

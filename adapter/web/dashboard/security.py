@@ -10,7 +10,7 @@ from flask_talisman import Talisman
 from flask_wtf.csrf import CSRFProtect
 
 from adapter.settings import Settings
-from adapter.web.dashboard.frame import blueprint
+from adapter.web.dashboard.layout import blueprint
 from adapter.web.webhooks import blueprint as webhooks
 
 _CSP = {

@@ -5,12 +5,12 @@ from typing import Any
 from flask import Response, abort, jsonify, render_template, request, url_for
 from sqlalchemy import Connection
 
-from adapter.connect import address_of
-from adapter.inbox import statements, views
-from adapter.overview import rhythm
+from adapter.inbox import figures, views
+from adapter.operations.health import rhythm
 from adapter.settings import Store
 from adapter.stores.platforms import platforms
-from adapter.web.dashboard.frame import blueprint, now, read, settings
+from adapter.stores.registration import address_of
+from adapter.web.dashboard.layout import blueprint, now, read, settings
 
 
 @blueprint.get("/stores")
@@ -54,7 +54,7 @@ def _look(connection: Connection, name: str) -> dict[str, Any]:
     return {
         "newest": views.newest_of(connection, name),
         "rhythm": rhythm(connection, name),
-        "refusals": [row for row in statements.all_refusals(connection) if row.store == name],
+        "refusals": [row for row in figures.all_refusals(connection) if row.store == name],
     }
 
 

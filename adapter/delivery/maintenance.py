@@ -1,0 +1,182 @@
+"""What is done beside reading and sending, in small pieces: what stores ask about personal data, and once an hour the purge.
+
+Done by whoever holds the reader's lease. A piece may be broken off anywhere and begun again: each can be done twice.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, Row, and_, select
+
+from adapter.errors import DatabaseAway
+from adapter.inbox import reading, settling, sources
+from adapter.inbox.database import Clock, snapshot, transaction
+from adapter.inbox.erasure import REDACTED, erase, flush, is_request, next_request
+from adapter.inbox.retention import PIECE, Purged, Retention, delete_products
+from adapter.inbox.tables import deliveries, products
+from adapter.monitoring.error_reporting import report
+from adapter.operations.forget import Search, Shopper, erase_found
+from adapter.settings import Settings
+from mappings import Compliance, Reason, Rejected, Skip, parse
+
+log = logging.getLogger(__name__)
+PURGES_EVERY = timedelta(hours=1)
+_IDS_TOLD = 200
+_LOOKED_AT = 50
+
+
+class Upkeep:
+    """Does one piece of work a `step`."""
+
+    def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._clock = clock
+        self._stores = list(settings.stores)
+        self._retention = Retention(engine, settings)
+        self._purged_at: datetime | None = None
+        self._work: Iterator[None] | None = None
+        self._request: int | None = None
+
+    def step(self) -> bool:
+        """Do the next piece; whether there may be more to do now."""
+        try:
+            self._work = self._work or self._next()
+            if self._work is None:
+                return False
+            next(self._work)
+        except StopIteration:
+            self._work = self._request = None
+        except DatabaseAway:  # it begins anew, and was not begun in vain
+            self._work = None
+            raise
+        except Exception as error:
+            self._work = None
+            self._give_up(error)
+            raise
+        return True
+
+    def _next(self) -> Iterator[None] | None:
+        with snapshot(self._engine) as connection:
+            self._clock.sync(connection)
+            row = next_request(connection, self._stores)
+        if row is not None:
+            return self._comply(row)
+        now = self._clock()
+        if self._purged_at is not None and now - self._purged_at < PURGES_EVERY:
+            return None
+        self._purged_at = now
+        return self._purge(now)
+
+    def _purge(self, now: datetime) -> Iterator[None]:
+        purged = Purged()
+        for purged in self._retention.purge(now):  # noqa: B007 - the last one is told
+            yield
+        if purged:
+            log.info(f"{purged}", extra={"action": "purged"})
+
+    # --- what a store asks ---------------------------------------------------------------------------------------------------------
+
+    def _comply(self, row: Row[Any]) -> Iterator[None]:
+        if self._request != row.id:
+            self._request = row.id
+            if row.begun >= sources.BEGUN_TOO_OFTEN:
+                return self._refuse(row, sources.too_often())
+            with transaction(self._engine) as connection:
+                reading.mark_started(connection, [row.id])
+        source = sources.source_of(row, self._settings)
+        asked = source.provider.compliance(parse(row.payload), source.context)
+        if asked is None:
+            return self._refuse(row, {"": ["no request about personal data any more: retry it"]})
+        if other := self._other_shop(row.store, asked):
+            why = f"it is about {asked.shop[:100]}, but store {row.store} is {other}: post it to the address of that shop's store"
+            return self._refuse(row, {"": [why]})
+        return self._redact_shop(row) if asked.kind == "shop_redact" else self._about_shopper(row, asked)
+
+    def _about_shopper(self, row: Row[Any], asked: Compliance) -> Iterator[None]:
+        shopper = Shopper(address=asked.email, order_ids=asked.order_ids, marks=asked.marks)
+        search = Search(self._engine, shopper, store=row.store)
+        yield from search.run()
+        found = search.found - {row.id}
+        if asked.kind == "data_request":
+            self._done(row, "data_request", _told(found), logging.WARNING)
+            return
+        for _ in erase_found(self._engine, found, REDACTED, self._clock()):
+            yield
+        self._done(row, "redacted", f"customers/redact: erased {len(found)} deliveries of {search.orders} orders")
+
+    def _redact_shop(self, row: Row[Any]) -> Iterator[None]:
+        after, erased = 0, 0
+        while True:
+            with snapshot(self._engine) as connection:
+                some = _deliveries_after(connection, row.store, after)
+            mine = {each.id for each in some if not is_request(each)}
+            for number in erase_found(self._engine, mine, REDACTED, self._clock()):
+                erased += number
+                yield
+            if len(some) < PIECE:
+                break
+            after = some[-1].id
+        while True:
+            with transaction(self._engine) as connection:
+                gone = delete_products(connection, products.c.store == row.store)
+            yield
+            if gone < PIECE:
+                break
+        self._done(row, "redacted", f"shop/redact: erased all {erased} deliveries of the store, and its products")
+
+    def _other_shop(self, store: str, asked: Compliance) -> str:
+        """The shop that a store's deliveries come from, if it is another one: an app has one address for the requests of all its shops."""
+        with snapshot(self._engine) as connection:
+            newest = select(deliveries.c.headers).where(deliveries.c.store == store, deliveries.c.order_id.is_not(None))
+            rows = connection.execute(newest.order_by(deliveries.c.id.desc()).limit(_LOOKED_AT)).scalars()
+            known = {name.lower() for headers in rows if (name := _shop(json.loads(headers), asked))}
+        return "" if not known or not asked.shop or asked.shop.lower() in known else min(known)
+
+    def _done(self, row: Row[Any], action: str, detail: str, level: int = logging.INFO) -> None:
+        with transaction(self._engine) as connection:
+            settling.skip(connection, row.id, Skip(Reason.NOT_AN_ORDER, detail), self._clock())
+            erase(connection, [row.id])
+        if not flush(self._engine):
+            log.warning("the write-ahead log is in use; what was erased leaves it later", extra={"action": "not_flushed"})
+        log.log(level, detail, extra={"action": action, "delivery": row.id, "store": row.store})
+
+    def _refuse(self, row: Row[Any], problems: dict[str, list[str]]) -> Iterator[None]:
+        with transaction(self._engine) as connection:
+            settling.kill(connection, row.id, problems, self._clock())
+        log.warning("a request about personal data was not done", extra={"action": "dead", "delivery": row.id, "store": row.store})
+        return iter(())
+
+    def _give_up(self, error: Exception) -> None:
+        """What a request sets off must not keep the others, and the purge, from being done."""
+        if self._request is None:
+            return
+        if isinstance(error, Rejected):
+            problems: Mapping[str, Sequence[str]] = error.problems
+        else:
+            report(error)
+            problems = sources.crash(error)
+        with transaction(self._engine) as connection:
+            settling.kill(connection, self._request, problems, self._clock())
+        log.warning("a request about personal data was not done", extra={"action": "dead", "delivery": self._request})
+
+
+def _deliveries_after(connection: Any, store: str, after: int) -> list[Row[Any]]:
+    columns = (deliveries.c[name] for name in ("id", "state", "read_at", "order_id"))
+    which: ColumnElement[bool] = and_(deliveries.c.store == store, deliveries.c.id > after)
+    return list(connection.execute(select(*columns).where(which).order_by(deliveries.c.id).limit(PIECE)))
+
+
+def _shop(headers: Mapping[str, str], asked: Compliance) -> str:
+    return next((headers[name] for name in asked.shop_headers if headers.get(name)), "")
+
+
+def _told(found: set[int]) -> str:
+    if not found:
+        return "customers/data_request: nothing is kept of this shopper; tell the merchant so"
+    ids = ", ".join(str(each) for each in sorted(found)[:_IDS_TOLD])
+    more = f" and {len(found) - _IDS_TOLD} more" if len(found) > _IDS_TOLD else ""
+    return f"customers/data_request: deliveries {ids}{more} hold data of this shopper; give their payloads to the merchant"

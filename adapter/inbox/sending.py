@@ -1,0 +1,225 @@
+"""Statements of the sender: what is due, what Drip has, and the ledger of requests and attempts."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from adapter.inbox.sql import parts
+from adapter.inbox.tables import BACKFILL, LIVE, RETRY, Instant, attempts, deliveries, orders, requests
+
+LONGEST_REQUEST = timedelta(seconds=60)
+
+"""A request of which no end is known, because its sender died, was counted by Drip within this time."""
+
+PRIORITIES = (LIVE, RETRY, BACKFILL)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The deliveries of one order of one store."""
+
+    store: str
+    order_id: str
+
+
+def any_due(connection: Connection, stores: Sequence[str], now: datetime) -> bool:
+    """Whether anything of these stores is due: what an idle sender asks five times a second."""
+    return bool(connection.execute(_any_due(tuple(stores)), {"now": now}).scalar())
+
+
+@cache
+def _any_due(stores: tuple[str, ...]) -> Select[tuple[bool]]:
+    # Built once, since that costs more than to run it. By the order of its index: for a mere `exists` PostgreSQL reads the table, past
+    # all that is finished, to where the waiting ones are.
+    firsts = [
+        select(deliveries.c.id)
+        .where(_due(store, priority, bindparam("now", type_=Instant)))
+        .order_by(deliveries.c.due_at)
+        .limit(1)
+        .scalar_subquery()
+        for store in stores
+        for priority in PRIORITIES
+    ]
+    return select(or_(*(first.is_not(None) for first in firsts)))
+
+
+def due_lanes(connection: Connection, stores: Sequence[str], now: datetime, limit: int, *, live_only: bool = False) -> list[Lane]:
+    """The lanes that are due, live ones first, the oldest first."""
+    lanes: dict[Lane, None] = {}
+    for priority in PRIORITIES[:1] if live_only else PRIORITIES:
+        rows = [
+            row
+            for store in stores
+            for row in connection.execute(
+                select(deliveries.c.store, deliveries.c.order_id, deliveries.c.due_at, deliveries.c.id)
+                .where(_due(store, priority, now))
+                .order_by(deliveries.c.due_at, deliveries.c.id)
+                .limit(limit)
+            )
+        ]
+        rows.sort(key=lambda row: (row.due_at, row.id))
+        lanes.update(dict.fromkeys(Lane(row.store, row.order_id) for row in rows))
+        if len(lanes) >= limit:
+            break
+    return list(lanes)[:limit]
+
+
+def count_due(connection: Connection, stores: Sequence[str], now: datetime, most: int) -> tuple[int, int]:
+    """How many orders are due: live ones, and others. Counts no further than about `most` deliveries a store."""
+
+    def count(priorities: Sequence[int]) -> int:
+        total = 0
+        for store in stores:
+            for priority in priorities:
+                some = select(deliveries.c.order_id).where(_due(store, priority, now)).order_by(deliveries.c.due_at).limit(most).subquery()
+                total += connection.execute(select(func.count(some.c.order_id.distinct()))).scalar_one()
+        return total
+
+    return count(PRIORITIES[:1]), count(PRIORITIES[1:])
+
+
+def waiting(connection: Connection, lanes: Sequence[Lane]) -> dict[Lane, list[Row[Any]]]:
+    """All that is read and pending of these lanes, each lane's in the order of arrival."""
+    found: dict[Lane, list[Row[Any]]] = {}
+    for store, order_ids in _by_store(lanes):
+        rows = connection.execute(
+            select(deliveries)
+            .where(
+                deliveries.c.store == store,
+                deliveries.c.order_id.in_(order_ids),
+                deliveries.c.state == "pending",
+                deliveries.c.read_at.is_not(None),
+            )
+            .order_by(deliveries.c.id)
+        )
+        for row in rows:
+            found.setdefault(Lane(row.store, row.order_id), []).append(row)
+    return found
+
+
+def what_drip_has(connection: Connection, account: str, lanes: Sequence[Lane]) -> dict[Lane, Row[Any]]:
+    """The memory of these orders, for one account."""
+    found: dict[Lane, Row[Any]] = {}
+    for store, order_ids in _by_store(lanes):
+        wanted = and_(orders.c.account == account, orders.c.store == store, orders.c.order_id.in_(order_ids))
+        for row in connection.execute(select(orders).where(wanted)):
+            found[Lane(row.store, row.order_id)] = row
+    return found
+
+
+def attempts_for(connection: Connection, account: str, ids: Sequence[int]) -> dict[int, list[Row[Any]]]:
+    """The attempts of each of these deliveries for one account, the oldest first."""
+    found: dict[int, list[Row[Any]]] = {}
+    for part in parts(ids):
+        rows = connection.execute(
+            select(attempts, requests.c.kind)
+            .join(requests, requests.c.id == attempts.c.request_id)
+            .where(attempts.c.delivery_id.in_(part), requests.c.account == account)
+            .order_by(attempts.c.id)
+        )
+        for row in rows:
+            found.setdefault(row.delivery_id, []).append(row)
+    return found
+
+
+def ledger(connection: Connection, account: str, kind: str, since: datetime) -> list[tuple[datetime, datetime | None]]:
+    """Begin and end of each request of one kind that ended, or may have ended, after `since`."""
+    recent = or_(requests.c.ended_at > since, and_(requests.c.ended_at.is_(None), requests.c.begun_at > since - LONGEST_REQUEST))
+    rows = connection.execute(
+        select(requests.c.begun_at, requests.c.ended_at)
+        .where(requests.c.account == account, requests.c.kind == kind, requests.c.begun_at > since - LONGEST_REQUEST, recent)
+        .order_by(requests.c.begun_at)
+    )
+    return [(row.begun_at, row.ended_at) for row in rows]
+
+
+def begin_request(connection: Connection, account: str, kind: str, at: datetime) -> int:
+    """Enter a request in the ledger, before it is made."""
+    created = connection.execute(insert(requests).values(account=account, kind=kind, begun_at=at).returning(requests.c.id))
+    request_id: int = created.scalar_one()
+    return request_id
+
+
+def begin_attempts(connection: Connection, request_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store the bodies that deliveries are about to be posted with: each row has the columns of `attempts` but those of its end."""
+    connection.execute(insert(attempts), [{**row, "request_id": request_id} for row in rows])
+    for part in parts([row["delivery_id"] for row in rows]):
+        connection.execute(update(deliveries).where(deliveries.c.id.in_(part)).values(begun=0, attempts=deliveries.c.attempts + 1))
+
+
+def end_request(connection: Connection, request_id: int, status: int | None, at: datetime) -> None:
+    """Write Drip's status into the ledger."""
+    connection.execute(update(requests).where(requests.c.id == request_id).values(ended_at=at, status=status))
+
+
+def is_under_way(connection: Connection, request_id: int) -> bool:
+    """Whether nothing has been written yet of how a request ended."""
+    return connection.execute(select(requests.c.ended_at).where(requests.c.id == request_id)).scalar_one_or_none() is None
+
+
+def end_attempts(connection: Connection, request_id: int, outcome: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write down what became of a request's attempts: each row `of` (the delivery), `drip_request_id`, `answer`."""
+    ended = update(attempts).where(attempts.c.request_id == request_id, attempts.c.delivery_id == bindparam("of"))
+    values = {"outcome": outcome, "drip_request_id": bindparam("drip_request_id"), "answer": bindparam("answer")}
+    connection.execute(ended.values(values), list(rows))
+
+
+def took_others_since(connection: Connection, account: str, request_id: int) -> bool:
+    """Whether Drip took any order of the account after a request."""
+    later = exists().where(requests.c.account == account, requests.c.id > request_id, requests.c.status.between(200, 299))
+    return bool(connection.execute(select(later)).scalar())
+
+
+def drip_refused(connection: Connection, account: str, limit: int) -> list[int]:
+    """The deliveries of an account's newest run of refused requests, back to the last one that was not; the newest first."""
+    rows = connection.execute(
+        select(attempts.c.delivery_id, attempts.c.outcome)
+        .join(requests, requests.c.id == attempts.c.request_id)
+        .where(requests.c.account == account, attempts.c.outcome.is_not(None))
+        .order_by(attempts.c.id.desc())
+        .limit(limit)
+    )
+    run: list[int] = []
+    for delivery_id, outcome in rows:
+        if outcome != "refused":
+            break
+        run.append(delivery_id)
+    return run
+
+
+def _due(store: str, priority: int, now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
+    """What of a store is due: exactly the columns of the index `ix_deliveries_due`."""
+    return and_(
+        deliveries.c.state == "pending",
+        deliveries.c.read_at.is_not(None),
+        deliveries.c.store == store,
+        deliveries.c.priority == priority,
+        deliveries.c.due_at <= now,
+    )
+
+
+def _by_store(lanes: Iterable[Lane]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Each store's orders, in parts: SQLite would read the whole table for pairs of store and order."""
+    grouped: dict[str, list[str]] = {}
+    for lane in lanes:
+        grouped.setdefault(lane.store, []).append(lane.order_id)
+    for store, order_ids in grouped.items():
+        for part in parts(order_ids):
+            yield store, part

@@ -1,0 +1,107 @@
+"""Statements that move a delivery between its states, and what Drip is remembered to have."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    update,
+)
+
+from adapter.inbox import counters
+from adapter.inbox.sql import parts, upserting
+from adapter.inbox.tables import RETRY, deliveries, orders
+from mappings import Skip
+
+
+def skip(connection: Connection, delivery_id: int, reason: Skip, at: datetime) -> None:
+    """pending -> skipped."""
+    for store in _settle(connection, delivery_id, at, state="skipped", reason=str(reason.reason), detail=reason.detail):
+        counters.count(connection, "skipped", store=store, reason=str(reason.reason))
+
+
+def kill(connection: Connection, delivery_id: int, problems: Mapping[str, Sequence[str]], at: datetime) -> None:
+    """pending -> dead."""
+    for store in _settle(connection, delivery_id, at, state="dead", problems=json.dumps(problems, ensure_ascii=False)):
+        counters.count(connection, "dead", store=store)
+
+
+def reopen(
+    connection: Connection, which: ColumnElement[bool], *, at: datetime, priority: int | None = RETRY, forced: bool = False
+) -> Sequence[int]:
+    """Send kept deliveries again, from their payloads and with today's mapping; which. Erased ones stay as they are."""
+    values: dict[str, Any] = {
+        "state": "pending", "reason": None, "detail": None, "problems": None, "settled_at": None,
+        "read_at": None, "begun": 0, "failed": 0, "most_together": None, "due_at": at, "forced": forced,
+    }  # fmt: skip
+    if priority is not None:
+        values["priority"] = priority
+    kept = update(deliveries).where(which, deliveries.c.payload.is_not(None))
+    return connection.execute(kept.values(values).returning(deliveries.c.id)).scalars().all()
+
+
+def postpone(connection: Connection, ids: Iterable[int], until: datetime) -> None:
+    """Let a lane wait."""
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(list(ids))).values(due_at=until))
+
+
+def spend_attempt(connection: Connection, delivery_id: int) -> None:
+    """Count a failed attempt against a delivery."""
+    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(failed=deliveries.c.failed + 1))
+
+
+def take_back(connection: Connection, ids: Iterable[int]) -> Sequence[int]:
+    """dead -> pending, where it has turned out that the orders were not at fault; which deliveries."""
+    values = {"state": "pending", "problems": None, "settled_at": None}
+    refused = and_(deliveries.c.id.in_(list(ids)), deliveries.c.state == "dead", deliveries.c.payload.is_not(None))
+    return connection.execute(update(deliveries).where(refused).values(values).returning(deliveries.c.id)).scalars().all()
+
+
+def erase_payload(connection: Connection, delivery_id: int) -> None:
+    """Erase a payload that nobody will need again."""
+    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(payload=None))
+
+
+def deliver(connection: Connection, ids: Sequence[int], at: datetime) -> None:
+    """pending -> delivered."""
+    for part in parts(ids):
+        rows = connection.execute(
+            update(deliveries)
+            .where(deliveries.c.id.in_(part))
+            .values(state="delivered", settled_at=at, forced=False, begun=0, reason=None, detail=None, problems=None)
+            .returning(deliveries.c.store, deliveries.c.priority, deliveries.c.received_at)
+        )
+        for row in rows:
+            counters.count(connection, "delivered", store=row.store)
+            counters.count_time(connection, row.store, row.priority, at - row.received_at)
+
+
+def remember(connection: Connection, rows: Sequence[Mapping[str, Any]], at: datetime) -> None:
+    """Move forward what is known of what Drip has: each row has the columns of `orders` but its times."""
+    row = upserting(connection, orders)
+    moved = {name: row.excluded[name] for name in ("snapshot_at", "progress", "delivery_id", "digest", "told", "updated_at")}
+    upsert = row.on_conflict_do_update(index_elements=["account", "store", "order_id"], set_=moved)
+    connection.execute(upsert, [{**values, "created_at": at, "updated_at": at} for values in rows])
+
+
+def limit_batches(connection: Connection, ids: Sequence[int], most: int) -> None:
+    """Let these go in smaller batches only, after one failed."""
+    for part in parts(ids):
+        connection.execute(update(deliveries).where(deliveries.c.id.in_(part)).values(most_together=most))
+
+
+def free_batches(connection: Connection, stores: Sequence[str]) -> None:
+    """Forget which batches failed: it was Drip's outage and not their orders."""
+    waiting = and_(deliveries.c.state == "pending", deliveries.c.read_at.is_not(None), deliveries.c.store.in_(stores))
+    connection.execute(update(deliveries).where(waiting, deliveries.c.most_together.is_not(None)).values(most_together=None))
+
+
+def _settle(connection: Connection, delivery_id: int, at: datetime, **values: Any) -> Sequence[str]:
+    """Settle a delivery; the name of its store, or nothing where it is gone."""
+    values = {"reason": None, "detail": None, "problems": None, "begun": 0} | values
+    settled = update(deliveries).where(deliveries.c.id == delivery_id).values(settled_at=at, **values)
+    return connection.execute(settled.returning(deliveries.c.store)).scalars().all()

@@ -1,0 +1,50 @@
+"""What one sender process does for the instruments, beside sending: what happened is added up, and troubles are told."""
+
+import time
+
+from sqlalchemy import Engine
+
+from adapter.inbox import counters
+from adapter.inbox.database import Clock, snapshot, transaction
+from adapter.inbox.hours import count_hour
+from adapter.monitoring.alerts import Alerts
+from adapter.settings import Settings
+
+SETTLED_AFTER_S = 60.0
+"""An insert that was begun is committed or given up by then: a statement takes 3 s at most."""
+_HOURS_A_STEP = 24
+"""After a time without a sender there may be many; alerts wait for no more than these."""
+
+
+class Instruments:
+    """Used by one thread of whoever holds the reader's lease."""
+
+    def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
+        self._engine = engine
+        self._stores = list(settings.stores)
+        self._clock = clock
+        self._alerts = Alerts(engine, settings, clock)
+        self._seen: tuple[float, int] | None = None
+        self._rolled_up = 0
+
+    def step(self) -> None:
+        """Do all of it once."""
+        self._roll_up()
+        for _ in range(_HOURS_A_STEP):
+            if not count_hour(self._engine, self._clock()):
+                break
+        self._alerts.step()
+
+    def _roll_up(self) -> None:
+        now = time.monotonic()
+        if self._seen is not None:
+            seen_at, newest = self._seen
+            if now - seen_at < SETTLED_AFTER_S:
+                return
+            if newest > self._rolled_up:
+                with transaction(self._engine) as connection:
+                    for store in sorted(self._stores):
+                        counters.roll_up(connection, store, newest)
+                self._rolled_up = newest
+        with snapshot(self._engine) as connection:
+            self._seen = now, counters.newest_id(connection)

@@ -1,0 +1,189 @@
+"""What Prometheus is told: figures counted in the database, so that each process that is asked tells the same.
+
+Names begin with `drip_adapter_` and end in their unit. Labels are names and codes: nothing here is about a shopper.
+"""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection, Engine
+
+from adapter import __version__
+from adapter.inbox import arrivals, counters, figures
+from adapter.inbox.accounts import LIFETIME, READER
+from adapter.inbox.counters import BEYOND, BUCKETS_S
+from adapter.inbox.database import database_now, snapshot
+from adapter.operations.health import rhythm
+from adapter.operations.silence import Rhythm
+from adapter.settings import Settings
+from mappings import Verdict
+
+PREFIX = "drip_adapter_"
+CACHED_S = 3.0
+_RHYTHM_CACHED_S = 60.0
+# Counter in the database -> (metric, what it counts, its labels).
+_COUNTERS = {
+    "kept": ("deliveries_kept", "Deliveries kept: webhooks, parts of bodies that held several orders, past orders", ("store",)),
+    "duplicates": ("webhooks_duplicate", "Webhooks that had arrived before", ("store",)),
+    "refused": ("webhooks_refused", "Webhooks that were not proved genuine", ("store", "reason")),
+    "delivered": ("deliveries_delivered", "Deliveries that Drip took", ("store",)),
+    "skipped": ("deliveries_skipped", "Deliveries that were not sent, by reason", ("store", "reason")),
+    "dead": ("deliveries_dead", "Deliveries given up; one that dies twice counts twice", ("store",)),
+    "attempts": ("attempts", "Orders posted to Drip, by outcome", ("account", "kind", "outcome")),
+    "requests": ("requests", "Requests to Drip, by HTTP status", ("account", "kind", "status")),
+    "look_ups": ("product_look_ups", "Products that a store was asked for, by source and outcome", ("store", "source", "outcome")),
+    "sums_differ": ("sums_differ", "Orders whose own amounts do not add up to their total", ("store",)),
+}
+_TIME_TO_DRIP = ("delivery_seconds", "Time from a webhook's receipt to Drip's 2xx, of live deliveries")
+_GAUGES = {
+    "deliveries_waiting": ("Deliveries not settled yet, by what they wait for; counted up to 10000", ("store", "state")),
+    "oldest_waiting_seconds": ("For how long the oldest has waited, unread or due; 0: nothing waits", ("store", "state")),
+    "dead_letters": ("Deliveries that nobody will retry unasked; counted up to 10000 in all", ("store",)),
+    "account_paused": ("1 while Drip takes nothing from the account", ("account",)),
+    "account_outage": ("1 while Drip does not answer", ("account",)),
+    "quota_limit_requests": ("Requests that any sliding hour may have", ("account", "kind")),
+    "quota_left_requests": ("Requests that may be made now; 0 after a 429", ("account", "kind")),
+    "sender_lease_age_seconds": ("Since when the account's sender has not renewed its lease; above 20: nobody sends", ("account",)),
+    "reader_lease_age_seconds": ("Since when the reader has not renewed its lease; above 20: nobody reads", ()),
+    "store_silence_seconds": ("Time since the store's last webhook", ("store",)),
+    "store_patience_seconds": ("Silence that would be strange for the store, by its own rhythm; absent: not known yet", ("store",)),
+    "store_quiet": ("1 where the store has been silent for longer than that", ("store",)),
+}
+
+
+class Metrics(Collector):
+    """Looks into the database for all figures at once, at most every few seconds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._known: list[Metric] = []
+        self._known_until = float("-inf")
+        self._rhythms: dict[str, tuple[float, Rhythm]] = {}
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: a registry would collect at registration otherwise."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """What was read last."""
+        return self._known
+
+    def text(self, engine: Engine, accept: str) -> tuple[bytes, str]:
+        """All metrics in a format that the scraper accepts, and its content type; raises `DatabaseAway`."""
+        with self._lock:
+            if time.monotonic() > self._known_until:
+                with snapshot(engine) as connection:
+                    self._known = list(self._read(connection))
+                self._known_until = time.monotonic() + CACHED_S
+            encoder, content_type = choose_encoder(accept)
+            return encoder(self._registry), content_type
+
+    def _read(self, connection: Connection) -> Iterator[Metric]:
+        now = database_now(connection)
+        yield InfoMetricFamily(PREFIX.rstrip("_"), "This adapter", {"version": __version__, "database": connection.dialect.name})
+        yield from _counted(connection, self._settings)
+        gauges = _Gauges()
+        self._waiting(connection, gauges, now)
+        self._accounts(connection, gauges, now)
+        for store in self._settings.stores:
+            self._silence(connection, gauges, store, now)
+        yield from gauges.families.values()
+
+    def _waiting(self, connection: Connection, gauges: "_Gauges", now: datetime) -> None:
+        unread, dead = figures.unread(connection), figures.dead(connection)
+        for store in {*self._settings.stores, *unread, *dead}:
+            backlog = figures.backlog(connection, store, now)
+            number, since = unread.get(store, (0, now))
+            for state, value in (("unread", number), ("due", backlog.due), ("later", backlog.later)):
+                gauges.set("deliveries_waiting", value, store, state)
+            gauges.set("oldest_waiting_seconds", _seconds(now, since), store, "unread")
+            gauges.set("oldest_waiting_seconds", _seconds(now, backlog.due_since or now), store, "due")
+            gauges.set("dead_letters", dead.get(store, (0, now))[0], store)
+
+    def _accounts(self, connection: Connection, gauges: "_Gauges", now: datetime) -> None:
+        leases = {row.account: row for row in figures.all_leases(connection)}
+        if (reader := leases.get(READER)) and reader.expires_at:
+            gauges.set("reader_lease_age_seconds", _seconds(now, reader.expires_at - LIFETIME))
+        for account in self._settings.accounts:
+            lease = leases.get(account)
+            gauges.set("account_paused", lease is not None and lease.paused_since is not None, account)
+            gauges.set("account_outage", lease is not None and lease.outage_since is not None, account)
+            if lease is not None and lease.expires_at:
+                gauges.set("sender_lease_age_seconds", _seconds(now, lease.expires_at - LIFETIME), account)
+            for quota in figures.quotas(connection, self._settings, account, lease, now):
+                gauges.set("quota_limit_requests", quota.limit, account, quota.kind)
+                gauges.set("quota_left_requests", quota.left, account, quota.kind)
+
+    def _silence(self, connection: Connection, gauges: "_Gauges", store: str, now: datetime) -> None:
+        last_at = arrivals.last_arrival(connection, store)
+        if last_at is None:
+            return
+        asked_at, known = self._rhythms.get(store, (float("-inf"), Rhythm(None, None)))
+        if time.monotonic() - asked_at > _RHYTHM_CACHED_S:
+            known = rhythm(connection, store)
+            self._rhythms[store] = (time.monotonic(), known)
+        gauges.set("store_silence_seconds", _seconds(now, last_at), store)
+        gauges.set("store_quiet", Rhythm(last_at, known.patience).is_quiet(now), store)
+        if known.patience is not None:
+            gauges.set("store_patience_seconds", known.patience.total_seconds(), store)
+
+
+@dataclass(slots=True)
+class _Gauges:
+    families: dict[str, Metric] = field(
+        default_factory=lambda: {name: GaugeMetricFamily(PREFIX + name, words, labels=labels) for name, (words, labels) in _GAUGES.items()}
+    )
+
+    def set(self, name: str, value: float, *labels: str) -> None:
+        family = self.families[name]
+        assert isinstance(family, GaugeMetricFamily)  # noqa: S101 - for the type checker
+        family.add_metric(labels, float(value))
+
+
+def _counted(connection: Connection, settings: Settings) -> Iterator[Metric]:
+    """The counters. Those of a configured store are there from the beginning, so that a first increase is seen as one."""
+    values: dict[str, dict[tuple[str, ...], int]] = {
+        name: {(store,): 0 for store in settings.stores} if labels == ("store",) else {} for name, (_, _, labels) in _COUNTERS.items()
+    }
+    values["refused"] = {(store, verdict): 0 for store in settings.stores for verdict in (Verdict.MISSING, Verdict.MISMATCH)}
+    times: dict[str, dict[str, int]] = {}
+    for name, labels, value in counters.totals(connection):
+        if name in _COUNTERS:
+            values[name][tuple(labels[label] for label in _COUNTERS[name][2])] = value
+        else:
+            times.setdefault(labels["store"], {})[labels.get("le", "sum")] = value
+    for store in settings.stores:
+        values["kept"][(store,)] = counters.kept(connection, store)
+    for row in figures.all_refusals(connection):
+        values["refused"][row.store, row.reason] = row.times
+    for name, (metric, words, of) in _COUNTERS.items():
+        family = CounterMetricFamily(PREFIX + metric, words, labels=of)
+        for labelled, value in values[name].items():
+            family.add_metric(labelled, value)
+        yield family
+    yield _time_to_drip({store: times.get(store, {}) for store in {*settings.stores, *times}})
+
+
+def _time_to_drip(times: Mapping[str, Mapping[str, int]]) -> Metric:
+    family = HistogramMetricFamily(PREFIX + _TIME_TO_DRIP[0], _TIME_TO_DRIP[1], labels=["store"])
+    bounds = [*map(str, BUCKETS_S), BEYOND]
+    for store, counted in times.items():
+        rising = accumulate(counted.get(bound, 0) for bound in bounds)
+        buckets = [(str(float(bound)) if bound != BEYOND else bound, float(number)) for bound, number in zip(bounds, rising, strict=True)]
+        family.add_metric([store], buckets=buckets, sum_value=counted.get("sum", 0) / 1000)
+    return family
+
+
+def _seconds(now: datetime, since: datetime) -> float:
+    return max(0.0, (now - since).total_seconds())

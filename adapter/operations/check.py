@@ -1,0 +1,159 @@
+"""`check`: what is wrong with the set-up, and how to mend it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+from sqlalchemy import Engine
+
+from adapter import __version__
+from adapter.errors import DatabaseAway
+from adapter.inbox.database import is_migrated, snapshot
+from adapter.operations.health import overview
+from adapter.settings import Account, Settings, Store
+from adapter.stores.http import StoreTrouble
+from adapter.stores.platforms import registry_of
+from adapter.stores.registration import Work, plan
+from mappings import Verdict
+
+_TIMEOUT_S = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `ok` is None for what is worth knowing but no fault."""
+
+    what: str
+    ok: bool | None
+    say: str
+
+
+def look(settings: Settings, engine: Engine) -> Iterator[Finding]:
+    """Look at settings, database, Drip and stores."""
+    yield from _stores(settings)
+    for store in settings.stores.values():
+        yield from _webhooks(store, settings)
+    yield from _address(settings)
+    yield from _database(settings, engine)
+    for account in settings.accounts.values():
+        yield _drip(settings, account)
+    if not settings.accounts:
+        yield Finding("drip", False, "no Drip account: set DRIP_ACCOUNT_ID and DRIP_API_KEY; until then deliveries are kept and wait")
+
+
+def _stores(settings: Settings) -> Iterator[Finding]:
+    if not settings.stores:
+        names = "SHOPIFY_WEBHOOK_SECRET, WOOCOMMERCE_WEBHOOK_SECRET or MAGENTO_WEBHOOK_SECRET"
+        yield Finding("stores", False, f"no store is configured: set {names}, or STORES")
+    for store in settings.stores.values():
+        yield Finding(
+            f"store {store.name}", True, f"{store.provider.title}; its webhooks go to {settings.public_url}/webhooks/{store.name}"
+        )
+
+
+def _webhooks(store: Store, settings: Settings) -> Iterator[Finding]:
+    """Which of our webhooks are registered at a store, where its API can be asked."""
+    what = f"webhooks of {store.name}"
+    try:
+        registry = registry_of(store, settings)
+        if registry is None:
+            return
+        steps = plan(store, registry, settings)
+    except StoreTrouble as trouble:
+        yield Finding(what, False, str(trouble))
+        return
+    for step in steps:
+        mend = "" if step.work is Work.KEEP else f"; run drip-adapter connect {store.name}"
+        yield Finding(what, step.work is Work.KEEP, f"{step.topic} {step.why}{mend}")
+
+
+def _address(settings: Settings) -> Iterator[Finding]:
+    if not settings.public_url_is_set:
+        yield Finding(
+            "address",
+            None,
+            f"PUBLIC_URL is not set: stores and shoppers cannot reach {settings.public_url}, where webhooks go and "
+            "the picture of a product that has none is shown from",
+        )
+
+
+def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
+    kind = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}.get(engine.dialect.name, engine.dialect.name)
+    try:
+        if not is_migrated(engine):
+            yield Finding("database", False, f"{kind} answers, but its schema is not up to date: run drip-adapter migrate")
+            return
+        with snapshot(engine) as connection:
+            report = overview(connection, settings, datetime.now(UTC))
+    except DatabaseAway as error:
+        yield Finding("database", False, str(error))
+        return
+    yield Finding("database", True, f"{kind} is up to date")
+    for why in report["why"]:
+        yield Finding("orders", False, why)
+    for name, store in report["stores"].items():
+        if settings.store(name) is None:
+            yield Finding(f"store {name}", None, _orphan(name, store))
+        if store["quiet"]:
+            yield Finding(
+                f"store {name}", False, f"has been silent since {store['last_at']}, longer than ever: is its webhook still active?"
+            )
+        for reason, seen in store["refused"].items():
+            times = f"{seen['count']} {'request' if seen['count'] == 1 else 'requests'} refused, the last at {seen['last_at']}"
+            yield Finding(f"store {name}", None, f"{times}: {_refusal(settings, name, reason)}")
+
+
+def _orphan(name: str, store: dict[str, Any]) -> str:
+    count = sum(store["deliveries"].values())
+    return f"{count} deliveries are kept of it, and no setting names it: if it was renamed, put {name!r} into aliases of its new name"
+
+
+def _refusal(settings: Settings, name: str, reason: str) -> str:
+    if reason == Verdict.MISSING:
+        return "no signature; they came from elsewhere, or the webhook at the store has no secret"
+    store = settings.store(name)
+    setting = store.secret_setting if store else "the store's secret"
+    return f"the signature does not match; compare {setting} with the secret that the store signs with"
+
+
+def _drip(settings: Settings, account: Account) -> Finding:
+    """Ask Drip who we are; reading the account changes nothing there."""
+    what = f"Drip account {account.id}"
+    url = settings.drip_api_url
+    # Given as `auth` in either case: requests would let a .netrc replace a mere header.
+    auth = _Bearer(account.token) if account.auth == "bearer" else requests.auth.HTTPBasicAuth(account.token, "")
+    headers = {"User-Agent": f"drip-order-adapter/{__version__} ({settings.public_url})"}
+    try:
+        address = f"{url}/v2/accounts/{account.id}"
+        response = requests.get(address, auth=auth, headers=headers, timeout=_TIMEOUT_S, allow_redirects=False)
+    except requests.RequestException as error:
+        return Finding(what, False, f"no answer from {url} ({type(error).__name__}): check DRIP_API_URL and the network")
+    if _is_of(response, account.id):
+        return Finding(what, True, f"{url} takes the credentials")
+    status = response.status_code
+    advice = {
+        401: f"check {account.token_setting}",
+        403: f"the token in {account.token_setting} may not see this account; check {account.id_setting}",
+        404: f"check {account.id_setting} and DRIP_API_URL",
+        429: "the quota of this hour is used up; ask again later",
+    }.get(status, "that is a trouble of Drip's own; ask again later" if status >= 500 else "that is not Drip; check DRIP_API_URL")
+    return Finding(what, False, f"{url} answered {status}: {advice}")
+
+
+def _is_of(response: requests.Response, account_id: str) -> bool:
+    """Whether this is Drip telling of that account, and not just any server that has something to say."""
+    try:
+        return response.status_code == 200 and str(response.json()["accounts"][0]["id"]) == account_id
+    except (ValueError, LookupError, TypeError):
+        return False
+
+
+class _Bearer(requests.auth.AuthBase):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request

@@ -1,0 +1,82 @@
+"""One order's history across its deliveries, and what Drip has of it: what the dashboard's page and `orders show` say alike."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from adapter.inbox import views
+from adapter.operations.masking import masked, without_addresses
+from adapter.settings import Settings
+from mappings import parse, timestamp
+
+
+def history(connection: Connection, configured: Settings, store: str, order_id: str) -> dict[str, Any]:
+    """What is known of an order: its deliveries, what Drip was told, and what it has; the oldest first."""
+    named = configured.store(store)
+    names = named.names if named else (store,)
+    rows = views.history(connection, names, order_id)
+    ids = [row.id for row in rows]
+    told: dict[int, list[Row[Any]]] = {}
+    for attempt in views.told(connection, ids):
+        told.setdefault(attempt.delivery_id, []).append(attempt)
+    return {
+        "deliveries": rows,
+        "told": told,
+        "at_drip": views.at_drip(connection, list(configured.accounts), names, order_id),
+        "body": views.newest_body(connection, ids) if ids else None,
+        "number": next((row.order_number for row in reversed(rows) if row.order_number), ""),
+    }
+
+
+def document(found: dict[str, Any], store: str, order_id: str) -> dict[str, Any]:
+    """What `history` found, as `orders show --json` prints it; personal data hidden."""
+    return {
+        "store": store,
+        "order_id": order_id,
+        "order_number": found["number"] or None,
+        "at_drip": [
+            {
+                "account": row.account,
+                "delivery": str(row.delivery_id),
+                "snapshot_at": _time(row.snapshot_at),
+                "created_at": timestamp(row.created_at),
+                "updated_at": timestamp(row.updated_at),
+                "told": json.loads(row.told) if row.told else None,
+            }
+            for row in found["at_drip"]
+        ],
+        "body": masked(parse(found["body"].body)) if found["body"] is not None else None,
+        "deliveries": [_delivery(row, found["told"].get(row.id, [])) for row in found["deliveries"]],
+    }
+
+
+def _delivery(row: Row[Any], told: list[Row[Any]]) -> dict[str, Any]:
+    return {
+        "id": str(row.id),
+        "topic": row.topic,
+        "state": row.state,
+        "reason": row.reason,
+        "detail": without_addresses(row.detail) if row.detail else None,
+        "received_at": timestamp(row.received_at),
+        "snapshot_at": _time(row.snapshot_at),
+        "settled_at": _time(row.settled_at),
+        "tries": [
+            {
+                "at": timestamp(each.begun_at),
+                "ended_at": _time(each.ended_at),
+                "account": each.account,
+                "kind": each.kind,
+                "action": each.action,
+                "outcome": each.outcome or "in_doubt",
+                "status": each.status,
+                "drip_request_id": each.drip_request_id,
+            }
+            for each in told
+        ],
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return timestamp(moment) if moment else None

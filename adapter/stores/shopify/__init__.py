@@ -1,0 +1,5 @@
+"""Shopify: the store's own API. The rest of the adapter sees only `PLATFORM`."""
+
+from adapter.stores.shopify.platform import PLATFORM
+
+__all__ = ["PLATFORM"]

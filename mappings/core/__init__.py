@@ -1,0 +1,1 @@
+"""What all platforms share: the canonical order, Drip's contract, and how payloads are read. Nothing here names a platform."""

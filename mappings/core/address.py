@@ -1,0 +1,55 @@
+"""Postal addresses by Drip's names; sent in the lifecycle vocabulary only."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mappings.core.fields import Text
+from mappings.core.provider import Context
+from mappings.core.text import plain
+
+_text = Text().deserialize
+# Drip's name -> what the platforms call it.
+_NAMES: Mapping[str, Sequence[str]] = {
+    "first_name": ("first_name", "firstname"),
+    "last_name": ("last_name", "lastname"),
+    "company": ("company",),
+    "address_1": ("address1", "address_1"),
+    "address_2": ("address2", "address_2"),
+    "city": ("city",),
+    "state": ("province", "state", "region"),
+    "postal_code": ("zip", "postcode"),
+    "country": ("country_code", "country_id", "country"),
+    "phone": ("phone", "telephone"),
+}
+
+
+def addresses(context: Context, **raw: Any) -> dict[str, Any]:
+    """The addresses that a store's vocabulary asks for, by the names of `Order`; none in the contract's, which has no place for them.
+
+    Where a payload may hold one in several places these come as a list; the first that says anything counts.
+    """
+    if context.options.vocabulary != "lifecycle":
+        return {}
+    return {name: next((found for place in _places(value) if (found := drip_address(place))), {}) for name, value in raw.items()}
+
+
+def _places(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else (value,)
+
+
+def drip_address(raw: Any) -> dict[str, str]:
+    """A store's address by Drip's names; what is not there is left out, and so is whatever is no text."""
+    if not isinstance(raw, Mapping):
+        return {}
+    first, rest = _street(raw.get("street"))
+    found = {"address_1": first, "address_2": rest}
+    for name, theirs in _NAMES.items():
+        found[name] = found.get(name) or next((text for key in theirs if (text := plain(_text(raw.get(key))))), "")
+    return {name: text for name, text in found.items() if text}
+
+
+def _street(street: Any) -> tuple[str, str]:
+    """Magento prints the lines of a street as a list, or as one text with line breaks."""
+    lines = street.splitlines() if isinstance(street, str) else street if isinstance(street, list) else ()
+    texts = [text for line in lines if (text := plain(_text(line)))]
+    return (texts[0], ", ".join(texts[1:])) if texts else ("", "")

@@ -1,0 +1,83 @@
+"""Payload bytes to a JSON document, and Drip bodies back to bytes; numbers stay exact both ways."""
+
+import codecs
+import json
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import simplejson
+
+from mappings.core.errors import Rejected
+
+# An id never has more digits than this; Python refuses to read an int beyond 4300 digits.
+_LONGEST_INT = 40
+# Escapes of NUL and of surrogates; a well-formed pair is harmless, but cheap enough to walk.
+_SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_REPLACEMENT = "\ufffd"
+
+
+def parse(payload: bytes) -> Any:
+    """Read a JSON payload: integers as `int`, every other number as `Decimal`.
+
+    NUL and lone surrogates, which no database keeps, become U+FFFD. Of a key given twice the last one counts, as for PHP,
+    Ruby and JavaScript, which wrote it.
+
+    Raises `Rejected` with the byte at which the payload stops being JSON.
+    """
+    mark = len(codecs.BOM_UTF8) if payload.startswith(codecs.BOM_UTF8) else 0
+    try:
+        text = payload[mark:].decode()
+    except UnicodeDecodeError as error:
+        raise _not_json(f"not UTF-8 at byte {mark + error.start}") from None
+    try:
+        document = json.loads(text, parse_float=_decimal, parse_int=_integer, parse_constant=_constant)
+    except json.JSONDecodeError as error:
+        at = mark + len(text[: error.pos].encode())
+        raise _not_json(f"{error.msg.removesuffix(' at')} at byte {at}") from None
+    except RecursionError:
+        raise _not_json("nested too deeply") from None
+    return _storable(document) if _SUSPECT_ESCAPE.search(payload) else document
+
+
+def encode(body: Any) -> bytes:
+    """A Drip body as JSON bytes; `Decimal` becomes a number with all its digits."""
+    text: str = simplejson.dumps(body, use_decimal=True, ensure_ascii=False, separators=(",", ":"))
+    return text.encode()
+
+
+def _not_json(why: str) -> Rejected:
+    return Rejected({"": [f"not JSON: {why}"]})
+
+
+def _integer(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= _LONGEST_INT else Decimal(digits)
+
+
+def _decimal(digits: str) -> Decimal | str:
+    try:
+        return Decimal(digits)
+    except InvalidOperation:  # an exponent beyond what even Decimal holds: the field that reads it will refuse the text
+        return digits
+
+
+def _constant(name: str) -> Any:
+    raise _not_json(f"{name} is no JSON number")
+
+
+def _storable(document: Any) -> Any:
+    """Replace what cannot be stored in every string, without recursion: a document may be nested as deep as the parser allows."""
+    root = [document]
+    waiting: list[Any] = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            for key in [key for key in node if _UNSTORABLE.search(key)]:
+                node[_UNSTORABLE.sub(_REPLACEMENT, key)] = node.pop(key)
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            if isinstance(value, str):
+                node[key] = _UNSTORABLE.sub(_REPLACEMENT, value)
+            elif isinstance(value, (dict, list)):
+                waiting.append(value)
+    return root[0]

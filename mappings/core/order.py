@@ -1,0 +1,102 @@
+"""The one canonical shape: what every provider's payload becomes, and what Drip's body is made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from mappings.core.money import ZERO, unit_price
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """One line of an order, at the quantity the order still holds.
+
+    Amounts are in the order's currency and belong to the whole line; `price` is of a single unit before discounts.
+    """
+
+    product_id: str
+    product_variant_id: str
+    sku: str = ""
+    name: str
+    brand: str = ""
+    categories: tuple[str, ...] = ()
+    price: Decimal
+    quantity: Decimal
+    discounts: Decimal = ZERO
+    taxes: Decimal = ZERO
+    fees: Decimal = ZERO
+    shipping: Decimal = ZERO
+    total: Decimal
+    product_url: str = ""
+    """From the payload or the catalog; blank when neither knows it."""
+    built_url: str
+    """The last resort for `product_url`: an address built from the platform's documented form."""
+    image_url: str = ""
+    catalog_id: str = ""
+    """The platform's own product id, by which the catalog knows the product; blank for a line that is no product there."""
+    catalog_variant_id: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sale_price(self) -> Decimal | None:
+        """Price of a unit after discounts, where there are any."""
+        if self.discounts <= 0 or self.quantity <= 0:
+            return None
+        return unit_price(max(ZERO, self.total) / self.quantity)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """A snapshot of an order as its store gave it. Times are aware and in UTC, money is in `currency`."""
+
+    provider: str
+    order_id: str
+    order_public_id: str = ""
+    email: str = ""
+    person_id: str = ""
+    created_at: datetime
+    updated_at: datetime
+    grand_total: Decimal
+    total_discounts: Decimal = ZERO
+    total_taxes: Decimal = ZERO
+    total_fees: Decimal = ZERO
+    total_shipping: Decimal = ZERO
+    currency: str = ""
+    """ISO 4217, or blank."""
+    order_url: str
+    items: tuple[Item, ...] = ()
+    original_total: Decimal
+    """What the order came to before anything was refunded."""
+    refunded_total: Decimal = ZERO
+    paid: bool = False
+    fulfilled: bool = False
+    canceled: bool = False
+    billing_address: Mapping[str, str] = field(default_factory=dict)
+    """By Drip's names; sent in the lifecycle vocabulary only."""
+    shipping_address: Mapping[str, str] = field(default_factory=dict)
+    store_url: str = ""
+    """The address of the store that sold it, with a trailing slash or without; where its products are looked up."""
+    view: str = ""
+    """Magento: the store view that it was bought in."""
+    accepts_marketing: bool | None = None
+    """None where the payload does not say."""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    discrepancy: Decimal = ZERO
+    """How far the payload's own sums are from its total; the soft check, never a reason to refuse."""
+
+    @property
+    def ordered_total(self) -> Decimal:
+        """What the order came to, whatever was given back since; it follows an edit of the order.
+
+        `original_total` does not: Shopify's still counts lines that were taken out again, Magento's what was cancelled of an order that
+        goes on.
+        """
+        edited = min(self.original_total, self.grand_total + self.refunded_total)
+        return max(self.grand_total, self.original_total if self.canceled else edited)
+
+    @property
+    def lost_total(self) -> Decimal:
+        """What of `ordered_total` is lost: given back or, of a cancelled order, never to come."""
+        return max(self.refunded_total, self.ordered_total - self.grand_total) if self.canceled else self.refunded_total

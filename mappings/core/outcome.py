@@ -1,0 +1,38 @@
+"""A payload's outcome at first sight: what the command `map` prints and what the golden fixtures hold."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mappings.core.contract import VOCABULARIES, render
+from mappings.core.errors import Rejected
+from mappings.core.options import Options
+from mappings.core.product import Product, ProductKey, complete
+from mappings.core.provider import Context, Provider, Reading
+
+
+def outcomes(provider: Provider, payload: bytes, context: Context, known: Iterable[Product] = ()) -> list[dict[str, Any]]:
+    """For each order in the payload Drip's body, `{"skipped": reason}`, or `{"rejected": {path: [why]}}`.
+
+    `known` is what a look-up would tell of its products.
+    """
+    catalog = {product.key: product for product in known}
+    try:
+        readings = provider.readings(payload, context)
+    except Rejected as rejected:
+        return [{"rejected": rejected.problems}]
+    return [_outcome(provider, reading, context, catalog) for reading in readings]
+
+
+def first_action(options: Options) -> str:
+    """What is told first of an order."""
+    return VOCABULARIES[options.vocabulary][0]
+
+
+def _outcome(provider: Provider, reading: Reading, context: Context, catalog: Mapping[ProductKey, Product]) -> dict[str, Any]:
+    if skip := reading.skip(placed=reading.placed):
+        return {"skipped": str(skip.reason)}
+    try:
+        order = complete(provider.map(reading, context), catalog)
+        return render(order, action=first_action(context.options), occurred_at=order.created_at, options=context.options)
+    except Rejected as rejected:
+        return {"rejected": rejected.problems}

@@ -1,0 +1,65 @@
+"""What is known of a product beside the order's line: its page, its picture, its brand and its categories."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from mappings.core.order import Item, Order
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class ProductKey:
+    """A product of a store, or one of its variants, by the platform's own ids."""
+
+    product_id: str
+    variant_id: str = ""
+    """Blank for the product itself."""
+    view: str = ""
+    """Magento: the store view, whose pages have addresses of their own."""
+    sku: str = field(default="", compare=False)
+    """What the order's line calls it; no part of what it is, but some ways to ask know nothing else."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Product:
+    """A product or a variant as its store describes it; blank where the store says nothing. Addresses are absolute."""
+
+    key: ProductKey
+    url: str = ""
+    image_url: str = ""
+    brand: str = ""
+    categories: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    gone: bool = False
+    """The store does not have it any more."""
+
+
+def wanted(order: Order) -> set[ProductKey]:
+    """What would have to be known of products to tell all of an order's items."""
+    keys: set[ProductKey] = set()
+    for item in order.items:
+        if item.catalog_id:
+            keys.add(ProductKey(item.catalog_id, view=order.view, sku=item.sku))
+            if item.catalog_variant_id and not item.image_url:
+                keys.add(ProductKey(item.catalog_id, item.catalog_variant_id, order.view, item.sku))
+    return keys
+
+
+def complete(order: Order, known: Mapping[ProductKey, Product]) -> Order:
+    """The order with what its payload did not say of its products; what the payload says stays."""
+    return replace(order, items=tuple(_completed(item, order.view, known) for item in order.items))
+
+
+def _completed(item: Item, view: str, known: Mapping[ProductKey, Product]) -> Item:
+    nothing = Product(key=ProductKey(item.catalog_id))
+    product = known.get(ProductKey(item.catalog_id, view=view), nothing)
+    variant = known.get(ProductKey(item.catalog_id, item.catalog_variant_id, view), nothing)
+    tags = variant.tags or product.tags
+    labels = {"tags": list(tags), "product_tag": tags[0]} if tags else {}
+    return replace(
+        item,
+        product_url=item.product_url or variant.url or product.url,
+        image_url=item.image_url or variant.image_url or product.image_url,
+        brand=item.brand or product.brand,
+        categories=item.categories or product.categories,
+        attributes={**labels, **item.attributes},
+    )

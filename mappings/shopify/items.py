@@ -1,0 +1,121 @@
+"""The items of a Shopify order, and the one family of amounts that they are told in."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from mappings.core.fields import Text
+from mappings.core.money import ZERO, places, rounded, share
+from mappings.core.order import Item
+from mappings.core.provider import Loaded
+from mappings.core.text import plain, product_name, slug, without_blanks
+
+
+class Money:
+    """Picks one family of amounts, the shop's or the shopper's, and stays with it."""
+
+    def __init__(self, loaded: Loaded, wish: str) -> None:
+        shop, shown = loaded.get("currency") or "", loaded.get("presentment_currency") or ""
+        has_sets = any((loaded.get(name) or (None, None))[1] is not None for name in ("total_price_set", "current_total_price_set"))
+        self.presentment = wish == "presentment" and bool(shown) and has_sets
+        self.currency: str = shown if self.presentment else shop
+
+    def of(self, node: Loaded, name: str) -> Decimal | None:
+        """The amount under `name`, or in its set; None if the payload has neither."""
+        shop, shown = node.get(f"{name}_set") or (None, None)
+        if self.presentment:
+            return shown
+        plain_amount = node.get(name)
+        return plain_amount if plain_amount is not None else shop
+
+    def first(self, node: Loaded, *names: str) -> Decimal:
+        """The first amount that is there, else 0."""
+        return next((amount for name in names if (amount := self.of(node, name)) is not None), ZERO)
+
+    def total(self, rows: Iterable[Loaded], name: str) -> Decimal:
+        """The sum of an amount over rows."""
+        return sum((self.first(row, name) for row in rows), ZERO)
+
+
+def items_and_tips(loaded: Loaded, money: Money, base: str) -> tuple[tuple[Item, ...], Decimal]:
+    """The products bought, and the sum of the lines that are tips."""
+    returned: dict[str, Decimal] = {}
+    for refund in loaded["refunds"]:
+        for row in refund["refund_line_items"]:
+            returned[row["line_item_id"]] = returned.get(row["line_item_id"], ZERO) + row["quantity"]
+    bought, tips = [], ZERO
+    for line in loaded["line_items"]:
+        if _is_tip(line):
+            tips += money.first(line, "price") * line["quantity"]
+            continue
+        held = line["current_quantity"]
+        if held is None:
+            held = line["quantity"] - returned.get(line["id"], ZERO)
+        bought.append((line, max(ZERO, held)))
+    digits = places(money.currency)
+    included = bool(loaded["duties_included"])
+    standing = [(line, held) for line, held in bought if held > 0]
+    # A cancelled or fully refunded order still shows what it was of.
+    shown = standing or [(line, line["quantity"]) for line, _ in bought]
+    return tuple(_item(line, held, money, digits, base, included) for line, held in shown), tips
+
+
+def _is_tip(line: Loaded) -> bool:
+    if line["tip_payment_gateway"] or line["tip_payment_method"]:
+        return True
+    keyed = line["tip_payment_gateway"] is not None or line["tip_payment_method"] is not None
+    return keyed and not line["product_id"]
+
+
+def _item(line: Loaded, held: Decimal, money: Money, digits: int, base: str, duties_included: bool) -> Item:
+    ordered = line["quantity"]
+    price = money.first(line, "price")
+    # Allocations and taxes belong to the quantity ordered; total_discount lacks order-wide discounts.
+    discounts = share(money.total(line["discount_allocations"], "amount"), held, ordered, digits)
+    duties = ZERO if duties_included else _duties(line["duties"], money)
+    if price < 0:
+        price, discounts = ZERO, discounts - price * held
+    title = line["title"] or line["name"]
+    own_id = line["product_id"] or line["variant_id"] or line["sku"]
+    product_id = own_id or f"custom-{slug(title) or line['id'] or 'item'}"
+    return Item(
+        product_id=product_id,
+        product_variant_id=line["variant_id"] or product_id,
+        sku=line["sku"],
+        name=product_name(title, line["sku"] or own_id or line["id"]),
+        brand=plain(line["vendor"]),
+        price=price,
+        quantity=held,
+        discounts=discounts,
+        taxes=share(money.total(line["tax_lines"], "price"), held, ordered, digits),
+        fees=share(duties, held, ordered, digits),
+        total=rounded(price * held - discounts, max(digits, 4)),
+        built_url=f"{base}/",
+        catalog_id=line["product_id"],
+        catalog_variant_id=line["variant_id"],
+        attributes=without_blanks(
+            {
+                "line_id": line["id"],
+                "variant_title": plain(line["variant_title"]),
+                "options": _properties(line["properties"]),
+                "gift_card": line["gift_card"],
+                "compare_at_price": line["compare_at_price"],
+            }
+        ),
+    )
+
+
+def _duties(rows: Iterable[Loaded], money: Money) -> Decimal:
+    side = "presentment_money" if money.presentment else "shop_money"
+    return sum((row[side]["amount"] for row in rows), ZERO)
+
+
+def _properties(rows: Any) -> dict[str, str]:
+    """What the shopper chose or wrote; names that begin with `_` are an app's own data."""
+    if isinstance(rows, dict):
+        rows = [{"name": name, "value": value} for name, value in rows.items()]
+    if not isinstance(rows, list):
+        return {}
+    text = Text().deserialize
+    pairs = ((plain(text(row.get("name"))), plain(text(row.get("value")))) for row in rows if isinstance(row, dict))
+    return {name: value for name, value in pairs if name and value and not name.startswith("_")}

@@ -1,0 +1,545 @@
+"""The commands, as people and programs use them: what they print, and how they exit."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import Engine, delete, update
+
+from adapter.cli import main
+from adapter.inbox import audit
+from adapter.inbox.database import connect, is_migrated, snapshot, transaction
+from adapter.inbox.tables import attempts, deliveries
+from adapter.operations.masking import HIDDEN
+from adapter.sandbox import running_sandbox
+from tests.support import terminal
+from tests.support.adapter_under_test import ACCOUNT, SECRET, AdapterUnderTest, make_settings, shopify_order
+from tests.support.fixture_cases import FIXTURES, Case
+
+KEYS = ["id", "store", "topic", "order_id", "state", "reason", "attempts", "received_at", "settled_at"]
+
+
+def run(*arguments: str, stdin: bytes = b"") -> Result:
+    return CliRunner().invoke(main, arguments, input=stdin, catch_exceptions=False)
+
+
+def lines(result: Result) -> list[Any]:
+    return [json.loads(line, parse_float=Decimal) for line in result.stdout.splitlines()]
+
+
+def commands(command: click.Command = main, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from commands(inner, (*path, name))
+
+
+# Help and wrong use
+
+
+@pytest.mark.parametrize("path", list(commands()), ids=" ".join)
+def test_every_command_explains_itself_and_its_options(path: tuple[str, ...]) -> None:
+    result = run(*path, "--help")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"Usage: main {' '.join(path)}".rstrip())
+    assert run(*path, "-h").stdout == result.stdout
+    command: click.Command = main
+    for name in path:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
+    unexplained = [each.name for each in command.params if isinstance(each, click.Option) and not each.hidden and not each.help]
+    assert command.hidden or not unexplained
+
+
+def test_summaries_fit_a_narrow_terminal() -> None:
+    _, shown = terminal.run_in_terminal(80, "--help")
+    summaries = shown.partition("Commands:\n")[2].splitlines()
+    assert summaries
+    assert all(len(line) <= 80 and not line.endswith("...") for line in summaries)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sorcery"],
+        ["deliveries", "sorcery"],
+        ["map"],
+        ["map", "oscommerce", str(FIXTURES / "shopify/paid-order/payload.json")],
+        ["map", "shopify", "no-such-file.json"],
+        ["map", "shopify", "-", "--header", "no colon"],
+        ["map", "shopify", "-", "--store-url", "shop.example"],
+        ["replay", str(FIXTURES / "shopify/paid-order")],
+        ["replay", str(FIXTURES / "shopify/paid-order"), "--to", "localhost:8000"],
+        ["replay", str(FIXTURES / "shopify/paid-order"), "--to", "http://127.0.0.1:9", "--repeat", "0"],
+        ["deliveries", "list", "--state", "lost"],
+        ["deliveries", "list", "--limit", "0"],
+        ["deliveries", "show", "seven"],
+        ["deliveries", "show", "99999999999999999999"],
+        ["deliveries", "retry"],
+        ["serve", "--bind", "8000"],
+        ["serve", "--bind", "127.0.0.1:99999"],
+        ["sandbox", "--bind", "nowhere"],
+    ],
+)
+def test_wrong_use_exits_with_2(arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Usage:" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["check"], ["status"], ["migrate"], ["send"], ["serve"], ["deliveries", "list"], ["deliveries", "retry", "1"]]
+)
+def test_wrong_settings_exit_with_2_and_name_every_fault(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    monkeypatch.setenv("PORT", "x")
+    monkeypatch.setenv("LOG_LEVEL", "y")
+    result = run(*command)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert [line[: line.index(": ", 10)] for line in result.stderr.splitlines()] == ["settings: LOG_LEVEL", "settings: PORT"]
+
+
+def test_a_process_exits_with_0_1_and_2() -> None:
+    skipped = (FIXTURES / "shopify/abandoned-checkout/payload.json").read_bytes()
+    assert terminal.run("map", "shopify", "-", "--topic", "checkouts/update", stdin=skipped).returncode == 0
+    broken = terminal.run("map", "shopify", "-", stdin=b"\xff{")
+    assert (broken.returncode, list(json.loads(broken.stdout)), broken.stderr) == (1, ["rejected"], b"")
+    wrong = terminal.run("migrate", DATABASE_URL="mysql://x/y")
+    assert (wrong.returncode, wrong.stdout) == (2, b"")
+    assert wrong.stderr.startswith(b"settings: DATABASE_URL: ")
+
+
+def test_serving_to_the_stand_in_is_refused_beside_credentials_for_drip() -> None:
+    result = terminal.run("serve", "--sandbox", DRIP_ACCOUNT_ID="1", DRIP_API_KEY="k")
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert b"DRIP_ACCOUNT_ID" in result.stderr
+
+
+# map
+
+
+def map_case(name: str, *options: str, stdin: bool = False) -> Result:
+    case = Case(FIXTURES / name)
+    named = [part for header, value in case.headers.items() for part in ("--header", f"{header}: {value}")]
+    file = "-" if stdin else str(case.folder / "payload.json")
+    return run("map", case.provider.name, file, *named, *options, stdin=case.payload if stdin else b"")
+
+
+def at_home(value: Any) -> Any:
+    """With the placeholder picture where `map` has it."""
+    if isinstance(value, str):
+        return value.replace("https://adapter.example", "http://127.0.0.1:8000")
+    if isinstance(value, list):
+        return [at_home(each) for each in value]
+    return {name: at_home(each) for name, each in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("stdin", [False, True])
+@pytest.mark.parametrize(
+    ("name", "options", "status"),
+    [
+        ("shopify/paid-order", (), 0),
+        ("shopify/id-beyond-2-53", (), 0),
+        ("shopify/draft-order", (), 0),
+        ("shopify/id-missing", (), 1),
+        ("shopify/not-json", (), 1),
+        ("woocommerce/paid-order", (), 0),
+        ("woocommerce/quantity-fractional", (), 0),
+        ("magento/bundle-fixed-price", ("--store-url", "https://magento-shop.example"), 0),
+        ("magento/adobe-io-batch", ("--store-url", "https://magento-shop.example"), 0),
+        ("magento/search-page", ("--store-url", "https://magento-shop.example"), 0),
+    ],
+)
+def test_map_prints_a_line_for_each_order_and_fails_if_one_was_rejected(
+    name: str, options: tuple[str, ...], status: int, stdin: bool
+) -> None:
+    result = map_case(name, *options, stdin=stdin)
+    assert (result.exit_code, result.stderr) == (status, "")
+    expected = Case(FIXTURES / name).expected
+    assert len(result.stdout.splitlines()) == len(expected)
+    assert lines(result) == at_home(expected)
+
+
+def test_map_takes_several_files_in_their_order() -> None:
+    names = ("woocommerce/paid-order", "woocommerce/id-missing", "woocommerce/guest-checkout")
+    result = run("map", "woocommerce", *(str(FIXTURES / name / "payload.json") for name in names), "--topic", "order.created")
+    assert result.exit_code == 1
+    assert [next(iter(line)) for line in lines(result)] == ["provider", "rejected", "provider"]
+
+
+def test_map_is_told_the_topic() -> None:
+    payload = Case(FIXTURES / "shopify/paid-order").payload
+    [sent] = lines(run("map", "shopify", "-", "--topic", "orders/updated", stdin=payload))
+    [skipped] = lines(run("map", "shopify", "-", "--topic", "refunds/create", stdin=payload))
+    assert (sent["action"], skipped) == ("created", {"skipped": "not_an_order"})
+
+
+def test_map_speaks_todays_vocabulary_if_it_is_told_to() -> None:
+    [line] = lines(map_case("shopify/lifecycle-refund-partial", "--vocabulary", "lifecycle"))
+    assert [line] == at_home(Case(FIXTURES / "shopify/lifecycle-refund-partial").expected)
+    [plain] = lines(map_case("shopify/lifecycle-refund-partial"))
+    assert (line["action"], plain["action"], "billing_address" in plain) == ("placed", "created", False)
+
+
+def test_map_is_told_the_stores_address_and_says_when_it_had_to_make_one_up() -> None:
+    told = map_case("magento/grouped-product", "--store-url", "https://told.example")
+    untold = map_case("magento/grouped-product")
+    assert (untold.exit_code, lines(told)[0]["store_url"]) == (0, "https://told.example")
+    assert "--store-url" in untold.stderr
+    assert lines(untold)[0]["store_url"].split("/")[2] in untold.stderr
+
+
+def test_map_needs_no_settings_and_touches_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "nonsense")
+    assert map_case("shopify/paid-order").exit_code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+# deliveries
+
+
+@pytest.fixture
+def adapter(engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[AdapterUnderTest]:
+    """Four deliveries: 1 delivered, 2 a newer state of the same order, 3 skipped, 4 dead."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("SHOPIFY_WEBHOOK_SECRET", SECRET)
+    with running_sandbox() as sandbox:
+        adapter = AdapterUnderTest(engine, make_settings(sandbox.url), sandbox.url)
+        adapter.post(shopify_order(1001), topic="orders/create")
+        adapter.settle()
+        adapter.post(shopify_order(1001, minutes=5, total="90.00"))
+        adapter.settle()
+        adapter.post(shopify_order(1002, email=""))
+        adapter.post(shopify_order(1003, total="free"))
+        adapter.settle()
+        assert adapter.states() == ["delivered", "delivered", "skipped:no_email", "dead"]
+        yield adapter
+
+
+def listed(*options: str) -> list[str]:
+    result = run("deliveries", "list", "--json", *options)
+    assert result.exit_code == 0
+    return [line["id"] for line in lines(result)]
+
+
+def test_the_list_is_one_json_document_a_line_with_exactly_these_keys(adapter: AdapterUnderTest) -> None:
+    result = run("deliveries", "list", "--json")
+    assert [list(line) for line in lines(result)] == [KEYS] * 4
+    dead, skipped, second, first = lines(result)
+    assert [dead["state"], skipped["state"], second["state"], first["state"]] == ["dead", "skipped", "delivered", "delivered"]
+    assert (first["id"], first["store"], first["topic"], first["order_id"], first["reason"]) == (
+        "1", "shopify", "orders/create", "1001", None,
+    )  # fmt: skip
+    assert (skipped["reason"], dead["reason"]) == ("no_email", None)
+    assert first["received_at"].endswith("Z")
+    assert first["settled_at"].endswith("Z")
+
+
+def test_the_list_of_what_waits_has_no_time_of_settling(adapter: AdapterUnderTest) -> None:
+    adapter.post(shopify_order(1004))
+    [line] = lines(run("deliveries", "list", "--json", "--state", "pending"))
+    assert (line["order_id"], line["settled_at"]) == (None, None)
+
+
+FILTERS: dict[tuple[str, ...], list[str]] = {
+    (): ["4", "3", "2", "1"],
+    ("--limit", "2"): ["4", "3"],
+    ("--state", "delivered"): ["2", "1"],
+    ("--reason", "no_email"): ["3"],
+    ("--order", "1001"): ["2", "1"],
+    ("--topic", "orders/create"): ["1"],
+    ("--store", "shopify", "--state", "dead"): ["4"],
+    ("--store", "magento"): [],
+    ("--number", "#1001"): ["2", "1"],
+    ("--email", "Ada.Shopper@example.com"): ["2", "1"],
+    ("--email", "nobody@example.com"): [],
+    ("--before", "3"): ["2", "1"],
+    ("--before", "3", "--limit", "1"): ["2"],
+}
+
+
+def test_the_list_is_newest_first_and_filtered(adapter: AdapterUnderTest) -> None:
+    assert {options: listed(*options) for options in FILTERS} == FILTERS
+
+
+def test_the_table_says_what_became_of_each_and_why(adapter: AdapterUnderTest) -> None:
+    table = run("deliveries", "list").stdout.splitlines()
+    assert len(table) == 5
+    assert [word in line for word, line in zip(("total_price", "no_email", "1001", "orders/create"), table[1:], strict=True)] == [True] * 4
+    assert run("deliveries", "list", "--store", "nobody").stdout == "no such delivery\n"
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_table_fits_the_terminal_and_cuts_nothing_that_matters(adapter: AdapterUnderTest, database_url: str, columns: int) -> None:
+    adapter.post(shopify_order(1002, minutes=1, email=""), topic="com.adobe.commerce.observer.sales_order_save_commit_after")
+    adapter.settle()
+    status, shown = terminal.run_in_terminal(columns, "deliveries", "list", variables={"DATABASE_URL": database_url})
+    assert status == 0
+    assert all(len(line) <= columns for line in shown.splitlines())
+    rows = {row[0]: row for row in (line.split() for line in shown.splitlines()) if row[0].isdecimal()}
+    assert (rows["5"][-2:], rows["3"][-2:]) == (["skipped", "not_an_order"], ["skipped", "no_email"])
+    assert [rows[number][3] for number in "12345"] == ["shopify"] * 5
+    assert ("sales_order_save_commit_after" in shown) == (columns == 140)
+
+
+def test_a_delivery_is_shown_with_its_attempts_and_what_drip_was_sent(adapter: AdapterUnderTest) -> None:
+    [document] = lines(run("deliveries", "show", "2", "--json"))
+    assert list(document)[: len(KEYS)] == KEYS
+    [attempt] = document["tries"]
+    assert (attempt["action"], attempt["status"], attempt["outcome"]) == ("updated", 202, "delivered")
+    assert attempt["body"] == adapter.received()[1]
+    assert str(attempt["body"]["grand_total"]) == "90.00"
+    shown = run("deliveries", "show", "2").stdout
+    assert all(word in shown for word in ("delivered", "updated", "202", '"grand_total": 90.00', attempt["drip_request_id"]))
+
+
+def test_a_dead_delivery_is_shown_with_its_problems(adapter: AdapterUnderTest) -> None:
+    [document] = lines(run("deliveries", "show", "4", "--json"))
+    assert document["tries"] == []
+    assert "total_price" in document["problems"]
+    assert "total_price: " in run("deliveries", "show", "4").stdout
+
+
+def test_a_delivery_is_shown_with_what_todays_code_makes_of_it(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBLIC_URL", adapter.settings.public_url)
+    today = lines(run("deliveries", "show", "2", "--json"))[0]["today"]
+    assert (today["skip"], today["problems"], today["orders"], today["difference"]) == (None, None, 1, [])
+    assert today["body"]["grand_total"] == Decimal("90.00")
+    assert today["made_from"]["email"] == ["email"]
+    assert "makes the same of it" in run("deliveries", "show", "2").stdout
+    assert "cannot map it: total_price: " in run("deliveries", "show", "4").stdout
+    assert "skips it: no_email" in run("deliveries", "show", "3").stdout
+    with transaction(adapter.engine) as connection:  # as if it had been sent by other code
+        connection.execute(
+            update(attempts).where(attempts.c.delivery_id == 2).values(body=b'{"action": "updated", "email": "x@y.example"}')
+        )
+    [changed] = lines(run("deliveries", "show", "2", "--json"))
+    assert '-  "email": "x@y.example"' in [line.rstrip(",") for line in changed["today"]["difference"]]
+    assert "+  " in run("deliveries", "show", "2").stdout
+    with transaction(adapter.engine) as connection:
+        connection.execute(update(deliveries).values(payload=None))
+    assert lines(run("deliveries", "show", "2", "--json"))[0]["today"] is None
+
+
+def test_a_split_delivery_names_its_parts(adapter: AdapterUnderTest) -> None:
+    adapter.post({"orders": [shopify_order(2001), shopify_order(2002)]})
+    adapter.read()
+    [whole] = lines(run("deliveries", "show", "5", "--json"))
+    assert (whole["became"], whole["today"]["orders"], whole["order_number"]) == (["6", "7"], 2, None)
+    [part] = lines(run("deliveries", "show", "6", "--json"))
+    assert (part["parent"], part["order_number"], bool(part["read_at"])) == ("5", "2001", True)
+    assert "finds 2 orders in it" in run("deliveries", "show", "5").stdout
+
+
+def test_the_payload_is_printed_byte_for_byte(adapter: AdapterUnderTest) -> None:
+    payload = b'\xef\xbb\xbf{"id": "\xc3\xa9\\u0000", "n": 1e1000000}\n\n\xff'
+    adapter.post(payload)
+    assert run("deliveries", "show", "5", "--payload").stdout_bytes == payload
+
+
+def test_an_unknown_delivery_exits_with_1(adapter: AdapterUnderTest) -> None:
+    for command in (["show", "99"], ["show", "99", "--json"], ["retry", "99"], ["retry", "1", "99"]):
+        result = run("deliveries", *command)
+        assert (result.exit_code, bool(result.stderr)) == (1, True), command
+
+
+# orders, audit
+
+
+def test_an_order_is_told_with_its_history_and_what_drip_has(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIP_ACCOUNT_ID", ACCOUNT.id)
+    monkeypatch.setenv("DRIP_API_KEY", "k")
+    [order] = lines(run("orders", "show", "#1001", "--json"))
+    assert (order["order_id"], order["order_number"], [row["account"] for row in order["at_drip"]]) == ("1001", "1001", [ACCOUNT.id])
+    assert [(row["id"], row["state"], row["tries"][0]["action"]) for row in order["deliveries"]] == [
+        ("1", "delivered", "created"), ("2", "delivered", "updated"),
+    ]  # fmt: skip
+    assert order["deliveries"][0]["tries"][0]["drip_request_id"]
+    assert (order["body"]["grand_total"], order["body"]["email"]) == (Decimal("90.00"), HIDDEN)
+    shown = run("orders", "show", "1001").stdout
+    assert all(word in shown for word in ("order #1001", "Drip has it since", "created: delivered"))
+    with transaction(adapter.engine) as connection:
+        connection.execute(delete(attempts))
+        connection.execute(delete(deliveries))
+    [remembered] = lines(run("orders", "show", "1001", "--json"))
+    assert (remembered["deliveries"], remembered["at_drip"], remembered["body"]) == ([], order["at_drip"], None)
+    missing = run("orders", "show", "1001", "--store", "magento")
+    assert (missing.exit_code, "Drip was never sent it" in missing.stderr) == (1, True)
+
+
+def test_the_audit_is_told_newest_first(adapter: AdapterUnderTest) -> None:
+    assert run("audit").stdout == "nobody has changed anything yet\n"
+    for delivery in ("4", "3"):
+        run("deliveries", "retry", delivery)
+    newest, oldest = lines(run("audit", "--json"))
+    assert list(newest) == ["id", "at", "actor", "action", "subject", "detail"]
+    assert (newest["subject"], oldest["subject"], oldest["actor"]) == ("delivery 3", "delivery 4", "command line")
+    assert lines(run("audit", "--json", "--before", newest["id"])) == [oldest]
+    assert "delivery 4" in run("audit", "--limit", "2").stdout
+
+
+# retry
+
+
+def test_retrying_maps_the_payload_anew_and_sends_what_has_changed_at_drip(adapter: AdapterUnderTest) -> None:
+    with transaction(adapter.engine) as connection:  # as if the mapping had been mended since
+        mended = json.dumps(shopify_order(1003)).encode()
+        connection.execute(update(deliveries).where(deliveries.c.id == 4).values(payload=mended))
+    result = run("deliveries", "retry", "4")
+    assert (result.exit_code, result.stdout) == (0, "1 delivery will be sent again\n")
+    adapter.settle()
+    assert adapter.row(4).state == "delivered"
+    assert adapter.received()[-1]["order_id"] == "1003"
+
+
+def test_a_retry_stands_in_the_audit_and_each_delivery_in_the_log(adapter: AdapterUnderTest) -> None:
+    for options in (("4",), ("--state", "skipped"), ("1", "2", "--topic", "orders/create"), ("--state", "pending", "--dry-run")):
+        result = run("deliveries", "retry", *options)
+    assert result.exit_code == 0
+    with snapshot(adapter.engine) as connection:
+        noted = [(row.actor, row.action, row.subject) for row in reversed(audit.noted(connection, 9))]
+    assert noted == [
+        ("command line", "retried", subject)
+        for subject in ("delivery 4", "deliveries: state skipped", "deliveries: 2 deliveries named, topic orders/create")
+    ]
+    line = run("deliveries", "retry", "4").stderr
+    assert " action=reopened delivery=4 " in line
+
+
+def test_a_dry_run_counts_and_changes_nothing(adapter: AdapterUnderTest) -> None:
+    before = adapter.rows()
+    result = run("deliveries", "retry", "--store", "shopify", "--dry-run")
+    assert (result.exit_code, result.stdout) == (0, "4 deliveries would be sent again\n")
+    assert lines(run("deliveries", "retry", "--state", "dead", "--dry-run", "--json")) == [{"retried": 1, "dry_run": True}]
+    assert adapter.rows() == before
+    assert lines(run("deliveries", "retry", "4", "--json")) == [{"retried": 1, "dry_run": False}]
+
+
+CHOICES: dict[tuple[str, ...], list[int]] = {
+    ("--state", "dead"): [4],
+    ("--reason", "no_email"): [3],
+    ("--order", "1001"): [1, 2],
+    ("--topic", "orders/updated", "--state", "delivered"): [2],
+    ("1", "2", "--topic", "orders/create"): [1],
+    ("--store", "magento"): [],
+}
+
+
+def test_deliveries_are_retried_in_bulk(adapter: AdapterUnderTest) -> None:
+    rows = {row.id: {"state": row.state, "reason": row.reason, "problems": row.problems} for row in adapter.rows()}
+    for options, chosen in CHOICES.items():
+        run("deliveries", "retry", *options)
+        assert [row.id for row in adapter.rows() if row.state == "pending"] == chosen, options
+        with transaction(adapter.engine) as connection:  # all as it was before
+            for delivery, values in rows.items():
+                connection.execute(update(deliveries).where(deliveries.c.id == delivery).values(values))
+
+
+def test_what_drip_has_already_is_sent_again_only_by_force(adapter: AdapterUnderTest) -> None:
+    run("deliveries", "retry", "2")
+    adapter.settle()
+    assert (adapter.states()[1], len(adapter.received())) == ("skipped:unchanged", 2)
+    run("deliveries", "retry", "2", "--force")
+    adapter.settle()
+    assert (adapter.states()[1], len(adapter.received())) == ("delivered", 3)
+    assert adapter.received()[2] == adapter.received()[1]
+
+
+def test_an_erased_payload_cannot_be_retried_and_the_command_says_so(adapter: AdapterUnderTest) -> None:
+    with transaction(adapter.engine) as connection:
+        connection.execute(update(deliveries).where(deliveries.c.id == 1).values(payload=None))
+    result = run("deliveries", "retry", "1", "2")
+    assert (result.exit_code, result.stdout) == (1, "1 delivery will be sent again\n")
+    assert "1 of those named" in result.stderr
+    assert run("deliveries", "show", "1", "--payload").stdout_bytes == b""
+
+
+# The database
+
+
+def test_migrating_twice_is_safe(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    for _ in range(2):
+        assert (run("migrate").exit_code, run("migrate").stdout) == (0, "the database is up to date\n")
+    engine = connect(database_url)
+    assert is_migrated(engine)
+    engine.dispose()
+
+
+def test_a_database_without_tables_is_told_how_to_get_them(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    for command in (["deliveries", "list"], ["deliveries", "show", "1"], ["deliveries", "retry", "1"], ["status"]):
+        result = run(*command)
+        assert (result.exit_code, result.stdout) == (1, ""), command
+        assert "drip-adapter migrate" in result.stderr
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["deliveries", "list"], ["status"], ["serve"]])
+def test_a_database_out_of_reach_exits_with_1_and_names_its_setting(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")
+    result = run(*command)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "DATABASE_URL" in result.stderr
+
+
+# status
+
+
+def test_status_is_well_while_nothing_waits_for_want_of_an_account(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIP_ACCOUNT_ID", "9999999")
+    monkeypatch.setenv("DRIP_API_KEY", "k")
+    [report] = lines(run("status", "--json"))
+    assert (report["ok"], report["why"]) == (True, [])
+    assert report["stores"]["shopify"]["deliveries"] == {"delivered": 2, "skipped": 1, "dead": 1}
+    shown = run("status")
+    assert (shown.exit_code, shown.stdout.splitlines()[0]) == (0, "orders move")
+    assert "store shopify: 1 dead, 2 delivered, 1 skipped" in shown.stdout
+
+
+def test_status_tells_the_figures_of_the_overview(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIP_ACCOUNT_ID", ACCOUNT.id)
+    monkeypatch.setenv("DRIP_API_KEY", "k")
+    adapter.post(shopify_order(1009))
+    [report] = lines(run("status", "--json", "--span", "month"))
+    assert report["waiting"] == {"shopify": {"now": 1, "later": 0}}
+    assert report["oldest_waiting"].endswith("Z")
+    assert report["quotas"][ACCOUNT.id] == {"single": {"limit": 3600, "left": 3598}, "batch": {"limit": 50, "left": 50}}
+    assert 0 < report["to_drip"]["median_s"] <= report["to_drip"]["within_95_of_100_s"]
+    over = report["over_time"]
+    assert (over["span"], len(over["from"])) == ("month", 30)
+    assert {kind: sum(over[kind]) for kind in ("kept", "delivered", "skipped", "dead")} == {
+        "kept": 5, "delivered": 2, "skipped": 1, "dead": 1,
+    }  # fmt: skip
+    shown = run("status").stdout
+    assert "waiting: 1 now, the oldest since " in shown
+    assert "the last day: 5 kept, 2 delivered, 1 skipped, 1 dead" in shown
+    assert f"left this hour for account {ACCOUNT.id}: 3598 of 3600 single requests, 50 of 50 batches" in shown
+
+
+def test_status_exits_with_1_and_says_why_orders_do_not_move(adapter: AdapterUnderTest) -> None:
+    result = run("status")
+    assert result.exit_code == 1
+    assert "DRIP_ACCOUNT_ID" in result.stdout
+    assert lines(run("status", "--json"))[0]["ok"] is False
+
+
+def test_status_counts_refused_requests(adapter: AdapterUnderTest) -> None:
+    adapter.web.post("/webhooks/shopify", data=b"{}")
+    adapter.web.post("/webhooks/shopify", data=b"{}", headers={"X-Shopify-Hmac-Sha256": "x"})
+    shown = run("status").stdout
+    assert "signature that is missing: 1" in shown
+    assert "signature that does not match: 1" in shown
+
+
+def test_the_demo_says_what_it_needs(tmp_path: Path) -> None:
+    shutil.copytree(FIXTURES.parent / "adapter", tmp_path / "adapter")
+    shutil.copytree(FIXTURES.parent / "mappings", tmp_path / "mappings")
+    result = terminal.run("demo", PYTHONPATH=str(tmp_path))
+    assert result.returncode == 1
+    assert b"checkout" in result.stderr

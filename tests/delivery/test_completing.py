@@ -1,0 +1,191 @@
+"""A payload whose sender chose too few fields is completed from the store's own API, where that may be asked."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from adapter.delivery import reader
+from adapter.stores.api import Page, Platform, Window
+from adapter.stores.http import Deadline, StoreTrouble
+from tests.support.adapter_under_test import AdapterUnderTest, shopify_order
+
+EVENT = {
+    "specversion": "1.0",
+    "type": "com.adobe.commerce.observer.sales_order_save_commit_after",
+    "id": "e1",
+    "data": {"key": "k", "value": {"entity_id": 501, "increment_id": "000000501", "status": "processing", "grand_total": 59}},
+}
+WHOLE = {
+    "entity_id": 501,
+    "increment_id": "000000501",
+    "state": "processing",
+    "status": "processing",
+    "customer_email": "grace.shopper@example.com",
+    "created_at": "2026-09-30 12:00:00",
+    "updated_at": "2026-09-30 12:01:00",
+    "order_currency_code": "USD",
+    "grand_total": 59,
+    "items": [{"item_id": 1, "product_id": 77, "sku": "MUG", "name": "Mug", "price": 59, "qty_ordered": 1, "product_type": "simple"}],
+}
+
+
+@dataclass
+class Ledger:
+    """A store's orders; `fails` makes its API fail."""
+
+    orders: dict[str, Any]
+    fails: StoreTrouble | None = None
+    takes_s: float = 0.0
+    asked: list[str] = field(default_factory=list)
+
+    def order(self, order_id: str, deadline: Deadline) -> bytes | None:
+        self.asked.append(order_id)
+        if self.takes_s:
+            time.sleep(self.takes_s)
+        if self.fails:
+            raise self.fails
+        return json.dumps(self.orders[order_id]).encode() if order_id in self.orders else None
+
+    def count(self, window: Window) -> int | None:
+        return None
+
+    def note(self, window: Window) -> str:
+        return ""
+
+    def pages(self, window: Window, cursor: str = "") -> Iterator[Page]:
+        yield from ()
+
+
+Open = Callable[[Ledger | None], None]
+
+
+@pytest.fixture
+def magento(monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Lets the Magento store's API answer from a ledger; None: no credentials are set."""
+
+    def opened(ledger: Ledger | None) -> None:
+        platform = Platform(name="magento", sources=lambda _: (), history=lambda _: ledger, registry=lambda _: None, by_hand=lambda *_: [])
+        monkeypatch.setattr("adapter.stores.platforms.platforms", lambda: {"magento": platform})
+
+    return opened
+
+
+def post_event(adapter: AdapterUnderTest, order_id: int = 501) -> None:
+    event = json.loads(json.dumps(EVENT))
+    event["id"], event["data"]["value"]["entity_id"] = f"e{order_id}", order_id
+    assert adapter.post(event, store="magento", topic="com.adobe.commerce.observer.sales_order_save_commit_after").status_code == 200
+
+
+def test_the_whole_order_is_asked_for_and_sent(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({"501": WHOLE}))
+    post_event(adapter)
+    adapter.settle()
+    assert ledger.asked == ["501"]
+    assert adapter.states() == ["skipped:split", "delivered"]
+    [order] = adapter.received()
+    assert (order["order_id"], order["email"], order["grand_total"]) == ("501", "grace.shopper@example.com", 59)
+    [event, whole] = adapter.rows()
+    assert "from the store's API" in event.detail
+    assert (whole.parent_id, whole.order_number) == (event.id, "000000501")
+
+
+def test_without_credentials_the_rules_decide(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(None)
+    post_event(adapter)
+    adapter.settle()
+    assert adapter.states() == ["skipped:no_email"]
+
+
+def test_an_order_that_the_store_does_not_know_is_left_to_the_rules(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(Ledger({}))
+    post_event(adapter)
+    adapter.settle()
+    assert adapter.states() == ["skipped:no_email"]
+
+
+def test_while_the_store_is_away_the_order_waits(adapter: AdapterUnderTest, magento: Open, caplog: pytest.LogCaptureFixture) -> None:
+    magento(ledger := Ledger({"501": WHOLE}, fails=StoreTrouble("magento-shop.example did not answer in time")))
+    post_event(adapter)
+    with caplog.at_level(logging.WARNING):
+        for minutes in range(5):  # more often than a delivery may be begun in vain
+            adapter.settle()
+            assert adapter.states() == ["pending"]
+            assert len(ledger.asked) == minutes + 1
+            adapter.clock.advance(minutes=1)
+    assert "did not answer in time" in caplog.text
+    ledger.fails = None
+    adapter.settle()
+    assert adapter.states() == ["skipped:split", "delivered"]
+
+
+def test_a_store_that_says_for_how_long_is_left_alone_for_so_long(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({"501": WHOLE}, fails=StoreTrouble("under maintenance", wait_s=600)))
+    post_event(adapter)
+    for minutes, asked in ((0, 1), (9, 1), (2, 2)):
+        adapter.clock.advance(minutes=minutes)
+        adapter.settle()
+        assert len(ledger.asked) == asked
+
+
+def test_a_store_that_is_away_for_a_day_makes_a_dead_letter_that_can_be_sent_again(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({"501": WHOLE}, fails=StoreTrouble("magento-shop.example did not answer in time")))
+    post_event(adapter)
+    adapter.settle()
+    adapter.clock.advance(days=1)
+    adapter.settle()
+    [row] = adapter.rows()
+    assert row.state == "dead"
+    assert "did not answer in time" in row.problems
+    ledger.fails = None
+    adapter.clock.advance(minutes=2)
+    post_event(adapter)  # a copy opens it again
+    adapter.settle()
+    assert adapter.states() == ["skipped:split", "delivered"]
+
+
+def test_a_store_that_has_just_failed_is_left_alone_for_a_while(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({}, fails=StoreTrouble("away")))
+    for number in range(5):
+        post_event(adapter, 600 + number)
+    adapter.settle()
+    assert adapter.states() == ["pending"] * 5
+    assert ledger.asked == ["600"]
+
+
+def test_no_endless_number_waits(adapter: AdapterUnderTest, magento: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_MOST_PUT_OFF", 2)
+    monkeypatch.setattr(reader, "_AT_ONCE", 1)
+    magento(Ledger({}, fails=StoreTrouble("away")))
+    for number in range(4):
+        post_event(adapter, 600 + number)
+    adapter.settle()
+    assert adapter.states() == ["pending", "pending", "dead", "dead"]
+
+
+def test_a_slow_store_holds_up_no_other_stores_orders(adapter: AdapterUnderTest, magento: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "PATIENCE_S", 0.3)
+    magento(ledger := Ledger({str(number): {**WHOLE, "entity_id": number} for number in range(600, 610)}, takes_s=0.2))
+    for number in range(600, 610):
+        post_event(adapter, number)
+    adapter.post(shopify_order())
+    begun = time.monotonic()
+    adapter.reader.step()
+    assert time.monotonic() - begun < 1.5
+    assert len(ledger.asked) < 5
+    [live] = [row for row in adapter.rows() if row.store == "shopify"]
+    assert live.read_at is not None
+    adapter.settle()
+    assert sorted(adapter.states()) == ["delivered"] * 11 + ["skipped:split"] * 10
+
+
+def test_a_whole_payload_asks_nobody(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({"501": WHOLE}))
+    adapter.post(WHOLE, store="magento")
+    adapter.settle()
+    assert ledger.asked == []
+    assert adapter.states() == ["delivered"]

@@ -1,0 +1,187 @@
+"""The statements that run all the time find their rows by an index, on both databases, however much is finished or waits."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, event, text
+
+from adapter.delivery.pacing import HOUR
+from adapter.inbox import counters, erasure, figures, reading, receiving, retention, sending
+from adapter.inbox.database import connect, migrate, snapshot
+from adapter.inbox.sending import Lane
+from adapter.inbox.tables import metadata
+from mappings import Key
+from tests.benchmarks.databases import STORE, fill
+from tests.support.adapter_under_test import ACCOUNT
+
+NOW = datetime.now(UTC)
+_STORES = [STORE, "woocommerce"]
+_LANES = [Lane(STORE, "waiting-7"), Lane(STORE, "waiting-8")]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A database with 16,000 delivered, 4,000 skipped and 4,000 waiting deliveries, of which it knows."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('plans') / 'adapter.db'}"
+    else:
+        url = request.getfixturevalue("postgresql")
+    engine = connect(url)
+    migrate(engine)
+    fill(engine, finished=20_000, waiting=4000, at=NOW)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE deliveries SET state = 'skipped', reason = 'unpaid' WHERE state = 'delivered' AND id % 5 = 0"))
+        connection.execute(text("ANALYZE"))
+    yield engine
+    engine.dispose()
+    if request.param == "postgresql":
+        with engine.begin() as connection:
+            metadata.drop_all(connection)
+            connection.exec_driver_sql("DROP TABLE alembic_version")
+        engine.dispose()
+
+
+Statement = Callable[[Connection], Any]
+
+
+def keep(key: str) -> Statement:
+    return lambda connection: receiving.keep(
+        connection, store=STORE, key=Key(value=key, expires=False), topic="t", headers={}, payload=b"{}", at=NOW
+    )
+
+
+STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
+    "unread": (lambda connection: reading.unread(connection, _STORES, 50), {"ix_deliveries_unread"}),
+    "any_due": (lambda connection: sending.any_due(connection, _STORES, NOW), {"ix_deliveries_due"}),
+    "due_lanes": (lambda connection: sending.due_lanes(connection, _STORES, NOW, 1), {"ix_deliveries_due"}),
+    "due_lanes of a batch": (lambda connection: sending.due_lanes(connection, _STORES, NOW, 1000), {"ix_deliveries_due"}),
+    "count_due": (lambda connection: sending.count_due(connection, _STORES, NOW, 4000), {"ix_deliveries_due"}),
+    "waiting": (lambda connection: sending.waiting(connection, _LANES), {"ix_deliveries_lane"}),
+    "what_drip_has": (lambda connection: sending.what_drip_has(connection, ACCOUNT.id, _LANES), {"pk_orders"}),
+    "ledger": (lambda connection: sending.ledger(connection, ACCOUNT.id, "batch", NOW - HOUR), {"ix_requests_ledger"}),
+    "attempts_for": (
+        lambda connection: sending.attempts_for(connection, ACCOUNT.id, [7, 8]),
+        {"ix_attempts_delivery_id", "pk_requests"},
+    ),
+    "is_placed": (lambda connection: reading.is_placed(connection, _LANES[0]), {"ix_deliveries_lane"}),
+    "weigh_again": (lambda connection: reading.weigh_again(connection, _LANES[0]), {"ix_deliveries_lane"}),
+    "retention: settled": (
+        lambda connection: retention.settled(connection, NOW - HOUR, 7, NOW + HOUR),
+        {"ix_deliveries_settled_at"},
+    ),
+    "retention: with_bodies": (lambda connection: retention.with_bodies(connection, [7, 8]), {"ix_attempts_delivery_id"}),
+    "retention: erase_settled": (
+        lambda connection: retention.erase_settled(connection, [7, 8, 9], ("delivered",), NOW + HOUR),
+        {"ix_attempts_delivery_id"},
+    ),
+    "retention: delete_settled": (
+        lambda connection: retention.delete_settled(connection, NOW + HOUR),
+        {"ix_deliveries_settled_at"},
+    ),
+    "retention: old_requests": (lambda connection: retention.old_requests(connection, 7, NOW), {"pk_requests"}),
+    "retention: delete_unused": (lambda connection: retention.delete_unused(connection, [7, 8]), {"ix_attempts_request_id"}),
+    "erasure: next_request": (lambda connection: erasure.next_request(connection, _STORES), {"ix_deliveries_lane"}),
+    "erasure: still_pending": (lambda connection: erasure.still_pending(connection, [7, 8]), set()),
+    "figures: backlog": (lambda connection: figures.backlog(connection, STORE, NOW), {"ix_deliveries_due"}),
+    "figures: unread": (figures.unread, {"ix_deliveries_unread"}),
+    "figures: dead": (figures.dead, {"ix_deliveries_state"}),
+    "counters: kept": (lambda connection: counters.kept(connection, STORE), set()),
+    "counters: roll_up": (lambda connection: counters.roll_up(connection, STORE, 100), {"ix_deliveries_store"}),
+    "counters: newest_id": (counters.newest_id, set()),
+    "keep, a new one": (keep("another"), set()),
+    "keep, a copy": (keep("finished-7"), {"uq_deliveries_store_key"}),
+}
+# SQLite's own names for what has none: the row id, and the indexes of a primary key or a unique constraint.
+_SQLITE_NAMES = {
+    "pk_requests": "INTEGER PRIMARY KEY",
+    "pk_orders": "sqlite_autoindex_orders_1",
+    "uq_deliveries_store_key": "sqlite_autoindex_deliveries_1",
+}
+
+
+@contextmanager
+def overheard(connection: Connection) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that are run, with their parameters."""
+    heard: list[tuple[str, Any]] = []
+
+    @event.listens_for(connection, "before_cursor_execute")
+    def hear(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool) -> None:
+        if not statement.startswith("BEGIN"):
+            heard.append((statement, parameters))
+
+    yield heard
+    event.remove(connection, "before_cursor_execute", hear)
+
+
+def plan_of(connection: Connection, statement: str, parameters: Any) -> str:
+    """The database's plan, as text."""
+    if connection.dialect.name == "sqlite":
+        return "\n".join(row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters))
+    return json.dumps(connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one(), indent=1)
+
+
+def scans(plan: str, dialect: str) -> list[str]:
+    """What the plan reads from one end to the other, the index of the unread excepted: there is nothing else in it."""
+    lines = [line.strip() for line in plan.splitlines()]
+    if dialect == "sqlite":
+        return [line for line in lines if line.startswith("SCAN") and "ix_deliveries_unread" not in line and "CONSTANT ROW" not in line]
+    return [str(node["Relation Name"]) for node in _nodes(json.loads(plan)) if node.get("Node Type") == "Seq Scan"]
+
+
+def _nodes(plan: Any) -> Iterator[dict[str, Any]]:
+    """The nodes of a PostgreSQL plan, wherever they are nested."""
+    if isinstance(plan, dict):
+        yield plan
+    for part in plan.values() if isinstance(plan, dict) else plan if isinstance(plan, list) else ():
+        yield from _nodes(part)
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_a_statement_uses_its_index_and_scans_no_table(filled: Engine, name: str) -> None:
+    run, indexes = STATEMENTS[name]
+    dialect = filled.dialect.name
+    with filled.connect() as connection, connection.begin() as undone:
+        counters.begin(connection)
+        with overheard(connection) as heard:
+            run(connection)
+        plans = [plan_of(connection, statement, parameters) for statement, parameters in heard]
+        undone.rollback()
+    assert plans
+    together = "\n".join(plans)
+    assert [scan for plan in plans for scan in scans(plan, dialect) if not _small(scan)] == [], together
+    for index in indexes:
+        assert (_SQLITE_NAMES.get(index, index) if dialect == "sqlite" else index) in together, together
+
+
+def _small(scan: str) -> bool:
+    """Whether it is a subquery's few rows, or a table that never has more than a few."""
+    return scan.startswith(("SCAN some", "SCAN anon")) or scan == "counters"
+
+
+def test_the_guard_sees_a_scan(filled: Engine) -> None:
+    with snapshot(filled) as connection:
+        plan = plan_of(connection, "SELECT * FROM deliveries WHERE topic = 'x'", ())
+    assert scans(plan, filled.dialect.name)
+
+
+def test_a_due_lane_is_found_by_the_index_alone_without_sorting(filled: Engine) -> None:
+    with snapshot(filled) as connection:
+        with overheard(connection) as heard:
+            lanes = sending.due_lanes(connection, [STORE], NOW, 1)
+        plans = [plan_of(connection, statement, parameters) for statement, parameters in heard]
+    assert lanes == [Lane(STORE, "waiting-4000")]
+    assert all("TEMP B-TREE" not in plan and '"Sort"' not in plan for plan in plans), plans
+
+
+def test_what_waits_for_its_time_is_not_even_looked_at(filled: Engine) -> None:
+    """A paused account's 4,000 waiting deliveries cost another store nothing: the index begins with the store."""
+    with snapshot(filled) as connection:
+        with overheard(connection) as heard:
+            assert not sending.any_due(connection, ["woocommerce"], NOW + timedelta(days=1))
+        [(statement, parameters)] = heard
+        plan = plan_of(connection, statement, parameters)
+    assert "store=? AND priority=? AND due_at<?" in plan or "Index Cond" in plan

@@ -1,0 +1,133 @@
+"""What Sentry is told of a fault: its type and place, and nothing of anybody's."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+import sentry_sdk
+from flask import Flask, request
+
+from adapter.errors import SettingsError
+from adapter.inbox import sources
+from adapter.monitoring import error_reporting
+from adapter.settings import read_settings
+from tests.process.test_serve import wait_until
+from tests.support import terminal
+from tests.support.listener import Listener, listening
+
+EMAIL, SECRET, BODY = "grace.hopper@navy.example", "hush-secret", "Quenchless Kettle"
+PRIVATE = (EMAIL, "grace", "navy", "hush", "Quenchless", "4711")
+
+
+@pytest.fixture
+def sentry() -> Iterator[Listener]:
+    with listening() as listener:
+        yield listener
+
+
+@pytest.fixture
+def told(sentry: Listener) -> Iterator[Listener]:
+    """As under SENTRY_DSN, until the test ends."""
+    error_reporting._told.clear()
+    error_reporting.set_up(f"http://public@{sentry.address}/1")
+    yield sentry
+    sentry_sdk.get_client().close(timeout=2)
+    sentry_sdk.get_global_scope().set_client(None)
+
+
+def events(sentry: Listener) -> list[dict[str, Any]]:
+    """The events in the envelopes that were taken."""
+    sentry_sdk.flush(timeout=5)
+    lines = [json.loads(line) for body in sentry.bodies for line in body.splitlines() if line]
+    return [line for line in lines if "exception" in line or "message" in line]
+
+
+def private_words(sentry: Listener) -> list[str]:
+    said = b"".join(sentry.bodies).decode().lower()
+    return [word for word in PRIVATE if word.lower() in said]
+
+
+def test_a_fault_in_a_web_request(told: Listener) -> None:
+    app = Flask("faulty")
+
+    @app.post("/webhooks/<name>")
+    def receive(name: str) -> str:
+        payload = request.get_json()
+        secret = SECRET
+        raise ValueError(f"{payload['email']} {secret} {name}")
+
+    headers = {"X-Shopify-Hmac-Sha256": SECRET, "Cookie": f"session={SECRET}", "Authorization": f"Bearer {SECRET}", "User-Agent": EMAIL}
+    answer = app.test_client().post(
+        f"/webhooks/shopify?email={EMAIL}", json={"email": EMAIL, "item": BODY, "address": "4711 Elm Street"}, headers=headers
+    )
+    assert answer.status_code == 500
+    [event] = events(told)
+    [value] = event["exception"]["values"]
+    assert (value["type"], value["stacktrace"]["frames"][-1]["function"]) == ("ValueError", "receive")
+    assert private_words(told) == []
+
+
+def test_a_fault_in_a_mapping_is_told_though_we_outlive_it(told: Listener) -> None:
+    def read(payload: dict[str, str]) -> None:
+        try:
+            raise KeyError(payload["email"])
+        except KeyError as error:
+            raise RuntimeError(f"{BODY} of {payload['email']}") from error
+
+    try:
+        read({"email": EMAIL, "card": SECRET})
+    except RuntimeError as error:
+        error_reporting.report(error)
+        problems = sources.crash(error)
+    assert EMAIL not in str(problems)
+    [event] = events(told)
+    assert [value["type"] for value in event["exception"]["values"]] == ["KeyError", "RuntimeError"]
+    assert private_words(told) == []
+
+
+def test_a_loop_that_goes_on_failing_is_told_once(told: Listener) -> None:
+    for number in range(5):
+        try:
+            raise ValueError(number)
+        except ValueError as error:
+            error_reporting.report(error)
+    assert len(events(told)) == 1
+
+
+def test_a_line_in_the_log_is_no_event(told: Listener, caplog: pytest.LogCaptureFixture) -> None:
+    import logging
+
+    logging.getLogger("adapter").error("%s is wrong", EMAIL)
+    assert events(told) == []
+
+
+def test_a_command_with_an_address_in_its_arguments_tells_nothing_of_it(sentry: Listener) -> None:
+    code = (
+        "import sys\nfrom adapter.cli.common import settings_for\n"
+        f"sys.argv = ['adapter', 'forget', {EMAIL!r}]\nsettings_for()\nlocal = {SECRET!r}\nraise OSError({EMAIL!r})\n"
+    )
+    environ = terminal.environment(SENTRY_DSN=f"http://public@{sentry.address}/1")
+    result = subprocess.run([terminal.COMMAND[0], "-c", code], env=environ, capture_output=True, timeout=30, check=False)
+    assert result.returncode == 1
+    wait_until(lambda: sentry.bodies)
+    assert b'"type":"OSError"' in b"".join(sentry.bodies)
+    assert private_words(sentry) == []
+
+
+def test_without_a_dsn_nobody_is_told(sentry: Listener) -> None:
+    error_reporting.set_up("")
+    error_reporting.report(ValueError("x"))
+    assert not sentry_sdk.get_client().is_active()
+    assert requests.post(f"http://{sentry.address}/", data=b"{}", timeout=5).ok
+    assert sentry.bodies == [b"{}"]
+
+
+@pytest.mark.parametrize("dsn", ["hush", "https://sentry.example/1", "ftp://hush@sentry.example/1", "https://hush@sentry.example/"])
+def test_what_is_no_dsn_is_a_fault_that_quotes_nothing(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SENTRY_DSN", dsn)
+    with pytest.raises(SettingsError, match=r"^SENTRY_DSN: is no DSN") as caught:
+        read_settings()
+    assert "hush" not in str(caught.value)

@@ -1,0 +1,234 @@
+"""`check` against the stand-in and real databases: what it finds, which setting it names, how it exits."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+from click.testing import CliRunner, Result
+from flask import Flask, redirect
+from sqlalchemy import Engine
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Response
+
+from adapter.cli import main
+from adapter.inbox import receiving
+from adapter.inbox.database import transaction
+from adapter.process.supervisor import free_port
+from adapter.sandbox import RunningSandbox, running_sandbox
+from mappings import Key
+from tests.support import terminal
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+def check(*options: str) -> Result:
+    return CliRunner().invoke(main, ["check", *options], catch_exceptions=False)
+
+
+def found(what: str) -> list[tuple[bool | None, str]]:
+    """Verdict and words of each finding about something."""
+    result = check("--json")
+    findings = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == (1 if any(finding["ok"] is False for finding in findings) else 0)
+    return [(finding["ok"], finding["say"]) for finding in findings if finding["what"] == what]
+
+
+@pytest.fixture
+def drip(engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
+    """A set-up without a fault."""
+    with running_sandbox() as sandbox:
+        for name, value in {
+            "DATABASE_URL": database_url,
+            "DRIP_ACCOUNT_ID": "9999999",
+            "DRIP_API_KEY": "key-of-drip",
+            "DRIP_API_URL": sandbox.url,
+            "PUBLIC_URL": "https://adapter.example",
+            "SHOPIFY_WEBHOOK_SECRET": "s",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield sandbox
+
+
+def tell(drip: RunningSandbox, **rule: Any) -> None:
+    requests.put(f"{drip.url}/answers", json=rule, timeout=10).raise_for_status()
+
+
+@contextmanager
+def server_of(answer: Any) -> Iterator[str]:
+    """Some other server, that answers every address alike."""
+    app = Flask("elsewhere", static_folder=None)
+    app.add_url_rule("/<path:path>", "answer", lambda path: answer)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_whole_set_up_has_no_fault(drip: RunningSandbox) -> None:
+    result = check()
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["ok"] * 3
+    assert "https://adapter.example/webhooks/shopify" in result.stdout
+
+
+@on_sqlite
+@pytest.mark.parametrize(("name", "scheme"), [("DRIP_API_KEY", "basic"), ("DRIP_ACCESS_TOKEN", "bearer")])
+def test_drip_is_asked_about_the_account_with_the_credentials_and_nothing_is_sent(
+    drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch, name: str, scheme: str
+) -> None:
+    monkeypatch.delenv("DRIP_API_KEY")
+    monkeypatch.setenv(name, "credential")
+    assert [ok for ok, _ in found("Drip account 9999999")] == [True]
+    [seen] = requests.get(f"{drip.url}/requests", timeout=10).json()["requests"]
+    assert (seen["path"], seen["auth"], seen["kind"], seen["account"]) == ("/v2/accounts/9999999", scheme, None, "9999999")
+    assert seen["user_agent"].startswith("drip-order-adapter/")
+    assert requests.get(f"{drip.url}/received", timeout=10).json()["total"] == 0
+
+
+def test_the_stand_in_tells_of_an_account_as_drip_does_and_only_to_those_with_a_token() -> None:
+    with running_sandbox() as sandbox:
+        url = f"{sandbox.url}/v2/accounts/9999999"
+        [account] = requests.get(url, auth=("token", ""), timeout=10).json()["accounts"]
+        assert (account["id"], account["href"]) == ("9999999", url)
+        refused = requests.get(url, timeout=10)
+        assert (refused.status_code, refused.json()["errors"][0]["code"]) == (401, "authentication_error")
+        tell(sandbox, status=403, kind="single")
+        assert requests.get(url, auth=("token", ""), timeout=10).status_code == 200
+        tell(sandbox, status=403, times=1)
+        assert [requests.get(url, auth=("token", ""), timeout=10).status_code for _ in range(2)] == [403, 200]
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("status", "named"),
+    [
+        (401, "DRIP_API_KEY"),
+        (403, "DRIP_ACCOUNT_ID"),
+        (404, "DRIP_ACCOUNT_ID"),
+        (418, "DRIP_API_URL"),
+        (429, "quota"),
+        (503, "later"),
+    ],
+)
+def test_a_refusal_names_what_to_check(drip: RunningSandbox, status: int, named: str) -> None:
+    tell(drip, status=status)
+    [(ok, say)] = found("Drip account 9999999")
+    assert ok is False
+    assert str(status) in say
+    assert named in say
+    assert "key-of-drip" not in say
+
+
+@on_sqlite
+def test_a_refusal_names_the_setting_of_the_store_whose_account_it_is(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORES", '[stores.eu]\nprovider = "shopify"\nsecret = "s"\ndrip_account_id = "111"\ndrip_access_token = "t"\n')
+    tell(drip, status=401, account="111")
+    assert [ok for ok, _ in found("Drip account 9999999")] == [True]
+    [(ok, say)] = found("Drip account 111")
+    assert ok is False
+    assert "stores.eu.drip_access_token" in say
+
+
+@on_sqlite
+@pytest.mark.parametrize("body", ["<html>", '{"accounts": []}', '{"accounts": [{"id": 1}]}'])
+def test_whoever_answers_but_is_not_drip_is_a_fault(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    with server_of(Response(body)) as url:
+        monkeypatch.setenv("DRIP_API_URL", url)
+        [(ok, say)] = found("Drip account 9999999")
+    assert ok is False
+    assert "DRIP_API_URL" in say
+
+
+@on_sqlite
+def test_a_redirection_is_not_followed(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server_of(redirect(f"{drip.url}/v2/accounts/9999999")) as url:
+        monkeypatch.setenv("DRIP_API_URL", url)
+        [(ok, say)] = found("Drip account 9999999")
+    assert ok is False
+    assert "DRIP_API_URL" in say
+    assert requests.get(f"{drip.url}/requests", timeout=10).json()["total"] == 0
+
+
+@on_sqlite
+def test_nobody_at_drips_address_is_a_fault(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIP_API_URL", f"http://127.0.0.1:{free_port('127.0.0.1')}")
+    [(ok, say)] = found("Drip account 9999999")
+    assert ok is False
+    assert "DRIP_API_URL" in say
+
+
+@on_sqlite
+def test_neither_a_store_nor_an_account_are_faults_that_say_what_to_set(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DRIP_ACCOUNT_ID", "DRIP_API_KEY", "SHOPIFY_WEBHOOK_SECRET"):
+        monkeypatch.delenv(name)
+    [(store_ok, store)] = found("stores")
+    [(drip_ok, account)] = found("drip")
+    assert (store_ok, drip_ok) == (False, False)
+    assert "SHOPIFY_WEBHOOK_SECRET" in store
+    assert "DRIP_ACCOUNT_ID" in account
+
+
+@on_sqlite
+def test_no_public_address_is_worth_a_note_but_no_fault(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PUBLIC_URL")
+    [(ok, say)] = found("address")
+    assert ok is None
+    assert "PUBLIC_URL" in say
+    assert check().exit_code == 0
+
+
+def test_a_database_without_tables_is_a_fault(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    [(ok, say)] = found("database")
+    assert ok is False
+    assert "drip-adapter migrate" in say
+
+
+def test_a_database_out_of_reach_is_a_fault_and_the_rest_is_looked_at_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgres://u:hush@127.0.0.1:1/none")
+    monkeypatch.setenv("SHOPIFY_WEBHOOK_SECRET", "s")
+    [(ok, say)] = found("database")
+    assert ok is False
+    assert "DATABASE_URL" in say
+    assert "hush" not in check().stdout
+    assert [ok for ok, _ in found("store shopify")] == [True]
+
+
+def test_refused_requests_are_noted_with_the_setting_to_compare(drip: RunningSandbox, engine: Engine) -> None:
+    now = datetime(2026, 10, 1, 12, tzinfo=UTC)
+    with transaction(engine) as connection:
+        for reason in ("mismatch", "mismatch", "missing"):
+            receiving.count_refusal(connection, store="shopify", reason=reason, at=now)
+    _, mismatch, missing = found("store shopify")
+    assert (mismatch[0], missing[0]) == (None, None)
+    assert mismatch[1].startswith("2 requests refused, the last at 2026-10-01T12:00:00")
+    assert "SHOPIFY_WEBHOOK_SECRET" in mismatch[1]
+    assert missing[1].startswith("1 request refused")
+    assert "no signature" in missing[1]
+
+
+def test_orders_that_do_not_move_are_a_fault(drip: RunningSandbox, engine: Engine) -> None:
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    with transaction(engine) as connection:
+        receiving.keep(connection, store="shopify", key=Key(value="k", expires=False), topic="", headers={}, payload=b"{}", at=long_ago)
+    [(ok, say)] = found("orders")
+    assert ok is False
+    assert "sender" in say
+
+
+@on_sqlite
+def test_long_findings_are_broken_between_words_on_a_narrow_terminal(drip: RunningSandbox, database_url: str) -> None:
+    status, shown = terminal.run_in_terminal(80, "check", variables={"DATABASE_URL": database_url})
+    rows = shown.splitlines()
+    assert status == 1
+    assert all(len(row) <= 80 for row in rows)
+    assert [row.split()[0] for row in rows if not row.startswith(" ")] == ["FAULT", "note", "ok", "FAULT"]
+    assert "FAULT  stores: no store is configured: set SHOPIFY_WEBHOOK_SECRET," in [row.rstrip() for row in rows]

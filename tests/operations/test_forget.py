@@ -1,0 +1,334 @@
+"""A shopper who is forgotten leaves nothing but the fact that the orders were sent."""
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import update
+
+from adapter.cli import main
+from adapter.delivery.lease import Lease
+from adapter.inbox import audit, sending
+from adapter.inbox.accounts import READER
+from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.erasure import FORGOTTEN, email_digest
+from adapter.inbox.sending import Lane
+from adapter.inbox.tables import deliveries
+from adapter.operations import forget
+from adapter.operations.forget import Search, Shopper, erase_found
+from tests.support.adapter_under_test import ACCOUNT, AdapterUnderTest, shopify_order
+from tests.support.shoppers import EMAIL, NAME, flushed_traces, order_of, traces
+
+
+def run(adapter: AdapterUnderTest, *arguments: str, answer: str = "") -> Result:
+    url = adapter.engine.url.render_as_string(hide_password=False)
+    environment = {"DATABASE_URL": url, "SHOPIFY_WEBHOOK_SECRET": "s"}
+    return CliRunner().invoke(main, ["forget", *arguments], env=environment, input=answer, catch_exceptions=False)
+
+
+def forgotten(adapter: AdapterUnderTest, address: str = EMAIL) -> set[int]:
+    search = Search(adapter.engine, Shopper(address=address))
+    for _ in search.run():
+        pass
+    for _ in erase_found(adapter.engine, search.found, FORGOTTEN, adapter.clock()):
+        pass
+    return search.found
+
+
+class TestTheCommand:
+    def test_it_erases_everything_of_the_shopper_and_nothing_else(
+        self, adapter: AdapterUnderTest, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        adapter.post(order_of(1))
+        adapter.post(order_of(2, email=EMAIL.upper()))
+        adapter.post(shopify_order(3))
+        adapter.settle()
+        adapter.post(order_of(1, minutes=5, total="120.00"))
+        adapter.settle()
+        assert len(traces(adapter.engine)) >= 2
+        result = run(adapter, EMAIL.lower(), "--yes")
+        assert (result.exit_code, result.stdout) == (0, "3 deliveries of 2 orders erased; in Drip, delete the person there\n")
+        with snapshot(adapter.engine) as connection:
+            [noted] = audit.noted(connection, 9)
+        assert (noted.actor, noted.action, noted.subject, noted.detail) == (
+            "command line", "forgot a shopper", "3 deliveries of 2 orders", "",
+        )  # fmt: skip
+        assert flushed_traces(adapter.engine) == []
+        assert adapter.states() == ["delivered"] * 4
+        assert [row.order_id for row in adapter.rows() if row.payload] == ["3"]
+        assert EMAIL.lower() not in (result.output + caplog.text).lower()
+
+    def test_an_order_that_comes_again_is_updated_and_not_created(self, adapter: AdapterUnderTest) -> None:
+        adapter.post(order_of(1))
+        adapter.settle()
+        assert run(adapter, EMAIL, "--yes").exit_code == 0
+        adapter.post(order_of(1))
+        adapter.settle()
+        adapter.post(order_of(1, minutes=5, total="130.00"))
+        adapter.settle()
+        assert adapter.states() == ["delivered", "skipped:unchanged", "delivered"]
+        assert adapter.actions() == [("created", 100.0), ("updated", 130.0)]
+
+    def test_it_asks_before_and_takes_no_for_an_answer(self, adapter: AdapterUnderTest) -> None:
+        adapter.post(order_of(1))
+        adapter.settle()
+        result = run(adapter, EMAIL, answer="n\n")
+        assert result.exit_code == 1
+        assert f"Erase what is kept of {EMAIL}: 1 delivery of 1 order? [y/N]" in result.stderr
+        assert "deliveries.payload" in traces(adapter.engine)
+        assert run(adapter, EMAIL, answer="y\n").exit_code == 0
+        assert flushed_traces(adapter.engine) == []
+
+    def test_a_dry_run_only_tells(self, adapter: AdapterUnderTest) -> None:
+        adapter.post(order_of(1))
+        adapter.settle()
+        assert run(adapter, EMAIL, "--dry-run").stdout == "1 delivery of 1 order would be erased\n"
+        assert "deliveries.payload" in traces(adapter.engine)
+
+    def test_nothing_found_is_no_failure(self, adapter: AdapterUnderTest) -> None:
+        adapter.post(shopify_order(1))
+        adapter.settle()
+        result = run(adapter, EMAIL)
+        assert (result.exit_code, result.stdout) == (0, "nothing is kept of this address\n")
+
+    def test_what_is_no_address_is_wrong_use_and_not_repeated(self, adapter: AdapterUnderTest) -> None:
+        result = run(adapter, "grace at navy")
+        assert result.exit_code == 2
+        assert "grace" not in result.output
+
+    def test_what_nobody_has_read_yet_is_read_first(self, adapter: AdapterUnderTest) -> None:
+        """A page of orders is taken apart: the other shoppers' orders are not lost with it."""
+        adapter.post({"orders": [shopify_order(1), order_of(2), shopify_order(3)]})
+        assert run(adapter, EMAIL, "--yes").exit_code == 0
+        assert flushed_traces(adapter.engine) == []
+        adapter.settle()
+        assert adapter.states() == ["skipped:split", "delivered", "dead", "delivered"]
+        assert [order["order_id"] for order in adapter.received()] == ["1", "3"]
+
+    def test_a_reader_at_work_is_not_disturbed(self, adapter: AdapterUnderTest) -> None:
+        lease = Lease(adapter.engine, READER)
+        assert lease.acquire()
+        adapter.post(shopify_order(1))
+        assert run(adapter, EMAIL).exit_code == 0
+        assert adapter.row(1).read_at is None
+
+
+class TestWhatIsFound:
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"note": f"please write to {EMAIL.upper()}, thanks"},
+            {"note": f"mailto:{EMAIL}"},
+            {"note": f"{EMAIL}."},
+            {"contact_email": EMAIL},
+            {"landing_site": f"/?email={EMAIL.replace('@', '%40')}&x=1"},
+            {EMAIL: "as a key"},
+            {"deep": [{"er": [[EMAIL]]}]},
+        ],
+    )
+    def test_the_address_wherever_it_stands(self, adapter: AdapterUnderTest, more: dict[str, Any]) -> None:
+        adapter.post(shopify_order(1, **more))
+        adapter.post(shopify_order(2))
+        adapter.settle()
+        assert forgotten(adapter) == {1}
+        assert flushed_traces(adapter.engine, EMAIL) == []
+
+    @pytest.mark.parametrize(
+        ("payload", "found"),
+        [
+            (b'{"id": 1, "a": "grace.hopper\\u0040navy.example"}', True),
+            (b'{"id": 1, "a": "\\u0067race.hopper@navy.example"}', True),
+            (b"not json: GRACE.HOPPER@NAVY.EXAMPLE", True),
+            (b'broken {"a": "grace.hopper\\u0040navy.example', True),
+            (b"\xff\xfe grace.hopper@navy.example", True),
+            (b'{"id": 1, "a": "dr.grace.hopper@navy.example"}', False),
+            (b'{"id": 1, "a": "grace.hopper@navy.example.org"}', False),
+            (b'{"id": 1, "a": "grace-hopper@navy.example"}', False),
+            (b"{}", False),
+        ],
+    )
+    def test_in_every_escaping_and_no_longer_address(self, payload: bytes, found: bool) -> None:
+        assert Shopper(address=EMAIL).is_in(payload) is found
+
+    def test_a_payload_nested_as_deep_as_can_be(self) -> None:
+        assert Shopper(address=EMAIL).is_in(b"[" * 900 + json.dumps(EMAIL).encode() + b"]" * 900)
+
+    def test_other_deliveries_of_the_same_order(self, adapter: AdapterUnderTest) -> None:
+        adapter.post(order_of(1, email="other@shop.example"))
+        adapter.post(order_of(1, minutes=1))
+        adapter.settle()
+        assert forgotten(adapter) == {1, 2}
+        assert flushed_traces(adapter.engine) == []
+
+    def test_a_split_body_that_held_it(self, adapter: AdapterUnderTest) -> None:
+        adapter.post({"orders": [shopify_order(1), order_of(2)]})
+        adapter.settle()
+        assert forgotten(adapter) == {1, 3}
+        assert flushed_traces(adapter.engine) == []
+        assert [row.id for row in adapter.rows() if row.payload] == [2]
+
+    def test_a_body_whose_payload_is_erased_already(self, adapter: AdapterUnderTest) -> None:
+        adapter.post(order_of(1))
+        adapter.settle()
+        with transaction(adapter.engine) as connection:
+            connection.execute(update(deliveries).values(payload=None, email_digest=None))
+        assert forgotten(adapter) == {1}
+        assert flushed_traces(adapter.engine) == []
+
+    def test_what_is_no_order_and_what_is_broken(self, adapter: AdapterUnderTest) -> None:
+        adapter.post({"id": 5, "order_id": 1, "note": EMAIL}, topic="refunds/create")
+        adapter.post(f'{{"broken": "{EMAIL}'.encode())
+        adapter.settle()
+        assert forgotten(adapter) == {1, 2}
+        assert flushed_traces(adapter.engine) == []
+        assert adapter.states() == ["skipped:not_an_order", "dead"]
+
+    def test_what_drip_said_of_it(self, adapter: AdapterUnderTest) -> None:
+        adapter.tell_drip(status=422, body={"errors": [{"attribute": "email", "message": f"{EMAIL} of {NAME} bounces"}]})
+        adapter.post(order_of(1))
+        adapter.settle()
+        forgotten(adapter)
+        assert flushed_traces(adapter.engine) == []
+        [attempt] = adapter.attempts(1)
+        assert json.loads(attempt.answer) == {"what": "Drip answered 422"}
+
+    def test_many_pieces(self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(forget, "_AT_ONCE", 2)
+        monkeypatch.setattr(forget, "_PIECE", 2)
+        for number in range(1, 10):
+            adapter.post(shopify_order(number, note=EMAIL if number % 2 else None))
+        adapter.settle()
+        assert forgotten(adapter) == {1, 3, 5, 7, 9}
+        assert flushed_traces(adapter.engine, EMAIL) == []
+
+
+class TestWhatWaits:
+    def test_it_is_dead_and_says_why(self, adapter: AdapterUnderTest) -> None:
+        adapter.tell_drip(status=503)
+        adapter.post(order_of(1))
+        adapter.settle()
+        assert adapter.states() == ["pending"]
+        forgotten(adapter)
+        assert flushed_traces(adapter.engine) == []
+        [row] = adapter.rows()
+        assert (row.state, json.loads(row.problems), row.attempts) == ("dead", {"": [FORGOTTEN]}, 1)
+        adapter.drip_recovers()
+        adapter.clock.advance(days=1)
+        adapter.settle()
+        assert adapter.received() == []
+
+    def test_the_others_go_on(self, adapter: AdapterUnderTest) -> None:
+        adapter.tell_drip(status=503)
+        adapter.post(order_of(1))
+        adapter.post(shopify_order(2))
+        adapter.settle()
+        forgotten(adapter)
+        adapter.drip_recovers()
+        adapter.clock.advance(days=1)
+        adapter.settle()
+        assert adapter.states() == ["dead", "delivered"]
+
+    def test_a_copy_of_it_does_not_open_it(self, adapter: AdapterUnderTest) -> None:
+        adapter.post(order_of(1), webhook_id="w")
+        forgotten(adapter)
+        assert adapter.post(order_of(1), webhook_id="w").json == {"delivery": "1", "status": "duplicate"}
+        adapter.settle()
+        assert adapter.states() == ["dead"]
+        assert flushed_traces(adapter.engine) == []
+
+    def test_one_that_was_being_read_stays_erased(self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+        adapter.post(order_of(1))
+        during(monkeypatch, adapter.reader, "_interpret", lambda: forgotten(adapter))
+        adapter.read()
+        assert adapter.states() == ["dead"]
+        assert adapter.row(1).email_digest is None
+        assert flushed_traces(adapter.engine) == []
+
+    def test_one_that_was_being_prepared_is_not_sent(self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+        adapter.post(order_of(1))
+        adapter.read()
+        [sender] = adapter.senders.values()
+        prepare = sender._preparer.prepare
+
+        def prepare_and_forget(queues: Any) -> Any:
+            posts = prepare(queues)
+            forgotten(adapter)
+            return posts
+
+        monkeypatch.setattr(sender._preparer, "prepare", prepare_and_forget)
+        sender.step()
+        assert adapter.received() == []
+        assert flushed_traces(adapter.engine) == []
+        assert adapter.states() == ["dead"]
+
+    def test_a_split_body_that_was_being_read_leaves_no_parts(self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+        adapter.post({"orders": [order_of(1)]})
+        during(monkeypatch, adapter.reader, "_interpret", lambda: forgotten(adapter))
+        adapter.read()
+        assert flushed_traces(adapter.engine) == []
+
+    def test_one_that_drip_refused_is_not_taken_back(self, adapter: AdapterUnderTest) -> None:
+        adapter.tell_drip(status=422, body={"errors": [{"attribute": "items", "message": "no"}]})
+        adapter.post(order_of(1))
+        adapter.settle()
+        forgotten(adapter)
+        for number in range(2, 12):
+            adapter.post(shopify_order(number))
+        adapter.settle()
+        assert adapter.states()[:2] == ["dead", "pending"]
+        assert adapter.trouble().pause_reason
+
+    def test_what_drip_has_is_remembered(self, adapter: AdapterUnderTest) -> None:
+        adapter.post(order_of(1))
+        adapter.settle()
+        forgotten(adapter)
+        with snapshot(adapter.engine) as connection:
+            assert sending.what_drip_has(connection, ACCOUNT.id, [Lane("shopify", "1")])
+
+
+def during(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, also: Callable[[], Any]) -> None:
+    """Let something happen while a method is at work for the first time."""
+    method = getattr(owner, name)
+
+    def both(*args: Any) -> Any:
+        monkeypatch.setattr(owner, name, method)
+        result = method(*args)
+        also()
+        return result
+
+    monkeypatch.setattr(owner, name, both)
+
+
+class TestSearchedBy:
+    def test_number_and_digest_are_written_when_it_is_read(self, adapter: AdapterUnderTest) -> None:
+        adapter.post(order_of(1, email=f" {EMAIL.upper()} "))
+        adapter.post(shopify_order(2, name="#" + "9" * 300, email=""))
+        adapter.read()
+        first, second = adapter.rows()
+        assert (first.order_number, first.email_digest) == ("1", email_digest(EMAIL))
+        assert (second.order_number, second.email_digest) == ("9" * 255, None)
+
+    def test_the_digest_is_of_the_usable_address_in_lower_case(self) -> None:
+        # printf ada@example.com | sha256sum
+        assert email_digest(" Ada@Example.com ") == "b5fc85e55755f9e0d030a10ab4429b6b2944855f9a0d60077fe832becbc41d72"
+        assert email_digest("nobody") is None
+
+
+def test_time_passes_while_it_searches(adapter: AdapterUnderTest) -> None:
+    """What arrives during the search is found too: rows are looked through in the order in which they came."""
+    adapter.post(order_of(1))
+    adapter.settle()
+    search = Search(adapter.engine, Shopper(address=EMAIL))
+    pieces = search.run()
+    next(pieces)
+    adapter.post(order_of(2))
+    adapter.clock.now += timedelta(seconds=1)
+    for _ in pieces:
+        pass
+    assert search.found == {1, 2}
+    assert search.seen == search.total

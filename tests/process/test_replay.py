@@ -1,0 +1,180 @@
+"""Replaying fixtures to a running adapter, over real HTTP."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import Engine
+from werkzeug.serving import make_server
+
+from adapter.cli import main
+from adapter.process.replay import Case, find_cases, freshen, schedule
+from adapter.process.supervisor import free_port
+from adapter.sandbox import running_sandbox
+from mappings import Context, Rejected, parse
+from tests.support.adapter_under_test import SECRET, AdapterUnderTest, make_settings
+from tests.support.fixture_cases import FIXTURES
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+SHOPIFY = str(FIXTURES / "shopify")
+PAID = str(FIXTURES / "shopify/paid-order")
+
+
+@dataclass
+class Running:
+    url: str
+    adapter: AdapterUnderTest
+
+    def replay(self, *arguments: str) -> Result:
+        return run(*arguments, "--to", self.url)
+
+    def payloads(self) -> list[bytes]:
+        return [row.payload for row in self.adapter.rows()]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["replay", *arguments], catch_exceptions=False)
+
+
+def answers(result: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+def running(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    monkeypatch.setenv("SHOPIFY_WEBHOOK_SECRET", SECRET)
+    with running_sandbox() as sandbox:
+        adapter = AdapterUnderTest(engine, make_settings(sandbox.url), sandbox.url)
+        server = make_server("127.0.0.1", 0, adapter.web.application, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        yield Running(f"http://127.0.0.1:{server.server_port}", adapter)
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@on_sqlite
+def test_every_fixture_below_a_folder_is_posted_as_it_lies_there(running: Running) -> None:
+    result = running.replay(SHOPIFY, "--json")
+    assert result.exit_code == 0
+    folders = sorted(path.parent for path in Path(SHOPIFY).rglob("payload.json"))
+    assert [answer["case"] for answer in answers(result)] == [f"shopify/{folder.name}" for folder in folders]
+    assert {answer["status"] for answer in answers(result)} == {200}
+    assert running.payloads() == [(folder / "payload.json").read_bytes() for folder in folders]
+    topics = [json.loads((folder / "headers.json").read_bytes()).get("X-Shopify-Topic", "") for folder in folders]
+    assert [row.topic for row in running.adapter.rows()] == topics
+
+
+@on_sqlite
+def test_a_folder_or_a_file_of_one_case_will_do(running: Running) -> None:
+    result = running.replay(PAID, f"{SHOPIFY}/refund-full/payload.json")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "2 posted, 2 taken, 0 refused")
+    assert [line.split()[:2] for line in result.stdout.splitlines()[:-1]] == [["200", "shopify/paid-order"], ["200", "shopify/refund-full"]]
+
+
+@on_sqlite
+def test_repeating_gives_duplicates(running: Running) -> None:
+    result = running.replay(PAID, "--repeat", "3", "--json")
+    assert [json.loads(answer["answer"])["status"] for answer in answers(result)] == ["kept", "duplicate", "duplicate"]
+    assert len(running.payloads()) == 1
+
+
+@on_sqlite
+def test_fresh_ones_are_new_orders_that_drip_is_sent(running: Running) -> None:
+    result = running.replay(PAID, "--repeat", "3", "--fresh", "--json")
+    assert [json.loads(answer["answer"])["status"] for answer in answers(result)] == ["kept"] * 3
+    running.adapter.clock.now = datetime.now(UTC)
+    running.adapter.settle()
+    assert running.adapter.states() == ["delivered"] * 3
+    received = running.adapter.received()
+    original = str(json.loads((Path(PAID) / "payload.json").read_bytes())["id"])
+    assert {order["action"] for order in received} == {"created"}
+    assert len({original, *(order["order_id"] for order in received)}) == 4
+    assert {order["grand_total"] for order in received} == {json.loads((Path(PAID) / "drip.json").read_bytes())["grand_total"]}
+
+
+@on_sqlite
+def test_shuffling_posts_the_same_in_another_order(running: Running) -> None:
+    in_order = [path.parent.name for path in sorted(Path(SHOPIFY).rglob("payload.json"))]
+    shuffled = [answer["case"].removeprefix("shopify/") for answer in answers(running.replay(SHOPIFY, "--shuffle", "--json"))]
+    assert sorted(shuffled) == in_order
+    assert shuffled != in_order
+
+
+def test_repeating_goes_round_by_round() -> None:
+    cases = find_cases([FIXTURES / "shopify"])
+    plan = [case for case, _ in schedule(cases, repeat=2, shuffle=False, fresh=False)]
+    assert plan == cases + cases
+
+
+@on_sqlite
+def test_the_rate_is_never_exceeded(running: Running) -> None:
+    begun = time.monotonic()
+    assert running.replay(PAID, "--repeat", "6", "--rate", "20").exit_code == 0
+    assert time.monotonic() - begun >= 5 / 20
+
+
+@on_sqlite
+def test_a_wrong_secret_is_refused_and_exits_with_1(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOPIFY_WEBHOOK_SECRET", "another")
+    result = running.replay(PAID)
+    assert result.exit_code == 1
+    assert "SHOPIFY_WEBHOOK_SECRET" in result.stdout
+    assert result.stdout.splitlines()[-1] == "1 posted, 0 taken, 1 refused"
+    assert running.payloads() == []
+
+
+@on_sqlite
+def test_a_store_may_be_named(running: Running) -> None:
+    result = running.replay(PAID, "--store", "elsewhere", "--json")
+    assert (result.exit_code, [answer["status"] for answer in answers(result)]) == (1, [404])
+
+
+def test_where_nobody_listens_it_exits_with_1_and_says_where() -> None:
+    url = f"http://127.0.0.1:{free_port('127.0.0.1')}"
+    result = run(PAID, "--to", url)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert url in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_path_without_fixtures_exits_with_1(tmp_path: Path) -> None:
+    result = run(str(tmp_path), "--to", "http://127.0.0.1:9")
+    assert result.exit_code == 1
+    assert "headers.json" in result.stderr
+
+
+def test_the_order_of_every_fixture_becomes_another_one_of_now() -> None:
+    changed: Counter[bool] = Counter()
+    for case in find_cases([FIXTURES]):
+        before, after = identities(case, case.payload), identities(case, freshen(case))
+        assert len(before) == len(after), case.folder
+        now = datetime.now(UTC)
+        for old, new in zip(before, after, strict=True):
+            changed[old.order_id != new.order_id] += 1
+            assert all(moment is None or moment <= now for moment in (new.created_at, new.updated_at)), case.folder
+        times = [identity.updated_at for identity in after if identity.updated_at is not None]
+        assert not times or now - max(times) < timedelta(days=2), case.folder
+    assert changed[True] > 100
+    assert changed[False] == 0
+
+
+def identities(case: Case, payload: bytes) -> list[Any]:
+    try:
+        document = parse(payload)
+    except Rejected:
+        return []
+    provider = case.provider
+    context = Context(topic=provider.topic(case.headers), headers=case.headers, received_at=datetime.now(UTC))
+    parts = provider.split(document)
+    readings = [provider.read(part, context) for part in ([document] if parts is None else parts)]
+    return [reading.identity for reading in readings if reading.identity is not None]
