@@ -35,6 +35,7 @@ lint: $(READY_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 format: $(READY_DEV)  ## Let ruff mend what it can.
 	$(BIN)/ruff check --fix .

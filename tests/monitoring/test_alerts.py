@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import Engine, update
 
+from adapter.cli.common import settings_for
 from adapter.delivery import run
 from adapter.delivery.run import Senders
 from adapter.errors import SettingsError, WorkFailed
@@ -20,7 +21,7 @@ from adapter.inbox.tables import deliveries
 from adapter.monitoring import alert_channels
 from adapter.monitoring.alert_channels import why_no_address
 from adapter.monitoring.alerts import Alerts
-from adapter.settings import Settings, read_settings
+from adapter.settings import Settings
 from mappings import Key
 from tests.process.test_serve import wait_until
 from tests.support.adapter_under_test import ACCOUNT, AdapterUnderTest, Clock, make_settings, shopify_order
@@ -257,7 +258,7 @@ class TestAddresses:
     )
     def test_are_understood(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ALERT_URL", url)
-        settings = read_settings()
+        settings = settings_for()
         assert settings.alert_url == url
         assert url not in repr(settings)
 
@@ -265,7 +266,7 @@ class TestAddresses:
     def test_or_are_a_fault_that_quotes_nothing(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ALERT_URL", url)
         with pytest.raises(SettingsError, match=r"^ALERT_URL: ") as caught:
-            read_settings()
+            settings_for()
         assert "hush" not in str(caught.value)
         assert why_no_address(url)
 

@@ -10,10 +10,10 @@ import requests
 import sentry_sdk
 from flask import Flask, request
 
+from adapter.cli.common import settings_for
 from adapter.errors import SettingsError
 from adapter.inbox import sources
 from adapter.monitoring import error_reporting
-from adapter.settings import read_settings
 from tests.process.test_serve import wait_until
 from tests.support import terminal
 from tests.support.listener import Listener, listening
@@ -129,5 +129,5 @@ def test_without_a_dsn_nobody_is_told(sentry: Listener) -> None:
 def test_what_is_no_dsn_is_a_fault_that_quotes_nothing(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENTRY_DSN", dsn)
     with pytest.raises(SettingsError, match=r"^SENTRY_DSN: is no DSN") as caught:
-        read_settings()
+        settings_for()
     assert "hush" not in str(caught.value)

@@ -225,7 +225,7 @@ class TestTokens:
         admin = source(shop, "admin", **BOUGHT)
         admin.look_up(keys(701), Deadline(5))
         later = time.monotonic() + shop.token_life_s - 300
-        monkeypatch.setattr("adapter.stores.shopify.platform.client.time.monotonic", lambda: later)
+        monkeypatch.setattr("adapter.stores.shopify.client.time.monotonic", lambda: later)
         admin.look_up(keys(701), Deadline(5))
         assert [path for path, _, _ in shop.seen].count("/admin/oauth/access_token") == 2
 
@@ -325,20 +325,20 @@ class TestHistory:
 
     def test_a_full_bucket_is_waited_for(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         waited: list[float] = []
-        monkeypatch.setattr("adapter.stores.shopify.platform.client.time.sleep", waited.append)
+        monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", waited.append)
         shop.told += [told({"errors": "Exceeded 2 calls per second"}, 429, Retry_After="2.0")] * 2
         assert len(self.read(shop)) == 600
         assert waited == [2.0, 2.0]
 
     def test_a_failure_of_a_moment_breaks_nothing_off(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         waited: list[float] = []
-        monkeypatch.setattr("adapter.stores.shopify.platform.client.time.sleep", waited.append)
+        monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", waited.append)
         shop.told += [told("<html>", 502), told("", 503)]
         assert len(self.read(shop)) == 600
         assert waited == [2.0, 2.0]
 
     def test_a_store_that_never_has_room_is_given_up(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("adapter.stores.shopify.platform.client.time.sleep", lambda _: None)
+        monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", lambda _: None)
         shop.told += [told({}, 429)] * (clients._MOST_WAITS + 1)
         with pytest.raises(StoreTrouble, match="429"):
             self.read(shop)
@@ -346,7 +346,7 @@ class TestHistory:
     @pytest.mark.parametrize(("status", "retry_after"), [(430, "1"), (429, "nan"), (429, "-5"), (429, "soon"), (429, "0"), (429, "1e9")])
     def test_each_wait_is_one_that_can_be_waited(self, shop: Shop, monkeypatch: pytest.MonkeyPatch, status: int, retry_after: str) -> None:
         waited: list[float] = []
-        monkeypatch.setattr("adapter.stores.shopify.platform.client.time.sleep", waited.append)
+        monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", waited.append)
         shop.told.append(told({}, status, Retry_After=retry_after))
         assert len(self.read(shop)) == 600
         assert len(waited) == 1
@@ -354,7 +354,7 @@ class TestHistory:
 
     def test_thousands_of_orders_are_read_without_filling_the_bucket(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with running_shopify(orders=12_000) as shop:
-            monkeypatch.setattr("adapter.stores.shopify.platform.client.time.sleep", shop.calls.drain)
+            monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", shop.calls.drain)
             history = platform.history(reached(shop, **STATIC))
             assert history is not None
             assert history.count(ALL) == 12_000
@@ -364,7 +364,7 @@ class TestHistory:
 
     def test_a_nearly_full_bucket_slows_down(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         waited: list[float] = []
-        monkeypatch.setattr("adapter.stores.shopify.platform.client.time.sleep", waited.append)
+        monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", waited.append)
         shop.told.append(told({"orders": []}, 200, X_Shopify_Shop_Api_Call_Limit="38/40"))
         assert self.read(shop) == []
         assert waited == [1.0]
@@ -449,7 +449,7 @@ class TestHistory:
             self.read(shop)
 
     def test_pages_that_are_too_long_are_asked_for_in_smaller_ones(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("adapter.stores.shopify.platform.client.time.sleep", shop.calls.drain)
+        monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", shop.calls.drain)
         shop.told += [told(b" " * (MOST_BYTES + 1))] * 2
         assert [order["id"] for order in self.read(shop)] == [shop.id_of(index) for index in range(600)]
         limits = [path.partition("limit=")[2].partition("&")[0] for path, _, _ in shop.seen]
