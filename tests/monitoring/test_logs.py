@@ -46,7 +46,7 @@ def order(number: int, **more: Any) -> bytes:
 
 def test_what_is_signed_for_a_stores_api_stands_in_no_debug_log() -> None:
     script = """
-from adapter import logs
+from adapter.monitoring import logs
 from requests import Request
 from requests_oauthlib import OAuth1
 logs.set_up("DEBUG")
