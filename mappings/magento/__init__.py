@@ -1,5 +1,5 @@
 """Magento 2 and Adobe Commerce: what its payloads say. The other packages see only `PROVIDER`."""
 
-from mappings.magento.order import PROVIDER
+from mappings.magento.provider import PROVIDER
 
 __all__ = ["PROVIDER"]

@@ -1,0 +1,37 @@
+"""Which order a payload is of, and whose."""
+
+from marshmallow.constants import missing
+
+from mappings.core.fields import TextOrAbsent
+from mappings.core.provider import Context, Loaded
+from mappings.core.text import first_email, lookup
+
+
+def order_id_of(loaded: Loaded, context: Context) -> str:
+    increment_id = loaded.get("increment_id") or ""
+    # No way round for stores that chose it: the other number would double their orders.
+    return increment_id if context.options.order_id == "increment_id" else entity_id_of(loaded) or increment_id
+
+
+def entity_id_of(loaded: Loaded) -> str:
+    """The order's primary key, also from what refers to it: Adobe's save events leave it out of the root."""
+    first: Loaded = next(iter(loaded.get("items") or ()), {})
+    referring = (loaded.get("payment") or {}, *(loaded.get("addresses") or ()))
+    candidates = (loaded.get("entity_id"), loaded.get("id"), first.get("order_id"), *(row.get("parent_id") for row in referring))
+    return next((candidate for candidate in candidates if candidate), "")
+
+
+def email_of(loaded: Loaded) -> str:
+    return first_email(*(address or "" for address in emails(loaded)))
+
+
+def emails(loaded: Loaded) -> tuple[str | None, ...]:
+    addresses = loaded.get("addresses") or ()
+    assigned = lookup((loaded.get("extension_attributes") or {}).get("shipping_assignments"), "0.shipping.address.email")
+    return (
+        loaded.get("customer_email"),
+        (loaded.get("billing_address") or {}).get("email"),
+        *(row.get("email") for row in addresses if row.get("address_type") == "billing"),
+        TextOrAbsent().deserialize(missing if assigned is None else assigned),
+        *(row.get("email") for row in addresses if row.get("address_type") != "billing"),
+    )
