@@ -18,7 +18,7 @@ from adapter.inbox.accounts import READER
 from adapter.inbox.database import DatabaseClock
 from adapter.monitoring.error_reporting import report
 from adapter.monitoring.loop import Instruments
-from adapter.process.wake_up import listen
+from adapter.process.wake_up import listen_for_wake_ups
 from adapter.settings import Account, Settings
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Senders:
         # Not waited for at the end: it may be telling an address that does not answer.
         threading.Thread(target=lambda: self._read_instruments(instruments), name="instruments", daemon=True).start()
         self._thread("leases", self._keep_leases)
-        self._thread("nudges", lambda: listen(self._settings.database_url, self._bell.ring, self._stop.is_set))
+        self._thread("wake-ups", lambda: listen_for_wake_ups(self._settings.database_url, self._bell.ring, self._stop.is_set))
 
     def ask_to_stop(self) -> None:
         """Start nothing new; safe in a signal handler."""

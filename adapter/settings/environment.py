@@ -1,4 +1,4 @@
-"""Everything the environment decides, read once; all faults in one message."""
+"""Everything the environment decides, read once; all problems in one message."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 from adapter.settings.accounts import drip_account
 from adapter.settings.checks import check_url
-from adapter.settings.problems import Faults
+from adapter.settings.problems import SettingsProblems
 from adapter.settings.stores import check_stores, sandbox_table, store_of, store_tables
 from adapter.settings.values import (
     DEFAULT_DATABASE_URL,
@@ -38,25 +38,25 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "", checks: Check
     takes the value, which is not blank, and returns what is wrong with it, or "".
     """
     env = Env(eager=False)
-    faults = Faults()
+    problems = SettingsProblems()
     port = _number(env, "PORT", 0, 1, 65535) or None
     public_url = _public_url(env)
-    account = _sandbox_account(env, faults) if sandbox else _account(env, faults)
-    tables = store_tables(env, faults)
+    account = _sandbox_account(env, problems) if sandbox else _account(env, problems)
+    tables = store_tables(env, problems)
     by_itself = sandbox and not tables
     if by_itself:
         tables = {name: sandbox_table(name) for name in PROVIDERS}
     stores = {
         name: store
         for name, table in tables.items()
-        if (store := store_of(name, table, public_url or _listening_url(port), account, faults, sandbox=sandbox))
+        if (store := store_of(name, table, public_url or _listening_url(port), account, problems, sandbox=sandbox))
     }
     if by_itself:
         unset = f"_WEBHOOK_SECRET (unset, so it is {SANDBOX_ACCOUNT!r})"
         stores = {name: replace(store, secret_setting=f"{name.upper()}{unset}") for name, store in stores.items()}
     settings = Settings(
         stores=stores,
-        database_url=_database_url(env, faults, SANDBOX_DATABASE_URL if sandbox else DEFAULT_DATABASE_URL),
+        database_url=_database_url(env, problems, SANDBOX_DATABASE_URL if sandbox else DEFAULT_DATABASE_URL),
         drip_api_url=sandbox_url if sandbox else _url(env, "DRIP_API_URL") or DRIP_API_URL,
         public_url=public_url or _listening_url(port),
         public_url_is_set=bool(public_url),
@@ -68,17 +68,17 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "", checks: Check
         dead_retention_days=_number(env, "DEAD_RETENTION_DAYS", 90, 1, 36_500),
         row_retention_days=_number(env, "ROW_RETENTION_DAYS", 90, 1, 36_500),
         metrics_token=env.str("METRICS_TOKEN", ""),
-        admin_password=_admin_password(env, faults),
+        admin_password=_admin_password(env, problems),
         secret_key=env.str("SECRET_KEY", "").strip(),
-        alert_url=_checked(env, "ALERT_URL", checks, faults),
-        sentry_dsn=_checked(env, "SENTRY_DSN", checks, faults),
+        alert_url=_checked(env, "ALERT_URL", checks, problems),
+        sentry_dsn=_checked(env, "SENTRY_DSN", checks, problems),
         port=port,
         web_concurrency=_number(env, "WEB_CONCURRENCY", 1, 1, 64),
-        log_level=_log_level(env, faults),
+        log_level=_log_level(env, problems),
     )
-    faults.add_environ(env)
-    check_stores(settings, faults)
-    faults.raise_if_any()
+    problems.add_environ(env)
+    check_stores(settings, problems)
+    problems.raise_if_any()
     return settings
 
 
@@ -99,25 +99,25 @@ def _url(env: Env, name: str) -> str:
     return (url or "").strip().rstrip("/")
 
 
-def _log_level(env: Env, faults: Faults) -> str:
+def _log_level(env: Env, problems: SettingsProblems) -> str:
     level: str = env.str("LOG_LEVEL", "").strip().upper() or "INFO"
     if level not in LOG_LEVELS:
-        faults.add("LOG_LEVEL", f"is none of {', '.join(LOG_LEVELS)}")
+        problems.add("LOG_LEVEL", f"is none of {', '.join(LOG_LEVELS)}")
         return "INFO"
     return level
 
 
-def _admin_password(env: Env, faults: Faults) -> str:
+def _admin_password(env: Env, problems: SettingsProblems) -> str:
     password: str = env.str("ADMIN_PASSWORD", "")
     if password and not password.strip():
-        faults.add("ADMIN_PASSWORD", "is blank, so that anybody could log in: make a long one up, or leave it unset")
+        problems.add("ADMIN_PASSWORD", "is blank, so that anybody could log in: make a long one up, or leave it unset")
     return password
 
 
-def _checked(env: Env, name: str, checks: Checks, faults: Faults) -> str:
+def _checked(env: Env, name: str, checks: Checks, problems: SettingsProblems) -> str:
     value: str = env.str(name, "").strip()
     if value and name in checks and (why := checks[name](value)):
-        faults.add(name, why)
+        problems.add(name, why)
     return value
 
 
@@ -133,29 +133,29 @@ def _listening_url(port: int | None) -> str:
     return f"http://127.0.0.1:{port or DEFAULT_PORT}"
 
 
-def _sandbox_account(env: Env, faults: Faults) -> Account:
+def _sandbox_account(env: Env, problems: SettingsProblems) -> Account:
     if given := [name for name in ("DRIP_ACCOUNT_ID", "DRIP_API_KEY", "DRIP_ACCESS_TOKEN") if env.str(name, "")]:
-        faults.add(", ".join(given), "unset for --sandbox, which sends to the stand-in; or leave --sandbox away to send to Drip")
+        problems.add(", ".join(given), "unset for --sandbox, which sends to the stand-in; or leave --sandbox away to send to Drip")
     return Account(id=SANDBOX_ACCOUNT, token=SANDBOX_ACCOUNT)
 
 
-def _account(env: Env, faults: Faults) -> Account | None:
-    return drip_account(env.str("DRIP_ACCOUNT_ID", ""), env.str("DRIP_API_KEY", ""), env.str("DRIP_ACCESS_TOKEN", ""), "", faults)
+def _account(env: Env, problems: SettingsProblems) -> Account | None:
+    return drip_account(env.str("DRIP_ACCOUNT_ID", ""), env.str("DRIP_API_KEY", ""), env.str("DRIP_ACCESS_TOKEN", ""), "", problems)
 
 
-def _database_url(env: Env, faults: Faults, default: str) -> str:
+def _database_url(env: Env, problems: SettingsProblems, default: str) -> str:
     url: str = env.str("DATABASE_URL", "").strip() or default
     scheme, _, rest = url.partition("://")
     if scheme in ("postgres", "postgresql", "postgresql+psycopg"):
-        return _postgresql_url(f"postgresql+psycopg://{rest}", faults)
+        return _postgresql_url(f"postgresql+psycopg://{rest}", problems)
     if scheme != "sqlite" or not rest.startswith("/"):
-        faults.add("DATABASE_URL", "begins with neither sqlite:/// nor postgresql://")
+        problems.add("DATABASE_URL", "begins with neither sqlite:/// nor postgresql://")
         return DEFAULT_DATABASE_URL
     if rest.partition("?")[0] in ("/", "/:memory:"):
-        faults.add("DATABASE_URL", "names no file: the inbox must outlive the process, as in sqlite:///adapter.db")
+        problems.add("DATABASE_URL", "names no file: the inbox must outlive the process, as in sqlite:///adapter.db")
     platform = next((mark for mark in _EPHEMERAL_MARKS if env.str(mark, "")), None)
     if platform and not env.bool("ALLOW_EPHEMERAL", False):
-        faults.add(
+        problems.add(
             "DATABASE_URL",
             f"is SQLite, but this platform ({platform} is set) forgets its disk at every restart and orders would be lost: "
             "attach PostgreSQL, or set ALLOW_EPHEMERAL=1 if the file lies on a disk that stays",
@@ -163,9 +163,9 @@ def _database_url(env: Env, faults: Faults, default: str) -> str:
     return url
 
 
-def _postgresql_url(url: str, faults: Faults) -> str:
+def _postgresql_url(url: str, problems: SettingsProblems) -> str:
     try:
         make_url(url)
     except (ArgumentError, ValueError):  # whose messages may quote the password
-        faults.add("DATABASE_URL", "cannot be read; it is postgresql://USER:PASSWORD@HOST:PORT/NAME, with %40 for an @ in the password")
+        problems.add("DATABASE_URL", "cannot be read; it is postgresql://USER:PASSWORD@HOST:PORT/NAME, with %40 for an @ in the password")
     return url

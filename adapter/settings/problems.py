@@ -6,8 +6,8 @@ from adapter.errors import SettingsError
 from mappings import dotted
 
 
-class Faults:
-    """Gathers what is wrong, so that a person mends it in one go."""
+class SettingsProblems:
+    """Collects every problem, so that all of them can be fixed in one go."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []

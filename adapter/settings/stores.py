@@ -12,7 +12,7 @@ from environs import Env
 from marshmallow import ValidationError
 
 from adapter.settings.accounts import drip_account
-from adapter.settings.problems import Faults
+from adapter.settings.problems import SettingsProblems
 from adapter.settings.table import NEEDED_BY_AUTH, StoreTable
 from adapter.settings.values import SANDBOX_ACCOUNT, Account, ApiSettings, Settings, Store
 from mappings import PROVIDERS, Credentials, Options, Provider, absolute_url, dotted
@@ -37,7 +37,7 @@ _API_VARIABLES = {
 }
 
 
-def store_tables(env: Env, faults: Faults) -> dict[str, dict[str, Any]]:
+def store_tables(env: Env, problems: SettingsProblems) -> dict[str, dict[str, Any]]:
     """The tables of STORES, and one for each platform whose secret is in the environment."""
     tables: dict[str, dict[str, Any]] = {}
     for name in PROVIDERS:
@@ -50,11 +50,11 @@ def store_tables(env: Env, faults: Faults) -> dict[str, dict[str, Any]]:
                 **_api_variables(env, name),
             }
             tables[name] = {"provider": name, "secret": secret} | {key: value for key, value in given.items() if value}
-    for name, table in _stores_toml(env, faults).items():
+    for name, table in _stores_toml(env, problems).items():
         if name in tables:
-            faults.add(f"STORES: stores.{name}", f"is configured twice: unset {name.upper()}_WEBHOOK_SECRET or rename the table")
+            problems.add(f"STORES: stores.{name}", f"is configured twice: unset {name.upper()}_WEBHOOK_SECRET or rename the table")
         elif not _STORE_NAME.fullmatch(name):
-            faults.add(f"STORES: stores.{name}", "a store's name stands in its address: lower-case letters, digits, - and _")
+            problems.add(f"STORES: stores.{name}", "a store's name stands in its address: lower-case letters, digits, - and _")
         else:
             tables[name] = table if isinstance(table, dict) else {}
     return tables
@@ -66,21 +66,23 @@ def sandbox_table(provider: str) -> dict[str, Any]:
     return table | ({"store_url": "https://shop.example"} if PROVIDERS[provider].needs_address else {})
 
 
-def store_of(name: str, table: dict[str, Any], public_url: str, default: Account | None, faults: Faults, *, sandbox: bool) -> Store | None:
+def store_of(
+    name: str, table: dict[str, Any], public_url: str, default: Account | None, problems: SettingsProblems, *, sandbox: bool
+) -> Store | None:
     """The store of a table; None where something is wrong with it. `default` is the account that it feeds without one of its own."""
     setting = _setting_names(name, table)
     try:
         loaded: dict[str, Any] = StoreTable().load(table)
     except ValidationError as error:
         for path, why in dotted(error.messages).items():
-            faults.add(setting(path), " ".join(why))
+            problems.add(setting(path), " ".join(why))
         return None
     provider = PROVIDERS[loaded["provider"]]
-    addresses = _addresses(loaded.get("store_url", ""), provider, setting, faults)
+    addresses = _addresses(loaded.get("store_url", ""), provider, setting, problems)
     own_id, own_key, own_token = (loaded.get(key, "") for key in ("drip_account_id", "drip_api_key", "drip_access_token"))
-    own = drip_account(own_id, own_key, own_token, setting(""), faults)
+    own = drip_account(own_id, own_key, own_token, setting(""), problems)
     if sandbox and own:
-        faults.add(setting("drip_account_id"), "unset for --sandbox, which sends to the stand-in and never to Drip")
+        problems.add(setting("drip_account_id"), "unset for --sandbox, which sends to the stand-in and never to Drip")
     return Store(
         name=name,
         provider=provider,
@@ -96,7 +98,7 @@ def store_of(name: str, table: dict[str, Any], public_url: str, default: Account
             public_url=public_url,
             store_url=addresses.get("", ""),
             store_urls={view: url for view, url in addresses.items() if view},
-            ignore_orders_before=_moment(loaded.get("ignore_orders_before"), setting, faults),
+            ignore_orders_before=_moment(loaded.get("ignore_orders_before"), setting, problems),
             fee_keys=tuple(loaded.get("fee_keys", ())),
             **{key: loaded[key] for key in _PLAIN_OPTIONS if key in loaded},
         ),
@@ -107,24 +109,24 @@ def store_of(name: str, table: dict[str, Any], public_url: str, default: Account
     )
 
 
-def check_stores(settings: Settings, faults: Faults) -> None:
+def check_stores(settings: Settings, problems: SettingsProblems) -> None:
     """What no single store can know: names taken twice, accounts with two tokens, and orders that would collide at Drip."""
     accounts: dict[str, Account] = {}
     seen: dict[tuple[str, str], Store] = {}
     names = [name for store in settings.stores.values() for name in store.names]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        faults.add(f"STORES: stores.{name}", "is the name or an alias of two stores")
+        problems.add(f"STORES: stores.{name}", "is the name or an alias of two stores")
     for store in settings.stores.values():
         if store.account is None:
             continue
         known = accounts.setdefault(store.account.id, store.account)
         if known != store.account:
-            faults.add(store.account.token_setting, f"is not what {known.token_setting} holds, for the same account {known.id}")
+            problems.add(store.account.token_setting, f"is not what {known.token_setting} holds, for the same account {known.id}")
         key = (store.account.id, store.options.drip_provider or store.provider.name)
         other = seen.setdefault(key, store)
         # Shopify's ids are unique among all shops; beside another platform's nobody can promise that.
         if other is not store and not store.provider.name == other.provider.name == "shopify":
-            faults.add(
+            problems.add(
                 f"STORES: stores.{store.name}.drip_provider",
                 f"missing: {store.name} and {other.name} feed one Drip account as {key[1]!r}, and their order ids collide; "
                 "give one of them a drip_provider of its own, such as my_store",
@@ -140,7 +142,7 @@ def _api_variables(env: Env, provider: str) -> dict[str, str]:
     return given
 
 
-def _stores_toml(env: Env, faults: Faults) -> dict[str, Any]:
+def _stores_toml(env: Env, problems: SettingsProblems) -> dict[str, Any]:
     text: str = env.str("STORES", "").strip()
     if not text:
         return {}
@@ -150,16 +152,16 @@ def _stores_toml(env: Env, faults: Faults) -> dict[str, Any]:
         document = tomllib.loads(text)
     except OSError as error:
         # What was given is not repeated: it may be text with secrets in it that was meant to be TOML.
-        faults.add("STORES", f"is taken for the path of a file, which cannot be read ({error.strerror}); it is a path, or the TOML itself")
+        problems.add("STORES", f"is neither TOML with tables [stores.NAME] nor the path of a readable file ({error.strerror})")
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        faults.add("STORES", f"is no TOML: {error}")
+        problems.add("STORES", f"is no TOML: {error}")
         return {}
     stores = document.pop("stores", {})
     if document:
-        faults.add("STORES", f"holds {', '.join(sorted(document))} beside the tables [stores.NAME]")
+        problems.add("STORES", f"holds {', '.join(sorted(document))} beside the tables [stores.NAME]")
     if not isinstance(stores, dict):
-        faults.add("STORES", "holds no tables [stores.NAME]")
+        problems.add("STORES", "holds no tables [stores.NAME]")
         return {}
     return stores
 
@@ -178,21 +180,23 @@ def _api(loaded: Mapping[str, Any]) -> ApiSettings:
     return ApiSettings(**given | {"url": given.get("url", "").rstrip("/")})
 
 
-def _addresses(value: Any, provider: Provider, setting: Callable[[str], str], faults: Faults) -> dict[str, str]:
+def _addresses(value: Any, provider: Provider, setting: Callable[[str], str], problems: SettingsProblems) -> dict[str, str]:
     """The store's addresses by store view; the one without a view under ""."""
     addresses = {str(view): str(url) for view, url in value.items()} if isinstance(value, dict) else {"": str(value)}
     for view, url in addresses.items():
         if url and not absolute_url(url):
-            faults.add(setting("store_url"), f"{view} {url!r} is no absolute http(s) address, such as https://shop.example".strip())
+            problems.add(setting("store_url"), f"{view} {url!r} is no absolute http(s) address, such as https://shop.example".strip())
     if provider.needs_address and not any(addresses.values()):
-        faults.add(setting("store_url"), f"missing: no payload of {provider.title} holds the store's address, such as https://shop.example")
+        problems.add(
+            setting("store_url"), f"missing: no payload of {provider.title} holds the store's address, such as https://shop.example"
+        )
     return addresses
 
 
-def _moment(value: Any, setting: Callable[[str], str], faults: Faults) -> datetime | None:
+def _moment(value: Any, setting: Callable[[str], str], problems: SettingsProblems) -> datetime | None:
     try:
         moment = datetime.fromisoformat(str(value)) if value is not None else None
     except ValueError:
-        faults.add(setting("ignore_orders_before"), f"{value!r} is no date or time, such as 2026-01-31")
+        problems.add(setting("ignore_orders_before"), f"{value!r} is no date or time, such as 2026-01-31")
         return None
     return moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -12,7 +12,7 @@ from adapter.errors import DatabaseAway
 from adapter.inbox import receiving
 from adapter.inbox.database import transaction
 from adapter.inbox.receiving import Receipt
-from adapter.process.wake_up import nudge
+from adapter.process.wake_up import wake_senders
 from adapter.settings import Settings, Store
 from adapter.web.database import Inbox
 from mappings import PROVIDERS, Key, Verdict
@@ -59,7 +59,7 @@ def receive(name: str) -> tuple[Response, int]:
         answer.headers["Retry-After"] = str(_RETRY_AFTER_S)
         return answer, 503
     if new:
-        nudge(current_app.extensions["settings"].database_url)
+        wake_senders(current_app.extensions["settings"].database_url)
     log.info("kept" if new else "a copy", extra={"action": "kept" if new else "duplicate", "delivery": delivery, "store": store.name})
     if reopened:
         log.info("a copy of a dead delivery: it is tried again", extra={"action": "reopened", "delivery": delivery, "store": store.name})

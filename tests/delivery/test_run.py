@@ -2,12 +2,10 @@
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,6 @@ from adapter.delivery.run import Senders
 from adapter.inbox import search
 from adapter.inbox.accounts import READER
 from adapter.inbox.database import connect, migrate, snapshot
-from adapter.process.wake_up import listen, nudge
 from adapter.sandbox import running_sandbox
 from adapter.settings import Account, Settings
 from adapter.web.app import create_app
@@ -42,11 +39,6 @@ def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.01)
-
-
-def woken_by_a_nudge(woken: threading.Event, url: str) -> bool:
-    nudge(url)
-    return woken.wait(0.05)
 
 
 def states(engine: Engine) -> list[str]:
@@ -132,26 +124,3 @@ def test_a_database_that_is_away_for_a_while_costs_time_only(tmp_path: Path, san
     wait_until(lambda: states(engine) == ["delivered"])
     senders.stop()
     engine.dispose()
-
-
-def test_a_nudge_wakes_who_listens_for_this_database_and_nobody_else() -> None:
-    woken, stop = threading.Event(), threading.Event()
-    listener = threading.Thread(target=listen, args=("sqlite:///a.db", woken.set, stop.is_set))
-    listener.start()
-    try:
-        nudge("sqlite:///another.db")
-        nudge("sqlite:///nobody-listens.db")
-        wait_until(lambda: woken_by_a_nudge(woken, "sqlite:///a.db"))
-    finally:
-        stop.set()
-        listener.join()
-
-
-def test_a_new_listener_takes_the_place_of_one_that_was_killed() -> None:
-    for _ in range(2):
-        woken, stop = threading.Event(), threading.Event()
-        listener = threading.Thread(target=listen, args=("sqlite:///b.db", woken.set, stop.is_set))
-        listener.start()
-        wait_until(partial(woken_by_a_nudge, woken, "sqlite:///b.db"))
-        stop.set()
-        listener.join()

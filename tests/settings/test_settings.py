@@ -106,7 +106,7 @@ def test_a_fault_names_its_setting(environ: Environ, name: str, value: str) -> N
 def test_stores_that_are_neither_file_nor_toml_are_not_repeated(environ: Environ) -> None:
     environ(STORES='{"stores": {"eu": {"secret": "hunter2"}}}')
     [fault] = faults()
-    assert "taken for the path of a file" in fault
+    assert "neither TOML" in fault
     assert "hunter2" not in fault
 
 

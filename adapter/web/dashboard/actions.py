@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as Redirect
 from adapter.inbox import audit
 from adapter.inbox.tables import deliveries
 from adapter.operations.retry import reopen, tell
-from adapter.process.wake_up import nudge
+from adapter.process.wake_up import wake_senders
 from adapter.web.dashboard.delivery import find
 from adapter.web.dashboard.layout import back_to, blueprint, now, settings, write
 
@@ -29,7 +29,7 @@ def retry(delivery: int) -> Redirect:
 
     if reopened := write(again):
         tell(reopened)
-        nudge(settings().database_url)
+        wake_senders(settings().database_url)
         flash("It is sent again.", "good")
     else:
         flash("It cannot be sent again: what was kept of it is erased.", "bad")

@@ -12,7 +12,7 @@ from adapter.inbox.counters import newest_id
 from adapter.inbox.tables import deliveries
 from adapter.inbox.views import Choice
 from adapter.operations.retry import reopen, tell
-from adapter.process.wake_up import nudge
+from adapter.process.wake_up import wake_senders
 from adapter.web.dashboard.deliveries import choice_of, chosen, whole
 from adapter.web.dashboard.layout import back_to, blueprint, now, read, settings, write
 
@@ -52,7 +52,7 @@ def retry_chosen() -> Response | str:
         if left is not None:
             return render_template("retrying.html", done=done, until=left, chosen=chosen(request.form), forced=forced)
     if done:
-        nudge(settings().database_url)
+        wake_senders(settings().database_url)
     flash(f"{done:,} {'delivery is' if done == 1 else 'deliveries are'} sent again.", "good")
     return back_to("list_deliveries", **chosen(request.form) if not picked else {})
 
