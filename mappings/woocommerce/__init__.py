@@ -1,5 +1,5 @@
 """WooCommerce: what its payloads say. The other packages see only `PROVIDER`."""
 
-from mappings.woocommerce.order import PROVIDER
+from mappings.woocommerce.provider import PROVIDER
 
 __all__ = ["PROVIDER"]

@@ -2,6 +2,9 @@
 
 from mappings.core.fields import Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Time
 
+NO_ID = ("", "0")
+"""WooCommerce prints 0 for an id that is not there."""
+
 
 class Image(PayloadSchema):
     # `false` where the attachment was deleted, which reads as blank.

@@ -1,0 +1,78 @@
+"""The lines of a WooCommerce order, and the items that they become."""
+
+from decimal import Decimal
+from urllib.parse import quote
+
+from mappings.core.errors import Rejected
+from mappings.core.money import ZERO, unit_price
+from mappings.core.order import Item
+from mappings.core.provider import Loaded
+from mappings.core.text import absolute_url, plain, product_name, without_blanks
+from mappings.woocommerce.meta import meta_rows, text
+from mappings.woocommerce.payload import NO_ID
+
+
+def items_of(loaded: Loaded, base: str) -> tuple[Item, ...]:
+    """The lines at the quantity sold. Lines at 0 are left out, unless there is no other."""
+    lines = list(enumerate(loaded["line_items"]))
+    standing = [(index, line) for index, line in lines if line["quantity"] > 0]
+    return tuple(_item(index, line, base, bool(loaded["prices_include_tax"])) for index, line in standing or lines)
+
+
+def _item(index: int, line: Loaded, base: str, taxes_included: bool) -> Item:
+    subtotal = line["subtotal"] if line["subtotal"] is not None else line["total"]
+    if subtotal is None:
+        raise Rejected({f"line_items.{index}.subtotal": ["missing, and total too"]})
+    total = line["total"] if line["total"] is not None else subtotal
+    quantity = max(ZERO, line["quantity"])
+    units = quantity or Decimal(1)
+    # The line's own `price` is the unit price after discounts, with floating-point noise.
+    price, discounts = unit_price(subtotal / units), subtotal - total
+    if price < 0:
+        price, discounts = ZERO, -total
+    # The product id is 0 once the product is deleted, and on lines that a point of sale adds.
+    own_id = "" if line["product_id"] in NO_ID else line["product_id"]
+    variant_id = "" if line["variation_id"] in NO_ID else line["variation_id"]
+    product_id = own_id or line["sku"] or f"line-{line['id'] or index + 1}"
+    options, is_bundled = _choices(line)
+    return Item(
+        product_id=product_id,
+        product_variant_id=variant_id or product_id,
+        sku=line["sku"],
+        name=product_name(line["name"], line["sku"] or product_id),
+        price=price,
+        quantity=quantity,
+        discounts=discounts,
+        taxes=line["total_tax"],
+        total=total,
+        built_url=f"{base}?post_type=product&p={quote(own_id, safe='')}" if own_id else base,
+        image_url=absolute_url(line["image"]["src"], base) if line["image"]["src"] else "",
+        catalog_id=own_id,
+        catalog_variant_id=variant_id,
+        attributes=without_blanks(
+            {
+                "line_id": line["id"],
+                "options": options,
+                "is_bundled": is_bundled or None,
+                "price_incl_tax": unit_price((subtotal + line["subtotal_tax"]) / units) if taxes_included else None,
+            }
+        ),
+    )
+
+
+def _choices(line: Loaded) -> tuple[dict[str, str], bool]:
+    """What the shopper chose, with the store's own labels where it sends them, and whether the line is part of a bundle.
+
+    Keys that begin with `_` are a plugin's internal data. v1 and the legacy API call a key `label`.
+    """
+    options, is_bundled = {}, any(line[name] not in NO_ID for name in ("bundled_by", "composite_parent"))
+    for row in meta_rows(line["meta_data"] or line["meta"]):
+        key = text(row.get("key"))
+        if key.startswith("_"):
+            is_bundled = is_bundled or (key == "_bundled_by" and bool(row.get("value")))
+            continue
+        label = plain(text(row.get("display_key")) or text(row.get("label")) or key)
+        value = plain(text(row.get("display_value")) or text(row.get("value")))
+        if label and value:
+            options[label] = value
+    return options, is_bundled

@@ -1,0 +1,49 @@
+"""Where a WooCommerce store and its order pages are."""
+
+import re
+from typing import Any
+from urllib.parse import quote
+
+from mappings.core.provider import Context, Loaded
+from mappings.core.text import absolute_url, lookup, origin
+
+# The REST root, behind pretty permalinks, `index.php` ones and plain ones; its first segment can be renamed.
+_REST_ROOT = re.compile(r"/(?:(?:index\.php/)?(?:wp-json/|[^/?]+/wc/v\d/)|(?:index\.php)?\?rest_route)")
+
+
+def self_link(links: Any) -> str:
+    """The REST address of the order itself, which the signed body contains; "" without one."""
+    href = lookup(links, "self.0.href")
+    return href if isinstance(href, str) else ""
+
+
+def store_base(loaded: Loaded, context: Context) -> str:
+    """The store's address, with a trailing slash. The signed body takes precedence over the Source header, which anybody can write."""
+    link = self_link(loaded["_links"])
+    root = _REST_ROOT.search(link)
+    address = (
+        context.options.store_url
+        or (absolute_url(link[: root.start()]) if root else "")
+        or origin(loaded["payment_url"])
+        or origin(loaded["view_order_url"])
+        or absolute_url(context.headers.get("x-wc-webhook-source", "").partition("?")[0])
+        or context.options.fallback_url
+    )
+    return f"{address.rstrip('/')}/" if address else ""
+
+
+def order_url(loaded: Loaded, context: Context, base: str, public_id: str) -> str:
+    """The page where the shopper sees the order: by the store's template, else "order received", else "view order"."""
+    order_id, key = loaded["id"], loaded["order_key"]
+    if url := context.options.templated_order_url(order_id=order_id, order_public_id=public_id, token=key):
+        return url
+    if not key:
+        return absolute_url(loaded["view_order_url"], base) or f"{base}my-account/view-order/{quote(order_id, safe='')}/"
+    # The payment address contains the checkout page's slug in the store's language, and shows whether permalinks are plain.
+    received, found = re.subn(
+        rf"order-pay([/=]{re.escape(order_id)}\b[^#]*?)pay_for_order=true&key=[^&#]*",
+        lambda match: f"order-received{match[1]}key={quote(key, safe='')}",
+        absolute_url(loaded["payment_url"], base),
+        count=1,
+    )
+    return received if found else f"{base}checkout/order-received/{quote(order_id, safe='')}/?key={quote(key, safe='')}"

@@ -1,0 +1,151 @@
+"""WooCommerce's webhooks: which bodies are orders, whose they are, and reasons not to send them.
+
+Bodies come in the shapes of REST v1 to v3 and of the legacy API. Facts from woocommerce/woocommerce: class-wc-webhook.php, the REST orders
+controllers v1 to v3, and woocommerce-rest-api-docs.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from mappings.core.product import Product
+from mappings.core.provider import Context, Identity, Loaded, Provider, Reason, Skip
+from mappings.core.signature import hmac_base64
+from mappings.woocommerce.links import self_link
+from mappings.woocommerce.meta import meta_by_key
+from mappings.woocommerce.order import NAME, build, email_candidates, email_of, public_id
+from mappings.woocommerce.payload import NO_ID, WooCommerceOrder
+from mappings.woocommerce.products import gone, product_of
+from mappings.woocommerce.totals import LOST, grand_total, refunded_total
+
+ORDER_TOPICS = frozenset(("order.created", "order.updated", "order.restored"))
+# Keys that other bodies have at their root, and orders never: products, refunds, subscriptions.
+_NO_ORDER_HAS = ("catalog_visibility", "refunded_by", "billing_period")
+_ORDER_MARKS = ("line_items", "total", "status", "order_key", "order_number")
+_DRAFTS = ("draft", "auto-draft", "new", "checkout-draft", "trash")
+_STATUS_RANK = {
+    status: Decimal(rank)
+    for rank, status in enumerate(("pending", "failed", "on-hold", "processing", "", "completed", "cancelled", "refunded"))
+}
+# Plugins may invent any status; those stand between paid and done.
+_CUSTOM_STATUS_RANK = _STATUS_RANK[""]
+_PING = re.compile(rb"webhook_id=\d+")
+_VERSION = re.compile(r"/wc/v(\d)/orders\b")
+
+
+def is_ping(headers: Mapping[str, str], payload: bytes) -> bool:
+    """The unsigned form post that WooCommerce repeats on every save of a webhook until it gets exactly 200."""
+    return not headers.get("x-wc-webhook-topic") and bool(_PING.fullmatch(payload.strip()))
+
+
+def split(document: Any) -> Sequence[Any] | None:
+    """The orders of a REST page: an array, or the legacy API's `{"orders": [...]}`."""
+    orders = document.get("orders") if isinstance(document, dict) else document
+    return orders if isinstance(orders, list) else None
+
+
+def find(document: Any, context: Context) -> Any:
+    if code := error_code(document):
+        return Skip(Reason.STORE_ERROR, f"WooCommerce sent its own error {code[:80]}: {_error_cause(code)}")
+    topic = context.topic.lower()
+    if topic.startswith("product."):
+        return Skip(Reason.CATALOG, "a product, kept for its page and picture")
+    if topic and topic not in ORDER_TOPICS:
+        return Skip(Reason.NOT_AN_ORDER, f"topic {topic[:80]} is no order")
+    order = document.get("order", document) if isinstance(document, dict) else None
+    if not isinstance(order, dict) or any(key in order for key in _NO_ORDER_HAS) or not any(key in order for key in _ORDER_MARKS):
+        return Skip(Reason.NOT_AN_ORDER, "the body is no order: a bare id, an action's argument, a product or a refund")
+    created, updated = _utc_keys(order)
+    return {**order, "_created_at": order.get(created), "_updated_at": order.get(updated)}
+
+
+def products(document: Any, context: Context) -> Sequence[Product]:
+    """What a product webhook tells: the whole product or variation, or the bare id of one that was put in the bin.
+
+    An error object, which a webhook whose owner lost access carries under any topic, tells nothing.
+    """
+    topic = context.topic.lower()
+    if not topic.startswith("product.") or error_code(document):
+        return ()
+    told = gone(document) if topic == "product.deleted" else product_of(document, context.options.store_url)
+    return (told,) if told is not None else ()
+
+
+def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:
+    status = loaded.get("status", "")
+    if status in _DRAFTS:
+        yield Skip(Reason.DRAFT, f"status {status} is not an order yet, or no longer one")
+    if loaded.get("parent_id", "") not in NO_ID and not context.options.forward_child_orders:
+        yield Skip(Reason.CHILD_ORDER, "a vendor's part of another order, which is sent whole; forward_child_orders sends these too")
+    if status == "pending" and not context.options.forward_unpaid:
+        yield Skip(Reason.UNPAID, "the shopper is still at the payment page; forward_unpaid sends these too")
+    if status in LOST and "total" in loaded and not grand_total(loaded):
+        yield Skip(Reason.NEVER_PLACED, f"{status} before any money stayed, and never seen as a placed order")
+
+
+def identify(loaded: Loaded, context: Context) -> Identity | None:
+    if loaded.get("id", "") in NO_ID:
+        return None
+    status = loaded.get("status", "")
+    return Identity(
+        order_id=loaded["id"],
+        order_number=public_id(loaded, meta_by_key(loaded.get("meta_data"))),
+        created_at=loaded.get("created_at"),
+        updated_at=loaded.get("updated_at"),
+        progress=(refunded_total(loaded), Decimal(status == "completed"), _STATUS_RANK.get(status, _CUSTOM_STATUS_RANK)),
+        email=email_of(loaded),
+        email_withheld=all(address is None for address in email_candidates(loaded)),
+    )
+
+
+def error_code(document: Any) -> str:
+    """The code of a WooCommerce error object, in the REST API's form or the legacy API's; "" for anything else."""
+    if not isinstance(document, dict) or "id" in document:
+        return ""
+    code, errors = document.get("code"), document.get("errors")
+    if isinstance(code, str) and "message" in document:
+        return code
+    return str(next(iter(errors), "")) if isinstance(errors, dict) and "error_data" in document else ""
+
+
+def _error_cause(code: str) -> str:
+    if "invalid" in code:
+        return "the order was gone before its webhook was delivered"
+    return "the webhook's owner may no longer read orders, so that every order is lost; save the webhook as an administrator"
+
+
+def _utc_keys(order: Mapping[str, Any]) -> tuple[str, str]:
+    """The keys under which an order holds its times in UTC.
+
+    v2 and v3 have `_gmt` beside the site's local time. v1's `date_created` is UTC. The legacy API has names of its own.
+    """
+    version = _VERSION.search(self_link(order.get("_links")))
+    # These keys came with v2.
+    newer = "date_created_gmt" in order or "date_modified_gmt" in order or "meta_data" in order
+    if newer or (version and version[1] != "1"):
+        return "date_created_gmt", "date_modified_gmt"
+    return ("date_created", "date_modified") if "date_created" in order or version else ("created_at", "updated_at")
+
+
+PROVIDER = Provider(
+    name=NAME,
+    title="WooCommerce",
+    schemes={"hmac": hmac_base64("x-wc-webhook-signature")},
+    topic_headers=("x-wc-webhook-topic",),
+    kept_headers=(
+        "x-wc-webhook-source",
+        "x-wc-webhook-resource",
+        "x-wc-webhook-event",
+        "x-wc-webhook-id",
+        "x-wc-webhook-delivery-id",
+    ),
+    is_ping=is_ping,
+    split=split,
+    find=find,
+    schema=WooCommerceOrder(),
+    skips=skips,
+    identify=identify,
+    build=build,
+    products=products,
+)
