@@ -16,7 +16,8 @@ from mappings.core.options import Options
 from mappings.core.order import Item, Order
 from mappings.core.outcome import outcomes
 from mappings.core.product import Product, ProductKey, complete, wanted
-from mappings.core.provider import HOLDS, Context, Identity, Key, Provider, Reading, Reason, Skip
+from mappings.core.provider import Key, Provider
+from mappings.core.reading import HOLDS, Context, Identity, Reading, Reason, Skip
 from mappings.core.signature import Credentials, KeyAway, Scheme, Verdict
 from mappings.core.text import absolute_url, first_email, lookup
 from mappings.magento.adobe_signature import is_public_key

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mappings.core.fields import Text
-from mappings.core.provider import Context
+from mappings.core.reading import Context
 from mappings.core.text import plain
 
 _text = Text().deserialize

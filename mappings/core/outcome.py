@@ -7,7 +7,8 @@ from mappings.core.contract import VOCABULARIES, render
 from mappings.core.errors import Rejected
 from mappings.core.options import Options
 from mappings.core.product import Product, ProductKey, complete
-from mappings.core.provider import Context, Provider, Reading
+from mappings.core.provider import Provider
+from mappings.core.reading import Context, Reading
 
 
 def outcomes(provider: Provider, payload: bytes, context: Context, known: Iterable[Product] = ()) -> list[dict[str, Any]]:

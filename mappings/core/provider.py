@@ -1,16 +1,13 @@
-"""What a provider is, and the way of every payload through it: found, loaded, weighed, built.
+"""A store platform as one value, and the path that each of its payloads takes:
 
-    document --find--> the order's payload --schema--> loaded --skips/identify--> Reading --build--> Order
+    document --find--> the order's payload --schema--> loaded --skips, identify--> Reading --build--> Order
 
-A provider is one frozen value, complete at import. Everything here is pure: no I/O, no clock, no environment.
+A `Provider` is frozen and complete at import. Everything here is pure: no I/O, no clock, no environment.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from decimal import Decimal
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import Any
 
 from marshmallow import ValidationError
@@ -20,102 +17,16 @@ from mappings.core.contract import timestamp
 from mappings.core.errors import Rejected, dotted
 from mappings.core.fields import MISSING, PayloadSchema
 from mappings.core.json import parse
-from mappings.core.options import Options
 from mappings.core.order import Order
 from mappings.core.product import Product
+from mappings.core.reading import Context, Identity, Loaded, Reading, Reason, Skip
 from mappings.core.signature import Scheme
 from mappings.core.text import first_email, lookup
-
-Loaded = Mapping[str, Any]
-
-
-class Reason(StrEnum):
-    """Why a delivery is kept but not sent. Of those a mapping gives, the first in this order wins."""
-
-    STORE_ERROR = "store_error"
-    NOT_AN_ORDER = "not_an_order"
-    TEST_ORDER = "test_order"
-    DRAFT = "draft"
-    CHILD_ORDER = "child_order"
-    TOO_OLD = "too_old"
-    UNPAID = "unpaid"
-    NEVER_PLACED = "never_placed"
-    NO_EMAIL = "no_email"
-    # What the adapter finds with what it knows of the order:
-    STALE = "stale"
-    UNCHANGED = "unchanged"
-    SUPERSEDED = "superseded"
-    SPLIT = "split"
-    CATALOG = "catalog"
-
-
-HOLDS = (Reason.UNPAID, Reason.NEVER_PLACED)
-"""Reasons that hold only until a snapshot of the order is placed; then the delivery is weighed again."""
-_NEVER_AN_ORDER = (Reason.STORE_ERROR, Reason.NOT_AN_ORDER, Reason.TEST_ORDER, Reason.DRAFT, Reason.CHILD_ORDER)
-_PRECEDENCE = {reason: rank for rank, reason in enumerate(Reason)}
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """A reason not to send, and a sentence for people. The sentence never holds personal data."""
-
-    reason: Reason
-    detail: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Context:
-    """What came with a payload, and the options of the store it came from."""
-
-    topic: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    """Lower-case names. None of these platforms signs its headers: take nothing that matters from them alone."""
-    received_at: datetime
-    options: Options = Options()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Identity:
-    """What is read of a snapshot before it is mapped.
-
-    Two snapshots of one order compare by `updated_at`, then by `progress`, the provider's rank of how far the order has come
-    (refunded sum, shipped count, status), then by arrival.
-    """
-
-    order_id: str
-    order_number: str = ""
-    """The number that the shopper and the merchant know, as printed; blank if there is none."""
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-    progress: tuple[Decimal, ...] = ()
-    email: str = ""
-    email_withheld: bool = False
-    """The payload has no place for an address at all, as when an app lacks access to customer data."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
-    """One payload, read: who it is of, and whether anything speaks against sending it."""
-
-    identity: Identity | None
-    skips: tuple[Skip, ...]
-    loaded: Loaded
-    payload: Any
-    problems: Mapping[str, list[str]]
-
-    @property
-    def placed(self) -> bool:
-        """Whether this snapshot shows an order that was really placed."""
-        return self.identity is not None and not any(skip.reason in (*HOLDS, *_NEVER_AN_ORDER) for skip in self.skips)
-
-    def skip(self, *, placed: bool) -> Skip | None:
-        """The first reason not to send; `placed` tells that some snapshot of this order was placed."""
-        return next((skip for skip in self.skips if not (placed and skip.reason in HOLDS)), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Key:
-    """What makes two deliveries the same, and whether for ever or for 48 hours."""
+    """What makes two deliveries the same: permanently, or for 48 hours if it `expires`."""
 
     value: str
     expires: bool
@@ -126,17 +37,17 @@ def body_key(headers: Mapping[str, str], payload: bytes) -> Key:
     return Key(value=hashlib.sha256(payload).hexdigest(), expires=True)
 
 
-def no_handshake(headers: Mapping[str, str], payload: bytes) -> bool:
-    """Most providers greet nobody."""
+def no_ping(headers: Mapping[str, str], payload: bytes) -> bool:
+    """Most platforms send no ping."""
     return False
 
 
 def receipt_only(headers: Mapping[str, str], payload: bytes, receipt: Mapping[str, str]) -> Mapping[str, str]:
-    """Most providers read nothing but the status of an answer."""
+    """Most platforms look only at the status of our response."""
     return receipt
 
 
-def no_products(document: Any, context: "Context") -> Sequence[Product]:
+def no_products(document: Any, context: Context) -> Sequence[Product]:
     """Most payloads describe no product."""
     return ()
 
@@ -148,52 +59,52 @@ def whole(document: Any) -> Sequence[Any] | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Provider:
-    """A store platform: how its requests are proved, and how its payloads become orders."""
+    """A store platform: how to verify its requests, and how to turn its payloads into orders."""
 
     name: str
     title: str
-    """As its makers write it, for people."""
+    """The platform's name as its makers write it."""
     schemes: Mapping[str, Scheme]
-    """Ways to prove a request, by the name that the store setting `auth` takes; the first is the default."""
+    """Ways to verify a request, by the value of the store setting `auth`; the first is the default."""
     topic_headers: Sequence[str]
     kept_headers: Sequence[str] = ()
-    """Headers kept with a delivery beside the topic's; never one that carries a secret."""
+    """Headers to keep with a delivery, besides the topic's; never one that carries a secret."""
     key: Callable[[Mapping[str, str], bytes], Key] = body_key
-    is_ping: Callable[[Mapping[str, str], bytes], bool] = no_handshake
-    """Whether a request is the platform's unsigned greeting, to be answered 200 without a trace."""
+    is_ping: Callable[[Mapping[str, str], bytes], bool] = no_ping
+    """Whether a request is the platform's unsigned test ping, which gets a 200 and is not kept."""
     echoes_challenge: bool = False
-    """Whether the platform expects `GET ?challenge=` echoed."""
+    """Whether the platform expects `GET ?challenge=` to be echoed."""
     acknowledgement: Callable[[Mapping[str, str], bytes, Mapping[str, str]], Mapping[str, str]] = receipt_only
-    """The 200 answer, made from our receipt, for a platform that reads it."""
+    """The body of the 200 response, made from our receipt, for a platform that reads it."""
     needs_address: bool = False
-    """Whether the store's address must be in the settings, since no payload holds it."""
+    """Whether the settings must give the store's address, because no payload contains it."""
     id_path: str = "id"
-    """Where a payload is expected to hold its order's id; named when it has none."""
+    """The path of the order's id, named in the problem when a payload has none."""
     split: Callable[[Any], Sequence[Any] | None] = whole
-    """The orders' documents of a body that holds several; None for a body that holds one."""
+    """The documents of a body that holds several orders; None for a body that holds one."""
     find: Callable[[Any, Context], Any]
-    """The order's own payload inside a document's envelope, or the `Skip` that it is none."""
+    """The order's own payload, taken out of its envelope, or a `Skip` where the document is not an order."""
     schema: PayloadSchema
     skips: Callable[[Loaded, Context], Iterable[Skip]]
-    """The provider's own reasons not to send a loaded order. `loaded` may lack what could not be read."""
+    """The platform's own reasons not to send a loaded order. `loaded` lacks the fields that could not be read."""
     identify: Callable[[Loaded, Context], Identity | None]
-    """Who a loaded payload is of; None without an id. `loaded` may lack what could not be read."""
+    """Which order a loaded payload shows; None without an id. `loaded` lacks the fields that could not be read."""
     build: Callable[[Loaded, Context], Order]
     products: Callable[[Any, Context], Sequence[Product]] = no_products
-    """What a product webhook tells; a document that is skipped as `catalog`. Never raises for what stores really send."""
+    """The products in a document that is skipped as `catalog`. Never raises for what stores really send."""
     compliance: Callable[[Any, Context], Compliance | None] = no_compliance
-    """What a document asks to be done with personal data; None for all that asks nothing."""
+    """The personal-data request in a document; None where it makes none."""
 
     def scheme(self, auth: str = "") -> Scheme:
-        """The way to prove a request that a store's setting `auth` names."""
+        """The verification scheme that a store's setting `auth` names."""
         return self.schemes[auth or next(iter(self.schemes))]
 
     def topic(self, headers: Mapping[str, str]) -> str:
-        """The provider's name for what happened; "" where the request does not say."""
+        """The platform's name for what happened; "" where the request does not contain one."""
         return next((headers[name].strip() for name in self.topic_headers if headers.get(name)), "")
 
     def read(self, document: Any, context: Context) -> Reading:
-        """Find and load the order in a document, and weigh it."""
+        """Find and load the order in a document, and collect the reasons not to send it."""
         payload = self.find(document, context)
         if isinstance(payload, Skip):
             return Reading(identity=None, skips=(payload,), loaded={}, payload=document, problems={})
@@ -208,14 +119,14 @@ class Provider:
         skips = [*self.skips(loaded, context), *_common_skips(identity, person_id, context)]
         return Reading(
             identity=identity,
-            skips=tuple(sorted(skips, key=lambda skip: _PRECEDENCE[skip.reason])),
+            skips=tuple(sorted(skips, key=lambda skip: skip.rank)),
             loaded={**loaded, "person_id": person_id},
             payload=payload,
             problems=problems,
         )
 
     def readings(self, payload: bytes, context: Context) -> list[Reading]:
-        """All that one payload holds, for those who keep nothing in between; raises `Rejected` for what is not JSON."""
+        """Every order in one payload, for callers that keep nothing in between; raises `Rejected` if it is not JSON."""
         document = parse(payload)
         several = self.split(document)
         return [self.read(each, context) for each in ([document] if several is None else several)]
@@ -223,7 +134,7 @@ class Provider:
     def map(self, reading: Reading, context: Context) -> Order:
         """The order of a reading, as it stands now.
 
-        Raises `Rejected` if the payload lacks what an order cannot be without.
+        Raises `Rejected` if the payload lacks what an order needs.
         """
         if reading.problems:
             raise Rejected(reading.problems)

@@ -3,7 +3,7 @@
 from marshmallow.constants import missing
 
 from mappings.core.fields import TextOrAbsent
-from mappings.core.provider import Context, Loaded
+from mappings.core.reading import Context, Loaded
 from mappings.core.text import first_email, lookup
 
 

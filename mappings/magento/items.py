@@ -11,7 +11,7 @@ from mappings.core.errors import Rejected, dotted
 from mappings.core.fields import MISSING, Text
 from mappings.core.money import ZERO, places, rounded, share, unit_price
 from mappings.core.order import Item
-from mappings.core.provider import Loaded
+from mappings.core.reading import Loaded
 from mappings.core.text import absolute_url, plain, product_name, slug, without_blanks
 from mappings.magento.payload import Line
 

@@ -8,7 +8,7 @@ from mappings.core.errors import Rejected
 from mappings.core.fields import MISSING, Text
 from mappings.core.money import ZERO, is_currency, places
 from mappings.core.order import Order
-from mappings.core.provider import Context, Loaded
+from mappings.core.reading import Context, Loaded
 from mappings.core.text import lookup, plain, without_blanks
 from mappings.magento.identity import email_of, entity_id_of, order_id_of
 from mappings.magento.items import bought_lines, items_of

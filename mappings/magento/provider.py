@@ -13,7 +13,8 @@ from typing import Any
 
 from mappings.core.fields import Text
 from mappings.core.money import ZERO
-from mappings.core.provider import Context, Identity, Loaded, Provider, Reason, Skip
+from mappings.core.provider import Provider
+from mappings.core.reading import Context, Identity, Loaded, Reason, Skip
 from mappings.core.signature import basic, hmac_hex_or_base64, token
 from mappings.core.text import lookup
 from mappings.magento.adobe_signature import adobe_io, adobe_webhook

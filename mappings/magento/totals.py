@@ -8,7 +8,7 @@ from marshmallow import ValidationError
 from mappings.core.errors import Rejected
 from mappings.core.fields import Amount
 from mappings.core.money import ZERO
-from mappings.core.provider import Loaded
+from mappings.core.reading import Loaded
 from mappings.magento.items import Bought
 
 

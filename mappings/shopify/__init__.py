@@ -1,5 +1,5 @@
-"""Shopify: what its payloads say. The other packages see only `PROVIDER`."""
+"""Shopify: its orders and products. `provider` decides what is an order, `order` builds it, `totals` computes what it came to."""
 
-from mappings.shopify.order import PROVIDER
+from mappings.shopify.provider import PROVIDER
 
 __all__ = ["PROVIDER"]

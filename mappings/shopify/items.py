@@ -1,4 +1,4 @@
-"""The items of a Shopify order, and the one family of amounts that they are told in."""
+"""The items of a Shopify order, with what each cost."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -7,34 +7,9 @@ from typing import Any
 from mappings.core.fields import Text
 from mappings.core.money import ZERO, places, rounded, share
 from mappings.core.order import Item
-from mappings.core.provider import Loaded
+from mappings.core.reading import Loaded
 from mappings.core.text import plain, product_name, slug, without_blanks
-
-
-class Money:
-    """Picks one family of amounts, the shop's or the shopper's, and stays with it."""
-
-    def __init__(self, loaded: Loaded, wish: str) -> None:
-        shop, shown = loaded.get("currency") or "", loaded.get("presentment_currency") or ""
-        has_sets = any((loaded.get(name) or (None, None))[1] is not None for name in ("total_price_set", "current_total_price_set"))
-        self.presentment = wish == "presentment" and bool(shown) and has_sets
-        self.currency: str = shown if self.presentment else shop
-
-    def of(self, node: Loaded, name: str) -> Decimal | None:
-        """The amount under `name`, or in its set; None if the payload has neither."""
-        shop, shown = node.get(f"{name}_set") or (None, None)
-        if self.presentment:
-            return shown
-        plain_amount = node.get(name)
-        return plain_amount if plain_amount is not None else shop
-
-    def first(self, node: Loaded, *names: str) -> Decimal:
-        """The first amount that is there, else 0."""
-        return next((amount for name in names if (amount := self.of(node, name)) is not None), ZERO)
-
-    def total(self, rows: Iterable[Loaded], name: str) -> Decimal:
-        """The sum of an amount over rows."""
-        return sum((self.first(row, name) for row in rows), ZERO)
+from mappings.shopify.money import Money
 
 
 def items_and_tips(loaded: Loaded, money: Money, base: str) -> tuple[tuple[Item, ...], Decimal]:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from mappings.core.errors import Rejected
 from mappings.core.money import ZERO, unit_price
 from mappings.core.order import Item
-from mappings.core.provider import Loaded
+from mappings.core.reading import Loaded
 from mappings.core.text import absolute_url, plain, product_name, without_blanks
 from mappings.woocommerce.meta import meta_rows, text
 from mappings.woocommerce.payload import NO_ID

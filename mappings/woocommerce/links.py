@@ -4,7 +4,7 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from mappings.core.provider import Context, Loaded
+from mappings.core.reading import Context, Loaded
 from mappings.core.text import absolute_url, lookup, origin
 
 # The REST root, behind pretty permalinks, `index.php` ones and plain ones; its first segment can be renamed.

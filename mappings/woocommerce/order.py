@@ -7,7 +7,7 @@ from mappings.core.address import addresses
 from mappings.core.errors import Rejected
 from mappings.core.money import is_currency
 from mappings.core.order import Order
-from mappings.core.provider import Context, Loaded
+from mappings.core.reading import Context, Loaded
 from mappings.core.text import first_email, origin, path_only, plain, without_blanks
 from mappings.woocommerce.items import items_of
 from mappings.woocommerce.links import order_url, store_base

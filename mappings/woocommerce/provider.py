@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from mappings.core.product import Product
-from mappings.core.provider import Context, Identity, Loaded, Provider, Reason, Skip
+from mappings.core.provider import Provider
+from mappings.core.reading import Context, Identity, Loaded, Reason, Skip
 from mappings.core.signature import hmac_base64
 from mappings.woocommerce.links import self_link
 from mappings.woocommerce.meta import meta_by_key

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from mappings.core.money import ZERO
-from mappings.core.provider import Loaded
+from mappings.core.reading import Loaded
 
 LOST = ("cancelled", "failed")
 """Statuses of an order whose payment failed or that was cancelled."""

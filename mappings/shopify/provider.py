@@ -1,0 +1,166 @@
+"""Shopify: REST order bodies of every API version since 2020, as its order webhooks carry them.
+
+Facts from shopify.dev: webhook delivery structure and verification, REST Order reference, and its per-version changelogs.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Literal
+
+from mappings.core.compliance import Compliance
+from mappings.core.money import ZERO
+from mappings.core.product import Product
+from mappings.core.provider import Key, Provider, body_key
+from mappings.core.reading import Context, Identity, Loaded, Reason, Skip
+from mappings.core.signature import hmac_base64
+from mappings.core.text import first_email
+from mappings.shopify.money import Money
+from mappings.shopify.order import build, emails, order_email
+from mappings.shopify.payload import ShopifyOrder
+from mappings.shopify.products import products_of
+from mappings.shopify.totals import money_stayed, refunded_total
+
+ORDER_TOPICS = frozenset(f"orders/{event}" for event in ("create", "updated", "paid", "cancelled", "fulfilled", "partially_fulfilled"))
+# Keys that other bodies share with orders, and orders never have at their root: refunds and fulfilments, edits, drafts, checkouts.
+_NO_ORDER_HAS = ("order_id", "order_edit", "abandoned_checkout_url", "invoice_url")
+_ORDER_MARKS = (
+    "line_items", "total_price", "current_total_price", "subtotal_price", "financial_status", "fulfillment_status", "order_number",
+)  # fmt: skip
+# Shopify's requests about personal data: the field that each body has and no other, by topic.
+_COMPLIANCE: Mapping[str, tuple[Literal["data_request", "customer_redact"], str]] = {
+    "customers/data_request": ("data_request", "orders_requested"),
+    "customers/redact": ("customer_redact", "orders_to_redact"),
+}
+_SHOP_DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
+_SHOP_HEADERS = ("x-shopify-shop-domain", "shopify-shop-domain")
+_FINANCIAL_RANK = {
+    status: Decimal(rank)
+    for rank, status in enumerate(("pending", "authorized", "partially_paid", "paid", "partially_refunded", "refunded", "voided"))
+}
+
+
+def topic_name(topic: str) -> str:
+    """`orders/create`, also for GraphQL's spelling `ORDERS_CREATE`."""
+    return re.sub(r"_", "/", topic.lower(), count=1) if "/" not in topic else topic.lower()
+
+
+def delivery_key(headers: Mapping[str, str], payload: bytes) -> Key:
+    """Topic and webhook id, with the body's hash since neither header is signed.
+
+    X-Shopify-Event-Id would not do: every delivery that one action caused shares it, across topics.
+    """
+    webhook_id = headers.get("x-shopify-webhook-id") or headers.get("shopify-webhook-id")
+    if not webhook_id:
+        return body_key(headers, payload)
+    topic = PROVIDER.topic(headers)
+    return Key(value=f"{topic}:{webhook_id}:{hashlib.sha256(payload).hexdigest()}"[:500], expires=False)
+
+
+def split(document: Any) -> Sequence[Any] | None:
+    """The orders of a REST page."""
+    orders = document.get("orders") if isinstance(document, dict) else None
+    return orders if isinstance(orders, list) else None
+
+
+def find(document: Any, context: Context) -> Any:
+    topic = topic_name(context.topic)
+    if topic.startswith("products/"):
+        return Skip(Reason.CATALOG, "a product, kept for its page and picture")
+    if topic and topic not in ORDER_TOPICS:
+        return Skip(Reason.NOT_AN_ORDER, f"topic {context.topic[:80]} is no order; an orders/updated follows where it changes one")
+    order = document.get("order", document) if isinstance(document, dict) else None
+    if not isinstance(order, dict) or any(order.get(key) for key in _NO_ORDER_HAS) or not any(key in order for key in _ORDER_MARKS):
+        return Skip(Reason.NOT_AN_ORDER, "the body is no order: a refund, an edit, a draft, a checkout, or a bare id")
+    return order
+
+
+def compliance(document: Any, context: Context) -> Compliance | None:
+    """What Shopify asks about personal data, by the shape of the signed body.
+
+    The body of shop/redact has nothing but the shop's id and domain, so there the topic must say so too.
+    """
+    if not isinstance(document, dict) or not document.get("shop_id") or any(key in document for key in _ORDER_MARKS):
+        return None
+    topic, shop, customer = topic_name(context.topic), str(document.get("shop_domain") or ""), document.get("customer")
+    for name, (kind, field) in _COMPLIANCE.items():
+        if field in document or (topic == name and "customer" in document):
+            person = customer if isinstance(customer, dict) else {}
+            return Compliance(
+                kind=kind,
+                shop=shop,
+                shop_headers=_SHOP_HEADERS,
+                email=first_email(str(person.get("email") or "")),
+                order_ids=tuple(_ids(document.get(field))),
+                marks={path: number for path in ("customer.id", "order.customer.id") for number in _ids([person.get("id")])},
+            )
+    is_shop = topic == "shop/redact" and bool(shop) and "customer" not in document and "id" not in document
+    return Compliance(kind="shop_redact", shop=shop, shop_headers=_SHOP_HEADERS) if is_shop else None
+
+
+def _ids(values: Any) -> Iterator[str]:
+    return (str(value) for value in (values if isinstance(values, list) else []) if isinstance(value, (int, str)) and value)
+
+
+def products(document: Any, context: Context) -> Sequence[Product]:
+    """A product and its variants, as a products/ topic brings them."""
+    shop = next((context.headers[name] for name in _SHOP_HEADERS if context.headers.get(name)), "")
+    # The header is not signed: a page of any other host could be slipped into a mail by it.
+    base = context.options.store_url or (f"https://{shop}" if _SHOP_DOMAIN.fullmatch(shop) else "")
+    return products_of(document, base.rstrip("/"))
+
+
+def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:
+    is_test = loaded.get("test") or context.headers.get("x-shopify-test", "").lower() == "true"
+    if is_test and not context.options.forward_test_orders:
+        yield Skip(Reason.TEST_ORDER, "a test order or test notification; forward_test_orders sends these too")
+    if loaded.get("cancelled_at") and not money_stayed(loaded):
+        yield Skip(Reason.NEVER_PLACED, "cancelled before any money stayed, and never seen as a placed order")
+
+
+def identify(loaded: Loaded, context: Context) -> Identity | None:
+    if not loaded.get("id"):
+        return None
+    return Identity(
+        order_id=loaded["id"],
+        order_number=loaded.get("name") or loaded.get("order_number") or "",
+        created_at=loaded.get("processed_at") or loaded.get("created_at"),
+        updated_at=loaded.get("updated_at"),
+        progress=(
+            refunded_total(loaded, Money(loaded, "shop")),
+            Decimal(sum(entry.get("status") == "success" for entry in loaded.get("fulfillments") or ())),
+            Decimal(bool(loaded.get("cancelled_at"))),
+            _FINANCIAL_RANK.get(loaded.get("financial_status", ""), ZERO),
+        ),
+        email=order_email(loaded),
+        email_withheld=all(address is None for address in emails(loaded)),
+    )
+
+
+PROVIDER = Provider(
+    name="shopify",
+    title="Shopify",
+    # Newer "Events" deliveries use the names without a prefix.
+    schemes={"hmac": hmac_base64("x-shopify-hmac-sha256", "shopify-hmac-sha256")},
+    topic_headers=("x-shopify-topic", "shopify-topic"),
+    kept_headers=(
+        "x-shopify-shop-domain",
+        "shopify-shop-domain",
+        "x-shopify-test",
+        "x-shopify-triggered-at",
+        "shopify-triggered-at",
+        "x-shopify-api-version",
+        "x-shopify-webhook-id",
+        "x-shopify-event-id",
+    ),
+    key=delivery_key,
+    split=split,
+    find=find,
+    schema=ShopifyOrder(),
+    skips=skips,
+    identify=identify,
+    build=build,
+    compliance=compliance,
+    products=products,
+)
