@@ -11,7 +11,7 @@ from mappings.core.compliance import Compliance
 from mappings.core.contract import ACTIONS, DRIP_ORDER_NAMES, VOCABULARIES, OrderActivity, digest, render, timestamp
 from mappings.core.errors import Rejected, dotted
 from mappings.core.json import encode, parse
-from mappings.core.lifecycle import Step, Told, course_of, steps
+from mappings.core.lifecycle import LifecycleEvent, LifecycleState, lifecycle_of, unsent_events
 from mappings.core.options import Options
 from mappings.core.order import Item, Order
 from mappings.core.outcome import outcomes
@@ -42,6 +42,8 @@ __all__ = [
     "Item",
     "Key",
     "KeyAway",
+    "LifecycleEvent",
+    "LifecycleState",
     "Options",
     "Order",
     "OrderActivity",
@@ -53,22 +55,20 @@ __all__ = [
     "Rejected",
     "Scheme",
     "Skip",
-    "Step",
-    "Told",
     "Verdict",
     "absolute_url",
     "complete",
-    "course_of",
     "digest",
     "dotted",
     "encode",
     "first_email",
     "is_public_key",
+    "lifecycle_of",
     "lookup",
     "outcomes",
     "parse",
     "render",
-    "steps",
     "timestamp",
+    "unsent_events",
     "wanted",
 ]

@@ -326,7 +326,7 @@ def _attempt(row: Row[Any]) -> dict[str, Any]:
         "kind": row.kind,
         "action": row.action,
         "status": row.status,
-        "outcome": row.outcome or "in_doubt",
+        "outcome": row.outcome or "unknown",
         "drip_request_id": row.drip_request_id,
         "looked_up": json.loads(row.looked_up) if row.looked_up else None,
         "answer": json.loads(row.answer) if row.answer else None,

@@ -57,7 +57,7 @@ class Answer:
     outcome: Outcome
     status: int | None = None
     """None: no answer."""
-    in_doubt: bool = False
+    outcome_unknown: bool = False
     """Whether Drip may have taken the order all the same."""
     request_ids: tuple[str, ...] = ()
     """Drip's name of each order, in the order posted; empty where it gave none."""
@@ -96,7 +96,7 @@ class Drip:
         except queue.Empty:
             self._adapter.cut()
             self._session, self._adapter = self._connect()
-            return Answer(outcome=Outcome.RETRY, in_doubt=True, what=f"no answer from Drip within {deadline_s:g} s")
+            return Answer(outcome=Outcome.RETRY, outcome_unknown=True, what=f"no answer from Drip within {deadline_s:g} s")
 
     def close(self) -> None:
         """Let the connection go."""
@@ -116,9 +116,9 @@ class Drip:
                 content = response.raw.read(_LONGEST_ANSWER, decode_content=True)
                 return _answer(kind, response.status_code, response.headers, content)
         except requests.RequestException as error:
-            return Answer(outcome=Outcome.RETRY, in_doubt=not _never_sent(error), what=_failure(error))
+            return Answer(outcome=Outcome.RETRY, outcome_unknown=not _never_sent(error), what=_failure(error))
         except Exception as error:  # noqa: BLE001 - urllib3 lets some of its own through while a raw answer is read
-            return Answer(outcome=Outcome.RETRY, in_doubt=True, what=f"the answer from Drip broke off: {type(error).__name__}")
+            return Answer(outcome=Outcome.RETRY, outcome_unknown=True, what=f"the answer from Drip broke off: {type(error).__name__}")
 
 
 class _Bearer(AuthBase):
@@ -139,7 +139,7 @@ def _answer(kind: Kind, status: int, headers: Mapping[str, str], content: bytes)
     return Answer(
         outcome=outcome,
         status=status,
-        in_doubt=status >= _SERVER_ERROR,
+        outcome_unknown=status >= _SERVER_ERROR,
         request_ids=_request_ids(document) if outcome == Outcome.DELIVERED else (),
         errors=tuple(error for error in errors if isinstance(error, dict)) if isinstance(errors, list) else (),
         retry_after=_retry_after(headers) if outcome == Outcome.THROTTLED else None,

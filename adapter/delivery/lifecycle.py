@@ -1,4 +1,4 @@
-"""What Drip is told next of an order: by the contract's two verbs, or by today's events one after the other."""
+"""The next event to send for an order, in the contract's vocabulary (`created`, `updated`) or in the lifecycle vocabulary."""
 
 import json
 from dataclasses import dataclass, replace
@@ -7,51 +7,51 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from mappings import Order, Told, course_of, steps
+from mappings import LifecycleState, Order, lifecycle_of, unsent_events
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Next:
-    """The next thing to tell, and what Drip knows of the order's course afterwards."""
+class NextEvent:
+    """The next event to send, and the lifecycle state of the order at Drip after it."""
 
     order: Order
     action: str
     refund_amount: Decimal | None = None
-    told: Told
+    after: LifecycleState
     last: bool = True
-    """Whether nothing is left to tell after it."""
+    """Whether this snapshot of the order has no further event to send."""
 
 
-def next_step(order: Order, has: Row[Any] | None, vocabulary: str) -> Next:
-    """What to tell of an order of which Drip has `has`, a row of `orders`; `updated` if nothing but details may have changed."""
-    told = _told(order, has)
+def next_event(order: Order, has: Row[Any] | None, vocabulary: str) -> NextEvent:
+    """The next event of an order of which Drip has `has`, a row of `orders`; `updated` if at most details have changed."""
+    sent = _sent(order, has)
     if vocabulary != "lifecycle":
-        return _by_contract(order, told)
-    owed = steps(order, told)
-    if not owed:
-        return Next(order=order, action="updated", told=told or course_of(order))
-    step = owed[0]
-    return Next(order=order, action=step.action, refund_amount=step.refund_amount, told=step.told, last=len(owed) == 1)
+        return _by_contract(order, sent)
+    unsent = unsent_events(order, sent)
+    if not unsent:
+        return NextEvent(order=order, action="updated", after=sent or lifecycle_of(order))
+    event = unsent[0]
+    return NextEvent(order=order, action=event.action, refund_amount=event.refund_amount, after=event.after, last=len(unsent) == 1)
 
 
-def remembered(told: Told) -> str:
-    """A course as `orders.told` and `attempts.told` keep it."""
-    course = {"paid": told.paid, "fulfilled": told.fulfilled, "canceled": told.canceled, "refunded": str(told.refunded)}
-    return json.dumps(course)
+def stored(state: LifecycleState) -> str:
+    """A lifecycle state as the columns `orders.lifecycle` and `attempts.lifecycle` keep it."""
+    values = {"paid": state.paid, "fulfilled": state.fulfilled, "canceled": state.canceled, "refunded": str(state.refunded)}
+    return json.dumps(values)
 
 
-def _by_contract(order: Order, told: Told | None) -> Next:
-    """`created`, then `updated`, with what is left of the total."""
-    taken_off = told.refunded if told else Decimal(0)
-    if taken_off:  # by events of today's vocabulary, which the store has left since: it must not be taken off twice
-        order = replace(order, grand_total=order.grand_total + taken_off)
-    return Next(order=order, action="created" if told is None else "updated", told=course_of(order, taken_off))
+def _by_contract(order: Order, sent: LifecycleState | None) -> NextEvent:
+    """`created`, then `updated`, with the total that is left after refunds."""
+    refunded = sent.refunded if sent else Decimal(0)
+    if refunded:  # sent while the store used the lifecycle vocabulary: it must not be subtracted twice
+        order = replace(order, grand_total=order.grand_total + refunded)
+    return NextEvent(order=order, action="created" if sent is None else "updated", after=lifecycle_of(order, refunded))
 
 
-def _told(order: Order, has: Row[Any] | None) -> Told | None:
+def _sent(order: Order, has: Row[Any] | None) -> LifecycleState | None:
     if has is None:
         return None
-    if has.told is None:  # from before this was remembered: what has happened by now is taken as told
-        return course_of(order)
-    course = json.loads(has.told)
-    return Told(**course | {"refunded": Decimal(course["refunded"])})
+    if has.lifecycle is None:  # sent by a version that did not record this: assume that Drip has all events so far
+        return lifecycle_of(order)
+    values = json.loads(has.lifecycle)
+    return LifecycleState(**values | {"refunded": Decimal(values["refunded"])})

@@ -28,7 +28,7 @@ _IDS_TOLD = 200
 _LOOKED_AT = 50
 
 
-class Upkeep:
+class Maintenance:
     """Does one piece of work a `step`."""
 
     def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
@@ -83,7 +83,7 @@ class Upkeep:
     def _comply(self, row: Row[Any]) -> Iterator[None]:
         if self._request != row.id:
             self._request = row.id
-            if row.begun >= sources.BEGUN_TOO_OFTEN:
+            if row.starts >= sources.MOST_STARTS:
                 return self._refuse(row, sources.too_often())
             with transaction(self._engine) as connection:
                 reading.mark_started(connection, [row.id])

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 
 from adapter.catalog.catalog import Catalog, Completed
-from adapter.delivery.lifecycle import next_step, remembered
+from adapter.delivery.lifecycle import next_event, stored
 from adapter.delivery.queues import LaneQueue
 from adapter.inbox import settling, sources
 from adapter.inbox.counters import count_each
@@ -33,8 +33,8 @@ class Post:
     action: str
     body: bytes
     digest: str
-    told: str | None
-    """What Drip knows of the order's course once it has taken this; JSON for `orders.told`."""
+    lifecycle: str | None
+    """The value of `orders.lifecycle` once Drip has accepted this."""
     last: bool = True
     """Whether the snapshot has nothing left to tell after this."""
     looked_up: str | None = None
@@ -62,7 +62,7 @@ def memory(account: str, post: Post) -> dict[str, Any]:
         "progress": json.dumps([str(rank) for rank in version.progress]),
         "delivery_id": version.delivery_id,
         "digest": post.digest,
-        "told": post.told,
+        "lifecycle": post.lifecycle,
     }
 
 
@@ -106,9 +106,11 @@ class Preparer:
         return [post for post in ready if post is not None]
 
     def _begin(self, queue: LaneQueue) -> Post | _Draft | None:
-        if (attempt := queue.doubtful) is not None:
+        if (attempt := queue.unconfirmed) is not None:
             last = attempt.action in VOCABULARIES["contract"]  # of an event of today's there may be more to follow
-            return Post(queue=queue, action=attempt.action, body=attempt.body, digest=attempt.digest, told=attempt.told, last=last)
+            return Post(
+                queue=queue, action=attempt.action, body=attempt.body, digest=attempt.digest, lifecycle=attempt.lifecycle, last=last
+            )
         return self._guarded(queue, lambda: self._map(queue))
 
     def _finish(self, draft: _Draft, completed: Completed) -> Post | None:
@@ -150,7 +152,7 @@ class Preparer:
 
     def _render(self, draft: _Draft, completed: Completed) -> Post:
         options, queue = draft.store.options, draft.queue
-        following = next_step(completed.order, queue.has, options.vocabulary)
+        following = next_event(completed.order, queue.has, options.vocabulary)
         order = following.order
         body = render(
             order,
@@ -164,7 +166,7 @@ class Preparer:
             action=following.action,
             body=encode(body),
             digest=digest(body),
-            told=remembered(following.told),
+            lifecycle=stored(following.after),
             last=following.last,
             looked_up=json.dumps(completed.looked_up) if completed.looked_up else None,
         )

@@ -14,7 +14,7 @@ from adapter.inbox.sending import Lane
 from adapter.inbox.versions import Version, newest_known, version_of
 
 log = logging.getLogger(__name__)
-IN_DOUBT = "in_doubt"
+OUTCOME_UNKNOWN = "unknown"
 # What Drip said to a later attempt at the same body; a 429 or a refused batch says nothing of what became of an earlier one.
 _DOUBT_ENDS = (Outcome.DELIVERED, Outcome.REFUSED)
 
@@ -29,7 +29,7 @@ class LaneQueue:
     """The delivery that goes next."""
     previous: Row[Any] | None
     """The target's last attempt."""
-    doubtful: Row[Any] | None
+    unconfirmed: Row[Any] | None
     """The attempt at the target of which nobody knows whether Drip took it: it is repeated as it was stored."""
     has: Row[Any] | None
     """What Drip has of the order."""
@@ -73,7 +73,7 @@ def _queue(lane: Lane, rows: Sequence[Row[Any]], has: Row[Any] | None, tried: di
 
 def _must_wait(connection: Connection, queue: LaneQueue, now: datetime) -> bool:
     target = queue.target
-    if target.begun >= sources.BEGUN_TOO_OFTEN:
+    if target.starts >= sources.MOST_STARTS:
         settling.kill(connection, target.id, sources.too_often(), now)
         about = {"action": "dead", "delivery": target.id, "store": queue.lane.store, "order": queue.lane.order_id}
         log.warning("it was begun again and again and never ended", extra=about)
@@ -88,7 +88,7 @@ def _must_wait(connection: Connection, queue: LaneQueue, now: datetime) -> bool:
 
 def _doubt(attempts: Sequence[Row[Any]]) -> Row[Any] | None:
     for attempt in reversed(attempts):
-        if attempt.outcome in (None, IN_DOUBT):
+        if attempt.outcome in (None, OUTCOME_UNKNOWN):
             return attempt if attempt.body is not None else None
         if attempt.outcome in _DOUBT_ENDS:
             return None

@@ -16,7 +16,7 @@ from adapter.inbox.adoption import adopt_deliveries, has_orphans
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.erasure import await_turn, still_pending
 from adapter.inbox.products import WEBHOOK, keep_products
-from adapter.inbox.reading import is_placed, mark_started, set_read, unmark_started, unread, weigh_again
+from adapter.inbox.reading import is_placed, mark_started, reopen_held, set_read, unmark_started, unread
 from adapter.inbox.sending import Lane
 from adapter.inbox.versions import trusted
 from adapter.monitoring.error_reporting import report
@@ -107,7 +107,7 @@ class Reader:
         self._looked_for_orphans = now
 
     def _read(self, row: Row[Any], turn: Deadline) -> _Result:
-        if row.begun >= sources.BEGUN_TOO_OFTEN:
+        if row.starts >= sources.MOST_STARTS:
             return Rejected(sources.too_often())
         try:
             return self._interpret(row, turn)
@@ -173,7 +173,7 @@ class Reader:
             snapshot_at = trusted(reading.identity.updated_at, row.received_at)
             set_read(connection, row.id, reading.identity, snapshot_at=snapshot_at, placed=reading.placed, at=at)
             if reading.placed:
-                for held in weigh_again(connection, lane):
+                for held in reopen_held(connection, lane):
                     about = {"action": "reopened", "delivery": held, "store": lane.store, "order": lane.order_id}
                     log.info("the order is placed now", extra=about)
             elif skip is not None and skip.reason in HOLDS and is_placed(connection, lane):
@@ -194,5 +194,5 @@ def _is(reading: Reading, reason: Reason) -> bool:
 
 def _chosen(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
     """Rows never begun together; one that was begun before by itself, so that it takes no other down with it."""
-    fresh = [row for row in rows if row.begun == 0]
+    fresh = [row for row in rows if row.starts == 0]
     return fresh or rows[:1]

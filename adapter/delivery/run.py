@@ -10,14 +10,14 @@ from sqlalchemy import Engine
 
 from adapter.delivery.drip import Drip
 from adapter.delivery.lease import RENEWAL_S, Lease
-from adapter.delivery.maintenance import Upkeep
+from adapter.delivery.maintenance import Maintenance
 from adapter.delivery.reader import Reader
 from adapter.delivery.sender import Sender
 from adapter.errors import DatabaseAway, LeaseLost
 from adapter.inbox.accounts import READER
 from adapter.inbox.database import DatabaseClock
 from adapter.monitoring.error_reporting import report
-from adapter.monitoring.loop import Instruments
+from adapter.monitoring.loop import MonitoringLoop
 from adapter.process.wake_up import listen_for_wake_ups
 from adapter.settings import Account, Settings
 
@@ -78,9 +78,9 @@ class Senders:
             log.warning(
                 "deliveries are kept and wait: set DRIP_ACCOUNT_ID and DRIP_API_KEY to send them to Drip", extra={"action": "no_account"}
             )
-        upkeep = Upkeep(self._engine, self._settings, DatabaseClock())
+        upkeep = Maintenance(self._engine, self._settings, DatabaseClock())
         self._thread("upkeep", lambda: self._keep_up(upkeep))
-        instruments = Instruments(self._engine, self._settings, DatabaseClock())
+        instruments = MonitoringLoop(self._engine, self._settings, DatabaseClock())
         # Not waited for at the end: it may be telling an address that does not answer.
         threading.Thread(target=lambda: self._read_instruments(instruments), name="instruments", daemon=True).start()
         self._thread("leases", self._keep_leases)
@@ -125,8 +125,8 @@ class Senders:
             if (seconds := _outlived(lambda: self._turn(lease, worker))) > 0:
                 self._bell.wait(seconds, heard)
 
-    def _keep_up(self, upkeep: Upkeep) -> None:
-        """Upkeep under the reader's lease, a moment at a time: whoever waits for the database goes first."""
+    def _keep_up(self, upkeep: Maintenance) -> None:
+        """Maintenance under the reader's lease, a moment at a time: whoever waits for the database goes first."""
 
         def turn() -> float:
             until = time.monotonic() + _UPKEEP_S
@@ -139,7 +139,7 @@ class Senders:
         while not self._stop.wait(seconds):
             seconds = _outlived(turn)
 
-    def _read_instruments(self, instruments: Instruments) -> None:
+    def _read_instruments(self, instruments: MonitoringLoop) -> None:
         def turn() -> float:
             if self._reading.held:
                 instruments.step()

@@ -162,7 +162,7 @@ class Sender:
 
     def _choose(self, queues: list[LaneQueue], plan: Plan) -> tuple[Kind, list[LaneQueue]]:
         """What goes into the request. Suspects go by themselves: what stopped a sender before, and the rest of a batch that failed."""
-        together = [queue for queue in queues if not queue.target.begun and _most(queue) > SMALLEST_BATCH]
+        together = [queue for queue in queues if not queue.target.starts and _most(queue) > SMALLEST_BATCH]
         if plan.kind == "batch" and together:
             most = _most(together[0])
             return "batch", [queue for queue in together if _most(queue) == most][:most]
@@ -228,7 +228,7 @@ def _attempt(post: Post) -> dict[str, Any]:
         "action": post.action,
         "body": post.body,
         "digest": post.digest,
-        "told": post.told,
+        "lifecycle": post.lifecycle,
         "looked_up": post.looked_up,
     }
 

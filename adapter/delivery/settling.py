@@ -13,7 +13,7 @@ from adapter.delivery.backoff import delay_after, throttle_delay
 from adapter.delivery.drip import Answer, Outcome
 from adapter.delivery.pacing import Kind
 from adapter.delivery.preparing import Post, about, memory, supersede
-from adapter.delivery.queues import IN_DOUBT
+from adapter.delivery.queues import OUTCOME_UNKNOWN
 from adapter.inbox import accounts, sending, settling
 from adapter.inbox.counters import count
 from adapter.inbox.sending import Lane
@@ -227,8 +227,8 @@ def _came_from_drip(answer: Answer) -> bool:
 
 
 def _outcome(kind: Kind, answer: Answer) -> str:
-    if answer.in_doubt:
-        return IN_DOUBT
+    if answer.outcome_unknown:
+        return OUTCOME_UNKNOWN
     # A refused batch says nothing yet of any one order in it.
     return "split" if kind == "batch" and answer.outcome in (Outcome.REFUSED, Outcome.NO_BATCHES) else str(answer.outcome)
 

@@ -55,7 +55,7 @@ def _erase_answers(connection: Connection, ids: Sequence[int]) -> None:
 
 def give_up(connection: Connection, delivery_id: int, why: str, at: datetime) -> bool:
     """pending -> dead, with its payload erased; whether it was pending."""
-    values = {"state": "dead", "problems": json.dumps({"": [why]}), "settled_at": at, "begun": 0, "payload": None}
+    values = {"state": "dead", "problems": json.dumps({"": [why]}), "settled_at": at, "starts": 0, "payload": None}
     pending = and_(deliveries.c.id == delivery_id, deliveries.c.state == "pending")
     stores = connection.execute(update(deliveries).where(pending).values(values).returning(deliveries.c.store)).scalars().all()
     for store in stores:
@@ -76,7 +76,7 @@ def still_pending(connection: Connection, ids: Iterable[int]) -> set[int]:
 
 def await_turn(connection: Connection, delivery_id: int, at: datetime) -> None:
     """Set a request about personal data aside: read, of no order, and never due for sending."""
-    values = {"read_at": at, "due_at": NEVER, "begun": 0}
+    values = {"read_at": at, "due_at": NEVER, "starts": 0}
     connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(values))
 
 

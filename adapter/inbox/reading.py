@@ -45,13 +45,13 @@ def unread(connection: Connection, stores: Sequence[str], limit: int, but: Colle
 
 def mark_started(connection: Connection, ids: Iterable[int]) -> None:
     """Note that these are about to be read or mapped; one that is begun three times and never ended kills senders."""
-    connection.execute(update(deliveries).where(deliveries.c.id.in_(list(ids))).values(begun=deliveries.c.begun + 1))
+    connection.execute(update(deliveries).where(deliveries.c.id.in_(list(ids))).values(starts=deliveries.c.starts + 1))
 
 
 def unmark_started(connection: Connection, ids: Iterable[int]) -> None:
     """Take back a mark, where the work ended for a reason that is not the delivery's."""
-    begun = and_(deliveries.c.id.in_(list(ids)), deliveries.c.begun > 0)
-    connection.execute(update(deliveries).where(begun).values(begun=deliveries.c.begun - 1))
+    begun = and_(deliveries.c.id.in_(list(ids)), deliveries.c.starts > 0)
+    connection.execute(update(deliveries).where(begun).values(starts=deliveries.c.starts - 1))
 
 
 def set_read(
@@ -65,7 +65,7 @@ def set_read(
             read_at=at,
             # The web side's clock may be ahead of the database's, by which senders go.
             due_at=case((deliveries.c.due_at > at, literal(at, Instant)), else_=deliveries.c.due_at),
-            begun=0,
+            starts=0,
             order_id=identity.order_id,
             snapshot_at=snapshot_at,
             progress=json.dumps([str(rank) for rank in identity.progress]),
@@ -84,7 +84,7 @@ def is_placed(connection: Connection, lane: Lane) -> bool:
     return bool(connection.execute(select(or_(in_inbox, at_drip))).scalar())
 
 
-def weigh_again(connection: Connection, lane: Lane) -> Sequence[int]:
+def reopen_held(connection: Connection, lane: Lane) -> Sequence[int]:
     """Put back what was held until the order is placed; which deliveries."""
     held = and_(
         deliveries.c.store == lane.store,

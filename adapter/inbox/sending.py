@@ -161,7 +161,7 @@ def begin_attempts(connection: Connection, request_id: int, rows: Sequence[Mappi
     """Store the bodies that deliveries are about to be posted with: each row has the columns of `attempts` but those of its end."""
     connection.execute(insert(attempts), [{**row, "request_id": request_id} for row in rows])
     for part in parts([row["delivery_id"] for row in rows]):
-        connection.execute(update(deliveries).where(deliveries.c.id.in_(part)).values(begun=0, attempts=deliveries.c.attempts + 1))
+        connection.execute(update(deliveries).where(deliveries.c.id.in_(part)).values(starts=0, attempts=deliveries.c.attempts + 1))
 
 
 def end_request(connection: Connection, request_id: int, status: int | None, at: datetime) -> None:

@@ -36,7 +36,7 @@ def reopen(
     """Send kept deliveries again, from their payloads and with today's mapping; which. Erased ones stay as they are."""
     values: dict[str, Any] = {
         "state": "pending", "reason": None, "detail": None, "problems": None, "settled_at": None,
-        "read_at": None, "begun": 0, "failed": 0, "most_together": None, "due_at": at, "forced": forced,
+        "read_at": None, "starts": 0, "failed": 0, "most_together": None, "due_at": at, "forced": forced,
     }  # fmt: skip
     if priority is not None:
         values["priority"] = priority
@@ -72,7 +72,7 @@ def deliver(connection: Connection, ids: Sequence[int], at: datetime) -> None:
         rows = connection.execute(
             update(deliveries)
             .where(deliveries.c.id.in_(part))
-            .values(state="delivered", settled_at=at, forced=False, begun=0, reason=None, detail=None, problems=None)
+            .values(state="delivered", settled_at=at, forced=False, starts=0, reason=None, detail=None, problems=None)
             .returning(deliveries.c.store, deliveries.c.priority, deliveries.c.received_at)
         )
         for row in rows:
@@ -83,7 +83,7 @@ def deliver(connection: Connection, ids: Sequence[int], at: datetime) -> None:
 def remember(connection: Connection, rows: Sequence[Mapping[str, Any]], at: datetime) -> None:
     """Move forward what is known of what Drip has: each row has the columns of `orders` but its times."""
     row = upserting(connection, orders)
-    moved = {name: row.excluded[name] for name in ("snapshot_at", "progress", "delivery_id", "digest", "told", "updated_at")}
+    moved = {name: row.excluded[name] for name in ("snapshot_at", "progress", "delivery_id", "digest", "lifecycle", "updated_at")}
     upsert = row.on_conflict_do_update(index_elements=["account", "store", "order_id"], set_=moved)
     connection.execute(upsert, [{**values, "created_at": at, "updated_at": at} for values in rows])
 
@@ -102,6 +102,6 @@ def free_batches(connection: Connection, stores: Sequence[str]) -> None:
 
 def _settle(connection: Connection, delivery_id: int, at: datetime, **values: Any) -> Sequence[str]:
     """Settle a delivery; the name of its store, or nothing where it is gone."""
-    values = {"reason": None, "detail": None, "problems": None, "begun": 0} | values
+    values = {"reason": None, "detail": None, "problems": None, "starts": 0} | values
     settled = update(deliveries).where(deliveries.c.id == delivery_id).values(settled_at=at, **values)
     return connection.execute(settled.returning(deliveries.c.store)).scalars().all()

@@ -10,7 +10,8 @@ from sqlalchemy import Row
 from adapter.settings import Settings, Store
 from mappings import Context, Provider
 
-BEGUN_TOO_OFTEN = 3
+MOST_STARTS = 3
+"""A delivery on which work was started so often, and never finished, is dead: it crashes senders."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +45,4 @@ def crash(error: Exception) -> dict[str, list[str]]:
 
 def too_often() -> dict[str, list[str]]:
     """The problem of a delivery that was begun again and again and ended the sender each time."""
-    return {"": [f"begun {BEGUN_TOO_OFTEN} times and never ended: it stops the sender that reads it"]}
+    return {"": [f"begun {MOST_STARTS} times and never ended: it stops the sender that reads it"]}

@@ -83,7 +83,7 @@ deliveries = Table(
     Column("reason", Text, comment="why it was skipped"),
     Column("detail", Text, comment="the reason in words; no personal data"),
     Column("problems", Text, comment="JSON: why it is dead, by path"),
-    Column("begun", Integer, nullable=False, server_default=text("0"), comment="readings or mappings begun and not ended"),
+    Column("starts", Integer, nullable=False, server_default=text("0"), comment="how often work on it was started and not finished"),
     Column("attempts", Integer, nullable=False, server_default=text("0"), comment="requests it has been part of"),
     Column("failed", Integer, nullable=False, server_default=text("0"), comment="attempts spent: failures that count towards giving up"),
     Column("forced", Boolean, nullable=False, server_default=false(), comment="send also what is unchanged"),
@@ -134,7 +134,7 @@ orders = Table(
     Column("progress", Text, nullable=False),
     Column("delivery_id", _Id, nullable=False),
     Column("digest", Text, nullable=False, comment="of the body that Drip has"),
-    Column("told", Text, comment="JSON: how far Drip knows the order to have come; null: from before this was remembered"),
+    Column("lifecycle", Text, comment="JSON: the lifecycle events that Drip has; null: sent by a version that did not record them"),
     Column("created_at", Instant, nullable=False, comment="when Drip first had the order"),
     Column("updated_at", Instant, nullable=False),
     comment="What Drip has of each order. Holds no personal data and outlives every purge.",
@@ -163,9 +163,9 @@ attempts = Table(
     Column("action", Text, nullable=False),
     Column("body", LargeBinary, comment="as posted; null once erased"),
     Column("digest", Text, nullable=False),
-    Column("told", Text, comment="JSON: what `orders.told` becomes if Drip takes it"),
+    Column("lifecycle", Text, comment="JSON: the value of `orders.lifecycle` once Drip has accepted it"),
     Column("looked_up", Text, comment="JSON: where each product's page and picture came from"),
-    Column("outcome", Text, comment="null: begun and no outcome known"),
+    Column("outcome", Text, comment="null: started, and nothing is known of its end"),
     Column("drip_request_id", Text),
     Column("answer", Text, comment="JSON: how it ended in words, and what Drip said of this order"),
     comment="A delivery's part in a request to Drip; its body is stored before it is posted.",
@@ -234,15 +234,15 @@ audit = Table(
     comment="Each change made by a person, and each look at personal data.",
 )
 
-knocks = Table(
-    "knocks",
+login_attempts = Table(
+    "login_attempts",
     metadata,
     Column("visitor", Text, primary_key=True, comment="a keyed digest of the visitor's network address; * for all together"),
-    Column("times", Integer, nullable=False, comment="failed log-ins since then"),
+    Column("times", Integer, nullable=False, comment="log-ins counted since then"),
     Column("since", Instant, nullable=False),
-    comment="Failed log-ins of the last minutes, so that nobody tries passwords without end.",
+    comment="Log-ins of the last minutes that did not succeed, to limit password guessing.",
 )
-Index("ix_knocks_since", knocks.c.since)
+Index("ix_login_attempts_since", login_attempts.c.since)
 
 backfills = Table(
     "backfills",
@@ -282,8 +282,8 @@ alerts = Table(
     Column("kind", Text, primary_key=True),
     Column("subject", Text, primary_key=True, comment="the store or account that is in trouble"),
     Column("since", Instant, nullable=False),
-    Column("told_at", Instant, comment="when ALERT_URL was told; null: not yet"),
-    Column("over_at", Instant, comment="when the trouble ended, until that is told as well"),
-    Column("words", Text, nullable=False, comment="the trouble in words; no personal data"),
-    comment="The troubles of now, and which of them ALERT_URL has been told.",
+    Column("sent_at", Instant, comment="when the message last went to ALERT_URL; null: not yet"),
+    Column("ended_at", Instant, comment="when the trouble ended; the row is deleted once that message is sent"),
+    Column("message", Text, nullable=False, comment="what is sent; no personal data"),
+    comment="Current troubles, and which of them have been sent to ALERT_URL.",
 )

@@ -18,29 +18,29 @@ def known(connection: Connection) -> Sequence[Row[Any]]:
     return connection.execute(select(alerts).order_by(alerts.c.kind, alerts.c.subject)).all()
 
 
-def note(connection: Connection, name: Name, since: datetime, words: str) -> None:
+def note(connection: Connection, name: Name, since: datetime, message: str) -> None:
     """Write down a trouble, or that one which seemed over is back."""
-    row = upserting(connection, alerts).values(kind=name[0], subject=name[1], since=since, words=words)
-    there_again = {"words": row.excluded.words, "over_at": None}
+    row = upserting(connection, alerts).values(kind=name[0], subject=name[1], since=since, message=message)
+    there_again = {"message": row.excluded.message, "ended_at": None}
     connection.execute(row.on_conflict_do_update(index_elements=["kind", "subject"], set_=there_again))
 
 
 def end(connection: Connection, name: Name, at: datetime) -> None:
     """A trouble is over: forget it if nobody was told of it, else keep it until its end is told."""
-    connection.execute(delete(alerts).where(_is(name), alerts.c.told_at.is_(None)))
-    connection.execute(update(alerts).where(_is(name), alerts.c.over_at.is_(None)).values(over_at=at))
+    connection.execute(delete(alerts).where(_is(name), alerts.c.sent_at.is_(None)))
+    connection.execute(update(alerts).where(_is(name), alerts.c.ended_at.is_(None)).values(ended_at=at))
 
 
-def set_told(connection: Connection, names: Iterable[Name], at: datetime) -> None:
+def set_sent(connection: Connection, names: Iterable[Name], at: datetime) -> None:
     """These have been told."""
     for name in names:
-        connection.execute(update(alerts).where(_is(name)).values(told_at=at))
+        connection.execute(update(alerts).where(_is(name)).values(sent_at=at))
 
 
 def forget(connection: Connection, names: Iterable[Name]) -> None:
     """The end of these has been told."""
     for name in names:
-        connection.execute(delete(alerts).where(_is(name), alerts.c.over_at.is_not(None)))
+        connection.execute(delete(alerts).where(_is(name), alerts.c.ended_at.is_not(None)))
 
 
 def _is(name: Name) -> ColumnElement[bool]:

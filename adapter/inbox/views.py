@@ -117,8 +117,8 @@ def history(connection: Connection, stores: Sequence[str], order_id: str) -> Seq
     return connection.execute(shown.where(deliveries.c.id.in_(newest)).order_by(deliveries.c.id)).all()
 
 
-def told(connection: Connection, ids_: Sequence[int]) -> Sequence[Row[Any]]:
-    """What Drip was told by these deliveries, without the bodies, the oldest first."""
+def attempts_of(connection: Connection, ids_: Sequence[int]) -> Sequence[Row[Any]]:
+    """The attempts to send these deliveries, without the bodies, the oldest first."""
     of_attempts = [attempts.c[name] for name in ("id", "delivery_id", "action", "outcome", "drip_request_id")]
     of_requests = [requests.c[name] for name in ("account", "kind", "begun_at", "ended_at", "status")]
     chosen: Select[Any] = select(*of_attempts, *of_requests).join(requests, requests.c.id == attempts.c.request_id)

@@ -118,7 +118,7 @@ class Alerts:
         """Write down what is new, changed or over; whether anything was."""
         known = {(row.kind, row.subject): row for row in rows}
         changed = [each for each in there.values() if _is_news(each, known.get(each.name))]
-        over = [name for name, row in known.items() if name not in there and row.over_at is None]
+        over = [name for name, row in known.items() if name not in there and row.ended_at is None]
         if changed or over:
             with transaction(self._engine) as connection:
                 for trouble in changed:
@@ -130,12 +130,12 @@ class Alerts:
     # --- telling -------------------------------------------------------------------------------------------------------------------
 
     def _tell(self, there: dict[Name, Trouble], rows: Sequence[Row[Any]], now: datetime) -> None:
-        begun = [row for row in rows if row.over_at is None and _is_due(row, there[row.kind, row.subject], now)]
-        ended = [row for row in rows if row.over_at is not None]
+        begun = [row for row in rows if row.ended_at is None and _is_due(row, there[row.kind, row.subject], now)]
+        ended = [row for row in rows if row.ended_at is not None]
         if not begun and not ended:
             return
         if self._next_message is None:  # another process may have told something a moment ago
-            last = max((row.told_at for row in rows if row.told_at is not None), default=None)
+            last = max((row.sent_at for row in rows if row.sent_at is not None), default=None)
             self._next_message = last + BETWEEN_MESSAGES if last else now
         if now < self._next_message:
             return
@@ -149,13 +149,13 @@ class Alerts:
             return
         self._failures, self._next_message = 0, now + BETWEEN_MESSAGES
         with transaction(self._engine) as connection:
-            troubles.set_told(connection, [(row.kind, row.subject) for row in begun], now)
+            troubles.set_sent(connection, [(row.kind, row.subject) for row in begun], now)
             troubles.forget(connection, [(row.kind, row.subject) for row in ended])
         log.info("troubles told", extra={"action": "alert_told", "count": len(begun) + len(ended)})
 
     def _message(self, begun: Sequence[Row[Any]], ended: Sequence[Row[Any]], now: datetime) -> str:
-        lines = [row.words for row in begun]
-        lines += [f"over, {_duration(row.over_at - row.since)} after it began: {row.words}" for row in ended]
+        lines = [row.message for row in begun]
+        lines += [f"over, {_duration(row.ended_at - row.since)} after it began: {row.message}" for row in ended]
         if (more := len(lines) - _MOST_LINES) > 0:
             lines[_MOST_LINES:] = [f"and {more} more: drip-adapter status"]
         if self._settings.public_url_is_set:
@@ -164,14 +164,14 @@ class Alerts:
 
 
 def _is_news(trouble: Trouble, row: Row[Any] | None) -> bool:
-    return row is None or row.over_at is not None or row.words != trouble.words
+    return row is None or row.ended_at is not None or row.message != trouble.words
 
 
 def _is_due(row: Row[Any], trouble: Trouble, now: datetime) -> bool:
-    if row.told_at is None:
+    if row.sent_at is None:
         return bool(now - row.since >= _PATIENCE.get(row.kind, timedelta()))
-    more_died = row.kind == "dead" and trouble.since > row.told_at
-    return bool(more_died and now - row.told_at >= DEAD_AGAIN_AFTER)
+    more_died = row.kind == "dead" and trouble.since > row.sent_at
+    return bool(more_died and now - row.sent_at >= DEAD_AGAIN_AFTER)
 
 
 def _duration(span: timedelta) -> str:

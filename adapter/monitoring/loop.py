@@ -16,7 +16,7 @@ _HOURS_A_STEP = 24
 """After a time without a sender there may be many; alerts wait for no more than these."""
 
 
-class Instruments:
+class MonitoringLoop:
     """Used by one thread of whoever holds the reader's lease."""
 
     def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:

@@ -19,7 +19,7 @@ def history(connection: Connection, configured: Settings, store: str, order_id: 
     rows = views.history(connection, names, order_id)
     ids = [row.id for row in rows]
     told: dict[int, list[Row[Any]]] = {}
-    for attempt in views.told(connection, ids):
+    for attempt in views.attempts_of(connection, ids):
         told.setdefault(attempt.delivery_id, []).append(attempt)
     return {
         "deliveries": rows,
@@ -43,7 +43,7 @@ def document(found: dict[str, Any], store: str, order_id: str) -> dict[str, Any]
                 "snapshot_at": _time(row.snapshot_at),
                 "created_at": timestamp(row.created_at),
                 "updated_at": timestamp(row.updated_at),
-                "told": json.loads(row.told) if row.told else None,
+                "told": json.loads(row.lifecycle) if row.lifecycle else None,
             }
             for row in found["at_drip"]
         ],
@@ -69,7 +69,7 @@ def _delivery(row: Row[Any], told: list[Row[Any]]) -> dict[str, Any]:
                 "account": each.account,
                 "kind": each.kind,
                 "action": each.action,
-                "outcome": each.outcome or "in_doubt",
+                "outcome": each.outcome or "unknown",
                 "status": each.status,
                 "drip_request_id": each.drip_request_id,
             }

@@ -1,7 +1,8 @@
-"""Today's vocabulary of Drip's orders: what has happened to an order since Drip was last told.
+"""The lifecycle vocabulary: which of Drip's current order events an order still owes.
 
-Source: Drip's current Order Activity page. `placed` dates the order, and each `refund_amount`, of `refunded` or of `canceled`, is taken off
-the shopper's value. After all steps of a snapshot Drip counts what the order still holds: the total as ordered, less all refunds told.
+Source: Drip's current Order Activity page. `placed` dates the order. Drip subtracts each `refund_amount`, of `refunded` and of `canceled`
+alike, from the shopper's value. Once every event of a snapshot has been sent, Drip counts what the order still holds: the total as ordered,
+less all refunds sent.
 """
 
 from collections.abc import Iterator
@@ -13,55 +14,56 @@ from mappings.core.order import Order
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
-    """What Drip knows of an order's course."""
+class LifecycleState:
+    """The lifecycle events of an order that Drip has received."""
 
     paid: bool = False
     fulfilled: bool = False
     canceled: bool = False
     refunded: Decimal = ZERO
-    """The sum of all the `refund_amount` that Drip was sent; 0 in the contract's own vocabulary, which has none."""
+    """The sum of every `refund_amount` sent to Drip; 0 in the contract's own vocabulary, which has no such field."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """One event to tell of: its action, the sum it gives back, and what Drip knows afterwards."""
+class LifecycleEvent:
+    """One event to send: its action, the amount it refunds, and the state of the order at Drip after it."""
 
     action: str
     refund_amount: Decimal | None = None
-    told: Told
+    after: LifecycleState
 
 
-def course_of(order: Order, refunded: Decimal = ZERO) -> Told:
-    """How far an order has come by itself; `refunded` is what Drip was told of refunds."""
-    return Told(paid=order.paid, fulfilled=order.fulfilled, canceled=order.canceled, refunded=refunded)
+def lifecycle_of(order: Order, refunded: Decimal = ZERO) -> LifecycleState:
+    """The state that the order itself has reached; `refunded` is the sum of refunds already sent to Drip."""
+    return LifecycleState(paid=order.paid, fulfilled=order.fulfilled, canceled=order.canceled, refunded=refunded)
 
 
-def steps(order: Order, told: Told | None) -> list[Step]:
-    """What Drip is still to be told, in the order in which it happens; empty if nothing but details may have changed.
+def unsent_events(order: Order, sent: LifecycleState | None) -> list[LifecycleEvent]:
+    """The events that Drip lacks, in the order in which they happened; empty if at most details have changed.
 
-    `told` is None for an order that Drip does not have.
+    `sent` is None for an order that Drip does not have.
     """
-    return list(_steps(order, told))
+    return list(_unsent_events(order, sent))
 
 
-def _steps(order: Order, told: Told | None) -> Iterator[Step]:
-    if told is None:
-        told = Told()
-        yield Step(action="placed", told=told)
-    if order.paid and not told.paid:
-        told = replace(told, paid=True)
-        yield Step(action="paid", told=told)
-    if order.fulfilled and not told.fulfilled:
-        told = replace(told, fulfilled=True)
-        yield Step(action="fulfilled", told=told)
-    # Once it is told as canceled, part of what is given back may have been taken off with that already: the whole loss is compared.
-    lost = order.lost_total if told.canceled else order.refunded_total
-    if lost > told.refunded:
-        amount = lost - told.refunded
-        told = replace(told, refunded=lost)
-        yield Step(action="refunded", refund_amount=amount, told=told)
-    if order.canceled and not told.canceled:
-        # What Drip still counts beyond what the order holds is taken back, whether or not money ever moved.
-        left = max(ZERO, order.lost_total - told.refunded)
-        yield Step(action="canceled", refund_amount=left or None, told=replace(told, canceled=True, refunded=told.refunded + left))
+def _unsent_events(order: Order, sent: LifecycleState | None) -> Iterator[LifecycleEvent]:
+    if sent is None:
+        sent = LifecycleState()
+        yield LifecycleEvent(action="placed", after=sent)
+    if order.paid and not sent.paid:
+        sent = replace(sent, paid=True)
+        yield LifecycleEvent(action="paid", after=sent)
+    if order.fulfilled and not sent.fulfilled:
+        sent = replace(sent, fulfilled=True)
+        yield LifecycleEvent(action="fulfilled", after=sent)
+    # `canceled` may have subtracted part of a later refund already, so from then on the whole loss is compared.
+    lost = order.lost_total if sent.canceled else order.refunded_total
+    if lost > sent.refunded:
+        amount = lost - sent.refunded
+        sent = replace(sent, refunded=lost)
+        yield LifecycleEvent(action="refunded", refund_amount=amount, after=sent)
+    if order.canceled and not sent.canceled:
+        # Whatever Drip counts beyond what the order still holds is subtracted, whether or not money was ever moved.
+        left = max(ZERO, order.lost_total - sent.refunded)
+        after = replace(sent, canceled=True, refunded=sent.refunded + left)
+        yield LifecycleEvent(action="canceled", refund_amount=left or None, after=after)

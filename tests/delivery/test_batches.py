@@ -105,7 +105,7 @@ class TestBatches:
         assert all(first == again for first, again in bodies.values())
         assert by_state(adapter)["delivered"] == 300
         assert {row.failed for row in adapter.rows()} == {0}
-        assert [attempt.outcome for attempt in adapter.attempts(2)] == ["in_doubt", "delivered"]
+        assert [attempt.outcome for attempt in adapter.attempts(2)] == ["unknown", "delivered"]
 
     def test_without_a_batch_address_it_goes_on_singly(self, adapter: AdapterUnderTest) -> None:
         adapter.tell_drip(status=404, kind="batch")
@@ -138,7 +138,7 @@ class TestBatches:
         slow_singles(adapter)
         backlog(adapter, 10)
         with transaction(adapter.engine) as connection:
-            connection.execute(update(deliveries).where(deliveries.c.order_id == "4").values(begun=1))
+            connection.execute(update(deliveries).where(deliveries.c.order_id == "4").values(starts=1))
         adapter.settle()
         assert sorted(made(adapter)) == [("batch", 9), ("single", 1)]
 

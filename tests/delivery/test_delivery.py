@@ -291,7 +291,7 @@ class TestFailures:
         adapter.tell_drip(drop=True, record=True, times=1)
         adapter.post(shopify_order())
         adapter.settle()
-        assert [attempt.outcome for attempt in adapter.attempts(1)] == ["in_doubt"]
+        assert [attempt.outcome for attempt in adapter.attempts(1)] == ["unknown"]
         adapter.clock.advance(minutes=1)
         adapter.settle()
         assert adapter.received()[0] == adapter.received()[1]
@@ -502,7 +502,7 @@ class TestKillers:
         adapter.post(shopify_order(1))
         adapter.post(shopify_order(2))
         with transaction(adapter.engine) as connection:
-            connection.execute(update(deliveries).where(deliveries.c.id == 1).values(begun=3))
+            connection.execute(update(deliveries).where(deliveries.c.id == 1).values(starts=3))
         adapter.settle()
         assert adapter.states() == ["dead", "delivered"]
 
@@ -510,7 +510,7 @@ class TestKillers:
         adapter.post(shopify_order())
         adapter.read()
         with transaction(adapter.engine) as connection:
-            connection.execute(update(deliveries).values(begun=3))
+            connection.execute(update(deliveries).values(starts=3))
         adapter.settle()
         assert adapter.states() == ["dead"]
 
@@ -518,7 +518,7 @@ class TestKillers:
         for order_id in (1, 2):
             adapter.post(shopify_order(order_id))
         with transaction(adapter.engine) as connection:
-            connection.execute(update(deliveries).where(deliveries.c.id == 1).values(begun=1))
+            connection.execute(update(deliveries).where(deliveries.c.id == 1).values(starts=1))
         assert adapter.reader.step() == 1
         assert [row.read_at is not None for row in adapter.rows()] == [False, True]
 

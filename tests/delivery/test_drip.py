@@ -73,7 +73,7 @@ def drip(url: str, account: Account = BASIC) -> Iterator[Drip]:
 def test_an_order_is_taken_with_either_authentication(sandbox: str, account: Account) -> None:
     with drip(sandbox, account) as client:
         answer = client.post_order(BODY)
-    assert (answer.outcome, answer.status, answer.in_doubt) == (Outcome.DELIVERED, 202, False)
+    assert (answer.outcome, answer.status, answer.outcome_unknown) == (Outcome.DELIVERED, 202, False)
     assert len(answer.request_ids) == 1
     [seen] = requests.get(f"{sandbox}/requests", timeout=5).json()["requests"]
     assert (seen["auth"], seen["account"]) == (account.auth, "123")
@@ -126,14 +126,14 @@ MEANINGS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "outcome", "in_doubt"), MEANINGS)
-def test_what_a_status_means(sandbox: str, status: int, outcome: Outcome, in_doubt: bool) -> None:
+@pytest.mark.parametrize(("status", "outcome", "outcome_unknown"), MEANINGS)
+def test_what_a_status_means(sandbox: str, status: int, outcome: Outcome, outcome_unknown: bool) -> None:
     requests.put(
         f"{sandbox}/answers", json={"status": status, "headers": {"Location": "http://127.0.0.1:9/"}}, timeout=5
     ).raise_for_status()
     with drip(sandbox) as client:
         answer = client.post_order(BODY)
-    assert (answer.outcome, answer.status, answer.in_doubt) == (outcome, status, in_doubt)
+    assert (answer.outcome, answer.status, answer.outcome_unknown) == (outcome, status, outcome_unknown)
 
 
 def test_a_redirect_is_not_followed(sandbox: str) -> None:
@@ -160,14 +160,14 @@ def test_retry_after_as_a_date(sandbox: str) -> None:
 def test_nobody_listening_was_surely_not_taken() -> None:
     with drip("http://127.0.0.1:9") as client:
         answer = client.post_order(BODY)
-    assert (answer.outcome, answer.status, answer.in_doubt) == (Outcome.RETRY, None, False)
+    assert (answer.outcome, answer.status, answer.outcome_unknown) == (Outcome.RETRY, None, False)
 
 
-def test_a_dropped_connection_is_in_doubt(sandbox: str) -> None:
+def test_a_dropped_connection_is_outcome_unknown(sandbox: str) -> None:
     requests.put(f"{sandbox}/answers", json={"drop": True}, timeout=5)
     with drip(sandbox) as client:
         answer = client.post_order(BODY)
-    assert (answer.outcome, answer.in_doubt) == (Outcome.RETRY, True)
+    assert (answer.outcome, answer.outcome_unknown) == (Outcome.RETRY, True)
 
 
 def test_silence_ends_at_the_deadline(sandbox: str) -> None:
@@ -176,7 +176,7 @@ def test_silence_ends_at_the_deadline(sandbox: str) -> None:
         begun = time.monotonic()
         answer = client.post_order(BODY, deadline_s=0.3)
         assert time.monotonic() - begun < 2
-    assert (answer.outcome, answer.in_doubt) == (Outcome.RETRY, True)
+    assert (answer.outcome, answer.outcome_unknown) == (Outcome.RETRY, True)
 
 
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 202 Accepted\r\nContent-Length: 1000\r\n\r\n"], ids=["in the headers", "in the body"])
@@ -185,7 +185,7 @@ def test_a_byte_now_and_then_does_not_stretch_the_deadline(head: bytes) -> None:
         begun = time.monotonic()
         answer = client.post_order(BODY, deadline_s=0.5)
         assert time.monotonic() - begun < 2
-        assert (answer.outcome, answer.in_doubt) == (Outcome.RETRY, True)
+        assert (answer.outcome, answer.outcome_unknown) == (Outcome.RETRY, True)
         # The thread that waited for it ends too, since its connection was cut.
         deadline = time.monotonic() + 5
         while any(thread.name == "drip-post" for thread in threading.enumerate()):

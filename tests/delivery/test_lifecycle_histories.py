@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mappings import PROVIDERS, Context, Options, Order, Told, course_of, digest, render, steps
+from mappings import PROVIDERS, Context, LifecycleState, Options, Order, digest, lifecycle_of, render, unsent_events
 
 OPTIONS = Options(vocabulary="lifecycle", store_url="https://shop.example", public_url="https://adapter.example")
 CONTEXT = Context(received_at=datetime(2026, 10, 1, 12, 0, tzinfo=UTC), options=OPTIONS)
@@ -85,15 +85,15 @@ def orders_of(platform: str, history: History) -> list[Order]:
     return orders
 
 
-def tell(orders: Sequence[Order], told: Told | None = None) -> list[Event]:
+def tell(orders: Sequence[Order], sent: LifecycleState | None = None) -> list[Event]:
     """What Drip gets for snapshots that all arrive, in their order; a change that is no event is an `updated`."""
     events: list[Event] = []
     last, counted = "", Decimal(0)
     for order in orders:
         owed: list[tuple[str, Decimal | None]] = []
-        for step in steps(order, told):
-            owed.append((step.action, step.refund_amount))
-            told = step.told
+        for event in unsent_events(order, sent):
+            owed.append((event.action, event.refund_amount))
+            sent = event.after
         for action, refund in owed or [("updated", None)]:
             body = render(order, action=action, occurred_at=order.updated_at, options=OPTIONS, refund_amount=refund)
             if action == "updated" and digest(body) == last:
@@ -368,7 +368,7 @@ def test_an_order_that_the_contract_had_told_as_cancelled_counts_nothing_after_t
 ) -> None:
     """There its total had gone to 0; here it is whole again, so that what it lost must be told."""
     [order] = orders_of(platform, [cancelled])
-    assert tell([order], course_of(order)) == [("refunded", "100.00", "100.00")]
+    assert tell([order], lifecycle_of(order)) == [("refunded", "100.00", "100.00")]
 
 
 @pytest.mark.parametrize(

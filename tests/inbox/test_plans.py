@@ -68,7 +68,7 @@ STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
         {"ix_attempts_delivery_id", "pk_requests"},
     ),
     "is_placed": (lambda connection: reading.is_placed(connection, _LANES[0]), {"ix_deliveries_lane"}),
-    "weigh_again": (lambda connection: reading.weigh_again(connection, _LANES[0]), {"ix_deliveries_lane"}),
+    "reopen_held": (lambda connection: reading.reopen_held(connection, _LANES[0]), {"ix_deliveries_lane"}),
     "retention: settled": (
         lambda connection: retention.settled(connection, NOW - HOUR, 7, NOW + HOUR),
         {"ix_deliveries_settled_at"},

@@ -11,7 +11,7 @@ from freezegun import freeze_time
 from sqlalchemy import Engine, func, insert, select, update
 
 from adapter.cli import main
-from adapter.delivery.maintenance import Upkeep
+from adapter.delivery.maintenance import Maintenance
 from adapter.inbox import retention, settling
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.products import keep_products
@@ -170,28 +170,28 @@ class TestRows:
 class TestByItself:
     def test_once_an_hour_and_says_how_much(self, adapter: AdapterUnderTest, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO)
-        upkeep = Upkeep(adapter.engine, adapter.settings, adapter.clock)
+        maintenance = Maintenance(adapter.engine, adapter.settings, adapter.clock)
         adapter.post(order_of(1))
         adapter.settle()
         adapter.clock.advance(days=30)
-        while upkeep.step():
+        while maintenance.step():
             pass
         assert traces(adapter.engine, EMAIL) == [] or adapter.engine.dialect.name == "sqlite"
         [line] = [record for record in caplog.records if getattr(record, "action", "") == "purged"]
         assert line.getMessage() == "1 payloads"
         adapter.clock.advance(minutes=59)
-        assert not upkeep.step()
+        assert not maintenance.step()
         adapter.clock.advance(minutes=1)
-        assert upkeep.step()
+        assert maintenance.step()
 
     def test_orders_go_on_between_the_pieces(self, adapter: AdapterUnderTest) -> None:
-        upkeep = Upkeep(adapter.engine, adapter.settings, adapter.clock)
+        maintenance = Maintenance(adapter.engine, adapter.settings, adapter.clock)
         for number in range(6):
             adapter.post(shopify_order(number + 1))
         adapter.settle()
         adapter.clock.advance(days=90)
         number = 100
-        while upkeep.step():
+        while maintenance.step():
             number += 1
             adapter.post(shopify_order(number))
             adapter.settle()

@@ -1,4 +1,4 @@
-"""Today's vocabulary: what a snapshot of an order owes Drip, by what Drip was told before."""
+"""The lifecycle vocabulary: which events of a snapshot Drip still lacks, given those it has."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings import Order, Told, course_of, steps
+from mappings import LifecycleState, Order, lifecycle_of, unsent_events
 
 HUNDRED = Decimal(100)
 ORDER = Order(
@@ -29,40 +29,42 @@ def order(*, refunded: int = 0, **more: Any) -> Order:
     return replace(ORDER, refunded_total=Decimal(refunded), **{"grand_total": HUNDRED - refunded, **more})
 
 
-def owed(snapshot: Order, told: Told | None) -> list[tuple[str, Decimal | None]]:
-    return [(step.action, step.refund_amount) for step in steps(snapshot, told)]
+def owed(snapshot: Order, sent: LifecycleState | None) -> list[tuple[str, Decimal | None]]:
+    return [(event.action, event.refund_amount) for event in unsent_events(snapshot, sent)]
 
 
-class TestSteps:
-    def test_an_order_that_drip_has_not_is_placed_first_whatever_else_happened(self) -> None:
+class TestUnsentEvents:
+    def test_an_order_new_to_drip_starts_with_placed_whatever_else_happened(self) -> None:
         everything = order(paid=True, fulfilled=True, refunded=100, canceled=True)
         assert owed(order(), None) == [("placed", None)]
         assert owed(everything, None) == [
             ("placed", None), ("paid", None), ("fulfilled", None), ("refunded", HUNDRED), ("canceled", None),
         ]  # fmt: skip
 
-    def test_each_step_says_what_drip_knows_after_it(self) -> None:
-        """So that they may be sent and remembered one by one."""
+    def test_each_event_carries_the_state_after_it(self) -> None:
+        """So that they can be sent and remembered one by one."""
         snapshot = order(paid=True, refunded=30)
-        told: Told | None = None
+        sent: LifecycleState | None = None
         for _ in range(3):
-            first, *rest = steps(snapshot, told)
-            assert [step.action for step in steps(snapshot, first.told)] == [step.action for step in rest]
-            told = first.told
-        assert (told, steps(snapshot, told)) == (Told(paid=True, refunded=Decimal(30)), [])
-
-    @pytest.mark.parametrize("told", [Told(paid=True), Told(paid=True, fulfilled=True, canceled=True, refunded=HUNDRED)])
-    def test_what_was_told_is_not_told_again_even_if_it_no_longer_holds(self, told: Told) -> None:
-        assert owed(order(paid=told.paid, fulfilled=told.fulfilled), told) == []
-        assert owed(order(), told) == []
-
-    def test_a_refund_is_what_was_not_told_yet(self) -> None:
-        assert owed(order(refunded=45), Told(refunded=Decimal(30))) == [("refunded", Decimal(15))]
-        assert owed(order(refunded=30), Told(refunded=Decimal(30))) == []
-        assert owed(order(refunded=20), Told(refunded=Decimal(30))) == []
+            first, *rest = unsent_events(snapshot, sent)
+            assert [event.action for event in unsent_events(snapshot, first.after)] == [event.action for event in rest]
+            sent = first.after
+        assert (sent, unsent_events(snapshot, sent)) == (LifecycleState(paid=True, refunded=Decimal(30)), [])
 
     @pytest.mark.parametrize(
-        ("refunded", "left", "told", "taken_back"),
+        "sent", [LifecycleState(paid=True), LifecycleState(paid=True, fulfilled=True, canceled=True, refunded=HUNDRED)]
+    )
+    def test_an_event_is_not_sent_twice_even_if_it_no_longer_holds(self, sent: LifecycleState) -> None:
+        assert owed(order(paid=sent.paid, fulfilled=sent.fulfilled), sent) == []
+        assert owed(order(), sent) == []
+
+    def test_a_refund_is_the_part_not_sent_yet(self) -> None:
+        assert owed(order(refunded=45), LifecycleState(refunded=Decimal(30))) == [("refunded", Decimal(15))]
+        assert owed(order(refunded=30), LifecycleState(refunded=Decimal(30))) == []
+        assert owed(order(refunded=20), LifecycleState(refunded=Decimal(30))) == []
+
+    @pytest.mark.parametrize(
+        ("refunded", "left", "sent", "taken_back"),
         [
             (0, 0, 0, [("canceled", HUNDRED)]),
             (0, 100, 0, [("canceled", None)]),
@@ -74,16 +76,16 @@ class TestSteps:
         ids=["nothing captured", "all kept", "a part kept", "refund to come", "refund missed and to come", "shipping kept"],
     )
     def test_a_cancellation_takes_back_what_the_order_no_longer_holds(
-        self, refunded: int, left: int, told: int, taken_back: list[tuple[str, Decimal | None]]
+        self, refunded: int, left: int, sent: int, taken_back: list[tuple[str, Decimal | None]]
     ) -> None:
         snapshot = order(canceled=True, refunded=refunded, grand_total=Decimal(left))
-        assert owed(snapshot, Told(refunded=Decimal(told))) == taken_back
+        assert owed(snapshot, LifecycleState(refunded=Decimal(sent))) == taken_back
 
     def test_what_a_cancellation_took_back_is_not_taken_back_again_when_it_is_paid_out(self) -> None:
-        [canceled] = steps(order(canceled=True, grand_total=Decimal(40)), Told())
-        assert canceled.told == Told(canceled=True, refunded=Decimal(60))
-        assert owed(order(canceled=True, refunded=60, grand_total=Decimal(40)), canceled.told) == []
-        assert owed(order(canceled=True, refunded=100), canceled.told) == [("refunded", Decimal(40))]
+        [canceled] = unsent_events(order(canceled=True, grand_total=Decimal(40)), LifecycleState())
+        assert canceled.after == LifecycleState(canceled=True, refunded=Decimal(60))
+        assert owed(order(canceled=True, refunded=60, grand_total=Decimal(40)), canceled.after) == []
+        assert owed(order(canceled=True, refunded=100), canceled.after) == [("refunded", Decimal(40))]
 
 
 class TestOrderedTotal:
@@ -111,21 +113,21 @@ class TestOrderedTotal:
         assert snapshot.ordered_total == ordered
 
 
-def test_a_course_is_how_far_an_order_has_come() -> None:
+def test_the_lifecycle_of_an_order_itself() -> None:
     snapshot = order(paid=True, canceled=True)
-    assert course_of(snapshot) == Told(paid=True, canceled=True)
-    assert course_of(snapshot, Decimal(5)).refunded == 5
+    assert lifecycle_of(snapshot) == LifecycleState(paid=True, canceled=True)
+    assert lifecycle_of(snapshot, Decimal(5)).refunded == 5
 
 
 @given(
     st.lists(st.tuples(st.decimals(0, 16, places=2), st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=6),
     st.booleans(),
 )
-def test_whatever_snapshots_are_missed_the_refunds_told_are_the_refunds_made(
+def test_whatever_snapshots_are_missed_the_refunds_sent_are_the_refunds_made(
     moments: list[tuple[Decimal, bool, bool, bool]], canceled: bool
 ) -> None:
     refunded, paid, shipped = Decimal(0), False, False
-    told: Told | None = None
+    sent: LifecycleState | None = None
     events: list[tuple[str, Decimal | None]] = []
     for number, (part, pays, ships, missed) in enumerate(moments, 1):
         last = number == len(moments)
@@ -135,12 +137,12 @@ def test_whatever_snapshots_are_missed_the_refunds_told_are_the_refunds_made(
         snapshot = replace(
             order(paid=paid, fulfilled=shipped), refunded_total=refunded, grand_total=HUNDRED - refunded, canceled=canceled and last
         )
-        for step in steps(snapshot, told):
-            events.append((step.action, step.refund_amount))
-            told = step.told
+        for event in unsent_events(snapshot, sent):
+            events.append((event.action, event.refund_amount))
+            sent = event.after
     actions = [action for action, _ in events]
     assert sum((amount for _, amount in events if amount is not None), Decimal(0)) == refunded
     assert actions[0] == "placed"
     assert all(actions.count(once) <= 1 for once in ("placed", "paid", "fulfilled", "canceled"))
     assert all(amount is None or amount > 0 for _, amount in events)
-    assert told == Told(paid=paid, fulfilled=shipped, canceled=canceled, refunded=refunded)
+    assert sent == LifecycleState(paid=paid, fulfilled=shipped, canceled=canceled, refunded=refunded)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from adapter.delivery import maintenance as module
-from adapter.delivery.maintenance import Upkeep
+from adapter.delivery.maintenance import Maintenance
 from adapter.delivery.run import Senders
 from adapter.errors import DatabaseAway
 from adapter.inbox import retention
@@ -36,14 +36,14 @@ def redact(customer: Any = None, orders: Any = ()) -> dict[str, Any]:
     return about(customer=CUSTOMER if customer is None else customer, orders_to_redact=list(orders))
 
 
-def keep_up(adapter: AdapterUnderTest, upkeep: Upkeep | None = None) -> None:
+def keep_up(adapter: AdapterUnderTest, maintenance: Maintenance | None = None) -> None:
     """Read what is new, and do what was asked; the purge has been."""
     adapter.settle()
-    to_its_end(upkeep or Upkeep(adapter.engine, adapter.settings, adapter.clock))
+    to_its_end(maintenance or Maintenance(adapter.engine, adapter.settings, adapter.clock))
 
 
-def to_its_end(upkeep: Upkeep) -> None:
-    while upkeep.step():
+def to_its_end(maintenance: Maintenance) -> None:
+    while maintenance.step():
         pass
 
 
@@ -203,9 +203,9 @@ class TestCustomersRedact:
         adapter.settle()
         adapter.post(redact(), topic="customers/redact")
         adapter.settle()
-        upkeep, number = Upkeep(adapter.engine, adapter.settings, adapter.clock), 100
+        maintenance, number = Maintenance(adapter.engine, adapter.settings, adapter.clock), 100
         while adapter.row(8).state == "pending":
-            assert upkeep.step()
+            assert maintenance.step()
             number += 1
             if number < 120:
                 adapter.post(shopify_order(number))
@@ -221,7 +221,7 @@ class TestBrokenOff:
         adapter.settle()
         adapter.post(redact(), topic="customers/redact")
         adapter.settle()
-        assert Upkeep(adapter.engine, adapter.settings, adapter.clock).step()
+        assert Maintenance(adapter.engine, adapter.settings, adapter.clock).step()
         assert adapter.row(2).state == "pending"
         keep_up(adapter)
         assert adapter.states() == ["delivered", "skipped:not_an_order"]
@@ -232,7 +232,7 @@ class TestBrokenOff:
             adapter.post(redact(orders=[number]), topic="customers/redact")
         adapter.settle()
         for _ in range(3):
-            Upkeep(adapter.engine, adapter.settings, adapter.clock).step()
+            Maintenance(adapter.engine, adapter.settings, adapter.clock).step()
         keep_up(adapter)
         assert adapter.states() == ["dead", "skipped:not_an_order"]
 
@@ -244,9 +244,9 @@ class TestBrokenOff:
             raise KeyError(EMAIL)
 
         monkeypatch.setattr(module, "Search", broken)
-        upkeep = Upkeep(adapter.engine, adapter.settings, adapter.clock)
+        maintenance = Maintenance(adapter.engine, adapter.settings, adapter.clock)
         with pytest.raises(KeyError):
-            upkeep.step()
+            maintenance.step()
         monkeypatch.undo()
         assert adapter.states() == ["dead"]
         assert EMAIL.lower() not in (adapter.row(1).problems or "").lower()
@@ -254,7 +254,7 @@ class TestBrokenOff:
     def test_a_database_that_is_away_costs_no_beginning(self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
         adapter.post(redact(orders=[1]), topic="customers/redact")
         adapter.settle()
-        upkeep = Upkeep(adapter.engine, adapter.settings, adapter.clock)
+        maintenance = Maintenance(adapter.engine, adapter.settings, adapter.clock)
 
         def away(*args: Any, **kw: Any) -> Any:
             raise DatabaseAway("gone for a moment")
@@ -263,8 +263,8 @@ class TestBrokenOff:
             with monkeypatch.context() as patch:
                 patch.setattr(module, "erase", away)
                 with pytest.raises(DatabaseAway):
-                    to_its_end(upkeep)
-        keep_up(adapter, upkeep)
+                    to_its_end(maintenance)
+        keep_up(adapter, maintenance)
         assert adapter.states() == ["skipped:not_an_order"]
 
 
@@ -351,11 +351,11 @@ def test_an_unsigned_request_leaves_no_trace(adapter: AdapterUnderTest) -> None:
 def test_requests_go_before_the_purge(adapter: AdapterUnderTest) -> None:
     adapter.post(redact(), topic="customers/redact")
     adapter.settle()
-    upkeep = Upkeep(adapter.engine, adapter.settings, adapter.clock)
+    maintenance = Maintenance(adapter.engine, adapter.settings, adapter.clock)
     adapter.clock.now += timedelta(hours=2)
-    upkeep.step()
+    maintenance.step()
     while adapter.row(1).state == "pending":
-        assert upkeep.step()
+        assert maintenance.step()
 
 
 @pytest.mark.parametrize("account", [None, ACCOUNT])

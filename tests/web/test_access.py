@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Engine, insert, select, update
 
 from adapter.errors import SettingsError
-from adapter.inbox import audit
+from adapter.inbox import login_attempts
 from adapter.inbox.database import transaction
-from adapter.inbox.tables import knocks
+from adapter.inbox.tables import login_attempts as attempts
 from adapter.settings import Settings, read_settings
 from adapter.web.app import create_app
 from adapter.web.dashboard.security import _secret_key
@@ -221,14 +221,14 @@ def test_forged_addresses_do_not_get_round_the_throttle(settings: Settings, engi
 
 def test_who_goes_on_trying_at_a_shut_door_leaves_nothing_behind(settings: Settings, engine: Engine) -> None:
     with transaction(engine) as connection:
-        connection.execute(insert(knocks).values(visitor=audit.ALL, times=60, since=datetime.now(UTC)))
+        connection.execute(insert(attempts).values(visitor=login_attempts.EVERYONE, times=60, since=datetime.now(UTC)))
     somebody = visitor(settings, engine)
     for index in range(3):
         forged = {"X-Forwarded-For": f"192.0.2.{index}"}
         assert somebody.post("/login", {"password": PASSWORD}, headers=forged).status_code == 429
     with transaction(engine) as connection:
-        assert [tuple(row) for row in connection.execute(select(knocks.c.visitor, knocks.c.times))] == [("*", 60)]
-        connection.execute(update(knocks).values(since=datetime.now(UTC) - audit.KNOCKS_FOR))
+        assert [tuple(row) for row in connection.execute(select(attempts.c.visitor, attempts.c.times))] == [("*", 60)]
+        connection.execute(update(attempts).values(since=datetime.now(UTC) - login_attempts.WINDOW))
     assert somebody.log_in().status_code == 303
 
 

@@ -10,7 +10,7 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
-from adapter.inbox import audit
+from adapter.inbox import audit, login_attempts
 from adapter.web.dashboard.layout import back_to, blueprint, now, read, settings, write
 from adapter.web.health import is_from_here
 
@@ -52,7 +52,7 @@ def log_in() -> Response | str | tuple[str, int] | tuple[str, int, dict[str, str
     # Looked at first: whoever goes on trying at a shut door makes no rows, and holds up no webhook.
     if read(lambda connection: _is_shut(connection, visitor)) or not write(lambda connection: _may_try(connection, visitor)):
         log.warning("too many tries", extra={"action": "log_in_refused"})
-        wait = int(audit.KNOCKS_FOR.total_seconds())
+        wait = int(login_attempts.WINDOW.total_seconds())
         return (
             render_template("login.html", next=_next(), fault="Too many tries. Wait a quarter of an hour."),
             429,
@@ -119,17 +119,20 @@ def _digest(text: str) -> str:
 
 def _is_shut(connection: Connection, visitor: str) -> bool:
     at = now()
-    return audit.knocked(connection, visitor, at) >= _TRIES_EACH or audit.knocked(connection, audit.ALL, at) >= _TRIES_OF_ALL
+    own, all_ = (login_attempts.recent(connection, who, at) for who in (visitor, login_attempts.EVERYONE))
+    return own >= _TRIES_EACH or all_ >= _TRIES_OF_ALL
 
 
 def _may_try(connection: Connection, visitor: str) -> bool:
     # Counted before the password is looked at, so that no number of tries at once gets round it.
     at = now()
-    return audit.knock(connection, visitor, at) <= _TRIES_EACH and audit.knock(connection, audit.ALL, at) <= _TRIES_OF_ALL
+    if login_attempts.add(connection, visitor, at) > _TRIES_EACH:
+        return False
+    return login_attempts.add(connection, login_attempts.EVERYONE, at) <= _TRIES_OF_ALL
 
 
 def _let_in(connection: Connection, visitor: str) -> None:
-    audit.forgive(connection, visitor)
+    login_attempts.clear(connection, visitor)
     audit.note(connection, "logged in", "dashboard", "", now())
 
 

@@ -42,7 +42,7 @@ SENTENCES = {
 OUTCOMES = {
     "delivered": "Drip took it", "retry": "failed; is tried again", "throttled": "Drip asked us to wait",
     "blocked": "Drip refuses the account", "refused": "Drip refused this order",
-    "split": "the batch was refused; is sent in parts", "in_doubt": "no answer; is sent again",
+    "split": "the batch was refused; is sent in parts", "unknown": "no answer; is sent again",
     "no_batches": "no batches there; is sent alone",
 }  # fmt: skip
 _NONE = "\N{EN DASH}"
@@ -61,7 +61,7 @@ def advice(reason: str) -> str:
 
 def outcome(name: str | None) -> str:
     """How an attempt ended."""
-    return OUTCOMES.get(name or "in_doubt", name or "")
+    return OUTCOMES.get(name or "unknown", name or "")
 
 
 def took(length: timedelta | float | None) -> str:

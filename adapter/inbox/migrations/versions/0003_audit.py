@@ -1,4 +1,4 @@
-"""The dashboard: what people did, who knocks in vain, and two indexes to search by.
+"""The dashboard: what people did, failed log-ins, and two indexes to search by.
 
 Revision ID: 0003
 Revises: 0002
