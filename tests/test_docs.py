@@ -29,7 +29,7 @@ WITH_COMMANDS = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
 DYNAMIC = {"mark", "name"}
 # The only hosts that a document may name, beside invented ones: what a reader can reach, and no mirror of somebody's machine.
 HOSTS = {"www.drip.com", "api.getdrip.com", "www.heroku.com", "keepachangelog.com", "semver.org", "127.0.0.1", "adapter.db"}
-INVENTED = re.compile(r"YOUR-APP[\w.-]*|([\w-]+\.)+example|HOST")
+INVENTED = re.compile(r"SHOP\.myshopify\.com|YOUR-APP[\w.-]*|([\w-]+\.)+example|HOST")
 
 
 def text_of(path: str) -> str:
