@@ -8,6 +8,7 @@ import pkgutil
 from importlib import import_module
 
 from mappings.core.compliance import Compliance
+from mappings.core.consent import CONSENTS
 from mappings.core.contract import ACTIONS, DRIP_ORDER_NAMES, VOCABULARIES, OrderActivity, digest, render, timestamp
 from mappings.core.errors import Rejected, dotted
 from mappings.core.json import encode, parse
@@ -31,6 +32,7 @@ PROVIDERS: dict[str, Provider] = {
 
 __all__ = [
     "ACTIONS",
+    "CONSENTS",
     "DRIP_ORDER_NAMES",
     "HOLDS",
     "PROVIDERS",

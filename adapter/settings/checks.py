@@ -5,9 +5,10 @@ import string
 
 from marshmallow import ValidationError
 
-from mappings import absolute_url, is_public_key
+from mappings import CONSENTS, absolute_url, is_public_key
 
 _TEMPLATE_FIELDS = {"order_id", "order_public_id", "token"}
+_PATH = re.compile(r"[^.\s][^.]*(?:\.[^.]+)+|[^.\s]+_[^.\s]+")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -28,6 +29,15 @@ def check_template(value: str) -> None:
             f"takes only {{order_id}}, {{order_public_id}} and {{token}}, not {', '.join(sorted(names - _TEMPLATE_FIELDS))}"
         )
     check_url(value.format(order_id="1", order_public_id="1", token="1"))  # noqa: S106
+
+
+def check_consent(value: str) -> None:
+    """One of the fixed answers, or the path of a flag in the payload."""
+    # A word without a dot or an underscore is more likely a typo of a fixed answer than a field.
+    if value not in CONSENTS and not _PATH.fullmatch(value):
+        raise ValidationError(
+            'must be "send", "subscribed", "ignore" or the path of a field in the order, such as meta_data.newsletter_opt_in'
+        )
 
 
 def check_secret(value: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
 
-from adapter.settings.checks import check_public_key, check_secret, check_template, check_token, check_url
+from adapter.settings.checks import check_consent, check_public_key, check_secret, check_template, check_token, check_url
 from mappings import DRIP_ORDER_NAMES, PROVIDERS
 
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -54,7 +54,7 @@ class StoreTable(Schema):
     forward_child_orders = fields.Boolean()
     forward_unpaid = fields.Boolean()
     ignore_orders_before = fields.Raw()
-    consent = _Text(validate=validate.OneOf(["send", "ignore"]))
+    consent = _Text(validate=check_consent)
     vocabulary = _Text(validate=validate.OneOf(["contract", "lifecycle"]))
     api_url = _Text(validate=check_url)
     api_version = _Text(validate=validate.Regexp(r"\d{4}-\d{2}\Z", error="is no version of Shopify's API, such as 2026-10"))

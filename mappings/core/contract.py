@@ -14,6 +14,7 @@ from typing import Any
 from marshmallow import INCLUDE, Schema, ValidationError, fields, pre_load, validates_schema
 from marshmallow.constants import missing
 
+from mappings.core.consent import initial_status
 from mappings.core.errors import Rejected, dotted
 from mappings.core.json import encode
 from mappings.core.money import is_currency
@@ -24,13 +25,13 @@ from mappings.core.text import absolute_url, first_email, without_blanks
 VOCABULARIES = {"contract": ("created", "updated"), "lifecycle": ("placed", "paid", "fulfilled", "refunded", "canceled", "updated")}
 """The actions of each vocabulary: the contract's, and those of Drip's current page."""
 ACTIONS = tuple(dict.fromkeys(action for actions in VOCABULARIES.values() for action in actions))
-CONSENTS = ("active", "unsubscribed")
+STATUSES = ("active", "unsubscribed")
 ADDRESS_KEYS = (
     "label", "first_name", "last_name", "company", "address_1", "address_2", "city", "state", "postal_code", "country", "phone",
 )  # fmt: skip
 """What Drip's current page knows of an address."""
-# Of a body's keys these say when and how it is sent, not what the order is; a refund is told once, and the next body has none.
-_NOT_THE_ORDER = ("action", "occurred_at", "refund_amount")
+# These keys of a body are about one request, not about the order: a refund is sent once, and a status applies to new people only.
+_NOT_THE_ORDER = ("action", "occurred_at", "refund_amount", "initial_status")
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _LONGEST = 255
 
@@ -85,10 +86,10 @@ class _Action(_String):
             raise ValidationError(FORMAT)
 
 
-class _Consent(_String):
+class _Status(_String):
     def check(self, value: Any) -> None:
         super().check(value)
-        if value not in CONSENTS:
+        if value not in STATUSES:
             raise ValidationError(FORMAT)
 
 
@@ -213,7 +214,7 @@ class OrderActivity(Schema):
     items = _Items()
     # Of Drip's current page:
     refund_amount = _NotNegative()
-    initial_status = _Consent()
+    initial_status = _Status()
     billing_address = _Address()
     shipping_address = _Address()
 
@@ -268,8 +269,8 @@ def render(order: Order, *, action: str, occurred_at: datetime, options: Options
         body["item_names"] = [item.name for item in order.items]
     if lifecycle:
         body |= _lifecycle_part(order, refund_amount)
-    if order.accepts_marketing is False and options.consent != "ignore":
-        body["initial_status"] = "unsubscribed"
+    if status := initial_status(options.consent, order.accepts_marketing):
+        body["initial_status"] = status
     for name, value in without_blanks(order.attributes).items():
         if name not in DRIP_ORDER_NAMES and not (lifecycle and name in _TOLD_BY_REFUNDS):
             body.setdefault(name, value)

@@ -37,7 +37,8 @@ class Options:
     forward_child_orders: bool = False
     forward_unpaid: bool = False
     ignore_orders_before: datetime | None = None
-    consent: Literal["send", "ignore"] = "send"
+    consent: str = "send"
+    """`send`, `subscribed` or `ignore`; anything else is the path of the shopper's opt-in in the order's payload."""
     vocabulary: Literal["contract", "lifecycle"] = "contract"
     """Drip's actions: `created` and `updated` of the contract, or `placed`, `paid`, ... of today."""
 

@@ -81,7 +81,7 @@ class Order:
     view: str = ""
     """Magento: the store view that it was bought in."""
     accepts_marketing: bool | None = None
-    """None where the payload does not say."""
+    """Whether the shopper opted in to marketing; None where the payload does not contain it."""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     discrepancy: Decimal = ZERO
     """How far the payload's own sums are from its total; the soft check, never a reason to refuse."""

@@ -13,6 +13,7 @@ from typing import Any
 from marshmallow import ValidationError
 
 from mappings.core.compliance import Compliance, no_compliance
+from mappings.core.consent import is_path, opted_in
 from mappings.core.contract import timestamp
 from mappings.core.errors import Rejected, dotted
 from mappings.core.fields import MISSING, PayloadSchema
@@ -142,7 +143,9 @@ class Provider:
         added = {
             name: value for name, path in context.options.custom_attributes.items() if (value := lookup(reading.payload, path)) is not None
         }
-        return replace(order, person_id=reading.loaded["person_id"], attributes={**order.attributes, **added})
+        consent = context.options.consent
+        accepts = opted_in(reading.payload, consent) if is_path(consent) else order.accepts_marketing
+        return replace(order, person_id=reading.loaded["person_id"], accepts_marketing=accepts, attributes={**order.attributes, **added})
 
 
 def _load(schema: PayloadSchema, payload: Any) -> tuple[Loaded, dict[str, list[str]]]:

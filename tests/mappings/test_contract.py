@@ -193,6 +193,7 @@ class TestRender:
         assert rendered() == {
             "provider": "magento",
             "email": "user@gmail.com",
+            "initial_status": "unsubscribed",
             "action": "created",
             "order_id": "456445746",
             "occurred_at": "2026-01-02T03:04:05Z",
@@ -270,10 +271,24 @@ class TestRender:
 
     @pytest.mark.parametrize(
         ("accepts", "consent", "status"),
-        [(False, "send", "unsubscribed"), (False, "ignore", None), (True, "send", None), (None, "send", None)],
+        [
+            (False, "send", "unsubscribed"),
+            (None, "send", "unsubscribed"),
+            (True, "send", None),
+            (False, "ignore", None),
+            (None, "ignore", None),
+            (False, "subscribed", "active"),
+            (None, "subscribed", "active"),
+            (False, "meta_data.newsletter", "unsubscribed"),
+            (True, "meta_data.newsletter", None),
+        ],
     )
-    def test_who_did_not_consent_is_not_subscribed(self, accepts: bool | None, consent: Any, status: str | None) -> None:
-        body = rendered(replace(ORDER, accepts_marketing=accepts), options=replace(OPTIONS, consent=consent))
+    @pytest.mark.parametrize("vocabulary", VOCABULARIES)
+    def test_only_a_shopper_who_opted_in_is_subscribed(
+        self, vocabulary: Any, accepts: bool | None, consent: str, status: str | None
+    ) -> None:
+        options = replace(OPTIONS, consent=consent, vocabulary=vocabulary)
+        body = rendered(replace(ORDER, accepts_marketing=accepts), action=VOCABULARIES[vocabulary][0], options=options)
         assert body.get("initial_status") == status
 
     def test_a_long_public_id_sku_or_brand_is_cut_for_the_order_matters_more(self) -> None:
@@ -390,6 +405,7 @@ class TestCustomAttributes:
 class TestDigest:
     def test_when_and_as_what_a_body_is_sent_does_not_count(self) -> None:
         assert digest(EXAMPLE | {"action": "updated", "occurred_at": "2020-01-01T00:00:00Z"}) == digest(EXAMPLE)
+        assert digest(EXAMPLE | {"initial_status": "unsubscribed"}) == digest(EXAMPLE)
         assert digest(EXAMPLE | {"action": "refunded", "refund_amount": Decimal("5.00")}) == digest(EXAMPLE)
 
     @pytest.mark.parametrize("spelling", ["19.99", "19.9900", "1999E-2", "19.990000000"])

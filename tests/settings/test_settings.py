@@ -267,6 +267,23 @@ def test_addresses_may_be_given_by_store_view(environ: Environ) -> None:
 
 
 @pytest.mark.parametrize(
+    "consent",
+    [
+        "send",
+        "subscribed",
+        "ignore",
+        "meta_data.opt_in",
+        "meta_data._wc_other/shop/opt-in",
+        "note_attributes.Join our list",
+        "email_opt_in",
+    ],
+)
+def test_consent_is_a_fixed_answer_or_a_path(environ: Environ, consent: str) -> None:
+    environ(STORES=EU + f'consent = "{consent}"')
+    assert read_settings().stores["eu"].options.consent == consent
+
+
+@pytest.mark.parametrize(
     ("line", "named"),
     [
         ("colour = 1", "colour"),
@@ -287,6 +304,9 @@ def test_addresses_may_be_given_by_store_view(environ: Environ) -> None:
         ("store_url = 12", "store_url"),
         ('currency = "EUR"', "currency"),
         ('consent = "maybe"', "consent"),
+        ('consent = ""', "consent"),
+        ('consent = "meta_data."', "consent"),
+        ("consent = true", "consent"),
         ('drip_provider = "My-Store"', "drip_provider"),
         ('signature_header = "X Own"', "signature_header"),
         ('auth = "sorcery"', "auth"),
