@@ -1,18 +1,31 @@
 """A Magento order as the one canonical `Order`."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 from mappings.core.address import addresses
 from mappings.core.errors import Rejected
 from mappings.core.fields import MISSING, Text
-from mappings.core.money import ZERO, is_currency, places
+from mappings.core.money import is_currency, places
 from mappings.core.order import Order
 from mappings.core.reading import Context, Loaded
 from mappings.core.text import lookup, plain, without_blanks
 from mappings.magento.identity import email_of, entity_id_of, order_id_of
-from mappings.magento.items import bought_lines, items_of
-from mappings.magento.totals import discrepancy, extra, financial_status, grand_total, is_canceled, other_fees, wrapping
+from mappings.magento.items import items_of
+from mappings.magento.lines import Bought, bought_lines
+from mappings.magento.payload import unpacked
+from mappings.magento.totals import (
+    discrepancy,
+    extra,
+    financial_status,
+    grand_total,
+    is_canceled,
+    total_discounts,
+    total_fees,
+    total_shipping,
+    total_taxes,
+)
 
 NAME = "magento"
 
@@ -27,10 +40,8 @@ def build(loaded: Loaded, context: Context) -> Order:
     order_id = order_id_of(loaded, context)
     sent = (loaded[name] for name in ("grand_total", "subtotal", "tax_amount", "discount_amount", "shipping_amount"))
     digits = places(loaded["order_currency_code"], (amount for amount in sent if amount is not None))
-    bought = bought_lines(loaded)
-    others = other_fees(loaded)
+    bought = bought_lines(loaded, digits)
     occurred = loaded["created_at"] or loaded["updated_at"] or loaded["envelope_time"] or context.received_at
-    discount = abs(loaded["discount_amount"]) - loaded["discount_tax_compensation_amount"]
     return Order(
         provider=NAME,
         order_id=order_id,
@@ -39,10 +50,10 @@ def build(loaded: Loaded, context: Context) -> Order:
         created_at=occurred,
         updated_at=loaded["updated_at"] or occurred,
         grand_total=grand_total(loaded),
-        total_discounts=max(ZERO, discount - abs(loaded["discount_refunded"])),
-        total_taxes=max(ZERO, loaded["tax_amount"] - loaded["tax_refunded"]),
-        total_fees=sum((line.share(line.product_tax, digits) for line in bought), others) + wrapping(loaded, bought, refunded=True),
-        total_shipping=max(ZERO, loaded["shipping_amount"] - loaded["shipping_refunded"]),
+        total_discounts=total_discounts(loaded),
+        total_taxes=total_taxes(loaded),
+        total_fees=total_fees(loaded, bought),
+        total_shipping=total_shipping(loaded),
         currency=loaded["order_currency_code"] if is_currency(loaded["order_currency_code"]) else "",
         order_url=_order_url(loaded, context, base, order_id),
         items=items_of(bought, digits, loaded["order_currency_code"], base),
@@ -51,22 +62,26 @@ def build(loaded: Loaded, context: Context) -> Order:
         original_total=loaded["grand_total"],
         refunded_total=loaded["total_refunded"],
         paid=financial_status(loaded) != "pending" and not is_canceled(loaded),
-        fulfilled=loaded["state"] == "complete" or _all_shipped(loaded),
+        fulfilled=_is_complete(loaded, bought) or _all_shipped(bought),
         canceled=is_canceled(loaded),
         **addresses(context, billing_address=_addresses(loaded, "billing"), shipping_address=_addresses(loaded, "shipping")),
-        attributes=_attributes(loaded, base),
-        discrepancy=discrepancy(loaded, bought, others),
+        attributes=_attributes(loaded, bought, base),
+        discrepancy=discrepancy(loaded, bought),
     )
 
 
-def _all_shipped(loaded: Loaded) -> bool:
-    """Whether all that was not cancelled went out; the state does not say so of what is not paid yet, or was given back since.
+def _is_complete(loaded: Loaded, bought: Sequence[Bought]) -> bool:
+    """Whether Magento calls an order complete, and rightly.
 
-    Parents hold their children's numbers. What is downloaded never ships.
+    It counts a bundle's part and its shell as two units shipped (Sales/Model/ResourceModel/Order/Handler/State), so that an order may be
+    complete while other parts have yet to ship.
     """
-    lines = [line for line in loaded["items"] if not line["parent_item_id"] and line["product_type"] not in ("virtual", "downloadable")]
-    out = all(line["qty_shipped"] >= (line["qty_ordered"] or ZERO) - line["qty_canceled"] for line in lines)
-    return out and any(line["qty_shipped"] > 0 for line in lines)
+    return loaded["state"] == "complete" and not any(line.shipping.in_parts and line.shipping.remaining for line in bought)
+
+
+def _all_shipped(bought: Sequence[Bought]) -> bool:
+    """Whether nothing is left to ship; the state does not show it for an order that is not paid yet, or was refunded since."""
+    return not any(line.shipping.remaining for line in bought) and any(line.shipping.shipped for line in bought)
 
 
 def _addresses(loaded: Loaded, kind: str) -> list[Any]:
@@ -98,16 +113,15 @@ def _order_url(loaded: Loaded, context: Context, base: str, order_id: str) -> st
     return f"{base}/sales/order/view/order_id/{quote(entity_id, safe='')}/" if entity_id else f"{base}/sales/order/history/"
 
 
-def _attributes(loaded: Loaded, base: str) -> dict[str, Any]:
-    state, method = loaded["state"], loaded["payment"]
+def _attributes(loaded: Loaded, bought: Sequence[Bought], base: str) -> dict[str, Any]:
     return without_blanks(
         {
             "status": loaded["status"],
-            "state": state,
+            "state": loaded["state"],
             "financial_status": financial_status(loaded),
-            "fulfillment_status": "fulfilled" if state == "complete" else "",
-            "discount_codes": [loaded["coupon_code"]] if loaded["coupon_code"] else [],
-            "payment_method": plain(_text(lookup(method["additional_information"], "method_title"))) or method["method"],
+            "fulfillment_status": "fulfilled" if _is_complete(loaded, bought) else "",
+            "discount_codes": _coupons(loaded),
+            "payment_method": _payment_method(loaded),
             "shipping_method": plain(loaded["shipping_description"]),
             "source": next((line.strip() for line in reversed(loaded["store_name"].splitlines()) if line.strip()), ""),
             "is_guest": loaded["customer_is_guest"],
@@ -118,6 +132,25 @@ def _attributes(loaded: Loaded, base: str) -> dict[str, Any]:
             "shipping_country": _shipping_country(loaded),
         }
     )
+
+
+def _coupons(loaded: Loaded) -> list[str]:
+    """All coupons, which REST lists since 2.4.7, else the one that the order itself names."""
+    listed: tuple[str, ...] = loaded["extension_attributes"]["coupon_codes"]
+    return list(listed) or [code for code in (loaded["coupon_code"],) if code]
+
+
+def _payment_method(loaded: Loaded) -> str:
+    """The title of the payment method that the shopper saw.
+
+    REST has it under its key in an extension attribute and, in `additional_information`, as one of several values without their keys.
+    Another of these may be a card's number, so that nothing is taken by its position.
+    """
+    payment = loaded["payment"]
+    found = (loaded["extension_attributes"]["payment_additional_info"], unpacked(payment["additional_information"]))
+    titles = (plain(_text(lookup(place, "method_title"))) for place in found)
+    # Sales/Model/OrderRepository::setPaymentAdditionalInfo encodes what is not text as JSON, and so a missing title as this word.
+    return next((title for title in (*titles, payment["method"]) if title and title.lower() != "null"), "")
 
 
 def _shipping_country(loaded: Loaded) -> str:

@@ -1,6 +1,40 @@
-"""What is read of a Magento order: the schema of its REST body, of event data and of the extensions that add to them."""
+"""What the mapping reads of a Magento order: the schema of its REST body, of event data and of the extensions that add to them."""
 
-from mappings.core.fields import Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Time
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from marshmallow import ValidationError
+
+from mappings.core.errors import Rejected
+from mappings.core.fields import Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Texts, Time
+from mappings.core.json import parse
+
+
+def objects(rows: Any) -> list[dict[str, Any]]:
+    """The objects of a list, or of an object that PHP made of one."""
+    entries: Iterable[Any] = rows.values() if isinstance(rows, dict) else rows if isinstance(rows, list) else ()
+    return [row for row in entries if isinstance(row, dict)]
+
+
+def unpacked(value: Any) -> Any:
+    """A value that Magento's database keeps as JSON text, read; templates and dumps pass such text on as it is."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+        return value
+    try:
+        return parse(value.encode())
+    except Rejected:
+        return None
+
+
+class Hint(Raw):
+    """A number that only refines the result: None where it cannot be read, so that it never stops an order."""
+
+    def read(self, value: Any) -> Decimal | None:
+        try:
+            return Number().read(value)
+        except ValidationError:
+            return None
 
 
 class Address(PayloadSchema):
@@ -31,6 +65,7 @@ class LineExtension(PayloadSchema):
 class Line(PayloadSchema):
     """A line of `items`, or of the Order Notifier's `line_items`, which has `qty`, `price_with_discount`, `url` and `image`."""
 
+    id = Id()
     item_id = Id()
     order_id = Id()
     parent_item_id = Id()
@@ -38,11 +73,14 @@ class Line(PayloadSchema):
     product_id = Id()
     product_type = Text()
     product_options = Raw()
+    is_virtual = Flag()
     sku = Text()
     name = Text()
     url = Text()
     image = Text()
     price = Number()
+    base_price = Hint()
+    row_total = Hint()
     price_incl_tax = Number()
     price_with_discount = Number()
     qty = Number()
@@ -52,6 +90,7 @@ class Line(PayloadSchema):
     qty_shipped = Amount()
     discount_amount = Amount()
     discount_tax_compensation_amount = Amount()
+    discount_tax_compensation_canceled = Hint()
     tax_amount = Amount()
     weee_tax_applied_row_amount = Amount()
     gw_price = Number()
@@ -65,19 +104,28 @@ class Extras(PayloadSchema):
     customer_balance_amount = Number()
     reward_currency_amount = Number()
     gw_price = Number()
+    gw_price_invoiced = Hint()
     gw_price_refunded = Number()
     gw_items_price = Number()
+    gw_items_price_invoiced = Hint()
     gw_items_price_refunded = Number()
     gw_card_price = Number()
+    gw_card_price_invoiced = Hint()
     gw_card_price_refunded = Number()
 
 
 class CustomFee(PayloadSchema):
+    """A fee of the Admin UI SDK (magento/module AdminUiSdkCustomFees, Api/Data/CustomFeesInterface)."""
+
     custom_fee_amount = Amount()
+    custom_fee_amount_invoiced = Hint()
+    custom_fee_amount_refunded = Amount()
 
 
 class Extension(Extras):
+    coupon_codes = Texts()
     custom_fees = Rows(CustomFee)
+    payment_additional_info = Raw()
     shipping_assignments = Raw()
 
 
@@ -99,11 +147,19 @@ class MagentoOrder(Extras):
     grand_total = Number()
     subtotal = Number()
     discount_amount = Amount()
-    discount_tax_compensation_amount = Amount()
+    discount_invoiced = Hint()
+    discount_canceled = Number()
     discount_refunded = Amount()
+    discount_tax_compensation_amount = Amount()
+    discount_tax_compensation_refunded = Amount()
+    shipping_discount_tax_compensation_amount = Amount()
     tax_amount = Amount()
+    tax_invoiced = Hint()
+    tax_canceled = Number()
     tax_refunded = Amount()
     shipping_amount = Amount()
+    shipping_invoiced = Hint()
+    shipping_canceled = Number()
     shipping_refunded = Amount()
     total_paid = Amount()
     total_refunded = Amount()
@@ -120,3 +176,4 @@ class MagentoOrder(Extras):
     envelope_time = Time(data_key="_time")
     envelope_store_id = Text(data_key="_store_id")
     fees = Raw(data_key="_fees")
+    fees_refunded = Raw(data_key="_fees_refunded")

@@ -19,9 +19,8 @@ from mappings.core.signature import basic, hmac_hex_or_base64, token
 from mappings.core.text import lookup
 from mappings.magento.adobe_signature import adobe_io, adobe_webhook
 from mappings.magento.identity import email_of, emails, order_id_of
-from mappings.magento.items import objects
 from mappings.magento.order import NAME, build
-from mappings.magento.payload import MagentoOrder
+from mappings.magento.payload import MagentoOrder, objects
 
 _ORDER_EVENT = re.compile(r"sales_order_(?:save|place)|order_management\.|order_repository\.save|checkout_submit_all_after")
 _ADOBE_EVENT = re.compile(r"(?:^|\.)(?:observer|plugin)\.|^com\.adobe\.")
@@ -38,7 +37,7 @@ _WEBHOOK_BODY = re.compile(rb'\s*\{\s*"(?:order|eventName|subject)"\s*:')
 _STATE_RANK = {
     state: Decimal(rank)
     for rank, state in enumerate(
-        ("new", "pending_payment", "payment_review", "holded", "processing", "complete", "canceled", "closed"),
+        ("new", "pending_payment", "payment_review", "processing", "holded", "complete", "canceled", "closed"),
     )
 }
 
@@ -83,7 +82,11 @@ def find(document: Any, context: Context) -> Any:
         return _no_order("the body")
     if order is not inner and inner is outer and not _is_saved(order):
         return Skip(Reason.NOT_AN_ORDER, "the order is not saved yet: subscribe to an after hook")
-    added: dict[str, Any] = {"_fees": {key: lookup(order, key) for key in context.options.fee_keys}}
+    keys = context.options.fee_keys
+    added: dict[str, Any] = {
+        "_fees": {key: lookup(order, key) for key in keys},
+        "_fees_refunded": {key: lookup(order, f"{key}_refunded") for key in keys},
+    }
     if envelope is not order:
         added |= {"_time": envelope.get("time"), "_store_id": lookup(outer, "_metadata.storeId")}
     return {**order, **added}

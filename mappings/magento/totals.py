@@ -1,4 +1,8 @@
-"""What an order comes to: its totals, its fees, what was paid, and how far its own sums are from its total."""
+"""What an order comes to: each total as ordered less what was cancelled and refunded, and how well the payload's own sums add up.
+
+magento2 never lowers an amount of an order. It counts beside it what was cancelled (Sales/Model/Order::registerCancellation: what had not
+been invoiced) and what was refunded (Sales/Model/Order/Creditmemo/RefundOperation).
+"""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -9,16 +13,40 @@ from mappings.core.errors import Rejected
 from mappings.core.fields import Amount
 from mappings.core.money import ZERO
 from mappings.core.reading import Loaded
-from mappings.magento.items import Bought
+from mappings.magento.lines import Bought
+from mappings.magento.payload import Hint
 
 
 def grand_total(loaded: Loaded) -> Decimal:
-    canceled = loaded["total_canceled"]
-    if canceled is None:
-        # What Order::registerCancellation sets it to.
-        canceled = loaded["grand_total"] - loaded["total_paid"] if is_canceled(loaded) else ZERO
-    remaining: Decimal = loaded["grand_total"] - loaded["total_refunded"] - canceled
+    remaining: Decimal = loaded["grand_total"] - loaded["total_refunded"] - _total_canceled(loaded)
     return max(ZERO, remaining)
+
+
+def total_taxes(loaded: Loaded) -> Decimal:
+    return _left(loaded, "tax")
+
+
+def total_shipping(loaded: Loaded) -> Decimal:
+    return _left(loaded, "shipping")
+
+
+def total_discounts(loaded: Loaded) -> Decimal:
+    """Discounts without the tax that is in them where prices include tax, which Magento calls their tax compensation."""
+    if _is_void(loaded):
+        return ZERO
+    given = abs(loaded["discount_amount"])
+    canceled = _discount_canceled(loaded, given)
+    refunded = abs(loaded["discount_refunded"]) - loaded["discount_tax_compensation_refunded"]
+    left: Decimal = given - _compensation(loaded) - (canceled - _compensation_canceled(loaded)) - refunded
+    return max(ZERO, left)
+
+
+def total_fees(loaded: Loaded, bought: Sequence[Bought]) -> Decimal:
+    """Fixed product taxes, gift wrap, custom fees, and the fields that the store's `fee_keys` name."""
+    if _is_void(loaded):
+        return ZERO
+    product_taxes = sum((line.kept.product_tax for line in bought), ZERO)
+    return product_taxes + _wrapping_left(loaded, bought) + _custom_fees_left(loaded) + _named_fees(loaded, refunded=True)
 
 
 def is_canceled(loaded: Loaded) -> bool:
@@ -27,46 +55,125 @@ def is_canceled(loaded: Loaded) -> bool:
 
 
 def financial_status(loaded: Loaded) -> str:
-    due = loaded["grand_total"] - loaded["total_paid"] if loaded["total_due"] is None else loaded["total_due"]
-    return "refunded" if loaded["state"] == "closed" else "paid" if due <= 0 else "pending"
+    if loaded["state"] == "closed":
+        return "refunded"
+    # total_due is grand_total - total_paid (Sales/Model/Order::getTotalDue), so it keeps what was cancelled.
+    owed = loaded["grand_total"] - _total_canceled(loaded) - loaded["total_paid"]
+    is_settled = owed <= 0 and not (is_canceled(loaded) and loaded["total_paid"] <= 0)
+    return "paid" if is_settled or (loaded["total_due"] is not None and loaded["total_due"] <= 0) else "pending"
 
 
 def extra(loaded: Loaded, name: str) -> Decimal | None:
+    """An amount of the paid edition, which REST and events have in different places."""
     value: Decimal | None = loaded["extension_attributes"][name]
     return loaded[name] if value is None else value
 
 
-def wrapping(loaded: Loaded, bought: Sequence[Bought], *, refunded: bool) -> Decimal:
-    """Gift wrap of the order, of its lines, and its card; less what of it was refunded, if wanted."""
-    lines = extra(loaded, "gw_items_price")
-    total = sum((line.wrapping for line in bought), ZERO) if lines is None else lines
-    total += (extra(loaded, "gw_price") or ZERO) + (extra(loaded, "gw_card_price") or ZERO)
-    if refunded:
-        parts = ("gw_price_refunded", "gw_items_price_refunded", "gw_card_price_refunded")
-        total -= sum((extra(loaded, name) or ZERO for name in parts), ZERO)
-    return max(ZERO, total)
-
-
-def other_fees(loaded: Loaded) -> Decimal:
-    """Custom fees, and the fields that the store's `fee_keys` name."""
-    total = sum((row["custom_fee_amount"] for row in loaded["extension_attributes"]["custom_fees"]), ZERO)
-    read = Amount().deserialize
-    for key, value in (loaded["fees"] or {}).items():
-        try:
-            total += read(value)
-        except ValidationError as error:
-            raise Rejected({key: [str(message) for message in error.messages]}) from None
-    return total
-
-
-def discrepancy(loaded: Loaded, bought: Sequence[Bought], others: Decimal) -> Decimal:
-    """Magento's identity, on the amounts as ordered; nothing that was refunded or canceled lowers these."""
+def discrepancy(loaded: Loaded, bought: Sequence[Bought]) -> Decimal:
+    """Magento's identity, on the amounts as ordered; nothing that was refunded or cancelled lowers these."""
     subtotal: Decimal | None = loaded["subtotal"]
     if subtotal is None:
         return ZERO
-    fees = others + sum((line.product_tax for line in bought), ZERO) + wrapping(loaded, bought, refunded=False)
+    fees = sum((row["custom_fee_amount"] for row in loaded["extension_attributes"]["custom_fees"]), ZERO)
+    fees += sum((line.full.product_tax for line in bought), ZERO) + _named_fees(loaded, refunded=False)
+    fees += sum(_wrapping(loaded, bought).values(), ZERO)
     tendered = (extra(loaded, name) or ZERO for name in ("gift_cards_amount", "customer_balance_amount", "reward_currency_amount"))
-    discount = loaded["discount_tax_compensation_amount"] - abs(loaded["discount_amount"])
+    discount = _compensation(loaded) - abs(loaded["discount_amount"])
     total = subtotal + loaded["tax_amount"] + loaded["shipping_amount"] + discount + fees - sum(tendered, ZERO)
     difference: Decimal = total - loaded["grand_total"]
     return difference
+
+
+def _total_canceled(loaded: Loaded) -> Decimal:
+    canceled: Decimal = loaded["total_canceled"] or ZERO
+    # Nothing more is expected of a cancelled order than what was paid.
+    return max(canceled, loaded["grand_total"] - loaded["total_paid"]) if is_canceled(loaded) else canceled
+
+
+def _is_void(loaded: Loaded) -> bool:
+    """Whether an order is cancelled as a whole, so that it comes to nothing."""
+    return is_canceled(loaded) and not grand_total(loaded)
+
+
+def _left(loaded: Loaded, name: str) -> Decimal:
+    if _is_void(loaded):
+        return ZERO
+    amount, canceled = loaded[f"{name}_amount"], loaded[f"{name}_canceled"]
+    if canceled is None:
+        canceled = amount - (loaded[f"{name}_invoiced"] or ZERO) if is_canceled(loaded) else ZERO
+    left: Decimal = amount - loaded[f"{name}_refunded"] - canceled
+    return max(ZERO, left)
+
+
+def _discount_canceled(loaded: Loaded, given: Decimal) -> Decimal:
+    canceled: Decimal | None = loaded["discount_canceled"]
+    if canceled is None:
+        return given - abs(loaded["discount_invoiced"] or ZERO) if is_canceled(loaded) else ZERO
+    # registerCancellation subtracts discount_invoiced, which is negative: with 4 of 10 invoiced it comes to 14 instead of 6.
+    return abs(canceled) if abs(canceled) <= given else max(ZERO, given + given - abs(canceled))
+
+
+def _compensation(loaded: Loaded) -> Decimal:
+    total: Decimal = loaded["discount_tax_compensation_amount"] + loaded["shipping_discount_tax_compensation_amount"]
+    return total
+
+
+def _compensation_canceled(loaded: Loaded) -> Decimal:
+    """Magento counts it by line only; shipping's goes with the shipping."""
+    of_lines = sum((row["discount_tax_compensation_canceled"] or ZERO for row in loaded["items"]), ZERO)
+    shipping, canceled = loaded["shipping_amount"], loaded["shipping_canceled"] or ZERO
+    of_shipping = loaded["shipping_discount_tax_compensation_amount"] * canceled / shipping if shipping else ZERO
+    total: Decimal = of_lines + of_shipping
+    return total
+
+
+def _fee_left(amount: Decimal, invoiced: Decimal | None, refunded: Decimal, *, part_canceled: bool) -> Decimal:
+    """What of a fee was not refunded; of an order that was cancelled in part, only what had been invoiced."""
+    charged = amount if invoiced is None or not part_canceled else min(amount, invoiced)
+    return max(ZERO, charged - refunded)
+
+
+def _custom_fees_left(loaded: Loaded) -> Decimal:
+    part_canceled = _total_canceled(loaded) > 0
+    fees = (
+        _fee_left(
+            row["custom_fee_amount"], row["custom_fee_amount_invoiced"], row["custom_fee_amount_refunded"], part_canceled=part_canceled
+        )
+        for row in loaded["extension_attributes"]["custom_fees"]
+    )
+    return sum(fees, ZERO)
+
+
+def _wrapping(loaded: Loaded, bought: Sequence[Bought]) -> dict[str, Decimal]:
+    """Gift wrap of the order, of its lines, and its card, as ordered."""
+    of_lines = extra(loaded, "gw_items_price")
+    return {
+        "gw_price": extra(loaded, "gw_price") or ZERO,
+        "gw_items_price": sum((line.full.wrapping for line in bought), ZERO) if of_lines is None else of_lines,
+        "gw_card_price": extra(loaded, "gw_card_price") or ZERO,
+    }
+
+
+def _wrapping_left(loaded: Loaded, bought: Sequence[Bought]) -> Decimal:
+    part_canceled, total = _total_canceled(loaded) > 0, ZERO
+    for name, amount in _wrapping(loaded, bought).items():
+        invoiced, refunded = extra(loaded, f"{name}_invoiced"), extra(loaded, f"{name}_refunded")
+        left = _fee_left(amount, invoiced, refunded or ZERO, part_canceled=part_canceled)
+        if name == "gw_items_price" and invoiced is None and refunded is None:
+            # Without counts of its own, the wrapping goes with the lines.
+            left -= sum((line.full.wrapping - line.kept.wrapping for line in bought), ZERO)
+        total += max(ZERO, left)
+    return total
+
+
+def _named_fees(loaded: Loaded, *, refunded: bool) -> Decimal:
+    """The fields that the store's `fee_keys` name; less those of the same name with `_refunded` added, as extensions call them."""
+    total, read, given_back = ZERO, Amount().deserialize, loaded["fees_refunded"] or {}
+    for key, value in (loaded["fees"] or {}).items():
+        try:
+            amount: Decimal = read(value)
+        except ValidationError as error:
+            raise Rejected({key: [str(message) for message in error.messages]}) from None
+        back = Hint().deserialize(given_back.get(key)) if refunded and amount > 0 else None
+        total += max(ZERO, amount - abs(back)) if back else amount
+    return total

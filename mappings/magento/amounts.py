@@ -1,0 +1,98 @@
+"""What one line costs, for the quantity ordered or for any part of it."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from mappings.core.money import ZERO, share
+from mappings.core.reading import Loaded
+
+# Half a cent: what rounding a unit price to cents can take from it or add to it.
+_HALF_A_CENT = Decimal("0.005")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Amounts:
+    """Amounts of some quantity of a line; `gross` is before discounts."""
+
+    gross: Decimal = ZERO
+    discounts: Decimal = ZERO
+    taxes: Decimal = ZERO
+    product_tax: Decimal = ZERO
+    wrapping: Decimal = ZERO
+
+    def __add__(self, other: "Amounts") -> "Amounts":
+        return Amounts(
+            gross=self.gross + other.gross,
+            discounts=self.discounts + other.discounts,
+            taxes=self.taxes + other.taxes,
+            product_tax=self.product_tax + other.product_tax,
+            wrapping=self.wrapping + other.wrapping,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """A line as ordered."""
+
+    ordered: Decimal
+    price: Decimal
+    row_total: Decimal | None
+    """The store's own total before discounts, where it is more exact than price x quantity."""
+    discounts: Decimal
+    taxes: Decimal
+    product_tax: Decimal
+    wrapping: Decimal
+
+    def at(self, quantity: Decimal, digits: int) -> Amounts:
+        """The amounts of `quantity` units; what belongs to the whole line is prorated and rounded to `digits`."""
+        parts = (self.discounts, self.taxes, self.product_tax, self.wrapping)
+        discounts, taxes, product_tax, wrapping = (share(amount, quantity, self.ordered, digits) for amount in parts)
+        gross = self.price * quantity if self.row_total is None else share(self.row_total, quantity, self.ordered, digits)
+        return Amounts(gross=gross, discounts=discounts, taxes=taxes, product_tax=product_tax, wrapping=wrapping)
+
+
+def ordered_quantity(line: Loaded) -> Decimal | None:
+    """The quantity ordered; the Order Notifier's lines call it `qty`."""
+    quantity: Decimal | None = line["qty"] if line["qty_ordered"] is None else line["qty_ordered"]
+    return quantity
+
+
+def row_of(line: Loaded, price: Decimal, ordered: Decimal) -> Row:
+    discounts = line["discount_amount"] - line["discount_tax_compensation_amount"]
+    if not line["discount_amount"] and line["price_with_discount"] is not None:
+        discounts = (price - line["price_with_discount"]) * ordered
+    return Row(
+        ordered=ordered,
+        price=price,
+        row_total=_exact_row_total(line, price * ordered, ordered),
+        discounts=discounts,
+        taxes=line["tax_amount"],
+        product_tax=line["weee_tax_applied_row_amount"],
+        wrapping=(line["extension_attributes"]["gw_price"] or line["gw_price"] or ZERO) * ordered,
+    )
+
+
+def own_price(line: Loaded) -> Decimal:
+    """A child's own price of a unit.
+
+    REST repeats the parent's price on a child that has none (magento2, Sales/Model/Order/Webapi/ChangeOutputArray), but leaves
+    `base_price` and the row's total at 0.
+    """
+    price: Decimal = line["price"] or ZERO
+    free_row = line["row_total"] is not None and not line["row_total"] and not line["discount_amount"]
+    return ZERO if line["base_price"] == 0 or free_row else price
+
+
+def _exact_row_total(line: Loaded, product: Decimal, ordered: Decimal) -> Decimal | None:
+    """The row's total before discounts, if it differs from price x quantity only because the unit price is rounded.
+
+    Any further difference is another meaning of `row_total`: it comes without the quantity in 2.4.8 (magento2 #39984), or with taxes.
+    Events and dumps have it before discounts, REST after them (ChangeOutputArray again).
+    """
+    given = line["row_total"]
+    if given is None:
+        return None
+    tolerance = _HALF_A_CENT * abs(ordered)
+    candidates = (given, given + line["discount_amount"])
+    exact = next((total for total in candidates if abs(total - product) <= tolerance), product)
+    return None if exact == product else exact
