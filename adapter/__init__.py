@@ -1,4 +1,4 @@
-"""What we do about orders: receive, keep, pace, send. All I/O of the project lives here; what stores say lives in `mappings`."""
+"""Everything the adapter does: receiving, storing, pacing, sending. All I/O is here; what a payload means is decided in `mappings`."""
 
 from importlib.metadata import PackageNotFoundError, version
 

@@ -1,7 +1,7 @@
-"""What stores say: pure mappings from a store's payload to one `Order`, and from an `Order` to Drip's body.
+"""What a payload means: pure functions from a store's payload to an `Order`, and from an `Order` to Drip's body.
 
-`core/` is what all platforms share; every other folder is one platform and holds one `PROVIDER`. Nothing in this package does I/O, reads a
-clock or the environment, or imports from `adapter`.
+`core/` is what platforms share; every other folder is one platform with one `PROVIDER`. Nothing in this package does I/O, reads a clock or
+the environment, or imports from `adapter`.
 """
 
 import pkgutil

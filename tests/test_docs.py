@@ -163,9 +163,22 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert not part or part in anchors, f"{path.name}: {target}"
 
 
-def test_the_paths_in_the_readme_exist() -> None:
-    for path in re.findall(r"(?<![\w/.-])((?:fixtures|docs|mappings|tests)/[\w./-]*)", text_of("README.md")):
-        assert (ROOT / path.rstrip(".")).exists(), path
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_paths_exist(document: str) -> None:
+    paths = re.findall(r"(?<![\w/.<-])((?:adapter|fixtures|docs|mappings|tests)/[\w./<>-]*)", text_of(document))
+    assert len(paths) > 3, "the search finds nothing"
+    for path in paths:
+        for platform in PROVIDERS:
+            concrete = path.rstrip(".").replace("<platform>", platform).partition("<")[0]
+            assert (ROOT / concrete).exists(), concrete
+
+
+@pytest.mark.parametrize("package", ["adapter", "mappings"])
+def test_each_package_says_what_belongs_there_and_what_does_not(package: str) -> None:
+    files = sorted((ROOT / package).rglob("__init__.py"))
+    assert len(files) > 3
+    docstrings = {file.parent.name: ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "" for file in files}
+    assert [name for name, docstring in docstrings.items() if len(re.findall(r"\.(?=\s|$)", docstring)) < 2] == []
 
 
 @pytest.mark.parametrize("path", [*DOCUMENTS, ROOT / "app.json", ROOT / "Makefile"], ids=lambda path: path.name)

@@ -1,1 +1,4 @@
-"""What is known of products: looked up, kept for a while, and put into orders before they are rendered."""
+"""Product data: looked up in the stores, cached, and added to orders before they are sent.
+
+How a store's API is asked is in `adapter.stores`; how its response is read is in `mappings`.
+"""

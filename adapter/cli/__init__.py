@@ -1,4 +1,7 @@
-"""The commands. Exit status: 0 done, 1 the work failed, 2 wrong use or settings."""
+"""The commands, one module per group. They parse options, call other packages and print; decisions are made there.
+
+Exit status: 0 success, 1 failure, 2 wrong usage or settings.
+"""
 
 import click
 

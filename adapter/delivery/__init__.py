@@ -1,1 +1,4 @@
-"""Reading what was kept, and sending it to Drip: in order for each order, one request at a time for each account."""
+"""Reads stored webhooks and sends orders to Drip: one request at a time per account, each order's states in sequence.
+
+What a person asks for is in `adapter.operations`; the SQL is in `adapter.inbox`.
+"""

@@ -1,1 +1,4 @@
-"""The database: tables, migrations, and every statement on them, in modules named for who asks. Nothing here calls a store or Drip."""
+"""The database: tables, migrations, and every SQL statement, in modules named for who uses them.
+
+Nothing here decides what happens to a delivery, and nothing calls a store or Drip.
+"""

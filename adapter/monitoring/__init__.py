@@ -1,1 +1,1 @@
-"""What the adapter reports about itself: metrics, alerts, error reports, logs. Decisions about orders are made elsewhere."""
+"""What the adapter reports about itself: metrics, alerts, error reports, the log. Nothing here changes an order or a delivery."""

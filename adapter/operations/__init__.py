@@ -1,4 +1,4 @@
-"""What a person asks or does, for commands and pages alike: health, history, checks, retries, past orders, erasure.
+"""What people ask for, for commands and pages alike: health, history, checks, retries, past orders, erasure.
 
-Nothing here runs on its own, and nothing here prints or renders.
+Nothing here runs on its own, and nothing prints or renders.
 """

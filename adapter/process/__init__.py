@@ -1,4 +1,4 @@
-"""Processes and how they talk: supervisor, gunicorn, HTTP with deadlines, the wake-up signal, replayed webhooks.
+"""Processes and HTTP: the supervisor, gunicorn, requests with deadlines, the wake-up signal, replay of sample webhooks.
 
-Nothing here reads a table or maps an order.
+Nothing here touches the database or decides what is sent.
 """

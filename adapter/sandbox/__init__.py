@@ -1,4 +1,7 @@
-"""The stand-in for Drip."""
+"""The sandbox: a server that takes Drip's place in demos and tests, and enforces the Order Activity contract.
+
+It shares the contract with the sender and uses nothing else of the adapter.
+"""
 
 from adapter.sandbox.app import create_sandbox
 from adapter.sandbox.running import RunningSandbox, running_sandbox

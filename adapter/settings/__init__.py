@@ -1,4 +1,4 @@
-"""The settings: read once from the environment, and nowhere else."""
+"""The settings, read once from the environment and checked. Plain data: what connects, fetches or verifies is built elsewhere."""
 
 from adapter.settings.environment import LOG_LEVELS, read_settings
 from adapter.settings.table import StoreTable

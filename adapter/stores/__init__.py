@@ -1,1 +1,4 @@
-"""The stores' own APIs: one folder a platform behind the shapes in `api`. Answers go up; nothing here is kept in the database."""
+"""The stores' own APIs, one folder per platform, all behind the interfaces in `api`.
+
+Nothing here uses the database; what a payload means is decided in `mappings`.
+"""

@@ -1,1 +1,4 @@
-"""What the web sees: webhooks, health, and the placeholder picture."""
+"""What the adapter serves over HTTP: webhooks, health, metrics, and the dashboard.
+
+A webhook request is only verified and stored here; everything after that is in `adapter.delivery`.
+"""

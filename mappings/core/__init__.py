@@ -1,1 +1,1 @@
-"""What all platforms share: the canonical order, Drip's contract, and how payloads are read. Nothing here names a platform."""
+"""What platforms share: the order, Drip's contract, how payloads are read and signatures verified. Nothing here depends on a platform."""

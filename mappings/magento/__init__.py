@@ -1,4 +1,7 @@
-"""Magento 2 and Adobe Commerce: what its payloads say. The other packages see only `PROVIDER`."""
+"""Magento's payloads: `provider` says which are orders, `order` and `items` map them, `totals` computes the amounts.
+
+Requests to Magento's API are in `adapter.stores.magento`.
+"""
 
 from mappings.magento.provider import PROVIDER
 

@@ -1,4 +1,7 @@
-"""Shopify: its orders and products. `provider` decides what is an order, `order` builds it, `totals` computes what it came to."""
+"""Shopify's payloads: `provider` says which are orders, `order` and `items` map them, `totals` computes the amounts.
+
+Requests to Shopify's API are in `adapter.stores.shopify`.
+"""
 
 from mappings.shopify.provider import PROVIDER
 

@@ -1,4 +1,7 @@
-"""WooCommerce: what its payloads say. The other packages see only `PROVIDER`."""
+"""WooCommerce's payloads: `provider` says which are orders, `order` and `items` map them, `totals` computes the amounts.
+
+Requests to WooCommerce's API are in `adapter.stores.woocommerce`.
+"""
 
 from mappings.woocommerce.provider import PROVIDER
 

@@ -1,1 +1,1 @@
-"""Measurements, run by hand or by `make bench`; each prints its figures. Not tests: they take minutes, and a busy machine is no fault."""
+"""Measurements, run by `make bench`; each prints its figures. They are not tests: a busy machine makes them slower, not wrong."""

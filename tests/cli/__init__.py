@@ -1,0 +1,1 @@
+"""Tests of `adapter.cli`. Output is compared as printed."""

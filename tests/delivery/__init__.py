@@ -1,0 +1,1 @@
+"""Tests of `adapter.delivery`. `simulation` runs the real pacing code on a simulated clock."""

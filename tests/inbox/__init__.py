@@ -1,0 +1,1 @@
+"""Tests of `adapter.inbox`. They run on SQLite and on PostgreSQL."""

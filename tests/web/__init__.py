@@ -1,0 +1,1 @@
+"""Tests of `adapter.web`. What needs a browser is in `tests/browser`."""

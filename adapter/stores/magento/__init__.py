@@ -1,4 +1,7 @@
-"""Magento 2 and Adobe Commerce: the store's own API. The rest of the adapter sees only `PLATFORM`."""
+"""Magento's REST and GraphQL APIs: products, past orders, webhook subscriptions. Outside this folder only `PLATFORM` is used.
+
+How Magento's payloads are read is in `mappings.magento`.
+"""
 
 from adapter.stores.magento.platform import PLATFORM
 

@@ -1,4 +1,7 @@
-"""Shopify: the store's own API. The rest of the adapter sees only `PLATFORM`."""
+"""Shopify's Admin and Storefront APIs: products, past orders, webhooks. Outside this folder only `PLATFORM` is used.
+
+How Shopify's payloads are read is in `mappings.shopify`.
+"""
 
 from adapter.stores.shopify.platform import PLATFORM
 

@@ -1,4 +1,7 @@
-"""WooCommerce: the store's own API. The rest of the adapter sees only `PLATFORM`."""
+"""WooCommerce's REST and Store APIs: products, past orders, webhooks. Outside this folder only `PLATFORM` is used.
+
+How WooCommerce's payloads are read is in `mappings.woocommerce`.
+"""
 
 from adapter.stores.woocommerce.platform import PLATFORM
 

@@ -1,4 +1,7 @@
-"""The dashboard: what happened to an order, and how to put it right. One module a page."""
+"""The dashboard, one module per page; the templates are in `web/templates`.
+
+Pages show things and start them; the work itself is in `adapter.operations`.
+"""
 
 from flask import Flask
 

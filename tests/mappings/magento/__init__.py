@@ -1,0 +1,1 @@
+"""Tests of `mappings.magento` beyond its golden cases in `fixtures/magento`."""

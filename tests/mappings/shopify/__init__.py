@@ -1,0 +1,1 @@
+"""Tests of `mappings.shopify` beyond its golden cases in `fixtures/shopify`."""

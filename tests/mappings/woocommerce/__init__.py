@@ -1,0 +1,1 @@
+"""Tests of `mappings.woocommerce` beyond its golden cases in `fixtures/woocommerce`."""

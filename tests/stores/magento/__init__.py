@@ -1,0 +1,1 @@
+"""Tests of `adapter.stores.magento` against the server in `tests/stand_ins/magento.py`."""

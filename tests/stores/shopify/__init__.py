@@ -1,0 +1,1 @@
+"""Tests of `adapter.stores.shopify` against the server in `tests/stand_ins/shopify.py`."""

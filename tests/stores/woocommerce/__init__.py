@@ -1,0 +1,1 @@
+"""Tests of `adapter.stores.woocommerce` against the server in `tests/stand_ins/woocommerce.py`."""
