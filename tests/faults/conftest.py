@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.harness import PostgresqlServer
+from tests.support.postgresql import PostgresqlServer
 
 
 @pytest.fixture(scope="session")

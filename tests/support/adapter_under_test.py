@@ -1,8 +1,7 @@
 """The adapter's parts put together for a test: a real database, the real web app, reader and sender, and a stand-in for Drip."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +19,8 @@ from adapter.inbox import accounts, search
 from adapter.inbox.accounts import READER
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.tables import deliveries, leases
+from adapter.sandbox import RunningSandbox
+from adapter.sandbox.state import State
 from adapter.settings import Account, Settings, Store
 from adapter.web.app import create_app
 from mappings import PROVIDERS, Credentials, Options
@@ -186,9 +187,12 @@ class AdapterUnderTest:
         requests.delete(f"{self.sandbox_url}/answers", timeout=10).raise_for_status()
 
 
-@contextmanager
-def adapter_under_test(engine: Engine, sandbox_url: str, **options: Any) -> Iterator[AdapterUnderTest]:
-    yield AdapterUnderTest(engine, make_settings(sandbox_url, **options), sandbox_url)
+def restart(sandbox: RunningSandbox) -> None:
+    """Let the sandbox be as if it had just been started."""
+    views = sandbox.app.extensions["sandbox"]
+    state: State = views.state
+    state.untell()  # releases requests that still hang
+    views.state = State(state.limits, enforce=state.enforce, hour=state.hour, keep=state.keep)
 
 
 def signed(payload: bytes, store: str = "shopify", secret: str = SECRET) -> Mapping[str, str]:
@@ -204,8 +208,8 @@ __all__ = [
     "SECRET",
     "AdapterUnderTest",
     "Clock",
-    "adapter_under_test",
     "make_settings",
+    "restart",
     "shopify_order",
     "signed",
 ]

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,11 +58,8 @@ def audited(engine: Engine) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def adapter(engine: Engine, sandbox_url: str) -> Iterator[AdapterUnderTest]:
-    adapter = AdapterUnderTest(engine, with_dashboard(make_settings(sandbox_url)), sandbox_url)
-    adapter.drip_forgets()
-    yield adapter
-    adapter.drip_forgets()
+def adapter(engine: Engine, sandbox_url: str) -> AdapterUnderTest:
+    return AdapterUnderTest(engine, with_dashboard(make_settings(sandbox_url)), sandbox_url)
 
 
 @pytest.fixture
