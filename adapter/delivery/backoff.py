@@ -1,4 +1,4 @@
-"""When a failed attempt is repeated."""
+"""How long to wait before a failed attempt is repeated."""
 
 import random
 from datetime import timedelta
@@ -17,12 +17,12 @@ _THROTTLE_LONGEST = timedelta(minutes=15)
 
 
 def delay_after(attempts: int) -> timedelta | None:
-    """The delay after so many failed attempts, 20 % either way so that lanes do not march in step; None: give up."""
+    """The delay after this many failed attempts, varied by 20 % so that lanes do not retry in lockstep; None: give up."""
     if attempts > len(DELAYS):
         return None
     return DELAYS[attempts - 1] * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret depends on it
 
 
 def throttle_delay(times: int) -> timedelta:
-    """How long to leave Drip alone after so many 429 in a row, where it does not say: a minute, doubling to 15."""
+    """How long to pause after this many 429s in a row without a Retry-After: a minute, doubling to 15."""
     return min(_THROTTLE_FIRST * (1 << min(times - 1, 10)), _THROTTLE_LONGEST)

@@ -1,4 +1,4 @@
-"""Completes a payload whose sender chose too few fields, such as an Adobe I/O event with four, from the store's own API."""
+"""Fetches the complete order from the store's API where a webhook carries too few fields, such as an Adobe I/O event with four."""
 
 import logging
 from collections.abc import Callable
@@ -12,16 +12,16 @@ from adapter.stores.platforms import history_of
 from mappings import Reading, Reason
 
 log = logging.getLogger(__name__)
-PATIENCE_S = 8.0
-"""How long one request may take, and after how long in all nobody is asked any more before the next step: other stores' orders wait
-meanwhile, and the reader's lease lasts 20 s.
+TIMEOUT_S = 8.0
+"""How long one request may take, and how long all requests of one step may take together: other stores' orders wait meanwhile, and the
+reader's lease lasts 20 s.
 """
 _REST = timedelta(minutes=1)
 _LONGEST_REST = timedelta(hours=1)
 
 
 class Completer:
-    """Asks the stores' APIs for whole orders. Used by one thread."""
+    """Fetches complete orders from the stores' APIs. Used by one thread."""
 
     def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
         self._settings = settings
@@ -30,10 +30,9 @@ class Completer:
         self._rests_until: dict[str, datetime] = {}
 
     def whole_order(self, source: Source, reading: Reading, turn: Deadline) -> bytes | None:
-        """The whole order of a payload that lacks what an order needs; None where it lacks nothing, or nobody can be asked.
+        """The complete order behind a payload that lacks required fields; None if it lacks nothing or the store has no API to ask.
 
-        Raises `StoreTrouble` if the store's API is of no help just now, with the time after which to ask again. When `turn` is over nobody
-        is asked any more.
+        Raises `StoreTrouble`, with the time after which to ask again, while the store's API is unavailable or `turn` is used up.
         """
         if reading.identity is None or not _lacks(reading):
             return None
@@ -44,16 +43,16 @@ class Completer:
         now = self._clock()
         rest = self._rests_until.get(store.name, now) - now
         if rest > timedelta(0):
-            raise StoreTrouble("the store's API has just failed", wait_s=rest.total_seconds())
+            raise StoreTrouble("the store's API failed a moment ago", wait_s=rest.total_seconds())
         if not turn.left:
-            raise StoreTrouble("there was no time to ask the store", wait_s=0.0)
+            raise StoreTrouble("there was no time left to ask the store", wait_s=0.0)
         try:
-            return history.order(reading.identity.order_id, Deadline(PATIENCE_S))
+            return history.order(reading.identity.order_id, Deadline(TIMEOUT_S))
         except StoreTrouble as trouble:
             rest = max(_REST, min(timedelta(seconds=trouble.wait_s or 0.0), _LONGEST_REST))
             self._rests_until[store.name] = self._clock() + rest
             about = {"action": "put_off", "store": store.name, "seconds": round(rest.total_seconds())}
-            log.warning("a payload lacks fields, and the store could not be asked for the whole order: %s", trouble, extra=about)
+            log.warning("a payload lacks required fields, and the complete order could not be fetched: %s", trouble, extra=about)
             raise StoreTrouble(str(trouble), wait_s=rest.total_seconds()) from None
 
     def _history(self, source: Source) -> History | None:
@@ -64,7 +63,7 @@ class Completer:
 
 
 def _lacks(reading: Reading) -> bool:
-    """Whether only fields are missing: the payload is of an order, and nothing else speaks against sending it."""
+    """Whether missing fields are the only obstacle: the payload is an order that would otherwise be sent."""
     skip = reading.skip(placed=True)
     withheld = reading.identity is not None and reading.identity.email_withheld
     if skip is not None:

@@ -1,6 +1,6 @@
-"""The client of Drip's Order Activity API: bytes in, an `Answer` out.
+"""The client for Drip's Order Activity API: bytes in, an `Answer` out.
 
-Source of addresses, authentication and errors: Drip's API documentation, pages "Order Activity", "Errors", "Rate limiting".
+Source for addresses, authentication and errors: Drip's API documentation, pages "Order Activity", "Errors", "Rate limiting".
 """
 
 import json
@@ -28,39 +28,39 @@ _LONGEST_WAIT = timedelta(hours=1)
 
 
 class Outcome(StrEnum):
-    """What an answer means for the order, and what is done about it."""
+    """What an answer means for the order."""
 
     DELIVERED = "delivered"
     RETRY = "retry"
-    """Nothing wrong with the order: again after a backoff."""
+    """Not the order's fault: retried after a backoff."""
     THROTTLED = "throttled"
     BLOCKED = "blocked"
-    """Nothing wrong with the order: the account's credentials or plan."""
+    """Not the order's fault: the account's credentials or plan."""
     REFUSED = "refused"
-    """Drip will never take this body."""
+    """Drip will never accept this body."""
     NO_BATCHES = "no_batches"
-    """There is no batch address for this account."""
+    """Drip has no batch endpoint for this account."""
 
 
 _SINGLE = {400: Outcome.REFUSED, 422: Outcome.REFUSED, 429: Outcome.THROTTLED} | dict.fromkeys(
     (401, 402, 403, 404, 410, 451), Outcome.BLOCKED
 )
-# One bad or long order refuses all of a batch; an address that is not there says nothing about the account.
+# One invalid or oversized order fails the whole batch; a missing batch endpoint does not mean that the account is wrong.
 _BATCH = _SINGLE | {413: Outcome.REFUSED, 404: Outcome.NO_BATCHES, 405: Outcome.NO_BATCHES}
 _SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """How one POST ended."""
+    """The result of one POST."""
 
     outcome: Outcome
     status: int | None = None
     """None: no answer."""
     outcome_unknown: bool = False
-    """Whether Drip may have taken the order all the same."""
+    """Whether Drip may have accepted the order although no answer confirms it."""
     request_ids: tuple[str, ...] = ()
-    """Drip's name of each order, in the order posted; empty where it gave none."""
+    """Drip's id for each order, in the order posted; empty if it returned none."""
     errors: tuple[Mapping[str, Any], ...] = ()
     retry_after: timedelta | None = None
     limit: int | None = None
@@ -68,11 +68,11 @@ class Answer:
     remaining: int | None = None
     """X-RateLimit-Remaining."""
     what: str = ""
-    """For people and logs; never quotes a body."""
+    """A summary for people and logs; never quotes a body."""
 
 
 class Drip:
-    """One account's connection to Drip. Used by one thread; redirects are never followed, for they would carry the credentials along."""
+    """One account's connection to Drip. Used by one thread. Redirects are not followed: the credentials would go with them."""
 
     def __init__(self, base_url: str, account: Account, site: str) -> None:
         self.account = account
@@ -82,7 +82,7 @@ class Drip:
         self._session, self._adapter = self._connect()
 
     def post_order(self, body: bytes, deadline_s: float = DEADLINES_S["single"]) -> Answer:
-        """Post one order; `deadline_s` bounds the whole request, not only the silence between two bytes."""
+        """Post one order; `deadline_s` limits the whole request, not only the wait between two bytes."""
         return self._post_within("single", body, deadline_s)
 
     def post_batch(self, bodies: Sequence[bytes], deadline_s: float = DEADLINES_S["batch"]) -> Answer:
@@ -96,10 +96,10 @@ class Drip:
         except queue.Empty:
             self._adapter.cut()
             self._session, self._adapter = self._connect()
-            return Answer(outcome=Outcome.RETRY, outcome_unknown=True, what=f"no answer from Drip within {deadline_s:g} s")
+            return Answer(outcome=Outcome.RETRY, outcome_unknown=True, what=f"Drip did not answer within {deadline_s:g} s")
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._session.close()
 
     def _connect(self) -> tuple[requests.Session, CuttableAdapter]:
@@ -117,12 +117,14 @@ class Drip:
                 return _answer(kind, response.status_code, response.headers, content)
         except requests.RequestException as error:
             return Answer(outcome=Outcome.RETRY, outcome_unknown=not _never_sent(error), what=_failure(error))
-        except Exception as error:  # noqa: BLE001 - urllib3 lets some of its own through while a raw answer is read
-            return Answer(outcome=Outcome.RETRY, outcome_unknown=True, what=f"the answer from Drip broke off: {type(error).__name__}")
+        except Exception as error:  # noqa: BLE001 - urllib3 raises some errors of its own while a raw answer is read
+            return Answer(
+                outcome=Outcome.RETRY, outcome_unknown=True, what=f"the connection broke while Drip was answering: {type(error).__name__}"
+            )
 
 
 class _Bearer(AuthBase):
-    """A token in the Authorization header; set as `auth`, since requests would let a .netrc replace a mere header."""
+    """A token in the Authorization header; passed as `auth`, since requests lets a .netrc override a plain header."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -170,7 +172,7 @@ def _json(content: bytes) -> dict[str, Any]:
 
 
 def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """Seconds or a date, and never longer than the hour that a quota needs to come back."""
+    """Seconds or a date, capped at the hour after which any quota has recovered."""
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal() and len(value) < _LONGEST_COUNT:
         wait = timedelta(seconds=int(value))
@@ -182,7 +184,7 @@ def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
 
 
 def _never_sent(error: requests.RequestException) -> bool:
-    """Whether the request cannot have reached Drip: there was no connection to send it on."""
+    """Whether the request cannot have reached Drip because no connection was made."""
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return True
     reason = getattr(error.args[0] if error.args else None, "reason", None)
@@ -191,7 +193,7 @@ def _never_sent(error: requests.RequestException) -> bool:
 
 def _failure(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
-        return "no answer from Drip in time"
+        return "Drip did not answer in time"
     if isinstance(error, requests.exceptions.SSLError):
         return "no secure connection to Drip: its certificate could not be verified"
-    return "no connection to Drip"
+    return "could not connect to Drip"

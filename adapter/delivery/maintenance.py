@@ -1,6 +1,6 @@
-"""What is done beside reading and sending, in small pieces: what stores ask about personal data, and once an hour the purge.
+"""Work beside reading and sending, in small pieces: stores' requests about personal data, and an hourly purge.
 
-Done by whoever holds the reader's lease. A piece may be broken off anywhere and begun again: each can be done twice.
+Done by whoever holds the reader's lease. Each piece can be interrupted anywhere and repeated safely.
 """
 
 import json
@@ -24,12 +24,12 @@ from mappings import Compliance, Reason, Rejected, Skip, parse
 
 log = logging.getLogger(__name__)
 PURGES_EVERY = timedelta(hours=1)
-_IDS_TOLD = 200
+_MOST_IDS = 200
 _LOOKED_AT = 50
 
 
 class Maintenance:
-    """Does one piece of work a `step`."""
+    """Does one piece of work per `step`."""
 
     def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
         self._engine = engine
@@ -42,7 +42,7 @@ class Maintenance:
         self._request: int | None = None
 
     def step(self) -> bool:
-        """Do the next piece; whether there may be more to do now."""
+        """Do the next piece; whether there may be more to do."""
         try:
             self._work = self._work or self._next()
             if self._work is None:
@@ -50,7 +50,7 @@ class Maintenance:
             next(self._work)
         except StopIteration:
             self._work = self._request = None
-        except DatabaseAway:  # it begins anew, and was not begun in vain
+        except DatabaseAway:  # starts over; the request is not to blame
             self._work = None
             raise
         except Exception as error:
@@ -73,12 +73,12 @@ class Maintenance:
 
     def _purge(self, now: datetime) -> Iterator[None]:
         purged = Purged()
-        for purged in self._retention.purge(now):  # noqa: B007 - the last one is told
+        for purged in self._retention.purge(now):  # noqa: B007 - the last one is logged
             yield
         if purged:
             log.info(f"{purged}", extra={"action": "purged"})
 
-    # --- what a store asks ---------------------------------------------------------------------------------------------------------
+    # --- requests about personal data ----------------------------------------------------------------------------------------------------
 
     def _comply(self, row: Row[Any]) -> Iterator[None]:
         if self._request != row.id:
@@ -90,9 +90,9 @@ class Maintenance:
         source = sources.source_of(row, self._settings)
         asked = source.provider.compliance(parse(row.payload), source.context)
         if asked is None:
-            return self._refuse(row, {"": ["no request about personal data any more: retry it"]})
+            return self._refuse(row, {"": ["no longer recognised as a request about personal data: retry it"]})
         if other := self._other_shop(row.store, asked):
-            why = f"it is about {asked.shop[:100]}, but store {row.store} is {other}: post it to the address of that shop's store"
+            why = f"it is about {asked.shop[:100]}, but store {row.store} belongs to {other}: send it to the address of that shop's store"
             return self._refuse(row, {"": [why]})
         return self._redact_shop(row) if asked.kind == "shop_redact" else self._about_shopper(row, asked)
 
@@ -102,7 +102,7 @@ class Maintenance:
         yield from search.run()
         found = search.found - {row.id}
         if asked.kind == "data_request":
-            self._done(row, "data_request", _told(found), logging.WARNING)
+            self._done(row, "data_request", _answer(found), logging.WARNING)
             return
         for _ in erase_found(self._engine, found, REDACTED, self._clock()):
             yield
@@ -129,7 +129,7 @@ class Maintenance:
         self._done(row, "redacted", f"shop/redact: erased all {erased} deliveries of the store, and its products")
 
     def _other_shop(self, store: str, asked: Compliance) -> str:
-        """The shop that a store's deliveries come from, if it is another one: an app has one address for the requests of all its shops."""
+        """The shop that the store's deliveries come from, if it differs: an app sends the requests of all its shops to one address."""
         with snapshot(self._engine) as connection:
             newest = select(deliveries.c.headers).where(deliveries.c.store == store, deliveries.c.order_id.is_not(None))
             rows = connection.execute(newest.order_by(deliveries.c.id.desc()).limit(_LOOKED_AT)).scalars()
@@ -141,17 +141,19 @@ class Maintenance:
             settling.skip(connection, row.id, Skip(Reason.NOT_AN_ORDER, detail), self._clock())
             erase(connection, [row.id])
         if not flush(self._engine):
-            log.warning("the write-ahead log is in use; what was erased leaves it later", extra={"action": "not_flushed"})
+            log.warning("the write-ahead log is in use: erased data will be removed from it later", extra={"action": "not_flushed"})
         log.log(level, detail, extra={"action": action, "delivery": row.id, "store": row.store})
 
     def _refuse(self, row: Row[Any], problems: dict[str, list[str]]) -> Iterator[None]:
         with transaction(self._engine) as connection:
             settling.kill(connection, row.id, problems, self._clock())
-        log.warning("a request about personal data was not done", extra={"action": "dead", "delivery": row.id, "store": row.store})
+        log.warning(
+            "a request about personal data could not be fulfilled", extra={"action": "dead", "delivery": row.id, "store": row.store}
+        )
         return iter(())
 
     def _give_up(self, error: Exception) -> None:
-        """What a request sets off must not keep the others, and the purge, from being done."""
+        """Settle a request that fails, so that it does not block the others and the purge."""
         if self._request is None:
             return
         if isinstance(error, Rejected):
@@ -161,7 +163,7 @@ class Maintenance:
             problems = sources.crash(error)
         with transaction(self._engine) as connection:
             settling.kill(connection, self._request, problems, self._clock())
-        log.warning("a request about personal data was not done", extra={"action": "dead", "delivery": self._request})
+        log.warning("a request about personal data could not be fulfilled", extra={"action": "dead", "delivery": self._request})
 
 
 def _deliveries_after(connection: Any, store: str, after: int) -> list[Row[Any]]:
@@ -174,9 +176,9 @@ def _shop(headers: Mapping[str, str], asked: Compliance) -> str:
     return next((headers[name] for name in asked.shop_headers if headers.get(name)), "")
 
 
-def _told(found: set[int]) -> str:
+def _answer(found: set[int]) -> str:
     if not found:
-        return "customers/data_request: nothing is kept of this shopper; tell the merchant so"
-    ids = ", ".join(str(each) for each in sorted(found)[:_IDS_TOLD])
-    more = f" and {len(found) - _IDS_TOLD} more" if len(found) > _IDS_TOLD else ""
-    return f"customers/data_request: deliveries {ids}{more} hold data of this shopper; give their payloads to the merchant"
+        return "customers/data_request: nothing is stored about this shopper; please tell the merchant"
+    ids = ", ".join(str(each) for each in sorted(found)[:_MOST_IDS])
+    more = f" and {len(found) - _MOST_IDS} more" if len(found) > _MOST_IDS else ""
+    return f"customers/data_request: deliveries {ids}{more} hold data of this shopper; please send their payloads to the merchant"

@@ -1,7 +1,7 @@
-"""How fast: which request to send next, and when. The policy with its arithmetic stands in docs/pacing.md.
+"""Which request to send next, and when. docs/pacing.md explains the policy and its arithmetic.
 
-Drip takes so many single and so many batch requests in any sliding hour. A request is counted until an hour after it ended, since only
-then is it certain that Drip, which counted it between its begin and its end, has forgotten it.
+Drip limits single and batch requests in any sliding hour. A request is counted until an hour after it ended: Drip counted it at some moment
+between its start and its end, so only then is it certain to have left Drip's window.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -13,29 +13,29 @@ from typing import Literal
 Kind = Literal["single", "batch"]
 HOUR = timedelta(hours=1)
 MOST_ORDERS = 1000
-"""Orders in a batch, by Drip's page "Batch API"."""
+"""The most orders in a batch, by Drip's page "Batch API"."""
 _RESERVE = 4
-"""One request in four is kept for live orders."""
+"""One request in four is reserved for live orders."""
 _SOON_S = 120.0
-"""What can be sent singly within this time is."""
+"""A backlog that single requests clear within this time is not batched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Orders that are due now: live ones, and those that may wait (retries asked for, backfill)."""
+    """Orders that are due now: live ones, and others that can wait (requested retries, backfill)."""
 
     live: int
     other: int = 0
 
     @property
     def orders(self) -> int:
-        """All of them."""
+        """The sum of both."""
         return self.live + self.other
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Send this now; `orders` is the most that go into it."""
+    """Send a request now, with at most this many orders."""
 
     kind: Kind
     orders: int
@@ -44,36 +44,36 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing may be sent before then."""
+    """Nothing may be sent before this time."""
 
     until: datetime
 
 
 class Window:
-    """One kind's requests of the last hour, and how many it may have. Moments are kept as seconds since 1970: there may be thousands."""
+    """The requests of one kind in the last hour, and how many are allowed. Times are floats, seconds since 1970: there can be thousands."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.last_begun: datetime | None = None
+        self.last_start: datetime | None = None
         self.closed_until: datetime | None = None
         self._expiries: list[float] = []
         self._known_gap: float | None = None
 
     def load(self, requests: Iterable[tuple[datetime, datetime]]) -> None:
-        """Take the ledger over from the database: (begun, ended or the latest possible end) of each request."""
+        """Load the ledger from the database: for each request its start, and its end or the latest possible end."""
         entries = sorted(requests)
         self._expiries = sorted((ended + HOUR).timestamp() for _, ended in entries)
-        self.last_begun = entries[-1][0] if entries else None
+        self.last_start = entries[-1][0] if entries else None
         self._known_gap = None
 
-    def spend(self, begun: datetime, ended: datetime) -> None:
+    def spend(self, started: datetime, ended: datetime) -> None:
         """Count a request."""
         insort(self._expiries, (ended + HOUR).timestamp())
-        self.last_begun = begun
+        self.last_start = started
         self._known_gap = None
 
     def ended(self, assumed: datetime, ended: datetime) -> None:
-        """Correct a request's end, once it is known."""
+        """Replace a request's assumed end by its real one."""
         expiry = (assumed + HOUR).timestamp()
         index = bisect_left(self._expiries, expiry)
         if self._expiries[index : index + 1] == [expiry]:
@@ -82,7 +82,7 @@ class Window:
             self._known_gap = None
 
     def left(self, now: datetime) -> int:
-        """Requests that may still be made now."""
+        """How many requests are still allowed now."""
         if expired := bisect_right(self._expiries, now.timestamp()):
             del self._expiries[:expired]
             self._known_gap = None
@@ -90,39 +90,39 @@ class Window:
 
     @property
     def reserve(self) -> int:
-        """Requests kept for live orders."""
+        """How many requests are reserved for live orders."""
         return self.limit // _RESERVE
 
     def opens(self, now: datetime, *, live: bool) -> datetime:
-        """When the next request may be made: now or later."""
+        """The time of the next permitted request: now or later."""
         if self.is_closed(now):
             return self.closed_until or now
         left = self.left(now)
         if left > self.reserve:
             return now
         if not live:
-            return self._expiry(self.reserve - left)  # by then more than the reserve is left
+            return self._expiry(self.reserve - left)  # by then more than the reserve is free
         if left == 0:
             return self._expiry(0)
-        return max(now, (self.last_begun or now) + timedelta(seconds=self._gap(now, left)))
+        return max(now, (self.last_start or now) + timedelta(seconds=self._gap(now, left)))
 
     def is_closed(self, now: datetime) -> bool:
-        """Whether Drip has told us off."""
+        """Whether a 429 from Drip is still in force."""
         return self.closed_until is not None and self.closed_until > now
 
     def even_gap(self) -> timedelta:
-        """The gap at which a whole hour's requests are spread evenly."""
+        """The gap that spreads an hour's requests evenly."""
         return HOUR / self.limit
 
     def soon(self, now: datetime, within_s: float, *, live: bool) -> float:
-        """How many requests the pacing lets through in the time given."""
+        """How many requests the pacing permits within this time."""
         left = 0 if self.is_closed(now) else self.left(now)
         if left > self.reserve:
             return float(left - self.reserve)
         return within_s / max(self._gap(now, left), 0.001) if left and live else 0.0
 
     def _gap(self, now: datetime, left: int) -> float:
-        """The gap in seconds at which what is left lasts: at every expiry to come, there was one request for each gap until then."""
+        """The shortest gap in seconds that never runs out: at each coming expiry, no more has been spent than was free by then."""
         if self._known_gap is None:
             second = now.timestamp()
             steps = ((expiry - second) / (left + index + 1) for index, expiry in enumerate(self._expiries))
@@ -171,6 +171,6 @@ class Pacing:
         window = self.windows["batch"]
         opening = window.opens(now, live=live)
         # A batch that is not full waits for its turn in an evenly spread hour: it would spend as much as a full one.
-        if together < MOST_ORDERS and window.last_begun is not None:
-            opening = max(opening, window.last_begun + window.even_gap())
+        if together < MOST_ORDERS and window.last_start is not None:
+            opening = max(opening, window.last_start + window.even_gap())
         return opening

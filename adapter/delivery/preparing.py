@@ -1,4 +1,4 @@
-"""From kept payloads to the bodies that Drip gets, or to the reason why nothing is sent."""
+"""Turns stored payloads into the bodies to post to Drip, or into the reason why nothing is sent."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ _A_CENT = Decimal("0.01")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Post:
-    """What is to be posted for a lane."""
+    """One order to post, and the lane it belongs to."""
 
     queue: LaneQueue
     action: str
@@ -36,14 +36,14 @@ class Post:
     lifecycle: str | None
     """The value of `orders.lifecycle` once Drip has accepted this."""
     last: bool = True
-    """Whether the snapshot has nothing left to tell after this."""
+    """Whether the snapshot needs no further request after this one."""
     looked_up: str | None = None
-    """JSON: where each product's page and picture came from."""
+    """JSON: where each product's page and image address came from."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A snapshot that was mapped, before its products are known."""
+    """A mapped snapshot whose products have not been looked up yet."""
 
     queue: LaneQueue
     store: Store
@@ -51,7 +51,7 @@ class _Draft:
 
 
 def memory(account: str, post: Post) -> dict[str, Any]:
-    """What is remembered of an order once Drip has it: a row for `statements.remember`."""
+    """What to remember of an order once Drip has it: a row for `settling.remember`."""
     queue = post.queue
     version = queue.version(queue.target)
     return {
@@ -67,7 +67,7 @@ def memory(account: str, post: Post) -> dict[str, Any]:
 
 
 def supersede(connection: Connection, queue: LaneQueue, now: datetime) -> None:
-    """Settle the snapshots that waited behind a newer one."""
+    """Skip the older snapshots that waited in the same lane."""
     for row in queue.older():
         skip = Skip(Reason.SUPERSEDED, f"delivery {queue.target.id} holds a newer state of this order")
         settling.skip(connection, row.id, skip, now)
@@ -75,7 +75,7 @@ def supersede(connection: Connection, queue: LaneQueue, now: datetime) -> None:
 
 
 def about(queue: LaneQueue) -> dict[str, Any]:
-    """The fields that a log line tells of a lane's target."""
+    """The log fields that identify a lane's target."""
     return {"delivery": queue.target.id, "store": queue.lane.store, "order": queue.lane.order_id}
 
 
@@ -83,7 +83,7 @@ Mapped = TypeVar("Mapped")
 
 
 class Preparer:
-    """Maps one account's deliveries, each with its store's options of today."""
+    """Maps one account's deliveries, each with the current options of its store."""
 
     def __init__(
         self, engine: Engine, settings: Settings, account: str, clock: Callable[[], datetime], guard: Callable[[Connection], None]
@@ -97,17 +97,17 @@ class Preparer:
         self._differing: list[str] = []
 
     def prepare(self, queues: Sequence[LaneQueue]) -> list[Post]:
-        """What to post for these lanes, in their order; those whose target was settled without a request are left out."""
-        begun = [self._begin(queue) for queue in queues]
+        """What to post for these lanes, in the same order; lanes whose target was settled without a request are left out."""
+        started = [self._begin(queue) for queue in queues]
         self._count_differing()
-        drafts = [each for each in begun if isinstance(each, _Draft)]
+        drafts = [each for each in started if isinstance(each, _Draft)]
         completed = iter(self._catalog.complete([(draft.store, draft.order) for draft in drafts]))
-        ready = (self._finish(each, next(completed)) if isinstance(each, _Draft) else each for each in begun)
+        ready = (self._finish(each, next(completed)) if isinstance(each, _Draft) else each for each in started)
         return [post for post in ready if post is not None]
 
     def _begin(self, queue: LaneQueue) -> Post | _Draft | None:
         if (attempt := queue.unconfirmed) is not None:
-            last = attempt.action in VOCABULARIES["contract"]  # of an event of today's there may be more to follow
+            last = attempt.action in VOCABULARIES["contract"]  # a lifecycle event may have others behind it
             return Post(
                 queue=queue, action=attempt.action, body=attempt.body, digest=attempt.digest, lifecycle=attempt.lifecycle, last=last
             )
@@ -118,13 +118,13 @@ class Preparer:
         return self._compare(draft, post) if post is not None else None
 
     def _guarded(self, queue: LaneQueue, work: Callable[[], Mapped | Skip]) -> Mapped | None:
-        """What `work` makes of a payload; None if that settled the delivery."""
+        """The result of `work`; None if it settled the delivery instead."""
         try:
             result = work()
         except Rejected as rejected:
             self._kill(queue, rejected.problems)
             return None
-        except Exception as error:  # noqa: BLE001 - whatever a payload sets off in the mapping must not stop the others
+        except Exception as error:  # noqa: BLE001 - one payload that crashes the mapping must not stop the others
             report(error)
             self._kill(queue, sources.crash(error))
             return None
@@ -141,7 +141,7 @@ class Preparer:
         order = source.provider.map(reading, source.context)
         if abs(order.discrepancy) > _A_CENT * max(1, len(order.items)):
             self._differing.append(queue.lane.store)
-            log.warning("the payload's own sums differ from its total", extra={"action": "sums_differ", **about(queue)})
+            log.warning("the amounts in the payload do not add up to its total", extra={"action": "sums_differ", **about(queue)})
         return _Draft(queue, source.store, order)
 
     def _count_differing(self) -> None:
@@ -172,30 +172,30 @@ class Preparer:
         )
 
     def _compare(self, draft: _Draft, post: Post) -> Post | None:
-        """Hold a body against what Drip has: post it, or settle it as stale, unchanged, or told to its end."""
+        """Compare a body with what Drip has: post it, or settle it as stale, unchanged or fully sent."""
         queue = draft.queue
         if queue.has is None:
             return post
         if queue.version(queue.target) < version_of(queue.has, queue.newest):
-            self._skip(queue, Skip(Reason.STALE, "older than what Drip has of this order"))
+            self._skip(queue, Skip(Reason.STALE, "older than the state of this order that Drip has"))
             return None
         if post.action != "updated" or post.digest != queue.has.digest or queue.target.forced:
             return post
-        in_steps = draft.store.options.vocabulary == "lifecycle"
-        self._unchanged(queue, post, told_to_the_end=in_steps and queue.has.delivery_id == queue.target.id)
+        by_event = draft.store.options.vocabulary == "lifecycle"
+        self._unchanged(queue, post, fully_sent=by_event and queue.has.delivery_id == queue.target.id)
         return None
 
-    def _unchanged(self, queue: LaneQueue, post: Post, *, told_to_the_end: bool) -> None:
+    def _unchanged(self, queue: LaneQueue, post: Post, *, fully_sent: bool) -> None:
         now = self._clock()
         with transaction(self._engine) as connection:
             self._guard(connection)
             settling.remember(connection, [memory(self._account, post)], now)
-            if told_to_the_end:  # it was sent itself, step by step
+            if fully_sent:  # by this very delivery, one event at a time
                 settling.deliver(connection, [queue.target.id], now)
             else:
-                settling.skip(connection, queue.target.id, Skip(Reason.UNCHANGED, "Drip has exactly this of the order already"), now)
+                settling.skip(connection, queue.target.id, Skip(Reason.UNCHANGED, "Drip already has exactly this state of the order"), now)
             supersede(connection, queue, now)
-        ended = {"action": "delivered"} if told_to_the_end else {"action": "skipped", "reason": str(Reason.UNCHANGED)}
+        ended = {"action": "delivered"} if fully_sent else {"action": "skipped", "reason": str(Reason.UNCHANGED)}
         log.info("nothing new for Drip", extra={**ended, **about(queue)})
 
     def _skip(self, queue: LaneQueue, skip: Skip) -> None:

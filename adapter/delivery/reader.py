@@ -1,5 +1,5 @@
-"""Reads what is new, also while no Drip account is configured: finds each delivery's order and version, splits bodies that hold several
-orders, and settles at once what needs no order.
+"""Reads new deliveries, even while no Drip account is configured: finds each one's order and version, splits bodies that hold several
+orders, and settles at once what is not an order.
 """
 
 import logging
@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row
 
-from adapter.delivery.completing import PATIENCE_S, Completer
+from adapter.delivery.completing import TIMEOUT_S, Completer
 from adapter.inbox import receiving, settling, sources
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
 from adapter.inbox.database import Clock, snapshot, transaction
@@ -27,9 +27,9 @@ from mappings import HOLDS, Compliance, Product, Reading, Reason, Rejected, Skip
 log = logging.getLogger(__name__)
 _AT_ONCE = 50
 _ORPHANS_EVERY = timedelta(minutes=1)
-# For so long a payload that lacks fields waits for its store's API, which is to tell the whole order; and so many of them.
+# How long, and how many, incomplete payloads wait for their store's API to return the complete order.
 _WAITS_FOR_STORE = timedelta(days=1)
-_MOST_PUT_OFF = 500
+_MOST_WAITING = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +39,24 @@ class _Split:
 
 
 @dataclass(frozen=True, slots=True)
-class _Described:
-    """A product webhook, and what it tells of products."""
+class _ProductUpdate:
+    """A product webhook, and the products in it."""
 
     products: Sequence[Product]
 
 
 @dataclass(frozen=True, slots=True)
-class _PutOff:
-    """Cannot be read before then: the store's API, which is to tell the whole order, is of no help just now."""
+class _Wait:
+    """Cannot be read before then: the store's API, which has the complete order, is unavailable."""
 
     until: datetime
 
 
-_Result = Reading | _Split | _Described | Compliance | Rejected | _PutOff
+_Result = Reading | _Split | _ProductUpdate | Compliance | Rejected | _Wait
 
 
 class Reader:
-    """Reads new deliveries; one reader at a time, which the caller sees to by the lease `READER`."""
+    """Reads new deliveries. The caller holds the lease `READER`, so that there is one reader at a time."""
 
     def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
         self._engine = engine
@@ -66,36 +66,36 @@ class Reader:
         self._renamed = [store for store in settings.stores.values() if store.aliases]
         self._looked_for_orphans: datetime | None = None
         self._completer = Completer(settings, clock)
-        self._begun: list[int] = []
-        self._put_off: dict[int, datetime] = {}
-        """What waits for a store's API, and until when. Not written down: another reader asks once more, and no harm is done."""
+        self._started: list[int] = []
+        self._waiting: dict[int, datetime] = {}
+        """Deliveries that wait for a store's API, and until when. Kept in memory only: another reader merely asks the store again."""
 
     def step(self) -> int:
-        """Read the next few; how many there were."""
+        """Read the next few deliveries; how many there were."""
         self._adopt()
         with snapshot(self._engine) as connection:
             self._clock.sync(connection)
-            self._put_off = {waits: until for waits, until in self._put_off.items() if until > self._clock()}
-            if not unread(connection, self._stores, 1, self._put_off):  # an idle reader takes no write lock
+            self._waiting = {waits: until for waits, until in self._waiting.items() if until > self._clock()}
+            if not unread(connection, self._stores, 1, self._waiting):  # an idle reader takes no write lock
                 return 0
         with transaction(self._engine) as connection:
-            if self._begun:  # the database broke these off, and not their payloads: they were not begun in vain
-                unmark_started(connection, self._begun)
-            rows = _chosen(unread(connection, self._stores, _AT_ONCE, self._put_off))
+            if self._started:  # a lost database interrupted these: their payloads are not to blame
+                unmark_started(connection, self._started)
+            rows = _chosen(unread(connection, self._stores, _AT_ONCE, self._waiting))
             mark_started(connection, [row.id for row in rows])
-        self._begun = [row.id for row in rows]
-        turn = Deadline(PATIENCE_S)
+        self._started = [row.id for row in rows]
+        turn = Deadline(TIMEOUT_S)
         results = [(row, self._read(row, turn)) for row in rows]
         if results:
             with transaction(self._engine) as connection:
-                there = still_pending(connection, self._begun)  # a shopper may have been forgotten in the meantime
+                there = still_pending(connection, self._started)  # a shopper's data may have been erased in the meantime
                 for row, result in ((row, result) for row, result in results if row.id in there):
                     self._write(connection, row, result)
-        self._begun = []
+        self._started = []
         return len(rows)
 
     def _adopt(self) -> None:
-        """Now and then, take over what is kept under stores' old names; a web process of before the renaming may still add to it."""
+        """Now and then, take over deliveries kept under a store's old name: a web process started before the renaming may add more."""
         now = self._clock()
         if not self._renamed or (self._looked_for_orphans is not None and now - self._looked_for_orphans < _ORPHANS_EVERY):
             return
@@ -103,7 +103,7 @@ class Reader:
             if has_orphans(self._engine, store.aliases):
                 count = adopt_deliveries(self._engine, store.name, store.aliases)
                 about = {"action": "adopted", "store": store.name, "count": count}
-                log.info("deliveries of the store's old names are now its own", extra=about)
+                log.info("took over deliveries kept under the store's old names", extra=about)
         self._looked_for_orphans = now
 
     def _read(self, row: Row[Any], turn: Deadline) -> _Result:
@@ -115,15 +115,15 @@ class Reader:
             return self._wait_for_store(row, trouble)
         except Rejected as rejected:
             return rejected
-        except Exception as error:  # noqa: BLE001 - whatever a payload sets off in the mapping must not stop the others
+        except Exception as error:  # noqa: BLE001 - one payload that crashes the mapping must not stop the others
             report(error)
             return Rejected(sources.crash(error))
 
     def _wait_for_store(self, row: Row[Any], trouble: StoreTrouble) -> _Result:
         now = self._clock()
-        if now - row.received_at < _WAITS_FOR_STORE and len(self._put_off) < _MOST_PUT_OFF:
-            return _PutOff(now + timedelta(seconds=trouble.wait_s or 0.0))
-        return Rejected({"": [f"the payload lacks fields, and the store could not be asked for the whole order: {trouble}"]})
+        if now - row.received_at < _WAITS_FOR_STORE and len(self._waiting) < _MOST_WAITING:
+            return _Wait(now + timedelta(seconds=trouble.wait_s or 0.0))
+        return Rejected({"": [f"the payload lacks required fields, and the complete order could not be fetched from the store: {trouble}"]})
 
     def _interpret(self, row: Row[Any], turn: Deadline) -> _Result:
         source = sources.source_of(row, self._settings)
@@ -132,12 +132,12 @@ class Reader:
             return asked
         parts = source.provider.split(document) if row.parent_id is None else None
         if parts is not None:
-            return _Split(parts, f"held {len(parts)} orders, now deliveries of their own")
+            return _Split(parts, f"held {len(parts)} orders, each now a separate delivery")
         reading = source.provider.read(document, source.context)
         if _is(reading, Reason.CATALOG):
-            return _Described(source.provider.products(document, source.context))
+            return _ProductUpdate(source.provider.products(document, source.context))
         if row.parent_id is None and (whole := self._completer.whole_order(source, reading, turn)) is not None:
-            return _Split([parse(whole)], "lacked fields; the whole order, from the store's API, is a delivery of its own")
+            return _Split([parse(whole)], "lacked required fields; the complete order from the store's API is now a separate delivery")
         if reading.problems and reading.skip(placed=reading.placed) is None:
             return Rejected(reading.problems)
         return reading
@@ -147,21 +147,21 @@ class Reader:
         if isinstance(result, Rejected):
             settling.kill(connection, row.id, result.problems, at)
             log.warning("cannot be mapped", extra={"action": "dead", "delivery": row.id, "store": row.store})
-        elif isinstance(result, _PutOff):
+        elif isinstance(result, _Wait):
             unmark_started(connection, [row.id])
-            settling.postpone(connection, [row.id], result.until)  # nobody is to blame a sender for it meanwhile
-            self._put_off[row.id] = result.until
+            settling.postpone(connection, [row.id], result.until)  # so that it does not count as stuck
+            self._waiting[row.id] = result.until
         elif isinstance(result, Compliance):
             await_turn(connection, row.id, at)
         elif isinstance(result, _Split):
             for index, part in enumerate(result.parts):
                 kept = receiving.keep_part(connection, row, index, encode(part))
                 if kept is not None:
-                    log.info(f"a part of delivery {row.id}", extra={"action": "kept", "delivery": kept, "store": row.store})
+                    log.info(f"part of delivery {row.id}", extra={"action": "kept", "delivery": kept, "store": row.store})
             _skip(connection, row, Skip(Reason.SPLIT, result.detail), at)
-        elif isinstance(result, _Described):
+        elif isinstance(result, _ProductUpdate):
             keep_products(connection, row.store, result.products, WEBHOOK, at)
-            _skip(connection, row, Skip(Reason.CATALOG, "a product, kept for its page and picture"), at)
+            _skip(connection, row, Skip(Reason.CATALOG, "a product; its page and image address are kept for orders to come"), at)
             settling.erase_payload(connection, row.id)
         else:
             self._write_reading(connection, row, result, at)
@@ -175,7 +175,7 @@ class Reader:
             if reading.placed:
                 for held in reopen_held(connection, lane):
                     about = {"action": "reopened", "delivery": held, "store": lane.store, "order": lane.order_id}
-                    log.info("the order is placed now", extra=about)
+                    log.info("the order has been placed", extra=about)
             elif skip is not None and skip.reason in HOLDS and is_placed(connection, lane):
                 skip = reading.skip(placed=True)
         if skip is not None:
@@ -193,6 +193,6 @@ def _is(reading: Reading, reason: Reason) -> bool:
 
 
 def _chosen(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
-    """Rows never begun together; one that was begun before by itself, so that it takes no other down with it."""
+    """All rows on which no work was started before; else one alone, so that a payload that crashes the process takes no other with it."""
     fresh = [row for row in rows if row.starts == 0]
     return fresh or rows[:1]

@@ -1,4 +1,4 @@
-"""What an answer of Drip's means for the orders that were posted, and for their account. The table of design.md, row by row."""
+"""Applies Drip's answer to the orders that were posted and to their account."""
 
 import json
 import logging
@@ -21,14 +21,14 @@ from adapter.inbox.sending import Lane
 log = logging.getLogger(__name__)
 PROBE_INTERVAL = timedelta(minutes=5)
 SMALLEST_BATCH = 50
-"""Orders of a failed batch go singly once its parts would be no larger."""
+"""The orders of a failed batch are sent singly once its parts would be no larger than this."""
 _OUTAGE_AFTER = 3
 _OUTAGE_FIRST, _OUTAGE_LONGEST = timedelta(seconds=5), timedelta(seconds=60)
 _REFUSALS_IN_A_ROW = 10
 _NO_BATCHES_FOR = timedelta(hours=24)
 _AGAIN_SOON = timedelta(seconds=5)
-# A refusal that names one of these is no fault of an order.
-_NOT_THE_ORDERS_FAULT = ("action", "provider")
+# The adapter sets these attributes, so a refusal that names one is never the order's fault.
+_NEVER_THE_ORDERS_FAULT = ("action", "provider")
 _ADVICE = {
     401: "check DRIP_API_KEY or DRIP_ACCESS_TOKEN",
     402: "the Drip account's plan needs attention",
@@ -40,7 +40,7 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What keeps an account from taking orders, as the database has it."""
+    """What stops an account from accepting orders, as recorded in `leases`."""
 
     paused: bool
     outage: bool
@@ -49,12 +49,12 @@ class Trouble:
 
     @property
     def probing(self) -> bool:
-        """Whether orders are only tried one at a time, now and then."""
+        """Whether only single orders are tried, from time to time."""
         return self.paused or self.outage
 
 
 class Settler:
-    """Settles one account's requests. Remembers which orders failed in a row, to tell Drip's outage from an order's fault."""
+    """Settles one account's requests. Remembers which orders failed in a row, to tell an outage of Drip from a fault of one order."""
 
     def __init__(self, account: str, stores: Sequence[str], clock: Callable[[], datetime]) -> None:
         self._account = account
@@ -64,10 +64,10 @@ class Settler:
         self._failing: set[Lane] = set()
         self._failed_probe: int | None = None
         self.probed: set[Lane] = set()
-        """The lanes that were tried while the account was in trouble: the next probe is another one."""
+        """The lanes tried since the account was paused or Drip was down: each probe uses another one."""
 
     def settle(self, connection: Connection, request_id: int, kind: Kind, posts: Sequence[Post], answer: Answer, trouble: Trouble) -> None:
-        """Write down how a request ended, in the transaction of the caller's."""
+        """Record how a request ended, in the caller's transaction."""
         now = self._clock()
         sending.end_request(connection, request_id, answer.status, now)
         outcome = _outcome(kind, answer)
@@ -95,7 +95,7 @@ class Settler:
         if trouble.paused and answer.outcome not in (Outcome.DELIVERED, Outcome.THROTTLED):
             accounts.set_trouble(connection, self._account, probe_at=now + PROBE_INTERVAL)
 
-    # --- taken ---------------------------------------------------------------------------------------------------------------------
+    # --- accepted ---------------------------------------------------------------------------------------------------------------------
 
     def _delivered(self, connection: Connection, posts: Sequence[Post], answer: Answer, trouble: Trouble) -> None:
         now = self._clock()
@@ -104,26 +104,29 @@ class Settler:
         for post, request_id in zip(posts, _request_ids(posts, answer), strict=True):
             supersede(connection, post.queue, now)
             waited = round((now - post.queue.target.received_at).total_seconds(), 1)
-            _say(logging.INFO, post, "delivered", f"{post.action} at Drip", drip_request_id=request_id, seconds=waited)
+            _log(logging.INFO, post, "delivered", f"{post.action} at Drip", drip_request_id=request_id, seconds=waited)
         if trouble.paused:
             accounts.set_trouble(connection, self._account, paused_since=None, pause_reason=None, probe_at=None)
             self.probed.clear()
-            log.warning("Drip takes orders again", extra={"action": "resumed", "account": self._account})
+            log.warning("Drip accepts orders again", extra={"action": "resumed", "account": self._account})
 
-    # --- not taken, for no fault of an order's -------------------------------------------------------------------------------------
+    # --- failed, not the order's fault -------------------------------------------------------------------------------------
 
     def _close(self, connection: Connection, kind: Kind, answer: Answer) -> None:
-        """429: leave this kind alone for a while; the other goes on."""
+        """429: pause this kind of request for a while; the other kind continues."""
         self._throttled[kind] += 1
         wait = answer.retry_after if answer.retry_after is not None else throttle_delay(self._throttled[kind])
         accounts.set_trouble(connection, self._account, **{f"{kind}_closed_until": self._clock() + wait})
         log.warning(answer.what, extra={"action": "throttled", "account": self._account, "seconds": round(wait.total_seconds())})
 
     def _batch_failed(self, connection: Connection, posts: Sequence[Post], answer: Answer) -> None:
-        """Again in smaller parts, until a bad order stands alone; no order's attempt is spent."""
+        """Retry in smaller batches until a bad order stands alone; no order is charged an attempt."""
         if answer.outcome == Outcome.NO_BATCHES:
             accounts.set_trouble(connection, self._account, batch_closed_until=self._clock() + _NO_BATCHES_FOR)
-            log.warning("this account has no batch address: going on singly", extra={"action": "no_batches", "account": self._account})
+            log.warning(
+                "Drip has no batch endpoint for this account: sending single orders",
+                extra={"action": "no_batches", "account": self._account},
+            )
             return
         ids = [post.queue.target.id for post in posts]
         settling.limit_batches(connection, ids, max(1, len(posts) // 2))
@@ -132,7 +135,7 @@ class Settler:
         log.warning(answer.what, extra={"action": "split", "account": self._account, "orders": len(posts)})
 
     def _failed(self, connection: Connection, post: Post, answer: Answer, trouble: Trouble) -> None:
-        """No answer, or one that may be another next time."""
+        """No answer, or one that may differ next time."""
         if trouble.outage:
             self._failed_probe = post.queue.target.id
             wait = min(_OUTAGE_FIRST * (1 << min(trouble.outage_probes + 1, 10)), _OUTAGE_LONGEST)
@@ -153,7 +156,7 @@ class Settler:
         accounts.set_trouble(connection, self._account, outage_since=None, outage_probes=0, probe_at=None)
         settling.free_batches(connection, self._stores)
         self.probed.clear()
-        # The last probe failed and this one passed: that may have been the order's own fault.
+        # The previous probe failed and this one passed, so that order itself may be the cause.
         if self._failed_probe is not None and self._failed_probe not in [post.queue.target.id for post in posts]:
             settling.spend_attempt(connection, self._failed_probe)
             settling.postpone(connection, [self._failed_probe], self._clock() + _AGAIN_SOON)
@@ -163,7 +166,7 @@ class Settler:
     def _back_off(self, connection: Connection, post: Post, answer: Answer) -> None:
         now, target = self._clock(), post.queue.target
         waiting = [row.id for row in post.queue.rows]
-        if target.due_at > now:  # tried ahead of its time for a newer snapshot's sake
+        if target.due_at > now:  # sent early, ahead of a newer snapshot, because its outcome was unknown
             settling.postpone(connection, waiting, max(target.due_at, now + _AGAIN_SOON))
             return
         failed = target.failed + 1
@@ -171,44 +174,46 @@ class Settler:
         delay = delay_after(failed)
         if delay is None:
             settling.kill(connection, target.id, {"": [f"{answer.what}; given up after {failed} attempts"]}, now)
-            _say(logging.WARNING, post, "dead", answer.what)
+            _log(logging.WARNING, post, "dead", answer.what)
             return
         settling.postpone(connection, waiting, now + delay)
-        _say(logging.WARNING, post, "retrying", answer.what, attempt=failed, seconds=round(delay.total_seconds()))
+        _log(logging.WARNING, post, "retrying", answer.what, attempt=failed, seconds=round(delay.total_seconds()))
 
     def _blocked(self, connection: Connection, kind: Kind, posts: Sequence[Post], answer: Answer) -> None:
-        """The account's trouble, unless this order keeps failing so while others pass."""
+        """Pause the account, unless this order alone keeps failing this way while others pass."""
         if kind == "single" and self._alone(connection, posts[0], Outcome.BLOCKED):
             settling.kill(
-                connection, posts[0].queue.target.id, {"": [f"{answer.what} to this order alone, while it takes others"]}, self._clock()
+                connection, posts[0].queue.target.id, {"": [f"{answer.what} to this order alone, while it accepts others"]}, self._clock()
             )
-            _say(logging.WARNING, posts[0], "dead", answer.what)
+            _log(logging.WARNING, posts[0], "dead", answer.what)
             return
         self._pause(connection, posts, f"{answer.what}: {_ADVICE.get(answer.status or 0, 'check the Drip account')}")
 
-    # --- not taken, for the order's fault ------------------------------------------------------------------------------------------
+    # --- failed, the order's fault ------------------------------------------------------------------------------------------
 
     def _refused(self, connection: Connection, post: Post, answer: Answer, trouble: Trouble) -> None:
         attributes = {str(error.get("attribute")) for error in answer.errors}
-        if attributes & set(_NOT_THE_ORDERS_FAULT):
+        if attributes & set(_NEVER_THE_ORDERS_FAULT):
             named = ", ".join(sorted(attributes))
-            self._pause(connection, [post], f"{answer.what} and names {named}: the adapter or the account is at fault")
+            self._pause(connection, [post], f"{answer.what} and named {named}: the adapter or the Drip account is at fault, not the order")
             return
         alone = self._alone(connection, post, Outcome.REFUSED)
         if trouble.paused and not alone:
             return
         settling.kill(connection, post.queue.target.id, _problems(answer), self._clock())
-        _say(logging.WARNING, post, "dead", answer.what)
+        _log(logging.WARNING, post, "dead", answer.what)
         if alone:
             return
         run = sending.drip_refused(connection, self._account, _REFUSALS_IN_A_ROW)
         if len(set(run)) >= _REFUSALS_IN_A_ROW:
             for delivery in settling.take_back(connection, run):
-                log.info("not this order's fault", extra={"action": "reopened", "delivery": delivery, "account": self._account})
-            self._pause(connection, [post], f"Drip refused {_REFUSALS_IN_A_ROW} orders in a row: the contract or the account has changed")
+                log.info(
+                    "reopened: the order was not at fault", extra={"action": "reopened", "delivery": delivery, "account": self._account}
+                )
+            self._pause(connection, [post], f"Drip refused {_REFUSALS_IN_A_ROW} orders in a row: its API or the account may have changed")
 
     def _alone(self, connection: Connection, post: Post, outcome: Outcome) -> bool:
-        """Whether this delivery ended so before, by itself, and Drip took others since."""
+        """Whether this delivery failed this way before, in a single request, and Drip has accepted others since."""
         previous = post.queue.previous
         if previous is None or previous.outcome != outcome or previous.kind != "single":
             return False
@@ -222,14 +227,14 @@ class Settler:
 
 
 def _came_from_drip(answer: Answer) -> bool:
-    """Whether Drip itself spoke: anything but silence and a 5xx, which is what an outage looks like."""
+    """Whether Drip itself answered: anything but no answer and a 5xx, which is what an outage looks like."""
     return answer.status is not None and answer.status < 500
 
 
 def _outcome(kind: Kind, answer: Answer) -> str:
     if answer.outcome_unknown:
         return OUTCOME_UNKNOWN
-    # A refused batch says nothing yet of any one order in it.
+    # A refused batch does not show which of its orders is at fault.
     return "split" if kind == "batch" and answer.outcome in (Outcome.REFUSED, Outcome.NO_BATCHES) else str(answer.outcome)
 
 
@@ -243,7 +248,7 @@ def _attempts(posts: Sequence[Post], answer: Answer) -> list[dict[str, Any]]:
 
 
 def _request_ids(posts: Sequence[Post], answer: Answer) -> Sequence[str | None]:
-    """Drip's name of each order; none if it did not name them all."""
+    """Drip's id for each order; none if it did not return one for each."""
     return answer.request_ids if len(answer.request_ids) == len(posts) else [None] * len(posts)
 
 
@@ -254,5 +259,5 @@ def _problems(answer: Answer) -> dict[str, list[str]]:
     return problems or {"": [answer.what]}
 
 
-def _say(level: int, post: Post, action: str, message: str, **more: Any) -> None:
+def _log(level: int, post: Post, action: str, message: str, **more: Any) -> None:
     log.log(level, message, extra={"action": action, **about(post.queue), **more})

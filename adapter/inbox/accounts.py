@@ -1,4 +1,4 @@
-"""Statements on leases: who may send for an account, and what troubles it."""
+"""Statements on leases: who may send for an account, and what stops it."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,14 +19,14 @@ from adapter.inbox.sql import upserting
 from adapter.inbox.tables import Instant, leases
 
 READER = ""
-"""The lease's name for the one who reads new deliveries; no account has a blank id."""
+"""The name of the lease for reading new deliveries; no account has a blank id."""
 LIFETIME = timedelta(seconds=20)
 
 
 def take_lease(
     connection: Connection, account: str, *, holder: str, host: str, pid: int, now: datetime, until: datetime, free: bool
 ) -> bool:
-    """Take or renew the right to send for an account; whether it is ours. `free` takes it from a holder known to be dead."""
+    """Take or renew a lease; whether it is ours. `free` takes it from a holder known to be dead."""
     connection.execute(upserting(connection, leases).values(account=account).on_conflict_do_nothing())
     ours = or_(
         leases.c.holder.is_(None), leases.c.holder == holder, leases.c.expires_at < now, true() if free else leases.c.account.is_(None)
@@ -38,28 +38,28 @@ def take_lease(
 
 
 def lease(connection: Connection, account: str) -> Row[Any] | None:
-    """Who may send for an account, and what troubles it."""
+    """An account's lease, and what stops the account; None before a sender first took it."""
     return connection.execute(select(leases).where(leases.c.account == account)).one_or_none()
 
 
 def holds_lease(connection: Connection, account: str, holder: str) -> bool:
-    """Whether the right to send for an account is this holder's; nobody else gets it before the transaction ends."""
+    """Whether the lease is this holder's; nobody else can take it before the transaction ends."""
     mine = select(leases.c.account).where(leases.c.account == account, leases.c.holder == holder).with_for_update()
     return connection.execute(mine).one_or_none() is not None
 
 
 def release_lease(connection: Connection, account: str, holder: str) -> None:
-    """Give the right to send back."""
+    """Give a lease back."""
     mine = and_(leases.c.account == account, leases.c.holder == holder)
     connection.execute(update(leases).where(mine).values(holder=None, host=None, pid=None, expires_at=None))
 
 
 def pause(connection: Connection, account: str, *, why: str, since: datetime, probe_at: datetime) -> None:
-    """Send nothing for an account but a probe now and then; `since` counts from the first of several reasons."""
+    """Pause an account: only probes are sent from now on. Of several pauses in a row, the first sets `since`."""
     values = {"paused_since": func.coalesce(leases.c.paused_since, literal(since, Instant)), "pause_reason": why, "probe_at": probe_at}
     connection.execute(update(leases).where(leases.c.account == account).values(values))
 
 
 def set_trouble(connection: Connection, account: str, **values: Any) -> None:
-    """Write down, or clear, what keeps an account from taking orders."""
+    """Record or clear what stops an account."""
     connection.execute(update(leases).where(leases.c.account == account).values(**values))

@@ -1,6 +1,6 @@
-"""A store that was renamed takes over what was kept under its old names: its deliveries, and what Drip has of its orders.
+"""A renamed store takes over what is kept under its old names: deliveries, and what Drip has of its orders.
 
-In pieces, each a transaction of its own, since a store may have a million rows and a statement is given three seconds.
+Done in pieces, each in its own transaction: a store may have a million rows, and a statement has three seconds.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,17 +14,17 @@ _PIECE = 500
 
 
 def adopt_deliveries(engine: Engine, store: str, aliases: Sequence[str]) -> int:
-    """Put the deliveries of a store's old names under its name; how many. Only for the holder of the reader's lease."""
+    """Move the deliveries under a store's old names to its current name; how many. Only for the holder of the reader's lease."""
     return _by_pieces(engine, lambda connection: _some_deliveries(connection, store, aliases)) if aliases else 0
 
 
 def adopt_orders(engine: Engine, account: str, store: str, aliases: Sequence[str]) -> int:
-    """Put what an account has of a store's orders under the store's name; how many. Only for the holder of the account's lease."""
+    """Move what an account has of a store's orders to the store's current name; how many. Only for the holder of the account's lease."""
     return _by_pieces(engine, lambda connection: _some_orders(connection, account, store, aliases)) if aliases else 0
 
 
 def has_orphans(engine: Engine, aliases: Sequence[str]) -> bool:
-    """Whether anything is still kept under these names."""
+    """Whether any delivery is still kept under these names."""
     with snapshot(engine) as connection:
         return connection.execute(select(deliveries.c.id).where(deliveries.c.store.in_(aliases)).limit(1)).scalar() is not None
 
@@ -43,12 +43,12 @@ def _some_deliveries(connection: Connection, store: str, aliases: Sequence[str])
     rows = connection.execute(select(deliveries.c.id, deliveries.c.key).where(deliveries.c.store.in_(aliases)).limit(_PIECE)).all()
     keys = [row.key for row in rows]
     taken = set(connection.execute(select(deliveries.c.key).where(deliveries.c.store == store, deliveries.c.key.in_(keys))).scalars())
-    # Equal keys under two names: both stay, for both were acknowledged; the order's memory tells that the second is nothing new.
+    # Where both names hold the same key both deliveries stay, since both were acknowledged; the second will be skipped as unchanged.
     unique = deliveries.c.key + "#" + cast(deliveries.c.id, Text)
     own_key = case((deliveries.c.key.in_(taken), unique), else_=deliveries.c.key)
     connection.execute(update(deliveries).where(deliveries.c.id.in_([row.id for row in rows])).values(store=store, key=own_key))
     if len(rows) < _PIECE:
-        for table in (products, refusals, backfills):  # a cache, a count, and a place to go on at: not worth joining
+        for table in (products, refusals, backfills):  # a cache, a count and a bookmark: not worth merging
             connection.execute(delete(table).where(table.c.store.in_(aliases)))
     return len(rows)
 

@@ -19,7 +19,7 @@ _AN_HOUR, _MICROSECOND = timedelta(hours=1), timedelta(microseconds=1)
 
 
 def last_arrival(connection: Connection, store: str) -> datetime | None:
-    """When a store's newest webhook arrived; past orders that we asked for ourselves do not count."""
+    """When a store's newest webhook arrived; backfilled orders do not count."""
     newest = [
         connection.execute(
             select(func.max(deliveries.c.received_at)).where(deliveries.c.store == store, deliveries.c.priority == priority)
@@ -30,7 +30,7 @@ def last_arrival(connection: Connection, store: str) -> datetime | None:
 
 
 def hours_with_arrivals(connection: Connection, store: str, before: datetime, hours: int) -> list[bool]:
-    """Whether any webhook of a store arrived in each of the hours up to `before`, the newest first: one look into the index for each."""
+    """For each hour up to `before`, the newest first: whether any webhook of a store arrived. One index look-up per hour."""
     end = cast(literal(before, Instant), BigInteger)
     step = _AN_HOUR // _MICROSECOND
     hour = select((end - step).label("begin")).cte("hour", recursive=True)

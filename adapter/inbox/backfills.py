@@ -1,4 +1,4 @@
-"""The statements of reading past orders. All take a connection inside a transaction of the caller's."""
+"""Statements for backfilling past orders. All run in the caller's transaction."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -19,19 +19,19 @@ State = tuple[datetime, tuple[Decimal, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """An order as the store's API tells it now."""
+    """An order as the store's API returns it now."""
 
     payload: bytes
     digest: str
     order_id: str
-    """Blank where it could not be read."""
+    """Blank if it could not be read."""
     version: State | None
-    """Its time and the provider's rank of progress; None without a time that can be trusted."""
+    """Its time and the provider's rank of progress; None without a plausible time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One reading of past orders, and how far it has come."""
+    """One backfill, and how far it has got."""
 
     store: str
     window: str
@@ -41,26 +41,26 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class HeardOf:
-    """What is known of some orders: those that any delivery was of, and the newest state that is at Drip, on its way there, or was given up
-    for its shopper's sake.
+class KnownOrders:
+    """What is known of some orders: which of them have deliveries, and for each the newest state that is at Drip, waits to be sent, or was
+    dropped because its shopper's data had to be erased.
     """
 
     orders: frozenset[str]
     newest: dict[str, State]
 
-    def knows(self, past: Past) -> bool:
-        """Whether any delivery of this order was ever kept."""
+    def includes(self, past: Past) -> bool:
+        """Whether any delivery of this order exists."""
         return past.order_id in self.orders
 
     def covers(self, past: Past) -> bool:
-        """Whether this state of the order, or a newer one, is at Drip or on its way there."""
+        """Whether this state of the order, or a newer one, is at Drip or waits to be sent."""
         newest = self.newest.get(past.order_id)
         return newest is not None and past.version is not None and newest >= past.version
 
 
 def open_past(connection: Connection, store: str, window: str, at: datetime, *, again: bool) -> Progress:
-    """Begin a reading, or take up one that was broken off; one that came to its end begins anew, and so does any with `again`."""
+    """Start a backfill, or resume an interrupted one; a finished one starts over, as does any with `again`."""
     which = and_(backfills.c.store == store, backfills.c.window == window)
     row = connection.execute(select(backfills).where(which)).one_or_none()
     if row is not None and row.ended_at is None and not again:
@@ -71,7 +71,7 @@ def open_past(connection: Connection, store: str, window: str, at: datetime, *, 
 
 
 def move_on(connection: Connection, progress: Progress, cursor: str, *, found: int, kept: int) -> Progress:
-    """Write down that a page is kept, in the transaction that keeps it."""
+    """Record that a page has been stored, in the transaction that stores it."""
     moved = replace(progress, cursor=cursor, found=progress.found + found, kept=progress.kept + kept)
     which = and_(backfills.c.store == progress.store, backfills.c.window == progress.window)
     connection.execute(update(backfills).where(which).values(cursor=cursor, found=moved.found, kept=moved.kept))
@@ -79,12 +79,12 @@ def move_on(connection: Connection, progress: Progress, cursor: str, *, found: i
 
 
 def close_past(connection: Connection, store: str, window: str, at: datetime) -> None:
-    """A reading has come to its end."""
+    """Record that a backfill is complete."""
     connection.execute(update(backfills).where(backfills.c.store == store, backfills.c.window == window).values(ended_at=at))
 
 
-def heard_of(connection: Connection, names: Sequence[str], account: str, past: Iterable[Past]) -> HeardOf:
-    """What is known of these orders, by any name of their store: a sender may not have taken over yet what is kept under an old one.
+def known_orders(connection: Connection, names: Sequence[str], account: str, past: Iterable[Past]) -> KnownOrders:
+    """What is known of these orders under any name of their store, since rows under an old name may not have been taken over yet.
 
     What another account has of them does not count as sent.
     """
@@ -107,11 +107,11 @@ def heard_of(connection: Connection, names: Sequence[str], account: str, past: I
             known.add(row.order_id)
             if row.account == account:
                 note(row)
-    return HeardOf(frozenset(known), newest)
+    return KnownOrders(frozenset(known), newest)
 
 
 def keep_past(connection: Connection, store: str, account: str, topic: str, past: Sequence[Past], at: datetime) -> int:
-    """Keep orders as deliveries of the lowest priority, in the order given; how many are new."""
+    """Store orders as deliveries of the lowest priority, in the order given; how many are new."""
     kept = 0
     for each in past:
         row = {
@@ -123,7 +123,7 @@ def keep_past(connection: Connection, store: str, account: str, topic: str, past
             "received_at": at,
             "due_at": at,
             "priority": BACKFILL,
-            # Known before it is read, so that the next run knows it too.
+            # Set before the reader runs, so that the next backfill finds it.
             "order_id": each.order_id or None,
             "snapshot_at": each.version[0] if each.version else None,
             "progress": json.dumps([str(rank) for rank in each.version[1]]) if each.version else None,

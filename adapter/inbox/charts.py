@@ -1,4 +1,4 @@
-"""What happened over time, for the overview: from the hours that are counted already, and the deliveries since then."""
+"""Deliveries over time, for the overview's chart: from the hours already counted, plus the deliveries since."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ _NEWEST = 2000
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time, in steps."""
+    """A period of time, divided into steps."""
 
     name: str
     step: timedelta
     steps: int
 
     def begin(self, now: datetime) -> datetime:
-        """When it began: the last of its steps is the one that runs."""
+        """The start of the period whose last step is the current one."""
         return step_of(now, self.step) - self.step * (self.steps - 1)
 
 
@@ -34,7 +34,7 @@ SPANS = {
 
 
 def over_time(connection: Connection, stores: Sequence[str], span: Span, now: datetime) -> dict[str, list[int]]:
-    """How many were kept, delivered, skipped and dead in each step of a span, the oldest first."""
+    """How many deliveries were kept, delivered, skipped and dead in each step of a period, the oldest first."""
     begin = span.begin(now)
     counted = {kind: [0] * span.steps for kind in KINDS}
     since = begin
@@ -42,7 +42,7 @@ def over_time(connection: Connection, stores: Sequence[str], span: Span, now: da
         for row in counted_since(connection, begin):
             counted[row.kind][(row.begun_at - begin) // span.step] += row.number
         since = max(begin, known_until)
-    # An hour at the most, since what is counted already may end in the midst of a step.
+    # At most an hour, since the hours already counted may end in the middle of a step.
     piece = min(span.step, HOUR)
     end = begin + span.step * span.steps
     for kind, pieces in count_steps(connection, stores, since, end, piece).items():
@@ -52,7 +52,7 @@ def over_time(connection: Connection, stores: Sequence[str], span: Span, now: da
 
 
 def times_to_drip(connection: Connection, since: datetime) -> tuple[timedelta, timedelta] | None:
-    """The median and the 95th percentile from a webhook's receipt to Drip's yes, of the newest live orders since then; None without any."""
+    """The median and 95th percentile of the time from webhook to Drip's acceptance, over the newest live orders since; None if none."""
     newest = and_(deliveries.c.settled_at >= since, deliveries.c.state == "delivered")
     some = (
         select(deliveries.c.received_at, deliveries.c.settled_at, deliveries.c.priority)

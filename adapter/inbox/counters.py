@@ -1,11 +1,11 @@
-"""Counters that outlive every purge: what has happened so far, by name and labels.
+"""Counters that survive every purge: totals by name and labels.
 
-What a transaction counts is gathered and written at its very end, one row for each counter, so that a batch of a thousand orders costs
-as much as one. Each counter is kept in several rows, of which a transaction adds to any one: two that count the same at once seldom wait
-for each other.
+A transaction collects its counts and writes them at its end, one row per counter, so a batch of a thousand orders costs as much as one
+order. Each counter is spread over several rows, and a transaction adds to a random one, so that concurrent transactions rarely wait for
+each other.
 
-How many deliveries were kept is not counted when they are, for receiving is what must be fast: their rows are the count. `roll_up` adds
-the rows up to a mark to the counter from time to time, long before they are purged, and whoever asks adds those beyond the mark.
+Kept deliveries are not counted as they arrive, to keep receiving fast: their rows are the count. From time to time, long before a purge,
+`roll_up` adds the rows up to a mark to the counter; a reader adds the rows beyond the mark.
 """
 
 import json
@@ -21,9 +21,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from adapter.inbox.tables import LIVE, counters, deliveries
 
 SLOTS = 16
-"""Rows for each counter on PostgreSQL; SQLite has one writer at a time and needs but one."""
+"""Rows per counter on PostgreSQL; SQLite has one writer at a time and needs only one."""
 BUCKETS_S = (1, 2, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
-"""Upper bounds of the histogram of the time from a webhook's receipt to Drip."""
+"""Upper bounds, in seconds, of the histogram of the time from a webhook to Drip's acceptance."""
 BEYOND = "+Inf"
 _TALLY = "tally"
 _Tally = Counter[tuple[str, tuple[tuple[str, str], ...]]]
@@ -35,19 +35,19 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def count(connection: Connection, name: str, by: int = 1, **labels: str) -> None:
-    """Add to a counter, in the transaction of the caller's. Labels hold names and codes, nothing personal."""
+    """Add to a counter, in the caller's transaction. Labels hold names and codes, no personal data."""
     tally: _Tally = connection.get_execution_options()[_TALLY]
     tally[name, tuple(labels.items())] += by
 
 
 def count_each(connection: Connection, name: str, label: str, values: Iterable[str]) -> None:
-    """Add to the counters of several values of one label, each as often as it is there."""
+    """Add to the counter of each value of a label, as often as the value occurs."""
     for value, number in Counter(values).items():
         count(connection, name, number, **{label: value})
 
 
 def count_time(connection: Connection, store: str, priority: int, took: timedelta) -> None:
-    """Enter a delivery into the histogram of the time to Drip. Retries asked for and past orders would tell of people, not of us."""
+    """Add a delivery to the histogram of the time to Drip. Requested retries and backfilled orders would only distort it."""
     if priority == LIVE:
         seconds = took.total_seconds()
         bucket = next((str(bound) for bound in BUCKETS_S if seconds <= bound), BEYOND)
@@ -56,19 +56,19 @@ def count_time(connection: Connection, store: str, priority: int, took: timedelt
 
 
 def begin(connection: Connection) -> None:
-    """Let a transaction count."""
+    """Prepare a transaction for counting."""
     connection.execution_options(**{_TALLY: Counter()})
 
 
 def write(connection: Connection) -> None:
-    """Write what the transaction has counted, as its last deed: then these rows are locked for no longer than the commit takes."""
+    """Write what the transaction has counted, as its last statement: the rows are then locked only while it commits."""
     tally: _Tally = connection.get_execution_options()[_TALLY]
     if not tally:
         return
     row = _inserting(connection)
     added = row.on_conflict_do_update(index_elements=["name", "labels", "slot"], set_={"value": counters.c.value + row.excluded.value})
-    slot = random.randrange(SLOTS) if connection.dialect.name == "postgresql" else 0  # noqa: S311 - nobody gains by guessing it
-    # In one order, so that two who write the same rows never wait for each other in a circle.
+    slot = random.randrange(SLOTS) if connection.dialect.name == "postgresql" else 0  # noqa: S311 - not a secret
+    # Always sorted, so that two transactions that write the same rows cannot deadlock.
     totals = sorted((name, _text(dict(labels)), value) for (name, labels), value in tally.items())
     connection.execute(added, [{"name": name, "labels": labels, "slot": slot, "value": value} for name, labels, value in totals])
 
@@ -77,13 +77,13 @@ def write(connection: Connection) -> None:
 
 
 def newest_id(connection: Connection) -> int:
-    """The newest delivery; 0 where there is none."""
+    """The id of the newest delivery; 0 if there is none."""
     newest: int | None = connection.execute(select(func.max(deliveries.c.id))).scalar()
     return newest or 0
 
 
 def roll_up(connection: Connection, store: str, until: int) -> None:
-    """Count a store's deliveries up to one. `until` must be old: on PostgreSQL a smaller id may be committed after a larger one."""
+    """Count a store's deliveries up to the id `until`, which must be old: on PostgreSQL a smaller id may commit after a larger one."""
     mark = {"name": _MARK, "labels": _text({"store": store}), "slot": 0}
     connection.execute(_inserting(connection).values(**mark, value=0).on_conflict_do_nothing())
     which = and_(*(counters.c[name] == value for name, value in mark.items()))
@@ -97,7 +97,7 @@ def roll_up(connection: Connection, store: str, until: int) -> None:
 
 
 def kept(connection: Connection, store: str) -> int:
-    """How many deliveries of a store were ever kept. One statement, so that a roll-up in between is seen whole or not at all."""
+    """How many deliveries of a store were ever kept. One statement, so that it sees a concurrent roll-up either whole or not at all."""
     labels = _text({"store": store})
     rolled = select(func.sum(counters.c.value)).where(counters.c.name == _KEPT, counters.c.labels == labels).scalar_subquery()
     mark = select(counters.c.value).where(counters.c.name == _MARK, counters.c.labels == labels).scalar_subquery()
@@ -109,7 +109,7 @@ def kept(connection: Connection, store: str) -> int:
 
 
 def totals(connection: Connection) -> Sequence[tuple[str, dict[str, str], int]]:
-    """Every counter but that of kept deliveries: name, labels, value."""
+    """Every counter except that of kept deliveries: name, labels, value."""
     total = cast(func.sum(counters.c.value), BigInteger)
     chosen = select(counters.c.name, counters.c.labels, total).where(counters.c.name.not_in([_KEPT, _MARK]))
     rows: Iterable[Any] = connection.execute(chosen.group_by(counters.c.name, counters.c.labels))

@@ -1,7 +1,7 @@
-"""What is personal in the inbox, and how it leaves it. The statements take a connection inside a transaction of the caller's.
+"""The personal data in the inbox, and how it is erased. The statements run in the caller's transaction.
 
-Personal are a delivery's payload, the digest of its address, the bodies posted to Drip, and what Drip said of a field. What remains of a
-delivery says that it was there and what became of it; the table `orders` is never touched.
+Personal data is a delivery's payload, the digest of its e-mail address, the bodies posted to Drip, and Drip's messages about fields. What
+remains of a delivery shows that it existed and how it ended; the table `orders` holds no personal data and is never touched.
 """
 
 import hashlib
@@ -18,22 +18,22 @@ from adapter.inbox.tables import attempts, deliveries
 from mappings import first_email
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-"""When a request about personal data falls due for sending."""
+"""The due time of a request about personal data: it is never sent to Drip."""
 FORGOTTEN = "the shopper was forgotten before this was sent"
 REDACTED = "the store asked to erase it before it was sent"
-_ERASED = json.dumps({"": ["what Drip said is erased, as it may quote the order"]})
+_ERASED = json.dumps({"": ["Drip's answer was erased because it may quote the order"]})
 _TRIES = 5
 _BETWEEN_TRIES_S = 0.2
 
 
 def email_digest(address: str) -> str | None:
-    """What a delivery is found by when its shopper is asked for: SHA-256, in hex, of the usable address in lower case; None of none."""
+    """The digest that a shopper's deliveries are found by: SHA-256, in hex, of the address in lower case; None for an unusable one."""
     usable = first_email(address)
     return hashlib.sha256(usable.lower().encode()).hexdigest() if usable else None
 
 
 def erase(connection: Connection, ids: Sequence[int]) -> None:
-    """Erase all that is personal of settled deliveries; a pending one is left alone, for it could not be sent any more."""
+    """Erase the personal data of settled deliveries. Pending ones are left alone: without it they could not be sent."""
     settled = and_(deliveries.c.id.in_(ids), deliveries.c.state != "pending")
     chosen = connection.execute(select(deliveries.c.id).where(settled).order_by(deliveries.c.id).with_for_update()).scalars().all()
     mine = deliveries.c.id.in_(chosen)
@@ -45,7 +45,7 @@ def erase(connection: Connection, ids: Sequence[int]) -> None:
 
 
 def _erase_answers(connection: Connection, ids: Sequence[int]) -> None:
-    """Leave of Drip's answers only how they ended: what it says of a field may quote it."""
+    """Reduce Drip's answers to their summary: its message about a field may quote the field."""
     quoting = and_(attempts.c.delivery_id.in_(ids), attempts.c.answer.contains('"errors"', autoescape=True))
     rows = connection.execute(select(attempts.c.id, attempts.c.answer).where(quoting)).all()
     if rows:
@@ -54,7 +54,7 @@ def _erase_answers(connection: Connection, ids: Sequence[int]) -> None:
 
 
 def give_up(connection: Connection, delivery_id: int, why: str, at: datetime) -> bool:
-    """pending -> dead, with its payload erased; whether it was pending."""
+    """pending -> dead, with the payload erased; whether it was pending."""
     values = {"state": "dead", "problems": json.dumps({"": [why]}), "settled_at": at, "starts": 0, "payload": None}
     pending = and_(deliveries.c.id == delivery_id, deliveries.c.state == "pending")
     stores = connection.execute(update(deliveries).where(pending).values(values).returning(deliveries.c.store)).scalars().all()
@@ -64,24 +64,24 @@ def give_up(connection: Connection, delivery_id: int, why: str, at: datetime) ->
 
 
 def was_given_up(row: Row[Any]) -> bool:
-    """Whether a delivery was erased for its shopper's sake while it waited."""
+    """Whether a delivery was dropped while it waited because its shopper's data had to be erased."""
     return row.state == "dead" and row.problems in (json.dumps({"": [why]}) for why in (FORGOTTEN, REDACTED))
 
 
 def still_pending(connection: Connection, ids: Iterable[int]) -> set[int]:
-    """Those that nobody has settled or erased in the meantime, and nobody does before the transaction ends."""
+    """Those still pending, locked so that nobody settles or erases them before the transaction ends."""
     wanted = and_(deliveries.c.id.in_(list(ids)), deliveries.c.state == "pending")
     return set(connection.execute(select(deliveries.c.id).where(wanted).order_by(deliveries.c.id).with_for_update()).scalars())
 
 
 def await_turn(connection: Connection, delivery_id: int, at: datetime) -> None:
-    """Set a request about personal data aside: read, of no order, and never due for sending."""
+    """Set aside a request about personal data: read, without an order, and never due for sending."""
     values = {"read_at": at, "due_at": NEVER, "starts": 0}
     connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(values))
 
 
 def next_request(connection: Connection, stores: Sequence[str]) -> Row[Any] | None:
-    """The oldest request about personal data that nobody has done yet."""
+    """The oldest request about personal data that has not been handled."""
     waiting = and_(
         deliveries.c.store.in_(stores), deliveries.c.order_id.is_(None), deliveries.c.state == "pending", deliveries.c.read_at.is_not(None)
     )
@@ -89,12 +89,12 @@ def next_request(connection: Connection, stores: Sequence[str]) -> Row[Any] | No
 
 
 def is_request(row: Row[Any]) -> bool:
-    """Whether a delivery is a request about personal data that waits for its turn."""
+    """Whether a delivery is a request about personal data that has not been handled."""
     return row.state == "pending" and row.read_at is not None and row.order_id is None
 
 
 def flush(engine: Engine) -> bool:
-    """Let erased bytes leave SQLite's write-ahead log too; False while others keep it in use."""
+    """Remove erased bytes from SQLite's write-ahead log too; False while others keep it in use."""
     if engine.dialect.name != "sqlite":
         return True
     for _ in range(_TRIES):

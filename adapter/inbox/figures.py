@@ -1,7 +1,7 @@
-"""The figures that monitoring reads, each by a named statement that looks into an index and counts no further than a bound.
+"""The figures for monitoring and the overview. Each statement uses an index and stops counting at a bound.
 
-All take a connection inside a transaction of the caller's. Everything is counted in the database, so that each web process tells the
-same, whichever process or machine did the work.
+All run in the caller's transaction. Everything is counted in the database, so every web process returns the same figures, whichever process
+or machine did the work.
 """
 
 from collections.abc import Sequence
@@ -17,24 +17,24 @@ from adapter.inbox.tables import deliveries, leases, refusals
 from adapter.settings import Settings
 
 MOST = 10_000
-"""Deliveries are counted no further than this, for each store."""
+"""Deliveries are counted only up to this number per store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits of a store."""
+    """A store's deliveries that wait to be sent."""
 
     due: int
-    """Read, and could be sent now."""
+    """Due now."""
     later: int
-    """Waits for the time of its next attempt."""
+    """Waiting for the time of their next attempt."""
     due_since: datetime | None
-    """Since when the oldest of those that could be sent has been due."""
+    """When the oldest of those due now became due."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What is left of an account's requests of one kind in this hour; nothing, while Drip has closed that kind by a 429."""
+    """How many requests of one kind an account has left in this hour; none while a 429 from Drip is in force."""
 
     kind: str
     limit: int
@@ -42,7 +42,7 @@ class Quota:
 
 
 def backlog(connection: Connection, store: str, now: datetime) -> Backlog:
-    """What of a store is read and waits, by when it is due."""
+    """A store's deliveries that have been read and wait to be sent."""
     due, later = 0, 0
     oldest: list[datetime] = []
     for priority in PRIORITIES:
@@ -53,7 +53,7 @@ def backlog(connection: Connection, store: str, now: datetime) -> Backlog:
             deliveries.c.priority == priority,
         )
         due += _count(connection, select(_ONE).where(waiting, deliveries.c.due_at <= now).order_by(deliveries.c.due_at))
-        # Requests about personal data are set aside by a time that never comes; they have no order.
+        # Excludes requests about personal data: they have no order and are never due.
         later += _count(connection, select(_ONE).where(waiting, deliveries.c.due_at > now, deliveries.c.order_id.is_not(None)))
         oldest += connection.execute(select(deliveries.c.due_at).where(waiting).order_by(deliveries.c.due_at).limit(1)).scalars().all()
     since = min(oldest, default=None)
@@ -61,22 +61,22 @@ def backlog(connection: Connection, store: str, now: datetime) -> Backlog:
 
 
 def unread(connection: Connection) -> dict[str, tuple[int, datetime]]:
-    """What no reader has read yet: per store how many, and when the oldest was received."""
+    """Deliveries not read yet, by store: how many, and when the oldest was received."""
     some = _some(select(deliveries.c.store, deliveries.c.received_at).where(_UNREAD).order_by(deliveries.c.id))
     rows = connection.execute(select(some.c.store, func.count(), func.min(some.c.received_at)).group_by(some.c.store))
     return {store: (number, since) for store, number, since in rows}
 
 
 def dead(connection: Connection) -> dict[str, tuple[int, datetime]]:
-    """Dead letters of now, the newest: per store how many, and when the last of them died."""
+    """Current dead letters, by store: how many, and when the last of them died."""
     some = _some(select(deliveries.c.store, deliveries.c.settled_at).where(deliveries.c.state == "dead").order_by(deliveries.c.id.desc()))
     rows = connection.execute(select(some.c.store, func.count(), func.max(some.c.settled_at)).group_by(some.c.store))
     return {store: (number, last) for store, number, last in rows}
 
 
 def by_state(connection: Connection, stores: Sequence[str], now: datetime) -> dict[str, dict[str, int]]:
-    """Per store how many deliveries are in each state: those that wait or are dead now, counted no further than `MOST` of a kind; those
-    that were delivered or skipped so far, also what has been purged since.
+    """How many deliveries of each store are in each state. Pending and dead ones are counted up to `MOST`; delivered and skipped ones
+    include those that have been purged since.
     """
     counted: dict[str, dict[str, int]] = {store: {} for store in stores}
     waiting, died = unread(connection), dead(connection)
@@ -92,16 +92,16 @@ def by_state(connection: Connection, stores: Sequence[str], now: datetime) -> di
 
 
 def requests_spent(connection: Connection, account: str, kind: str, now: datetime) -> int:
-    """How many requests of a kind Drip still counts: those of the last hour."""
+    """How many requests of a kind Drip still counts: those in the last hour."""
     return len(sending.ledger(connection, account, kind, now - timedelta(hours=1)))
 
 
 def quotas(connection: Connection, settings: Settings, account: str, lease: Row[Any] | None, now: datetime) -> list[Quota]:
-    """What is left of an account's requests, single ones and batches; `lease` is the account's, if there is one."""
+    """How many requests of each kind an account has left; `lease` is the account's row in `leases`, if there is one."""
     found = []
     for kind, most in (("single", settings.single_requests_per_hour), ("batch", settings.batch_requests_per_hour)):
-        told = getattr(lease, f"{kind}_limit", None)
-        limit = min(most, told) if told is not None else most
+        reported = getattr(lease, f"{kind}_limit", None)
+        limit = min(most, reported) if reported is not None else most
         closed = getattr(lease, f"{kind}_closed_until", None)
         left = 0 if closed and closed > now else max(0, limit - requests_spent(connection, account, kind, now))
         found.append(Quota(kind, limit, left))
@@ -109,7 +109,7 @@ def quotas(connection: Connection, settings: Settings, account: str, lease: Row[
 
 
 def all_leases(connection: Connection) -> Sequence[Row[Any]]:
-    """Every account's lease with its trouble, and the reader's."""
+    """The leases of all accounts, and the reader's."""
     return connection.execute(select(leases).order_by(leases.c.account)).all()
 
 
@@ -127,19 +127,19 @@ def _count(connection: Connection, chosen: Select[Any]) -> int:
 
 
 def count_pending(connection: Connection, store: str) -> int:
-    """How many deliveries of a store are not settled yet."""
+    """How many deliveries of a store are pending."""
     of_store = and_(deliveries.c.store == store, deliveries.c.state == "pending")
     count: int = connection.execute(select(func.count()).select_from(deliveries).where(of_store)).scalar_one()
     return count
 
 
 def all_refusals(connection: Connection) -> Sequence[Row[Any]]:
-    """Per store and reason, how many requests were not proved genuine."""
+    """How many requests failed verification, by store and reason."""
     return connection.execute(select(refusals).order_by(refusals.c.store, refusals.c.reason)).all()
 
 
 def oldest_due(connection: Connection, now: datetime) -> datetime | None:
-    """Since when the oldest due delivery has been due."""
+    """When the oldest due delivery became due."""
     due: datetime | None = connection.execute(
         select(func.min(deliveries.c.due_at)).where(deliveries.c.state == "pending", deliveries.c.due_at <= now)
     ).scalar()

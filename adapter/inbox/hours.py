@@ -1,6 +1,6 @@
-"""What became of deliveries, hour by hour: counted once an hour is over, so that a chart of a month reads some hundred rows, not a million.
+"""Deliveries per hour, counted once the hour is over, so that a chart of a month reads some hundred rows and not a million.
 
-What a retry moves later does not change an hour that is counted: the chart tells what happened then.
+A later retry does not change an hour already counted: the chart shows what happened at the time.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from adapter.inbox.views import store_names
 KINDS = ("kept", "delivered", "skipped", "dead")
 HOUR = timedelta(hours=1)
 KEPT_FOR = timedelta(days=32)
-"""The longest chart is of a month."""
+"""The longest chart covers a month."""
 _SETTLED_AFTER = timedelta(minutes=2)
-"""Whatever was begun in an hour is committed, and seen by everybody, so long after its end."""
+"""This long after an hour's end, every transaction started in it has been committed."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 Counts = dict[str, dict[int, int]]
@@ -28,12 +28,12 @@ Counts = dict[str, dict[int, int]]
 
 
 def step_of(moment: datetime, step: timedelta) -> datetime:
-    """When the step began in which a moment lies: steps are counted from the beginning of 1970."""
+    """The start of the step that contains a moment; steps are counted from the start of 1970."""
     return moment - (moment - _EPOCH) % step
 
 
 def count_steps(connection: Connection, stores: Sequence[str], begin: datetime, end: datetime, step: timedelta) -> Counts:
-    """How many deliveries were kept, delivered, skipped and dead in each step from `begin` to `end`, by the indexes on times alone."""
+    """How many deliveries were kept, delivered, skipped and dead in each step from `begin` to `end`; reads only indexes."""
     counted: Counts = {kind: {} for kind in KINDS}
     for store in stores:
         for priority in PRIORITIES:
@@ -50,18 +50,18 @@ def count_steps(connection: Connection, stores: Sequence[str], begin: datetime, 
 
 
 def counted_until(connection: Connection) -> datetime | None:
-    """Before when all hours are counted; None if none is."""
+    """The time up to which all hours are counted; None if none is."""
     newest: datetime | None = connection.execute(select(func.max(hours.c.begun_at))).scalar()
     return newest + HOUR if newest else None
 
 
 def counted_since(connection: Connection, begin: datetime) -> Sequence[Any]:
-    """The counted hours from one on: `begun_at`, `kind`, `number`."""
+    """The counted hours since `begin`: `begun_at`, `kind`, `number`."""
     return connection.execute(select(hours).where(hours.c.begun_at >= begin)).all()
 
 
 def count_hour(engine: Engine, now: datetime) -> bool:
-    """Count the oldest hour that is over and not counted; whether there was one. Two who do it at once write the same."""
+    """Count the oldest finished hour not counted yet; whether there was one. Safe to run twice at once: both write the same."""
     with snapshot(engine) as connection:
         begin = counted_until(connection) or _first(connection)
         if begin is None:
@@ -79,7 +79,7 @@ def count_hour(engine: Engine, now: datetime) -> bool:
 
 
 def _first(connection: Connection) -> datetime | None:
-    """The hour of the oldest delivery: ids are given in the order of arrival."""
+    """The hour of the oldest delivery: ids follow the order of arrival."""
     oldest = connection.execute(select(deliveries.c.received_at).order_by(deliveries.c.id).limit(1)).scalar()
     return step_of(oldest, HOUR) if oldest else None
 
@@ -89,5 +89,5 @@ def _within(column: ColumnElement[Any], begin: datetime, end: datetime) -> Colum
 
 
 def _index(column: ColumnElement[Any], begin: datetime, step: timedelta) -> ColumnElement[int]:
-    # Both databases cut the fraction off when they divide whole numbers.
+    # Both databases truncate when they divide integers.
     return (cast(column, BigInteger) - cast(literal(begin, Instant), BigInteger)) // (step // _MICROSECOND)

@@ -1,4 +1,4 @@
-"""The statements on the catalog's cache. All take a connection inside a transaction of the caller's."""
+"""Statements on the catalog's cache of products. All run in the caller's transaction."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,26 +15,26 @@ from mappings import Product, ProductKey
 FOUND_FOR = timedelta(days=1)
 MISSED_FOR = timedelta(hours=1)
 WEBHOOK = "webhook"
-"""The source of what the store told of its own accord."""
+"""The source of products that a store sent by webhook."""
 _LONGEST = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a store once said of a product, and who asked it when."""
+    """A cached product: what the store returned, through which source, and when."""
 
     product: Product | None
-    """None: the store had no such product."""
+    """None: the store has no such product."""
     source: str
     fetched_at: datetime
 
     def is_fresh(self, now: datetime) -> bool:
-        """Whether it need not be asked for again."""
+        """Whether it need not be fetched again."""
         return now - self.fetched_at < (FOUND_FOR if self.product else MISSED_FOR)
 
 
 def known_products(connection: Connection, store: str, keys: Iterable[ProductKey]) -> dict[ProductKey, Known]:
-    """What is in the cache of these, however old."""
+    """The cached entries of these products, however old."""
     wanted = set(keys)
     found = {}
     for part in parts(sorted({key.product_id for key in wanted})):
@@ -45,18 +45,18 @@ def known_products(connection: Connection, store: str, keys: Iterable[ProductKey
     return found
 
 
-def keep_products(connection: Connection, store: str, told: Iterable[Product], source: str, at: datetime) -> None:
-    """Write down what a store said of its products."""
-    _keep(connection, (_row(store, product.key, product, source, at) for product in told))
+def keep_products(connection: Connection, store: str, found: Iterable[Product], source: str, at: datetime) -> None:
+    """Cache products that a store sent or returned."""
+    _keep(connection, (_row(store, product.key, product, source, at) for product in found))
 
 
 def keep_misses(connection: Connection, store: str, keys: Iterable[ProductKey], source: str, at: datetime) -> None:
-    """Write down which products a store does not know."""
+    """Cache that a store does not have these products."""
     _keep(connection, (_row(store, key, Product(key=key, gone=True), source, at) for key in keys))
 
 
 def _keep(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-    # In one order, so that two who write the same products never wait for each other in a circle.
+    # Always sorted, so that two transactions that write the same products cannot deadlock.
     unique = {(row["store"], row["view"], row["product_id"], row["variant_id"]): row for row in rows}
     if not unique:
         return
@@ -84,7 +84,7 @@ def _row(store: str, key: ProductKey, product: Product, source: str, at: datetim
 
 
 def _bounded(url: str) -> str:
-    """An address, or nothing in place of one that no mail client would take."""
+    """An address, or nothing in place of one too long for mail clients."""
     return url if len(url) <= _LONGEST else ""
 
 
@@ -104,5 +104,5 @@ def _product(key: ProductKey, row: Row[Any]) -> Product:
 
 
 def fresh_keys(known: Mapping[ProductKey, Known], now: datetime) -> Iterator[ProductKey]:
-    """Those that need not be asked for again."""
+    """The products that need not be fetched again."""
     return (key for key, entry in known.items() if entry.is_fresh(now))

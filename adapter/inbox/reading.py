@@ -1,4 +1,4 @@
-"""Statements of the reader: what is unread, and what it writes down about each delivery."""
+"""Statements of the reader: what is unread, and what it records about each delivery."""
 
 import json
 from collections.abc import Collection, Iterable, Sequence
@@ -28,7 +28,7 @@ from mappings import HOLDS, Identity
 
 _LONGEST_NUMBER = 255
 
-# Built once: an idle reader asks five times a second, and to build it costs more than to run it.
+# Built once: an idle reader runs it five times a second, and building it costs more than running it.
 _UNREAD = (
     select(deliveries)
     .where(deliveries.c.state == "pending", deliveries.c.read_at.is_(None), deliveries.c.store.in_(bindparam("stores", expanding=True)))
@@ -38,32 +38,32 @@ _UNREAD = (
 
 
 def unread(connection: Connection, stores: Sequence[str], limit: int, but: Collection[int] = ()) -> Sequence[Row[Any]]:
-    """The oldest deliveries of these stores that nobody has read, `but` these few."""
+    """The oldest unread deliveries of these stores, except the few in `but`."""
     statement = _UNREAD.where(deliveries.c.id.not_in(but)) if but else _UNREAD
     return connection.execute(statement, {"stores": list(stores), "most": limit}).all()
 
 
 def mark_started(connection: Connection, ids: Iterable[int]) -> None:
-    """Note that these are about to be read or mapped; one that is begun three times and never ended kills senders."""
+    """Record that work on these starts now: a delivery started three times and never finished crashes the process."""
     connection.execute(update(deliveries).where(deliveries.c.id.in_(list(ids))).values(starts=deliveries.c.starts + 1))
 
 
 def unmark_started(connection: Connection, ids: Iterable[int]) -> None:
-    """Take back a mark, where the work ended for a reason that is not the delivery's."""
-    begun = and_(deliveries.c.id.in_(list(ids)), deliveries.c.starts > 0)
-    connection.execute(update(deliveries).where(begun).values(starts=deliveries.c.starts - 1))
+    """Undo `mark_started` where the work ended for a reason unrelated to the delivery."""
+    started = and_(deliveries.c.id.in_(list(ids)), deliveries.c.starts > 0)
+    connection.execute(update(deliveries).where(started).values(starts=deliveries.c.starts - 1))
 
 
 def set_read(
     connection: Connection, delivery_id: int, identity: Identity, *, snapshot_at: datetime | None, placed: bool, at: datetime
 ) -> None:
-    """Write down the order and version that a delivery is of."""
+    """Record the order and version of a delivery."""
     connection.execute(
         update(deliveries)
         .where(deliveries.c.id == delivery_id)
         .values(
             read_at=at,
-            # The web side's clock may be ahead of the database's, by which senders go.
+            # The web process's clock may be ahead of the database's, which senders use.
             due_at=case((deliveries.c.due_at > at, literal(at, Instant)), else_=deliveries.c.due_at),
             starts=0,
             order_id=identity.order_id,
@@ -71,21 +71,21 @@ def set_read(
             progress=json.dumps([str(rank) for rank in identity.progress]),
             placed=placed,
             order_number=identity.order_number.removeprefix("#")[:_LONGEST_NUMBER] or None,
-            # Erased while it was read: then nothing of the shopper comes back.
+            # If it was erased while it was read, no personal data may come back.
             email_digest=case((deliveries.c.payload.is_not(None), literal(email_digest(identity.email), Text)), else_=None),
         )
     )
 
 
 def is_placed(connection: Connection, lane: Lane) -> bool:
-    """Whether any snapshot of the order was placed, or any account has it."""
+    """Whether any snapshot of the order was placed, or any account has the order."""
     in_inbox = exists().where(deliveries.c.store == lane.store, deliveries.c.order_id == lane.order_id, deliveries.c.placed == true())
     at_drip = exists().where(orders.c.store == lane.store, orders.c.order_id == lane.order_id)
     return bool(connection.execute(select(or_(in_inbox, at_drip))).scalar())
 
 
 def reopen_held(connection: Connection, lane: Lane) -> Sequence[int]:
-    """Put back what was held until the order is placed; which deliveries."""
+    """skipped -> pending for snapshots held back until the order was placed; which deliveries."""
     held = and_(
         deliveries.c.store == lane.store,
         deliveries.c.order_id == lane.order_id,

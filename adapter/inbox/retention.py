@@ -1,6 +1,6 @@
-"""What is kept no longer: payloads and bodies first, whole rows later. `orders`, and what is pending, are never touched.
+"""The purge: payloads and bodies first, whole rows later. `orders`, and pending deliveries, are never touched.
 
-In pieces, each a transaction of its own: a statement may last three seconds, and a sender must not wait for longer than a moment.
+Done in pieces, each in its own transaction: a statement has three seconds, and a sender must not wait for more than a moment.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from adapter.inbox.tables import attempts, backfills, deliveries, products, requ
 from adapter.settings import Settings
 
 PRODUCTS_FOR = timedelta(days=90)
-"""A product that nobody has asked for, or told of, for so long is forgotten."""
+"""A product that was neither looked up nor updated for this long is deleted."""
 PIECE = 300
 _BEGINNING, _LAST = datetime(1970, 1, 1, tzinfo=UTC), 2**63 - 1
 _SENT_OR_NOT = ("delivered", "skipped")
@@ -43,7 +43,7 @@ class Purged:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What was settled or used last before these times is purged."""
+    """Rows settled or last used before these times are purged."""
 
     payloads: datetime
     dead_payloads: datetime
@@ -52,7 +52,7 @@ class Limits:
 
     @classmethod
     def at(cls, now: datetime, settings: Settings) -> "Limits":
-        """The limits that the settings set at a time."""
+        """The limits by the settings at a time."""
         return cls(
             payloads=now - timedelta(days=settings.payload_retention_days),
             dead_payloads=now - timedelta(days=settings.dead_retention_days),
@@ -62,7 +62,7 @@ class Limits:
 
 
 class Retention:
-    """Purges; remembers how far it has erased, so that what is erased already is not looked at every hour."""
+    """Purges. Remembers how far it has erased, so that rows already erased are not examined every hour."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
@@ -70,7 +70,7 @@ class Retention:
         self._erased_until: dict[tuple[str, ...], tuple[datetime, int]] = {}
 
     def purge(self, now: datetime) -> Iterator[Purged]:
-        """Purge piece by piece; after each, what has been purged so far."""
+        """Purge piece by piece; yields the totals so far after each piece."""
         limits, purged = Limits.at(now, self._settings), Purged()
         for _ in self._delete_rows(limits.rows, purged):
             yield purged
@@ -132,7 +132,7 @@ class Retention:
 
 
 def purgeable(connection: Connection, settings: Settings, now: datetime) -> Purged:
-    """What `purge` would purge now."""
+    """What a purge would remove now."""
     limits = Limits.at(now, settings)
     stays = or_(deliveries.c.settled_at.is_(None), deliveries.c.settled_at > limits.rows)
     due = or_(
@@ -161,8 +161,8 @@ _PERSONAL = or_(deliveries.c.payload.is_not(None), deliveries.c.email_digest.is_
 
 
 def settled(connection: Connection, since: datetime, after: int, until: datetime) -> Sequence[Row[Any]]:
-    """Deliveries in the order in which they were settled, from a place on: `id`, `settled_at`, `state`, and whether they still have a
-    payload or a digest: `personal`.
+    """Deliveries in the order in which they were settled, from a position on: `id`, `settled_at`, `state`, and `personal`: whether they
+    still have a payload or a digest.
     """
     further = and_(deliveries.c.settled_at >= since, or_(deliveries.c.settled_at > since, deliveries.c.id > after))
     return connection.execute(
@@ -174,13 +174,13 @@ def settled(connection: Connection, since: datetime, after: int, until: datetime
 
 
 def with_bodies(connection: Connection, ids: Sequence[int]) -> set[int]:
-    """Those of which anything that was posted is still kept."""
+    """Those with a posted body that is still kept."""
     bodies = select(attempts.c.delivery_id).where(attempts.c.delivery_id.in_(ids), attempts.c.body.is_not(None))
     return set(connection.execute(bodies).scalars())
 
 
 def erase_settled(connection: Connection, ids: Sequence[int], states: Sequence[str], until: datetime) -> int:
-    """Erase what is personal of these, unless they were opened again since; how many."""
+    """Erase the personal data of these, unless they have been reopened since; how many."""
     due = and_(deliveries.c.id.in_(ids), deliveries.c.state.in_(states), deliveries.c.settled_at <= until)
     chosen = connection.execute(select(deliveries.c.id).where(due).order_by(deliveries.c.id).with_for_update()).scalars().all()
     erase(connection, chosen)
@@ -197,23 +197,23 @@ def delete_settled(connection: Connection, until: datetime) -> int:
 
 
 def old_requests(connection: Connection, after: int, until: datetime) -> Sequence[int]:
-    """The oldest entries of the ledger after one; ids rise with time."""
+    """The oldest entries of the ledger after an id; ids rise with time."""
     some = select(requests.c.id, requests.c.begun_at).where(requests.c.id > after).order_by(requests.c.id).limit(PIECE)
     return [row.id for row in connection.execute(some) if row.begun_at <= until]
 
 
 def delete_unused(connection: Connection, ids: Sequence[int]) -> int:
-    """Delete those entries of the ledger that no attempt is part of any more; how many."""
+    """Delete those entries of the ledger that have no attempts any more; how many."""
     used = exists().where(attempts.c.request_id == requests.c.id)
     return connection.execute(delete(requests).where(requests.c.id.in_(ids), ~used)).rowcount
 
 
 def delete_products(connection: Connection, which: ColumnElement[bool]) -> int:
-    """Delete some products of a choice; how many."""
+    """Delete some of the products that match; how many."""
     key = [products.c.store, products.c.view, products.c.product_id, products.c.variant_id]
     rows = sorted(tuple(row) for row in connection.execute(select(*key).where(which).limit(PIECE)))
     if rows:
-        # One by one and in the order in which others write them, so that nobody waits in a circle.
+        # One by one, in the order in which other transactions write them, so that none of them deadlock.
         same = and_(which, *(column == bindparam(f"the_{column.name}") for column in key))
         names = [f"the_{column.name}" for column in key]
         connection.execute(delete(products).where(same), [dict(zip(names, row, strict=True)) for row in rows])

@@ -1,4 +1,4 @@
-"""Deliveries picked by filter, and their attempts: what commands list."""
+"""Deliveries by filter, and their attempts: what the commands list."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ def filtered(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> ColumnElement[bool]:
-    """The condition for a choice of deliveries, by what they are and by when they were received; blank means any."""
+    """The condition for deliveries that match all of these; a blank value matches any."""
     wanted = {
         "state": state,
         "store": store,
@@ -53,7 +53,7 @@ def listed(connection: Connection, which: ColumnElement[bool], limit: int) -> Se
 
 
 def retriable(connection: Connection, which: ColumnElement[bool]) -> int:
-    """How many of a choice of deliveries still have their payload."""
+    """How many of the deliveries that match still have their payload."""
     count: int = connection.execute(
         select(func.count()).select_from(deliveries).where(which, deliveries.c.payload.is_not(None))
     ).scalar_one()

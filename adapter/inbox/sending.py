@@ -26,7 +26,7 @@ from adapter.inbox.tables import BACKFILL, LIVE, RETRY, Instant, attempts, deliv
 
 LONGEST_REQUEST = timedelta(seconds=60)
 
-"""A request of which no end is known, because its sender died, was counted by Drip within this time."""
+"""A request whose end is unknown, because its sender died, was counted by Drip within this time."""
 
 PRIORITIES = (LIVE, RETRY, BACKFILL)
 
@@ -40,14 +40,14 @@ class Lane:
 
 
 def any_due(connection: Connection, stores: Sequence[str], now: datetime) -> bool:
-    """Whether anything of these stores is due: what an idle sender asks five times a second."""
+    """Whether any delivery of these stores is due. An idle sender asks this five times a second."""
     return bool(connection.execute(_any_due(tuple(stores)), {"now": now}).scalar())
 
 
 @cache
 def _any_due(stores: tuple[str, ...]) -> Select[tuple[bool]]:
-    # Built once, since that costs more than to run it. By the order of its index: for a mere `exists` PostgreSQL reads the table, past
-    # all that is finished, to where the waiting ones are.
+    # Built once, since building costs more than running. In the order of the index: for a plain `exists` PostgreSQL would read the table,
+    # past all finished deliveries.
     firsts = [
         select(deliveries.c.id)
         .where(_due(store, priority, bindparam("now", type_=Instant)))
@@ -96,7 +96,7 @@ def count_due(connection: Connection, stores: Sequence[str], now: datetime, most
 
 
 def waiting(connection: Connection, lanes: Sequence[Lane]) -> dict[Lane, list[Row[Any]]]:
-    """All that is read and pending of these lanes, each lane's in the order of arrival."""
+    """The deliveries of these lanes that are read and pending, each lane's in the order of arrival."""
     found: dict[Lane, list[Row[Any]]] = {}
     for store, order_ids in _by_store(lanes):
         rows = connection.execute(
@@ -115,7 +115,7 @@ def waiting(connection: Connection, lanes: Sequence[Lane]) -> dict[Lane, list[Ro
 
 
 def what_drip_has(connection: Connection, account: str, lanes: Sequence[Lane]) -> dict[Lane, Row[Any]]:
-    """The memory of these orders, for one account."""
+    """What an account has of these orders."""
     found: dict[Lane, Row[Any]] = {}
     for store, order_ids in _by_store(lanes):
         wanted = and_(orders.c.account == account, orders.c.store == store, orders.c.order_id.in_(order_ids))
@@ -140,7 +140,7 @@ def attempts_for(connection: Connection, account: str, ids: Sequence[int]) -> di
 
 
 def ledger(connection: Connection, account: str, kind: str, since: datetime) -> list[tuple[datetime, datetime | None]]:
-    """Begin and end of each request of one kind that ended, or may have ended, after `since`."""
+    """Start and end of each request of one kind that ended, or may have ended, after `since`."""
     recent = or_(requests.c.ended_at > since, and_(requests.c.ended_at.is_(None), requests.c.begun_at > since - LONGEST_REQUEST))
     rows = connection.execute(
         select(requests.c.begun_at, requests.c.ended_at)
@@ -151,44 +151,44 @@ def ledger(connection: Connection, account: str, kind: str, since: datetime) -> 
 
 
 def begin_request(connection: Connection, account: str, kind: str, at: datetime) -> int:
-    """Enter a request in the ledger, before it is made."""
+    """Enter a request in the ledger before it is made."""
     created = connection.execute(insert(requests).values(account=account, kind=kind, begun_at=at).returning(requests.c.id))
     request_id: int = created.scalar_one()
     return request_id
 
 
 def begin_attempts(connection: Connection, request_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Store the bodies that deliveries are about to be posted with: each row has the columns of `attempts` but those of its end."""
+    """Store the bodies that are about to be posted. Each row has the columns of `attempts` except those of its end."""
     connection.execute(insert(attempts), [{**row, "request_id": request_id} for row in rows])
     for part in parts([row["delivery_id"] for row in rows]):
         connection.execute(update(deliveries).where(deliveries.c.id.in_(part)).values(starts=0, attempts=deliveries.c.attempts + 1))
 
 
 def end_request(connection: Connection, request_id: int, status: int | None, at: datetime) -> None:
-    """Write Drip's status into the ledger."""
+    """Record Drip's status in the ledger."""
     connection.execute(update(requests).where(requests.c.id == request_id).values(ended_at=at, status=status))
 
 
 def is_under_way(connection: Connection, request_id: int) -> bool:
-    """Whether nothing has been written yet of how a request ended."""
+    """Whether the end of a request has not been recorded yet."""
     return connection.execute(select(requests.c.ended_at).where(requests.c.id == request_id)).scalar_one_or_none() is None
 
 
 def end_attempts(connection: Connection, request_id: int, outcome: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write down what became of a request's attempts: each row `of` (the delivery), `drip_request_id`, `answer`."""
+    """Record how a request's attempts ended. Each row has `of` (the delivery), `drip_request_id` and `answer`."""
     ended = update(attempts).where(attempts.c.request_id == request_id, attempts.c.delivery_id == bindparam("of"))
     values = {"outcome": outcome, "drip_request_id": bindparam("drip_request_id"), "answer": bindparam("answer")}
     connection.execute(ended.values(values), list(rows))
 
 
 def took_others_since(connection: Connection, account: str, request_id: int) -> bool:
-    """Whether Drip took any order of the account after a request."""
+    """Whether Drip accepted any order of the account after a request."""
     later = exists().where(requests.c.account == account, requests.c.id > request_id, requests.c.status.between(200, 299))
     return bool(connection.execute(select(later)).scalar())
 
 
 def drip_refused(connection: Connection, account: str, limit: int) -> list[int]:
-    """The deliveries of an account's newest run of refused requests, back to the last one that was not; the newest first."""
+    """The deliveries of an account's newest unbroken run of refused requests, the newest first."""
     rows = connection.execute(
         select(attempts.c.delivery_id, attempts.c.outcome)
         .join(requests, requests.c.id == attempts.c.request_id)
@@ -205,7 +205,7 @@ def drip_refused(connection: Connection, account: str, limit: int) -> list[int]:
 
 
 def _due(store: str, priority: int, now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
-    """What of a store is due: exactly the columns of the index `ix_deliveries_due`."""
+    """The due deliveries of a store: exactly the columns of the index `ix_deliveries_due`."""
     return and_(
         deliveries.c.state == "pending",
         deliveries.c.read_at.is_not(None),
@@ -216,7 +216,7 @@ def _due(store: str, priority: int, now: datetime | ColumnElement[datetime]) -> 
 
 
 def _by_store(lanes: Iterable[Lane]) -> Iterator[tuple[str, Sequence[str]]]:
-    """Each store's orders, in parts: SQLite would read the whole table for pairs of store and order."""
+    """Each store's orders, in parts. For pairs of store and order SQLite would read the whole table."""
     grouped: dict[str, list[str]] = {}
     for lane in lanes:
         grouped.setdefault(lane.store, []).append(lane.order_id)

@@ -1,4 +1,4 @@
-"""Statements that move a delivery between its states, and what Drip is remembered to have."""
+"""Statements that move deliveries between states, and record what Drip has."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ def kill(connection: Connection, delivery_id: int, problems: Mapping[str, Sequen
 def reopen(
     connection: Connection, which: ColumnElement[bool], *, at: datetime, priority: int | None = RETRY, forced: bool = False
 ) -> Sequence[int]:
-    """Send kept deliveries again, from their payloads and with today's mapping; which. Erased ones stay as they are."""
+    """Back to pending and unread, to be sent again with the current mapping; which deliveries. Erased ones stay as they are."""
     values: dict[str, Any] = {
         "state": "pending", "reason": None, "detail": None, "problems": None, "settled_at": None,
         "read_at": None, "starts": 0, "failed": 0, "most_together": None, "due_at": at, "forced": forced,
@@ -45,24 +45,24 @@ def reopen(
 
 
 def postpone(connection: Connection, ids: Iterable[int], until: datetime) -> None:
-    """Let a lane wait."""
+    """Let deliveries wait until a time."""
     connection.execute(update(deliveries).where(deliveries.c.id.in_(list(ids))).values(due_at=until))
 
 
 def spend_attempt(connection: Connection, delivery_id: int) -> None:
-    """Count a failed attempt against a delivery."""
+    """Charge a delivery with a failed attempt."""
     connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(failed=deliveries.c.failed + 1))
 
 
 def take_back(connection: Connection, ids: Iterable[int]) -> Sequence[int]:
-    """dead -> pending, where it has turned out that the orders were not at fault; which deliveries."""
+    """dead -> pending for orders that turned out not to be at fault; which deliveries."""
     values = {"state": "pending", "problems": None, "settled_at": None}
     refused = and_(deliveries.c.id.in_(list(ids)), deliveries.c.state == "dead", deliveries.c.payload.is_not(None))
     return connection.execute(update(deliveries).where(refused).values(values).returning(deliveries.c.id)).scalars().all()
 
 
 def erase_payload(connection: Connection, delivery_id: int) -> None:
-    """Erase a payload that nobody will need again."""
+    """Erase a payload that is not needed any more."""
     connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(payload=None))
 
 
@@ -81,7 +81,7 @@ def deliver(connection: Connection, ids: Sequence[int], at: datetime) -> None:
 
 
 def remember(connection: Connection, rows: Sequence[Mapping[str, Any]], at: datetime) -> None:
-    """Move forward what is known of what Drip has: each row has the columns of `orders` but its times."""
+    """Record what Drip now has: each row has the columns of `orders` except its times."""
     row = upserting(connection, orders)
     moved = {name: row.excluded[name] for name in ("snapshot_at", "progress", "delivery_id", "digest", "lifecycle", "updated_at")}
     upsert = row.on_conflict_do_update(index_elements=["account", "store", "order_id"], set_=moved)
@@ -89,13 +89,13 @@ def remember(connection: Connection, rows: Sequence[Mapping[str, Any]], at: date
 
 
 def limit_batches(connection: Connection, ids: Sequence[int], most: int) -> None:
-    """Let these go in smaller batches only, after one failed."""
+    """Limit these to smaller batches, after a larger one failed."""
     for part in parts(ids):
         connection.execute(update(deliveries).where(deliveries.c.id.in_(part)).values(most_together=most))
 
 
 def free_batches(connection: Connection, stores: Sequence[str]) -> None:
-    """Forget which batches failed: it was Drip's outage and not their orders."""
+    """Lift the limits on batch sizes: Drip's outage, not the orders, made the batches fail."""
     waiting = and_(deliveries.c.state == "pending", deliveries.c.read_at.is_not(None), deliveries.c.store.in_(stores))
     connection.execute(update(deliveries).where(waiting, deliveries.c.most_together.is_not(None)).values(most_together=None))
 

@@ -1,4 +1,4 @@
-"""From a delivery's row back to what its provider reads."""
+"""Rebuilds from a delivery's row what its provider needs to read the payload."""
 
 import json
 import traceback
@@ -16,7 +16,7 @@ MOST_STARTS = 3
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The store of a delivery and what came with its payload."""
+    """The store of a delivery, and the context that came with its payload."""
 
     store: Store
     context: Context
@@ -37,12 +37,14 @@ def source_of(row: Row[Any], settings: Settings) -> Source:
 
 
 def crash(error: Exception) -> dict[str, list[str]]:
-    """An internal error, as a delivery's problem: the exception's type and place, never its message, which may quote the payload."""
+    """The problem of a delivery that caused an internal error: the exception's type and place. Its message may quote the payload."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "an unknown place"
-    return {"": [f"{type(error).__name__} at {place}: a fault of the adapter; please report it, and retry the delivery after an update"]}
+    what = f"{type(error).__name__} at {place}: an internal error of the adapter"
+    return {"": [f"{what}; please report it, and retry the delivery after an update"]}
 
 
 def too_often() -> dict[str, list[str]]:
-    """The problem of a delivery that was begun again and again and ended the sender each time."""
-    return {"": [f"begun {MOST_STARTS} times and never ended: it stops the sender that reads it"]}
+    """The problem of a delivery on which work was started repeatedly and never finished."""
+    what = f"processing was started {MOST_STARTS} times and never finished"
+    return {"": [f"{what}: this payload probably crashes the sender. Please report it"]}

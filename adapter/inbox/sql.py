@@ -1,4 +1,4 @@
-"""What the statements share."""
+"""Helpers shared by the modules of statements."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
@@ -14,12 +14,12 @@ Value = TypeVar("Value")
 
 
 def parts(values: Sequence[Value], size: int = _IN_ONE_STATEMENT) -> Iterator[Sequence[Value]]:
-    """In parts that fit into one statement's parameters."""
+    """Values in parts small enough for one statement."""
     for start in range(0, len(values), size):
         yield values[start : start + size]
 
 
 def upserting(connection: Connection, table: Any) -> Any:
-    """An insert into a table that may say what to do with a row that is there already."""
+    """An insert that supports ON CONFLICT, for the connection's database."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)

@@ -1,9 +1,9 @@
-"""The tables. What may be in them is said here once; the migrations in `migrations/` build the same.
+"""The tables: the one declaration of their columns and constraints. The migrations in `migrations/` build the same schema.
 
-A delivery's states, and nothing else:
+A delivery has exactly these states:
 
     pending ──────► delivered      Drip answered 2xx
-       │  ▲  └────► skipped        with a reason; `unpaid` and `never_placed` go back to pending when the order is placed
+       │  ▲  └────► skipped        with a reason; `unpaid` and `never_placed` return to pending when the order is placed
        │  └──┐
        └────►dead                  with problems; pending again when retried, or when the store sends a copy
 
@@ -36,11 +36,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 LIVE, RETRY, BACKFILL = 0, 1, 2
-"""Priorities: live deliveries go before retries asked for, those before backfill."""
+"""Priorities: live deliveries go before requested retries, and those before backfill."""
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware time as microseconds since 1970 in UTC, which both databases compare and add alike."""
+    """An aware time, stored as microseconds since 1970 in UTC, which both databases compare and add alike."""
 
     impl = BigInteger
     cache_ok = True
@@ -59,7 +59,7 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-# SQLite counts up by itself only in a column declared INTEGER.
+# SQLite assigns ids automatically only in a column declared INTEGER.
 _Id = BigInteger().with_variant(Integer, "sqlite")
 
 deliveries = Table(
@@ -98,7 +98,7 @@ deliveries = Table(
     CheckConstraint("(state = 'dead') = (problems IS NOT NULL)", name="ck_deliveries_problems"),
     comment="One authentic inbound request each: record and queue entry. States: pending -> delivered, skipped or dead; "
     "skipped as unpaid or never_placed -> pending when the order is placed; dead -> pending when retried or sent again.",
-    sqlite_autoincrement=True,  # an id is also the order of arrival, and must not come back after a purge
+    sqlite_autoincrement=True,  # an id also gives the order of arrival, so it must not be reused after a purge
 )
 _unread = text("state = 'pending' AND read_at IS NULL")
 _waiting = text("state = 'pending' AND read_at IS NOT NULL")
@@ -112,7 +112,7 @@ Index(
     sqlite_where=_waiting,
     postgresql_where=_waiting,
 )
-# The state is the same throughout; it is there because SQLite would otherwise choose ix_deliveries_state, with all that waits.
+# The state is constant here, but without it SQLite would choose ix_deliveries_state and read everything that waits.
 Index("ix_deliveries_unread", deliveries.c.state, deliveries.c.id, sqlite_where=_unread, postgresql_where=_unread)
 Index("ix_deliveries_lane", deliveries.c.store, deliveries.c.order_id, deliveries.c.state)
 Index("ix_deliveries_state", deliveries.c.state, deliveries.c.id)

@@ -1,7 +1,7 @@
-"""What the dashboard's pages show, each by statements that look into an index and read no further than a bound.
+"""Statements for the dashboard's pages. Each uses an index and stops reading at a bound.
 
-All take a connection inside a transaction of the caller's. Lists are read by the id to go on from, never by an offset, so that a page stays
-the same page while new deliveries arrive.
+All run in the caller's transaction. Lists continue from an id, never from an offset, so that a page stays the same while new deliveries
+arrive.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from adapter.inbox.tables import attempts, deliveries, orders, requests
 
 PAGE = 50
 MOST = 1000
-"""Deliveries of a choice are counted no further than this."""
+"""Matching deliveries are counted only up to this number."""
 MOST_RETRIED = 100_000
 _READ_AT_MOST = 10_000
-"""So many are looked at for one page where no index holds all that was asked for; then the page says how far it has looked."""
+"""How many rows one page examines where no index covers the whole filter; the page then shows how far it has searched."""
 _MOST_FOUND = 1000
 _SHOWN = [
     deliveries.c[name]
@@ -30,7 +30,7 @@ _SHOWN = [
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """Which deliveries; blank means any."""
+    """A filter for deliveries; a blank value matches any."""
 
     store: str = ""
     state: str = ""
@@ -44,23 +44,23 @@ class Choice:
 
     @property
     def is_all(self) -> bool:
-        """Whether it leaves nothing out."""
+        """Whether it matches every delivery."""
         return self == Choice()
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some deliveries, the newest first."""
+    """A page of deliveries, the newest first."""
 
     rows: Sequence[Row[Any]]
     before: int | None
-    """The id to go on from; None at the end."""
+    """The id to continue from; None at the end."""
     searched: bool = field(default=False)
-    """Whether it ends where it does because enough was looked at, and not because it is full."""
+    """Whether the page ended because enough rows were examined, not because it is full."""
 
 
 def page(connection: Connection, choice: Choice, before: int | None = None) -> Page:
-    """The newest deliveries of a choice, older than `before`."""
+    """The newest deliveries that match, older than `before`."""
     which, floor = _bounded(connection, choice, before)
     shown: Select[Any] = select(*_SHOWN)
     rows = connection.execute(shown.where(which).order_by(deliveries.c.id.desc()).limit(PAGE + 1)).all()
@@ -70,7 +70,7 @@ def page(connection: Connection, choice: Choice, before: int | None = None) -> P
 
 
 def counted(connection: Connection, choice: Choice) -> int:
-    """How many there are, counted no further than `MOST` + 1, and of those that a page would look at."""
+    """How many match, counted up to `MOST` + 1 among the rows that a page would examine."""
     which, _ = _bounded(connection, choice, None)
     some = select(literal_column("1")).where(which).order_by(deliveries.c.id.desc()).limit(MOST + 1).subquery("some")
     number: int = connection.execute(select(func.count()).select_from(some)).scalar_one()
@@ -78,9 +78,9 @@ def counted(connection: Connection, choice: Choice) -> int:
 
 
 def first_since(connection: Connection, moment: datetime) -> int:
-    """An id from which on, in the order of arrival, deliveries were received at `moment` or later.
+    """The first id received at `moment` or later.
 
-    Found by halving: ids are given in the order of arrival, and no index is needed.
+    Found by bisection, without an index: ids follow the order of arrival.
     """
     newest = connection.execute(select(func.max(deliveries.c.id))).scalar() or 0
     low, high = 1, newest + 1
@@ -97,12 +97,12 @@ def first_since(connection: Connection, moment: datetime) -> int:
 
 
 def one(connection: Connection, delivery_id: int) -> Row[Any] | None:
-    """A delivery with all that is kept of it."""
+    """A delivery with all its columns."""
     return connection.execute(select(deliveries).where(deliveries.c.id == delivery_id)).one_or_none()
 
 
 def parts_of(connection: Connection, row: Row[Any]) -> Sequence[int]:
-    """The deliveries that one was split into: their keys begin with its id."""
+    """The deliveries that one was split into: their keys start with its id."""
     mine = and_(
         deliveries.c.store == row.store, deliveries.c.key >= f"{row.id}/", deliveries.c.key < f"{row.id}0", deliveries.c.parent_id == row.id
     )
@@ -126,13 +126,13 @@ def attempts_of(connection: Connection, ids_: Sequence[int]) -> Sequence[Row[Any
 
 
 def at_drip(connection: Connection, accounts: Sequence[str], stores: Sequence[str], order_id: str) -> Sequence[Row[Any]]:
-    """What is remembered of what Drip has of an order, by account."""
+    """What Drip has of an order, by account."""
     mine = and_(orders.c.account.in_(accounts), orders.c.store.in_(stores), orders.c.order_id == order_id)
     return connection.execute(select(orders).where(mine).order_by(orders.c.account)).all()
 
 
 def newest_body(connection: Connection, ids_: Sequence[int]) -> Row[Any] | None:
-    """The last body that Drip took of these deliveries."""
+    """The last body of these deliveries that Drip accepted."""
     mine = and_(attempts.c.delivery_id.in_(ids_), attempts.c.outcome == "delivered", attempts.c.body.is_not(None))
     return connection.execute(select(attempts).where(mine).order_by(attempts.c.id.desc()).limit(1)).one_or_none()
 
@@ -144,26 +144,26 @@ def newest_of(connection: Connection, store: str) -> Row[Any] | None:
 
 
 def _bounded(connection: Connection, choice: Choice, before: int | None) -> tuple[ColumnElement[bool], int | None]:
-    """The condition for a page, and the last id that it looks at where that is not all there is."""
+    """The condition for a page, and the last id that it examines; None if it examines all."""
     by_index, beside = _conditions(connection, choice)
     low, high = _span(connection, choice, before)
     if beside is None:
         return _between(by_index, low, high), None
-    # Of two lower bounds a database would take any: only the higher one is told.
+    # Given two lower bounds a database may use either, so only the higher one is passed.
     lowest = select(deliveries.c.id).where(_between(by_index, low, high)).order_by(deliveries.c.id.desc()).offset(_READ_AT_MOST).limit(1)
     floor: int | None = connection.execute(lowest).scalar()
     return _between(and_(by_index, beside), low if floor is None else floor, high), floor
 
 
 def _conditions(connection: Connection, choice: Choice) -> tuple[ColumnElement[bool], ColumnElement[bool] | None]:
-    """What one index holds of a choice, and what must be looked at row by row; None for nothing."""
+    """The part of a filter that one index covers, and the part checked row by row; None if nothing is left."""
     wanted: dict[str, Any] = {name: getattr(choice, name) for name in ("reason", "state", "store", "topic") if getattr(choice, name)}
     if choice.text or choice.email_digest:
         return and_(*_found(connection, choice), *(deliveries.c[name] == value for name, value in wanted.items())), None
     first = next((name for name in ("reason", "state", "store") if name in wanted), "")
     by_index = deliveries.c[first] == wanted.pop(first) if first else true()
     if first == "reason" and wanted.get("state") == "skipped":
-        wanted.pop("state")  # only what was skipped has a reason
+        wanted.pop("state")  # only skipped deliveries have a reason
     beside = [deliveries.c[name] == value for name, value in wanted.items()]
     return by_index, and_(*beside) if beside else None
 
@@ -178,7 +178,7 @@ def _found(connection: Connection, choice: Choice) -> list[ColumnElement[bool]]:
 
 
 def _named(connection: Connection, text: str) -> list[int]:
-    """Deliveries by what a person may know of an order or a delivery."""
+    """Deliveries by order number, order id or their own id."""
     bare = text.removeprefix("#")
     by_number = select(deliveries.c.id).where(deliveries.c.order_number == bare)
     ways: list[Select[Any]] = [by_number]
@@ -190,7 +190,7 @@ def _named(connection: Connection, text: str) -> list[int]:
     return sorted({*own, *(each for some in found for each in some)}, reverse=True)[:_MOST_FOUND]
 
 
-# The names of stores, one look into the index for each: those of the settings would miss a store that was taken out of them.
+# The names of all stores with deliveries, one index look-up each: the settings lack stores that have been removed.
 _first = select(func.min(deliveries.c.store).label("store")).cte("names", recursive=True)
 _next = select(func.min(deliveries.c.store)).where(deliveries.c.store > _first.c.store).correlate(_first).scalar_subquery()
 _names = _first.union_all(select(_next).where(_first.c.store.is_not(None)))
@@ -198,12 +198,12 @@ _STORES = select(_names.c.store).where(_names.c.store.is_not(None))
 
 
 def store_names(connection: Connection) -> Sequence[str]:
-    """The stores of which there are deliveries."""
+    """The stores that have deliveries."""
     return connection.execute(_STORES).scalars().all()
 
 
 def _span(connection: Connection, choice: Choice, before: int | None) -> tuple[int | None, int | None]:
-    """The ids from which on and before which a choice lies. The parts of a split body come a moment after their time."""
+    """The range of ids that a filter's times cover. The parts of a split body come a moment after their time."""
     low = first_since(connection, choice.since) if choice.since is not None else None
     high = first_since(connection, choice.until) if choice.until is not None else None
     return low, min((each for each in (high, before) if each is not None), default=None)
@@ -219,13 +219,13 @@ def _between(which: ColumnElement[bool], low: int | None, high: int | None) -> C
 
 
 def retriable(connection: Connection, choice: Choice, before: int, limit: int) -> Sequence[int]:
-    """Ids of a choice that can be sent again: settled ones, unless those that wait were asked for, with their payload."""
+    """Ids of deliveries that match and can be sent again: with payload, and not pending unless the filter asks for pending ones."""
     found: Sequence[int] = connection.execute(_retriable(connection, choice, before).limit(limit)).scalars().all()
     return found
 
 
 def count_retriable(connection: Connection, choice: Choice, before: int) -> int:
-    """How many of a choice can be sent again, counted no further than `MOST_RETRIED` + 1."""
+    """How many deliveries that match can be sent again, counted up to `MOST_RETRIED` + 1."""
     some = _retriable(connection, choice, before).limit(MOST_RETRIED + 1).subquery("some")
     number: int = connection.execute(select(func.count()).select_from(some)).scalar_one()
     return number

@@ -107,11 +107,11 @@ class Backfill:
         past = [past for past, _ in snapshots]
         account = self._store.account.id if self._store.account else ""
         with transaction(self._engine) as connection:
-            heard_of = backfills.heard_of(connection, self._store.names, account, past)
-            new = [each for each in past if not heard_of.covers(each)]
+            known = backfills.known_orders(connection, self._store.names, account, past)
+            new = [each for each in past if not known.covers(each)]
             kept = backfills.keep_past(connection, self._store.name, account, TOPIC, new, datetime.now(UTC))
             self._past = backfills.move_on(connection, self._past, page.cursor, found=len(past), kept=kept)
-        return sum(order is not None and not heard_of.knows(each) for each, order in snapshots)
+        return sum(order is not None and not known.includes(each) for each, order in snapshots)
 
     def _read(self, payload: bytes) -> tuple[Past, Order | None]:
         """An order's id and version, and the order itself for the catalog where it can be mapped."""

@@ -158,7 +158,7 @@ def test_a_store_that_has_just_failed_is_left_alone_for_a_while(adapter: Adapter
 
 
 def test_no_endless_number_waits(adapter: AdapterUnderTest, magento: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_MOST_PUT_OFF", 2)
+    monkeypatch.setattr(reader, "_MOST_WAITING", 2)
     monkeypatch.setattr(reader, "_AT_ONCE", 1)
     magento(Ledger({}, fails=StoreTrouble("away")))
     for number in range(4):
@@ -168,7 +168,7 @@ def test_no_endless_number_waits(adapter: AdapterUnderTest, magento: Open, monke
 
 
 def test_a_slow_store_holds_up_no_other_stores_orders(adapter: AdapterUnderTest, magento: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(reader, "TIMEOUT_S", 0.3)
     magento(ledger := Ledger({str(number): {**WHOLE, "entity_id": number} for number in range(600, 610)}, takes_s=0.2))
     for number in range(600, 610):
         post_event(adapter, number)

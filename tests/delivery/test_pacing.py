@@ -50,7 +50,7 @@ class TestWindow:
     def test_a_ledger_taken_over_from_the_database_counts_like_ones_own(self) -> None:
         window = Window(3)
         window.load([(START + SECOND, START + 61 * SECOND), (START, START + SECOND)])
-        assert window.last_begun == START + SECOND
+        assert window.last_start == START + SECOND
         assert [window.left(START + HOUR + delay * SECOND) for delay in (0, 1, 60, 61)] == [1, 2, 2, 3]
 
     def test_the_last_quarter_is_spread_over_the_time_until_room_comes_back(self) -> None:

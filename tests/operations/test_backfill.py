@@ -204,7 +204,7 @@ def test_an_order_that_breaks_the_mapping_keeps_no_other_from_being_read(
     open_adapter.settle()
     assert {order["order_id"] for order in open_adapter.received()} == sellable(shop) - {str(broken.id)}
     [dead] = [row for row in open_adapter.rows() if row.state == "dead"]
-    assert "a fault of the adapter" in dead.problems
+    assert "an internal error of the adapter" in dead.problems
 
 
 def test_a_store_just_renamed_knows_what_it_sent_before(open_adapter: AdapterUnderTest, shop: Shop) -> None:

@@ -287,7 +287,7 @@ class TestDataRequest:
     def test_it_says_when_nothing_is_kept(self, adapter: AdapterUnderTest) -> None:
         adapter.post(about(orders_requested=[], customer=CUSTOMER), topic="customers/data_request")
         keep_up(adapter)
-        assert "nothing is kept" in adapter.row(1).detail
+        assert "nothing is stored" in adapter.row(1).detail
 
 
 class TestShopRedact:
@@ -331,7 +331,7 @@ class TestShopRedact:
         keep_up(adapter)
         assert adapter.states() == ["delivered", "dead"]
         [why] = json.loads(adapter.row(2).problems)[""]
-        assert why.startswith(f"it is about {SHOP}, but store shopify is ours.myshopify.example")
+        assert why.startswith(f"it is about {SHOP}, but store shopify belongs to ours.myshopify.example")
         assert adapter.row(1).payload
 
     def test_of_the_own_shop_it_is_done(self, adapter: AdapterUnderTest) -> None:
