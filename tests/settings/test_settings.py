@@ -9,6 +9,7 @@ import pytest
 
 from adapter.errors import SettingsError
 from adapter.settings import Account, Settings, read_settings
+from mappings import PROVIDERS
 
 Environ = Callable[..., None]
 DRIP = {"DRIP_ACCOUNT_ID": "9999999", "DRIP_API_KEY": "key-of-drip"}
@@ -418,9 +419,7 @@ def test_the_public_address_is_taken_from_herokus_metadata(environ: Environ) -> 
 
 def test_the_stand_in_opens_a_store_a_platform_and_takes_all_orders() -> None:
     settings = read_settings(sandbox=True, sandbox_url="http://127.0.0.1:1")
-    assert {name: store.credentials.secrets for name, store in settings.stores.items()} == dict.fromkeys(
-        ("shopify", "woocommerce", "magento"), ("sandbox",)
-    )
+    assert {name: store.credentials.secrets for name, store in settings.stores.items()} == dict.fromkeys(PROVIDERS, ("sandbox",))
     assert list(settings.accounts) == ["sandbox"]
     assert (settings.drip_api_url, settings.sandbox) == ("http://127.0.0.1:1", True)
     assert "SHOPIFY_WEBHOOK_SECRET" in settings.stores["shopify"].secret_setting

@@ -48,13 +48,12 @@ class Clock:
 def make_settings(drip_url: str, *, account: Account | None = ACCOUNT, **options: Any) -> Settings:
     """One store a platform, all feeding one account."""
     common = {"public_url": "https://adapter.example", **options}
-    addresses = {"magento": "https://magento-shop.example"}
     stores = {
         name: Store(
             name=name,
             provider=provider,
             credentials=Credentials(secrets=(SECRET,)),
-            options=Options(store_url=addresses.get(name, ""), **common),
+            options=Options(store_url=f"https://{name}-shop.example" if provider.needs_address else "", **common),
             account=account,
             secret_setting=f"{name.upper()}_WEBHOOK_SECRET",
         )

@@ -11,7 +11,6 @@ from mappings import PROVIDERS, Context, Options, Product, ProductKey, Provider
 
 FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
 RECEIVED_AT = datetime(2026, 10, 1, 12, 0, tzinfo=UTC)
-DEFAULTS = {"magento": {"store_url": "https://magento-shop.example"}}
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,8 @@ class Case:
 
     @property
     def context(self) -> Context:
-        settings = DEFAULTS.get(self.provider.name, {}) | self.store
+        address = {"store_url": f"https://{self.provider.name}-shop.example"} if self.provider.needs_address else {}
+        settings = address | self.store
         if isinstance(settings.get("store_url"), dict):
             settings["store_urls"] = settings.pop("store_url")
         if "ignore_orders_before" in settings:
