@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, reduce
+from itertools import chain
+from operator import add
 from typing import Any
 
 from sqlalchemy import (
@@ -49,11 +51,7 @@ def _any_due(stores: tuple[str, ...]) -> Select[tuple[bool]]:
     # Built once, since building costs more than running. In the order of the index: for a plain `exists` PostgreSQL would read the table,
     # past all finished deliveries.
     firsts = [
-        select(deliveries.c.id)
-        .where(_due(store, priority, bindparam("now", type_=Instant)))
-        .order_by(deliveries.c.due_at)
-        .limit(1)
-        .scalar_subquery()
+        select(deliveries.c.id).where(_due(store, priority)).order_by(deliveries.c.due_at).limit(1).scalar_subquery()
         for store in stores
         for priority in PRIORITIES
     ]
@@ -64,16 +62,7 @@ def due_lanes(connection: Connection, stores: Sequence[str], now: datetime, limi
     """The lanes that are due, live ones first, the oldest first."""
     lanes: dict[Lane, None] = {}
     for priority in PRIORITIES[:1] if live_only else PRIORITIES:
-        rows = [
-            row
-            for store in stores
-            for row in connection.execute(
-                select(deliveries.c.store, deliveries.c.order_id, deliveries.c.due_at, deliveries.c.id)
-                .where(_due(store, priority, now))
-                .order_by(deliveries.c.due_at, deliveries.c.id)
-                .limit(limit)
-            )
-        ]
+        rows = [row for store in stores for row in connection.execute(_oldest_due(store, priority), {"now": now, "limit": limit})]
         rows.sort(key=lambda row: (row.due_at, row.id))
         lanes.update(dict.fromkeys(Lane(row.store, row.order_id) for row in rows))
         if len(lanes) >= limit:
@@ -81,18 +70,31 @@ def due_lanes(connection: Connection, stores: Sequence[str], now: datetime, limi
     return list(lanes)[:limit]
 
 
+@cache
+def _oldest_due(store: str, priority: int) -> Select[str, str, datetime, int]:
+    return (
+        select(deliveries.c.store, deliveries.c.order_id, deliveries.c.due_at, deliveries.c.id)
+        .where(_due(store, priority))
+        .order_by(deliveries.c.due_at, deliveries.c.id)
+        .limit(bindparam("limit"))
+    )
+
+
 def count_due(connection: Connection, stores: Sequence[str], now: datetime, most: int) -> tuple[int, int]:
     """How many orders are due: live ones, and others. Counts no further than about `most` deliveries a store."""
+    counted = connection.execute(_counted_due(tuple(stores)), {"now": now, "most": most}).one()
+    return counted[0], counted[1]
 
-    def count(priorities: Sequence[int]) -> int:
-        total = 0
-        for store in stores:
-            for priority in priorities:
-                some = select(deliveries.c.order_id).where(_due(store, priority, now)).order_by(deliveries.c.due_at).limit(most).subquery()
-                total += connection.execute(select(func.count(some.c.order_id.distinct()))).scalar_one()
-        return total
 
-    return count(PRIORITIES[:1]), count(PRIORITIES[1:])
+@cache
+def _counted_due(stores: tuple[str, ...]) -> Select[int, int]:
+    def count(store: str, priority: int) -> ColumnElement[int]:
+        oldest = select(deliveries.c.order_id).where(_due(store, priority)).order_by(deliveries.c.due_at).limit(bindparam("most"))
+        some = oldest.subquery()
+        return select(func.count(some.c.order_id.distinct())).scalar_subquery()
+
+    live, *others = ([count(store, priority) for store in stores] for priority in PRIORITIES)
+    return select(reduce(add, live), reduce(add, chain(*others)))
 
 
 def waiting(connection: Connection, lanes: Sequence[Lane]) -> dict[Lane, list[Row[Any]]]:
@@ -204,14 +206,14 @@ def drip_refused(connection: Connection, account: str, limit: int) -> list[int]:
     return run
 
 
-def _due(store: str, priority: int, now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
-    """The due deliveries of a store: exactly the columns of the index `ix_deliveries_due`."""
+def _due(store: str, priority: int) -> ColumnElement[bool]:
+    """What of a store is due at `now`: exactly the columns of the index `ix_deliveries_due`."""
     return and_(
         deliveries.c.state == "pending",
         deliveries.c.read_at.is_not(None),
         deliveries.c.store == store,
         deliveries.c.priority == priority,
-        deliveries.c.due_at <= now,
+        deliveries.c.due_at <= bindparam("now", type_=Instant),
     )
 
 
