@@ -1,5 +1,14 @@
 """`python -m adapter` is the command `drip-adapter`, also where only requirements.txt was installed."""
 
-from adapter.cli import main
+import sys
 
-main(prog_name="drip-adapter")
+if sys.argv[1:2] == ["supervise"]:  # what `serve` becomes; Click and all commands stay out of a process that lives as long as the adapter
+    from adapter.monitoring import logs
+    from adapter.process.supervisor import Supervisor, parts_of
+
+    logs.set_up("INFO")
+    sys.exit(Supervisor(parts_of(sys.argv[2])).run())
+else:
+    from adapter.cli import main
+
+    main(prog_name="drip-adapter")

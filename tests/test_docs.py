@@ -16,11 +16,11 @@ import pytest
 
 import mappings
 from adapter import settings
-from adapter.cli import main
 from adapter.settings.environment import _EPHEMERAL_MARKS
 from adapter.settings.stores import _API_VARIABLES
 from mappings import PROVIDERS, Context, Options, Provider, Reason, encode, outcomes
 from mappings.core.fields import MISSING
+from tests.support.commands import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -135,18 +135,18 @@ def test_every_field_of_a_provider_is_explained() -> None:
 def test_every_command_exists(path: Path) -> None:
     for line in re.findall(r"(?:drip-adapter|python -m adapter) ([^`\n]+)", path.read_text(encoding="utf-8")):
         words = re.split(r"[#|>]", line)[0].split()
-        command: click.Command = main
-        while words and isinstance(command, click.Group) and re.fullmatch(r"[a-z]+", words[0]):
-            found = command.commands.get(words[0])
-            assert found is not None, f"{path.name}: there is no command {line!r}"
-            command, words = found, words[1:]
+        named: tuple[str, ...] = ()
+        while words and isinstance(COMMANDS[named], click.Group) and re.fullmatch(r"[a-z]+", words[0]):
+            named, words = (*named, words[0]), words[1:]
+            assert named in COMMANDS, f"{path.name}: there is no command {line!r}"
+        command = COMMANDS[named]
         known = {option for parameter in command.params for option in parameter.opts} | {"--help", "--app"}
         assert {word for word in words if word.startswith("--")} <= known, f"{path.name}: {line!r}"
 
 
 def test_every_command_of_the_command_line_stands_in_the_documents() -> None:
     texts = "".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
-    assert [name for name, command in main.commands.items() if not command.hidden and f"`{name}`" not in texts] == []
+    assert [path for path, command in COMMANDS.items() if len(path) == 1 and not command.hidden and f"`{path[0]}`" not in texts] == []
 
 
 @pytest.mark.parametrize("path", WITH_COMMANDS, ids=lambda path: path.name)

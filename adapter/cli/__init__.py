@@ -1,20 +1,58 @@
-"""The commands, one module per group. They parse options, call other packages and print; decisions are made there.
+"""The command line: reads options, calls other packages, prints. Decisions are made there. `commands/` holds one module per command.
 
 Exit status: 0 success, 1 failure, 2 wrong usage or settings.
 """
 
 import click
 
-from adapter import __version__
-from adapter.cli import deliveries, erasing, operating, orders, running, stores, trying
+from adapter.cli.lazy import LazyGroup
+
+_SECTIONS = {
+    "Try it": {
+        "demo": "Show sample orders going from store to Drip.",
+        "map": "Print what Drip would get for an order; send nothing.",
+        "replay": "Post sample webhooks to a running adapter.",
+        "sandbox": "Run the sandbox alone: it answers as Drip would.",
+    },
+    "Run it": {
+        "serve": "Run the whole adapter: web and sender.",
+        "send": "Run a sender alone; any number may run.",
+        "migrate": "Bring the database schema up to date.",
+    },
+    "Stores": {
+        "connect": "Register the webhooks at a store.",
+        "backfill": "Send a store's past orders to Drip.",
+        "reconcile": "Send orders whose webhook never arrived.",
+    },
+    "Operate": {
+        "status": "Show whether orders are reaching Drip.",
+        "check": "Check the setup and say how to fix it.",
+        "deliveries": "List, show and retry what was received.",
+        "orders": "Show the history of an order.",
+        "audit": "Show what people changed.",
+    },
+    "Personal data": {
+        "forget": "Erase what is stored about a shopper.",
+        "purge": "Erase what is past its retention period.",
+    },
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(__version__, prog_name="drip-adapter")
+def _print_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        from adapter import __version__  # noqa: PLC0415 - looked up when it is asked for
+
+        click.echo(f"drip-adapter, version {__version__}")
+        context.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    package="adapter.cli.commands",
+    sections=_SECTIONS,
+    hidden=("web",),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version and exit.")
 def main() -> None:
-    """Turns order webhooks of Shopify, Magento and WooCommerce into Drip Order Activity, and loses none."""
-
-
-for module in (running, trying, deliveries, orders, stores, operating, erasing):
-    for command in module.COMMANDS:
-        main.add_command(command)
+    """Receive order webhooks from Shopify, Magento and WooCommerce, and send each order to Drip."""

@@ -1,4 +1,4 @@
-"""`demo`: the main job, before your eyes. A fresh SQLite file, the real server and sender, the stand-in in Drip's place, the fixtures."""
+"""The demo: a fresh SQLite file, the real web and sender processes, the sandbox in Drip's place, the fixtures."""
 
 import json
 import os
@@ -18,6 +18,7 @@ from rich.text import Text
 from sqlalchemy import Engine, Row, func, select
 
 from adapter.cli import output
+from adapter.cli.delivery_output import why
 from adapter.errors import WorkFailed
 from adapter.inbox import search
 from adapter.inbox.database import connect, snapshot
@@ -27,7 +28,7 @@ from adapter.process.supervisor import free_port
 from adapter.settings import SANDBOX_ACCOUNT
 from mappings import PROVIDERS
 
-_PATIENCE_S = 90
+_TIMEOUT_S = 90
 _MAGENTO_URL = "https://magento-shop.example"
 _WIDTH_WITHOUT_TERMINAL = 140
 _COLUMNS = (
@@ -66,14 +67,14 @@ def run_demo(fixtures: Path) -> int:
         out.print(output.table(_COLUMNS, [_line(came_from[row.id], row, sent.get(row.id, ())) for row in mine], out.width))
     _one_body(out, received)
     delivered = sum(row.state == "delivered" for row in rows)
-    # Of one order several events may be told, where its store asks for today's vocabulary.
+    # With the lifecycle vocabulary one order may be several events at Drip.
     events = sum(attempt.outcome == "delivered" for attempts in sent.values() for attempt in attempts)
     _closing(out, len(rows), delivered, len(received))
     return 0 if delivered and events == len(received) else 1
 
 
 def _environ(folder: Path, cases: list[Case]) -> dict[str, str]:
-    """The settings of the demo's adapter: nothing of the caller's, a store a platform, and one for each case with options of its own."""
+    """The settings of the demo's adapter: nothing of the caller's, one store per platform, and one per case with its own options."""
     toml = folder / "stores.toml"
     toml.write_text("\n".join(_tables(cases)), encoding="utf-8")
     kept = {
@@ -115,7 +116,7 @@ def _toml_value(value: Any) -> str:
 
 @contextmanager
 def _adapter(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The adapter, as `serve --sandbox` runs it; its address and the stand-in's."""
+    """The adapter, as `serve --sandbox` runs it; its address and the sandbox's."""
     port, sandbox_port = free_port("127.0.0.1"), free_port("127.0.0.1")
     url, sandbox_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{sandbox_port}"
     command = [sys.executable, "-m", "adapter", "serve", "--bind", f"127.0.0.1:{port}", "--sandbox", "--sandbox-port", str(sandbox_port)]
@@ -130,7 +131,7 @@ def _adapter(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _wait_until_up(process: "subprocess.Popen[bytes]", url: str) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(requests.RequestException):
             if requests.get(url, timeout=2).ok:
@@ -151,7 +152,7 @@ def _replay(url: str, cases: list[Case]) -> list[Posted]:
 
 
 def _wait_until_settled(engine: Engine) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline:
         with snapshot(engine) as connection:
             waiting = connection.execute(select(func.count()).select_from(deliveries).where(deliveries.c.state == "pending")).scalar_one()
@@ -178,7 +179,7 @@ def _line(case: Case, row: Row[Any], attempts: Sequence[Row[Any]]) -> list[str |
     title = case.folder.name if row.parent_id is None else "  a part of it"
     total = f"{body['grand_total']} {body.get('currency', '   ')}" if body else ""
     amounts = [str(body.get(name, "")) for name in ("total_discounts", "total_taxes", "total_shipping")]
-    became = Text.assemble(output.state(row.state), " " * (11 - len(row.state)), body.get("action") or output.why(row))
+    became = Text.assemble(output.state(row.state), " " * (11 - len(row.state)), body.get("action") or why(row))
     return [title, row.order_id or "", total, *amounts, became]
 
 
@@ -192,10 +193,10 @@ def _one_body(out: Console, received: Sequence[Mapping[str, Any]]) -> None:
 
 def _closing(out: Console, kept: int, delivered: int, received: int) -> None:
     out.print(
-        f"\n{kept} deliveries kept, {delivered} orders delivered, {received} events received by the stand-in; the others were skipped or "
+        f"\n{kept} deliveries kept, {delivered} orders delivered, {received} events received by the sandbox; the others were skipped or "
         "are dead on purpose, with the reason beside them.\n\n"
         "Where to go next:\n"
-        "  make run                             adapter and stand-in until you stop them\n"
+        "  make run                             adapter and sandbox until you stop them\n"
         "  .venv/bin/drip-adapter map --help    what Drip would get of your own orders\n"
         "  README.md                            the settings to paste, how to deploy\n"
     )

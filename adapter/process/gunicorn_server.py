@@ -1,9 +1,5 @@
 """Gunicorn, configured for what this app is: short requests that wait for one commit."""
 
-import os
-import signal
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +7,6 @@ from gunicorn.app.base import BaseApplication
 
 _THREADS = 8
 _GRACE_S = 10
-_PARENT_CHECK_S = 1.0
 
 
 class WebServer(BaseApplication):
@@ -40,14 +35,3 @@ class WebServer(BaseApplication):
     def load(self) -> Any:
         """The WSGI app."""
         return self._make_app()
-
-
-def end_with_parent(parent: int) -> None:
-    """End this process when the one that started it is gone, so that a killed `serve` leaves nothing behind that holds its port."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_PARENT_CHECK_S)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()

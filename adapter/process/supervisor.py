@@ -1,5 +1,10 @@
-"""`serve`: the whole adapter on one machine. Web and sender are processes of their own, so that neither waits for the other."""
+"""`serve`: the whole adapter on one machine. Web and sender are processes of their own, so that neither waits for the other.
 
+The supervisor itself lives as long as the adapter and does nothing but watch, so it imports only the standard library: what `serve` needed
+to read the settings and to prepare the database is left behind by `become_supervisor`.
+"""
+
+import json
 import logging
 import os
 import signal
@@ -7,88 +12,109 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from types import FrameType
+from typing import NoReturn
 
 from adapter.errors import WorkFailed
 
 log = logging.getLogger(__name__)
 _POLL_S = 0.2
 _RESTART_AFTER_S = 1.0
-# Longer than a sender needs to finish the request in hand.
-_PATIENCE_S = 12.0
+# Longer than a sender needs to finish the request it is sending.
+_STOP_TIMEOUT_S = 12.0
 
 
-@dataclass
+@dataclass(frozen=True, kw_only=True)
 class Part:
-    """One process of the adapter. A `vital` one takes the others down with it; any other is started again."""
+    """One process of the adapter. When a `vital` one ends, so do the others; any other is started again."""
 
     name: str
-    arguments: tuple[str, ...]
+    arguments: Sequence[str]
     vital: bool
     environ: Mapping[str, str] = field(default_factory=dict)
-    process: "subprocess.Popen[bytes] | None" = None
-    died_at: float = field(default=0.0)
 
-    def start(self) -> None:
-        """Start it as a child of this process, in its group."""
-        command = [sys.executable, "-m", "adapter", *self.arguments, "--parent", str(os.getpid())]
-        self.process = subprocess.Popen(command, env={**os.environ, **self.environ})  # noqa: S603 - our own module
-        self.died_at = 0.0
+
+def become_supervisor(parts: Sequence[Part]) -> NoReturn:
+    """Replace this process by a supervisor of the parts; its process id stays."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    described = json.dumps([asdict(part) for part in parts])
+    os.execv(sys.executable, [sys.executable, "-m", "adapter", "supervise", described])  # noqa: S606 - our own module
+
+
+def parts_of(argument: str) -> list[Part]:
+    """The parts, as `become_supervisor` hands them over."""
+    return [Part(**described) for described in json.loads(argument)]
 
 
 class Supervisor:
     """Starts the parts, restarts what may be restarted, and stops them all on SIGTERM or SIGINT."""
 
-    def __init__(self, parts: list[Part]) -> None:
-        self._parts = parts
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = [_Running(part) for part in parts]
         self._stopping = False
 
     def run(self) -> int:
-        """Run until told to stop; the exit status."""
+        """Run until asked to stop; the exit status."""
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
-        for part in self._parts:
-            part.start()
+        for running in self._parts:
+            running.start()
         status = 0
         while not self._stopping:
             time.sleep(_POLL_S)
-            if fallen := self._fallen():
-                log.error("%s ended by itself", fallen.name, extra={"action": "stopping"})
+            if lost := next((running for running in self._parts if running.is_lost()), None):
+                log.error("%s ended unexpectedly; stopping the adapter", lost.part.name, extra={"action": "stopping"})
                 status = 1
                 break
-        self._end_all()
+        self._stop_all()
         return status
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
 
-    def _fallen(self) -> Part | None:
-        now = time.monotonic()
-        for part in self._parts:
-            if part.process is None or part.process.poll() is None:
-                continue
-            if part.vital:
-                return part
-            if not part.died_at:
-                part.died_at = now
-                log.error("%s ended with %s; starting it again", part.name, part.process.returncode, extra={"action": "restart"})
-            elif now - part.died_at > _RESTART_AFTER_S:
-                part.start()
-        return None
-
-    def _end_all(self) -> None:
-        running = [part.process for part in self._parts if part.process is not None and part.process.poll() is None]
-        for process in running:
+    def _stop_all(self) -> None:
+        processes = [running.process for running in self._parts if running.process is not None and running.process.poll() is None]
+        for process in processes:
             process.terminate()
-        deadline = time.monotonic() + _PATIENCE_S
-        for process in running:
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        for process in processes:
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+class _Running:
+    """A part and its process."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.process: subprocess.Popen[bytes] | None = None
+        self._ended_at: float | None = None
+
+    def start(self) -> None:
+        """Start it as a child of this process, in its group."""
+        command = [sys.executable, "-m", "adapter", *self.part.arguments, "--parent", str(os.getpid())]
+        self.process = subprocess.Popen(command, env={**os.environ, **self.part.environ})  # noqa: S603 - our own module
+        self._ended_at = None
+
+    def is_lost(self) -> bool:
+        """Whether it has ended and is vital; any other is started again after a moment."""
+        if self.process is None or self.process.poll() is None:
+            return False
+        if self.part.vital:
+            return True
+        now = time.monotonic()
+        if self._ended_at is None:
+            self._ended_at = now
+            log.error("%s ended with %s; restarting it", self.part.name, self.process.returncode, extra={"action": "restart"})
+        elif now - self._ended_at > _RESTART_AFTER_S:
+            self.start()
+        return False
 
 
 def require_port(address: str) -> None:

@@ -6,8 +6,6 @@ from types import MappingProxyType
 
 from environs import Env
 from marshmallow import validate
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from adapter.settings.accounts import drip_account
 from adapter.settings.checks import check_url
@@ -56,7 +54,7 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "", checks: Check
         stores = {name: replace(store, secret_setting=f"{name.upper()}{unset}") for name, store in stores.items()}
     settings = Settings(
         stores=stores,
-        database_url=_database_url(env, problems, SANDBOX_DATABASE_URL if sandbox else DEFAULT_DATABASE_URL),
+        database_url=_database_url(env, checks, problems, SANDBOX_DATABASE_URL if sandbox else DEFAULT_DATABASE_URL),
         drip_api_url=sandbox_url if sandbox else _url(env, "DRIP_API_URL") or DRIP_API_URL,
         public_url=public_url or _listening_url(port),
         public_url_is_set=bool(public_url),
@@ -116,9 +114,14 @@ def _admin_password(env: Env, problems: SettingsProblems) -> str:
 
 def _checked(env: Env, name: str, checks: Checks, problems: SettingsProblems) -> str:
     value: str = env.str(name, "").strip()
-    if value and name in checks and (why := checks[name](value)):
-        problems.add(name, why)
+    if value:
+        _check(name, value, checks, problems)
     return value
+
+
+def _check(name: str, value: str, checks: Checks, problems: SettingsProblems) -> None:
+    if name in checks and (why := checks[name](value)):
+        problems.add(name, why)
 
 
 def _public_url(env: Env) -> str:
@@ -143,11 +146,13 @@ def _account(env: Env, problems: SettingsProblems) -> Account | None:
     return drip_account(env.str("DRIP_ACCOUNT_ID", ""), env.str("DRIP_API_KEY", ""), env.str("DRIP_ACCESS_TOKEN", ""), "", problems)
 
 
-def _database_url(env: Env, problems: SettingsProblems, default: str) -> str:
+def _database_url(env: Env, checks: Checks, problems: SettingsProblems, default: str) -> str:
     url: str = env.str("DATABASE_URL", "").strip() or default
     scheme, _, rest = url.partition("://")
     if scheme in ("postgres", "postgresql", "postgresql+psycopg"):
-        return _postgresql_url(f"postgresql+psycopg://{rest}", problems)
+        url = f"postgresql+psycopg://{rest}"
+        _check("DATABASE_URL", url, checks, problems)
+        return url
     if scheme != "sqlite" or not rest.startswith("/"):
         problems.add("DATABASE_URL", "begins with neither sqlite:/// nor postgresql://")
         return DEFAULT_DATABASE_URL
@@ -160,12 +165,4 @@ def _database_url(env: Env, problems: SettingsProblems, default: str) -> str:
             f"is SQLite, but this platform ({platform} is set) forgets its disk at every restart and orders would be lost: "
             "attach PostgreSQL, or set ALLOW_EPHEMERAL=1 if the file lies on a disk that stays",
         )
-    return url
-
-
-def _postgresql_url(url: str, problems: SettingsProblems) -> str:
-    try:
-        make_url(url)
-    except (ArgumentError, ValueError):  # whose messages may quote the password
-        problems.add("DATABASE_URL", "cannot be read; it is postgresql://USER:PASSWORD@HOST:PORT/NAME, with %40 for an @ in the password")
     return url

@@ -9,17 +9,14 @@ import binascii
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from typing import TYPE_CHECKING, Any
 
 from mappings.core.errors import Rejected
 from mappings.core.json import parse
 from mappings.core.signature import Credentials, KeyAway, Scheme, Verdict
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 # The path is the sender's word: anything else could lead to another host, as "@evil.example/x" behind a host name does.
 _KEY_PATH = re.compile(r"/prod/keys/[A-Za-z0-9._-]+\.pem")
@@ -80,7 +77,14 @@ def _judge_webhook(headers: Mapping[str, str], payload: bytes, credentials: Cred
     return Verdict.GENUINE if holds else Verdict.MISMATCH
 
 
+# `cryptography` is imported where it is used: only stores that Adobe signs for need it, and every command would wait for it.
+
+
 def _holds(pem: bytes, signature: str, message: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15  # noqa: PLC0415
+    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+
     key = _key(pem)
     try:
         proof = base64.b64decode(signature.strip().encode("latin-1", "replace"), validate=True)
@@ -92,7 +96,10 @@ def _holds(pem: bytes, signature: str, message: bytes) -> bool:
     return True
 
 
-def _key(pem: bytes) -> RSAPublicKey | None:
+def _key(pem: bytes) -> "RSAPublicKey | None":
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key  # noqa: PLC0415
+
     try:
         key = load_pem_public_key(pem)
     except ValueError:

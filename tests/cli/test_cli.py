@@ -20,6 +20,7 @@ from adapter.operations.masking import HIDDEN
 from adapter.sandbox import running_sandbox
 from tests.support import terminal
 from tests.support.adapter_under_test import ACCOUNT, SECRET, AdapterUnderTest, make_settings, shopify_order
+from tests.support.commands import COMMANDS
 from tests.support.fixture_cases import FIXTURES, Case
 
 KEYS = ["id", "store", "topic", "order_id", "state", "reason", "attempts", "received_at", "settled_at"]
@@ -33,35 +34,33 @@ def lines(result: Result) -> list[Any]:
     return [json.loads(line, parse_float=Decimal) for line in result.stdout.splitlines()]
 
 
-def commands(command: click.Command = main, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    yield path
-    if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
-            yield from commands(inner, (*path, name))
-
-
 # Help and wrong use
 
 
-@pytest.mark.parametrize("path", list(commands()), ids=" ".join)
+@pytest.mark.parametrize("path", list(COMMANDS), ids=" ".join)
 def test_every_command_explains_itself_and_its_options(path: tuple[str, ...]) -> None:
     result = run(*path, "--help")
     assert result.exit_code == 0
     assert result.stdout.startswith(f"Usage: main {' '.join(path)}".rstrip())
     assert run(*path, "-h").stdout == result.stdout
-    command: click.Command = main
-    for name in path:
-        assert isinstance(command, click.Group)
-        command = command.commands[name]
+    command = COMMANDS[path]
     unexplained = [each.name for each in command.params if isinstance(each, click.Option) and not each.hidden and not each.help]
     assert command.hidden or not unexplained
 
 
 def test_summaries_fit_a_narrow_terminal() -> None:
     _, shown = terminal.run_in_terminal(80, "--help")
-    summaries = shown.partition("Commands:\n")[2].splitlines()
+    summaries = shown.partition("Try it:\n")[2].splitlines()
     assert summaries
     assert all(len(line) <= 80 and not line.endswith("...") for line in summaries)
+
+
+def test_the_list_of_commands_gives_each_one_the_summary_of_its_own_help() -> None:
+    for path, command in COMMANDS.items():
+        if len(path) == 1 and not command.hidden:
+            [line] = [line for line in run("--help").stdout.splitlines() if line.startswith(f"  {path[0]} ")]
+            assert command.help is not None
+            assert command.help.startswith(line.split(maxsplit=1)[1].rstrip(".")), path
 
 
 @pytest.mark.parametrize(

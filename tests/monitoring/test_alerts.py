@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import Engine, update
 
-from adapter.cli.common import settings_for
+from adapter.cli.startup import settings_for
 from adapter.delivery import run
 from adapter.delivery.run import Senders
 from adapter.errors import SettingsError, WorkFailed

@@ -10,7 +10,7 @@ import requests
 import sentry_sdk
 from flask import Flask, request
 
-from adapter.cli.common import settings_for
+from adapter.cli.startup import settings_for
 from adapter.errors import SettingsError
 from adapter.inbox import sources
 from adapter.monitoring import error_reporting
@@ -106,7 +106,7 @@ def test_a_line_in_the_log_is_no_event(told: Listener, caplog: pytest.LogCapture
 
 def test_a_command_with_an_address_in_its_arguments_tells_nothing_of_it(sentry: Listener) -> None:
     code = (
-        "import sys\nfrom adapter.cli.common import settings_for\n"
+        "import sys\nfrom adapter.cli.startup import settings_for\n"
         f"sys.argv = ['adapter', 'forget', {EMAIL!r}]\nsettings_for()\nlocal = {SECRET!r}\nraise OSError({EMAIL!r})\n"
     )
     environ = terminal.environment(SENTRY_DSN=f"http://public@{sentry.address}/1")

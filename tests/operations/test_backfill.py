@@ -311,9 +311,9 @@ def test_its_bars_tell_rate_and_time_left(environment: dict[str, str], shop: Sho
             super().update(task_id, **fields)
 
     counts = iter([96, 96, 96, 48, 0])
-    monkeypatch.setattr("adapter.cli.stores.Progress", Bar)
-    monkeypatch.setattr("adapter.cli.stores._waiting", lambda store, engine: next(counts))
-    monkeypatch.setattr("adapter.cli.stores.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("adapter.cli.past_orders.Progress", Bar)
+    monkeypatch.setattr("adapter.cli.past_orders._waiting", lambda store, engine: next(counts))
+    monkeypatch.setattr("adapter.cli.past_orders.time.sleep", lambda seconds: None)
     assert run("backfill", "woocommerce", "--since", "2000-01-01", "--wait").exit_code == 0
     assert any(re.fullmatch(r"\d+ a second, then about 1 min at Drip", text) for text in told)
     assert any(re.fullmatch(r"\d+ a second, about 1 min left", text) for text in told)
@@ -399,9 +399,9 @@ def test_waiting_says_when_nothing_moves(environment: dict[str, str], shop: Shop
         if next(looks) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("adapter.cli.stores._STUCK_S", -1.0)
-    monkeypatch.setattr("adapter.cli.stores.time.sleep", stop_at_last)
-    monkeypatch.setattr("adapter.cli.stores.Progress.update", lambda self, task, **fields: shown.append(fields.get("left", "")))
+    monkeypatch.setattr("adapter.cli.past_orders._STUCK_S", -1.0)
+    monkeypatch.setattr("adapter.cli.past_orders.time.sleep", stop_at_last)
+    monkeypatch.setattr("adapter.cli.past_orders.Progress.update", lambda self, task, **fields: shown.append(fields.get("left", "")))
     done = run("backfill", "woocommerce", "--since", "2000-01-01", "--wait")
     assert "does a sender run?" in shown[-1]
     assert done.exit_code == 1

@@ -1,0 +1,49 @@
+"""`audit`: who did what, on the dashboard and on the command line."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from sqlalchemy import Row
+
+from adapter.cli import output
+from adapter.cli.exit_status import explained
+from adapter.cli.inbox import open_inbox
+from adapter.cli.output import Column
+from adapter.cli.parameters import AS_JSON, MOST
+from adapter.inbox import audit
+from adapter.inbox.database import snapshot
+from mappings import timestamp
+
+_COLUMNS = (Column("id", is_number=True), Column("when (UTC)"), Column("who"), Column("did"), Column("what"))
+
+
+@click.command("audit")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N", help="At most this many.")
+@click.option("--before", type=click.IntRange(0, MOST), metavar="ID", help="Only entries before this one.")
+@AS_JSON
+@explained
+def command(limit: int, before: int | None, as_json: bool) -> None:
+    """Show what people changed, and whose personal data they looked at; newest first."""
+    with open_inbox() as engine, snapshot(engine) as connection:
+        rows = audit.noted(connection, limit, before)
+    if as_json:
+        for row in rows:
+            output.document({"id": str(row.id), "at": timestamp(row.at), **_entry(row)})
+    elif rows:
+        _print_table(rows)
+    else:
+        click.echo("Nothing has been changed yet.")
+
+
+def _print_table(rows: Sequence[Row[Any]]) -> None:
+    out = output.console()
+    lines = (
+        (str(row.id), f"{row.at:%Y-%m-%d %H:%M:%S}", row.actor, row.action, ", ".join(filter(None, (row.subject, row.detail))))
+        for row in rows
+    )
+    out.print(output.table(_COLUMNS, lines, out.width))
+
+
+def _entry(row: Row[Any]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("actor", "action", "subject", "detail")}

@@ -1,0 +1,52 @@
+"""`backfill`: a store's past orders."""
+
+from datetime import UTC, datetime
+
+import click
+
+from adapter.cli.exit_status import explained
+from adapter.cli.inbox import open_inbox
+from adapter.cli.parameters import AS_JSON, TIME
+from adapter.cli.past_orders import configured_store, interruptible, print_result, read_orders, wait_until_sent
+from adapter.cli.startup import settings_for
+from adapter.operations.backfill import Backfill
+from adapter.stores.api import Window
+
+
+@click.command("backfill")
+@click.argument("store")
+@click.option(
+    "--since", required=True, type=TIME, metavar="TIME", help="Orders placed at or after this time (UTC): 2026-01-31 or 2026-01-31T12:00."
+)
+@click.option("--until", type=TIME, metavar="TIME", help="Only orders placed before this time (UTC).")
+@click.option("--again", is_flag=True, help="Start over, even if an earlier run was interrupted.")
+@click.option("--wait", is_flag=True, help="Wait until a running sender has sent them all to Drip.")
+@AS_JSON
+@explained
+def command(store: str, since: datetime, until: datetime | None, again: bool, wait: bool, as_json: bool) -> None:
+    """Send a store's past orders to Drip, oldest first.
+
+    Reads them from the store's API into the inbox. A running sender takes them from there when nothing newer is waiting. It can be
+    interrupted and resumed with the same command, and no order is sent twice.
+    """
+    settings = settings_for()
+    configured = configured_store(store, settings)
+    _require_window(since, until)
+    window = Window(created_since=since.replace(tzinfo=UTC), created_until=until.replace(tzinfo=UTC) if until else None)
+    with open_inbox(settings) as engine:
+        reading = Backfill(engine, settings, configured, window, again=again)
+        resumed = reading.resumed
+        print_result(store, read_orders(reading, settings, as_json=as_json), engine, settings, as_json=as_json)
+        if resumed and not as_json:
+            click.echo("Orders without a webhook are counted from where this run resumed.")
+        if wait:
+            with interruptible("the orders are stored, and a sender sends them without this command too"):
+                wait_until_sent(store, engine, settings)
+
+
+def _require_window(since: datetime, until: datetime | None) -> None:
+    """Refuse a period that can contain no order: it would look as if the store had none."""
+    if since.replace(tzinfo=UTC) > datetime.now(UTC):
+        raise click.BadParameter(f"{since:%Y-%m-%dT%H:%M} is in the future", param_hint="--since")
+    if until is not None and until <= since:
+        raise click.BadParameter("isn't later than --since", param_hint="--until")

@@ -1,0 +1,48 @@
+"""`check`: what is wrong with the setup, and how to fix it."""
+
+import sys
+from collections.abc import Iterable
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from adapter.cli import output
+from adapter.cli.exit_status import explained
+from adapter.cli.inbox import connected
+from adapter.cli.parameters import AS_JSON
+from adapter.cli.startup import settings_for
+from adapter.operations.check import Finding, look
+
+_MARKS = {True: Text("ok", "green"), False: Text("FAULT", "bold red"), None: Text("note", "yellow")}
+
+
+@click.command("check")
+@AS_JSON
+@explained
+def command(as_json: bool) -> None:
+    """Check the setup and say how to fix it.
+
+    Looks at settings, database, Drip's answer to the API key, and the webhooks at each store whose API can be asked.
+    """
+    settings = settings_for()
+    with connected(settings) as engine:
+        whole = _print_findings(look(settings, engine), as_json=as_json)
+    sys.exit(0 if whole else 1)
+
+
+def _print_findings(findings: Iterable[Finding], *, as_json: bool) -> bool:
+    """Print each as soon as it is known; whether none of them is a problem."""
+    out = output.console()
+    whole = True
+    for finding in findings:
+        whole = whole and finding.ok is not False
+        if as_json:
+            output.document({"what": finding.what, "ok": finding.ok, "say": finding.say})
+        else:
+            line = Table.grid(padding=(0, 2, 0, 0))
+            line.add_column(width=5)
+            line.add_column()
+            line.add_row(_MARKS[finding.ok], f"{finding.what}: {finding.say}")
+            out.print(line)
+    return whole

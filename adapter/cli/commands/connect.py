@@ -1,0 +1,91 @@
+"""`connect`: the webhooks at a store."""
+
+import secrets
+import string
+
+import click
+
+from adapter.cli.exit_status import explained
+from adapter.cli.startup import settings_for
+from adapter.errors import SettingsError, WorkFailed
+from adapter.settings import Settings, Store
+from adapter.stores import registration
+from adapter.stores.api import Registry
+from adapter.stores.http import StoreTrouble
+from adapter.stores.platforms import registry_of
+from adapter.stores.registration import Step, Work
+from mappings import PROVIDERS
+
+_SECRET_LENGTH = 40
+
+
+@click.command("connect")
+@click.argument("store")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
+@explained
+def command(store: str, dry_run: bool, yes: bool) -> None:
+    """Register the webhooks at a store, or print how to do it by hand.
+
+    With credentials for the store's API it shows which webhooks are missing or wrong, asks, and fixes them. STORE is the name of a
+    configured store, or a platform: shopify, woocommerce or magento.
+    """
+    settings = settings_for()
+    configured = settings.store(store)
+    try:
+        registry = registry_of(configured, settings) if configured else None
+        if configured is None or registry is None:
+            _print_instructions(store, configured, settings)
+            return
+        _register(configured, registry, settings, dry_run=dry_run, yes=yes)
+    except StoreTrouble as trouble:
+        raise WorkFailed(str(trouble)) from trouble
+
+
+def _register(store: Store, registry: Registry, settings: Settings, *, dry_run: bool, yes: bool) -> None:
+    address = registration.address_of(store.name, settings)
+    if not settings.public_url_is_set:
+        raise SettingsError(f"PUBLIC_URL: not set, so webhooks would go to {address}, which no store can reach; set this adapter's address")
+    steps = registration.plan(store, registry, settings)
+    click.echo(f"webhooks of store {store.name} to {address}")
+    for step in steps:
+        click.echo(f"  {step.work:6} {step.topic}: {step.why}")
+    todo = [step for step in steps if step.work is not Work.KEEP]
+    if not todo:
+        click.echo("Nothing to do.")
+        return
+    if dry_run or not (yes or click.confirm("Make these changes?")):
+        click.echo("Nothing was changed.")
+        return
+    for step in todo:
+        registration.carry_out(step, registry, address)
+    _confirm(store, registry, settings, todo)
+
+
+def _confirm(store: Store, registry: Registry, settings: Settings, done: list[Step]) -> None:
+    """Look again: what a store accepted is not always what it did."""
+    left = [step for step in registration.plan(store, registry, settings) if step.work is not Work.KEEP]
+    if left:
+        raise WorkFailed("the store accepted the changes, but still: " + "; ".join(f"{step.topic} {step.why}" for step in left))
+    click.echo(f"Done: {len(done)} changed. Every topic has one active webhook to this adapter.")
+    if store.provider.name == "shopify":
+        click.echo(f"Shopify signs them with the app's client secret: set {store.secret_setting} to it.")
+
+
+def _print_instructions(name: str, store: Store | None, settings: Settings) -> None:
+    platform = registration.platform_named(name, settings)
+    address = registration.address_of(store.name if store else name, settings)
+    secret = f"the value of {store.secret_setting}" if store else _new_secret()
+    for line in platform.by_hand(address, secret):
+        click.echo(line)
+    if not settings.public_url_is_set:
+        click.echo(f"note: PUBLIC_URL is not set; replace {settings.public_url} with this adapter's public address")
+    if store is None and name in PROVIDERS:
+        click.echo(f"Then set {name.upper()}_WEBHOOK_SECRET to the secret, and restart the adapter.")
+    elif platform.credentials:
+        click.echo(f"To let this command do it, set {' or '.join(platform.credentials)}.")
+
+
+def _new_secret() -> str:
+    """Letters and digits only: some platforms change anything else."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(_SECRET_LENGTH))

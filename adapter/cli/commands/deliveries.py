@@ -1,0 +1,146 @@
+"""`deliveries`: look into the inbox, and send again what it holds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from sqlalchemy import ColumnElement
+
+from adapter.cli import output
+from adapter.cli.delivery_output import print_deliveries, print_delivery
+from adapter.cli.exit_status import explained
+from adapter.cli.inbox import open_inbox
+from adapter.cli.parameters import AS_JSON, MOST, STORE, TIME
+from adapter.cli.startup import settings_for
+from adapter.inbox import audit, search, views
+from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.erasure import email_digest
+from adapter.inbox.tables import deliveries
+from adapter.operations.preview import document
+from adapter.operations.retry import reopen, tell
+from mappings import Reason
+
+
+@click.group("deliveries")
+def command() -> None:
+    """List, show and retry what was received."""
+
+
+def _address(value: str) -> str:
+    if value and email_digest(value) is None:
+        raise click.BadParameter("isn't an e-mail address such as name@shop.example")
+    return value
+
+
+def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that choose deliveries; the command gets them together, as `_which` takes them."""
+    for option in (
+        click.option("--until", type=TIME, metavar="TIME", help="Received before this time (UTC)."),
+        click.option("--since", type=TIME, metavar="TIME", help="Received at or after this time (UTC): 2026-01-31 or 2026-01-31T12:00."),
+        click.option("--topic", default="", help="Only this topic."),
+        click.option("--reason", default="", help="Only those skipped for this reason."),
+        click.option("--order", "order_id", default="", metavar="ID", help="Only of the order with this id."),
+        click.option("--email", default="", type=_address, metavar="ADDRESS", help="Only of the shopper with this e-mail address."),
+        click.option("--number", default="", help="Only of the order with this number, with or without #."),
+        STORE,
+        click.option("--state", type=click.Choice(["pending", "delivered", "skipped", "dead"]), help="Only in this state."),
+    ):
+        command = option(command)
+    return command
+
+
+def _which(chosen: Mapping[str, Any]) -> ColumnElement[bool]:
+    """The deliveries that the options choose; all without any."""
+    times = {name: chosen[name].replace(tzinfo=UTC) for name in ("since", "until") if chosen[name] is not None}
+    words = {name: value for name, value in chosen.items() if name not in ("since", "until", "email") and value}
+    return search.filtered(**words, **times, email_digest=email_digest(chosen["email"]) or "")
+
+
+def _described(ids: Sequence[int], chosen: Mapping[str, Any]) -> str:
+    """A choice in words, for the audit; an e-mail address is not quoted."""
+    if len(ids) == 1:
+        return f"delivery {ids[0]}"
+    words = [f"{len(ids)} by id"] if ids else []
+    words += [f"{name.removesuffix('_id')} {value}" for name, value in chosen.items() if value and name != "email"]
+    words += ["found by e-mail address"] if chosen.get("email") else []
+    return f"deliveries: {', '.join(words)}"
+
+
+@command.command("list")
+@_filters
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N", help="At most this many.")
+@click.option("--before", type=click.IntRange(0, MOST), metavar="ID", help="Only deliveries before this one: the next page.")
+@AS_JSON
+@explained
+def list_(limit: int, before: int | None, as_json: bool, **chosen: Any) -> None:
+    """List deliveries, newest first."""
+    which = _which(chosen)
+    if before is not None:
+        which = which & (deliveries.c.id < before)
+    with open_inbox() as engine, snapshot(engine) as connection:
+        rows = search.listed(connection, which, limit)
+    print_deliveries(rows, as_json=as_json)
+
+
+@command.command("show")
+@click.argument("delivery", type=click.IntRange(0, MOST))
+@click.option("--payload", is_flag=True, help="Print the payload as received, and nothing else.")
+@AS_JSON
+@explained
+def show(delivery: int, payload: bool, as_json: bool) -> None:
+    """Show one delivery: its state, every attempt, the body sent to Drip, and what today's mapping makes of the payload."""
+    settings = settings_for()
+    with open_inbox(settings) as engine, snapshot(engine) as connection:
+        row = views.one(connection, delivery)
+        if row is None:
+            raise click.ClickException(f"no delivery {delivery}")
+        if payload:
+            click.echo(row.payload or b"", nl=False)
+            return
+        attempts = search.attempts_of(connection, delivery)
+        became = views.parts_of(connection, row) if row.reason == Reason.SPLIT else []
+        today = document(connection, row, attempts, settings)
+    print_delivery(row, attempts, became, today, as_json=as_json)
+
+
+@command.command("retry")
+@click.argument("ids", nargs=-1, type=click.IntRange(0, MOST))
+@_filters
+@click.option("--dry-run", is_flag=True, help="Only count.")
+@click.option("--force", is_flag=True, help="Send even if nothing changed: for what Drip accepted and lost.")
+@AS_JSON
+@explained
+def retry(ids: tuple[int, ...], dry_run: bool, force: bool, as_json: bool, **chosen: Any) -> None:
+    """Send deliveries again, with today's mapping.
+
+    Choose them by id, by options, or by both: then only those that match both.
+    """
+    if not ids and not any(chosen.values()):
+        raise click.UsageError(
+            "name deliveries by id, or choose some with --state, --store, --order, --reason, --topic, --since or --until"
+        )
+    which = _which(chosen)
+    if ids:
+        which = which & deliveries.c.id.in_(ids)
+    with open_inbox() as engine:
+        if dry_run:
+            with snapshot(engine) as connection:
+                _print_count(search.retriable(connection, which), dry_run=True, as_json=as_json)
+            return
+        with transaction(engine) as connection:
+            reopened = reopen(connection, which, at=datetime.now(UTC), forced=force, subject=_described(ids, chosen), actor=audit.COMMAND)
+    tell(reopened)
+    count = len(reopened)
+    _print_count(count, dry_run=False, as_json=as_json)
+    if ids and (missed := len(set(ids)) - count):
+        raise click.ClickException(
+            f"{missed} of these can't be retried: no such delivery, not matching the options, or its payload is erased"
+        )
+
+
+def _print_count(count: int, *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        output.document({"retried": count, "dry_run": dry_run})
+    else:
+        click.echo(f"{output.counted(count)} {'would' if dry_run else 'will'} be sent again")

@@ -1,0 +1,80 @@
+"""`forget`: a shopper's right to erasure."""
+
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from sqlalchemy import Engine
+
+from adapter.cli import output
+from adapter.cli.erasing import flush_erased
+from adapter.cli.exit_status import explained
+from adapter.cli.inbox import open_inbox
+from adapter.cli.startup import settings_for
+from adapter.delivery.lease import Lease
+from adapter.delivery.reader import Reader
+from adapter.inbox import audit
+from adapter.inbox.accounts import READER
+from adapter.inbox.database import DatabaseClock, transaction
+from adapter.inbox.erasure import FORGOTTEN
+from adapter.operations.forget import Search, Shopper, erase_found
+from adapter.settings import Settings
+from mappings import first_email
+
+
+@click.command("forget")
+@click.argument("email", type=str)
+@click.option("--dry-run", is_flag=True, help="Only count what is stored.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
+@explained
+def command(email: str, dry_run: bool, yes: bool) -> None:
+    """Erase what is stored about a shopper.
+
+    Erases the payloads, the bodies sent to Drip and Drip's answers of every order that contains the address anywhere. That the orders
+    were sent stays on record, so nothing is sent twice. Drip is not notified: delete the person there as well.
+    """
+    address = first_email(email)
+    if not address:
+        raise click.UsageError("EMAIL isn't an e-mail address such as name@shop.example")
+    settings = settings_for()
+    with open_inbox(settings) as engine:
+        _read_first(engine, settings)
+        search = Search(engine, Shopper(address=address))
+        _watched("searching", search.run(), search)
+        found = f"{output.counted(len(search.found))} of {output.counted(search.orders, 'order', 'orders')}"
+        if not search.found:
+            click.echo("Nothing is stored about this address.")
+            return
+        if dry_run:
+            click.echo(f"{found} would be erased")
+            return
+        if not yes:
+            click.confirm(f"Erase what is stored about {address}: {found}?", abort=True, err=True)
+        _watched("erasing", erase_found(engine, search.found, FORGOTTEN, datetime.now(UTC)), None)
+        with transaction(engine) as connection:
+            audit.note(connection, "forgot a shopper", found, "", datetime.now(UTC), audit.COMMAND)
+        flush_erased(engine)
+    click.echo(f"{found} erased; delete the person at Drip as well")
+
+
+def _read_first(engine: Engine, settings: Settings) -> None:
+    """Read what is new, unless a sender does: a body with other shoppers' orders in it must be split before one of them is erased."""
+    lease = Lease(engine, READER)
+    if lease.acquire():
+        reader = Reader(engine, settings, DatabaseClock())
+        while reader.step() and lease.acquire():
+            pass
+        lease.release()
+
+
+def _watched(what: str, pieces: Iterable[Any], search: Search | None) -> None:
+    """Go through all pieces, with a progress bar on a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=output.console(), disable=not sys.stdout.isatty(), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        for _ in pieces:
+            if search is not None:
+                bar.update(task, total=search.total, completed=search.seen)

@@ -1,0 +1,18 @@
+"""`migrate`: the tables of this version."""
+
+import click
+
+from adapter.cli.exit_status import explained
+from adapter.cli.inbox import migrate_database
+from adapter.cli.startup import settings_for
+
+
+@click.command("migrate")
+@explained
+def command() -> None:
+    """Bring the database schema up to date.
+
+    Creates the tables where there are none. Safe to run again, and from two machines at once.
+    """
+    migrate_database(settings_for())
+    click.echo("The database is up to date.")

@@ -1,0 +1,34 @@
+"""`send`: a sender alone."""
+
+import signal
+
+import click
+
+from adapter.cli.exit_status import explained
+from adapter.cli.inbox import require_file
+from adapter.cli.parameters import PARENT, SANDBOX_URL
+from adapter.cli.startup import settings_for
+from adapter.delivery.run import Senders
+from adapter.inbox.database import connect
+from adapter.process.parent import end_with_parent
+
+
+@click.command("send")
+@SANDBOX_URL
+@PARENT
+@explained
+def command(sandbox_url: str, parent: int | None) -> None:
+    """Run a sender alone, on a dyno or machine of its own.
+
+    Any number of senders may run beside each other and beside serve; no order is sent twice.
+    """
+    settings = settings_for(sandbox_url)
+    require_file(settings)
+    if parent:
+        end_with_parent(parent)
+    senders = Senders(connect(settings.database_url), settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: senders.ask_to_stop())
+    senders.start()
+    senders.wait()
+    senders.stop()

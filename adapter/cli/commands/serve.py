@@ -1,0 +1,53 @@
+"""`serve`: web and sender, each a process of its own under one supervisor."""
+
+import click
+
+from adapter.cli.exit_status import explained
+from adapter.cli.inbox import migrate_database
+from adapter.cli.parameters import listening_address
+from adapter.cli.startup import settings_for
+from adapter.process.supervisor import Part, become_supervisor, free_port, require_port
+from adapter.settings import DEFAULT_PORT, Settings
+
+
+@click.command("serve")
+@click.option(
+    "--bind",
+    default="",
+    type=listening_address,
+    metavar="HOST:PORT",
+    help="Where to listen; default: 0.0.0.0:$PORT if PORT is set, else 127.0.0.1:8000.",
+)
+@click.option("--sandbox", is_flag=True, help="Send to a sandbox on this machine instead of Drip.")
+@click.option("--sandbox-port", default=0, type=click.IntRange(0, 65535), hidden=True, help="Where the sandbox listens; default: 8001.")
+@explained
+def command(bind: str, sandbox: bool, sandbox_port: int) -> None:
+    """Run the whole adapter: web and sender together.
+
+    Creates the database if there is none, and brings its schema up to date.
+    """
+    sandbox_port = sandbox_port or free_port("127.0.0.1", 8001)
+    sandbox_url = f"http://127.0.0.1:{sandbox_port}" if sandbox else ""
+    settings = settings_for(sandbox_url)
+    address = bind or (f"0.0.0.0:{settings.port}" if settings.port else f"127.0.0.1:{DEFAULT_PORT}")
+    require_port(address)
+    migrate_database(settings)
+    extra = ("--sandbox-url", sandbox_url) if sandbox else ()
+    parts = [Part(name="sandbox", arguments=("sandbox", "--bind", f"127.0.0.1:{sandbox_port}"), vital=True)] if sandbox else []
+    # Without a PUBLIC_URL the parts go by the address that only this process knows.
+    environ = {} if settings.public_url_is_set else {"PUBLIC_URL": f"http://{address}"}
+    parts.append(Part(name="web", arguments=("web", "--bind", address, *extra), vital=True, environ=environ))
+    parts.append(Part(name="sender", arguments=("send", *extra), vital=False, environ=environ))
+    _print_banner(settings, address)
+    become_supervisor(parts)
+
+
+def _print_banner(settings: Settings, address: str) -> None:
+    target = f"the sandbox at {settings.drip_api_url}, never to Drip" if settings.sandbox else settings.drip_api_url
+    where = f"orders go to {target}" if settings.accounts else "orders wait: set DRIP_ACCOUNT_ID and DRIP_API_KEY to send them to Drip"
+    click.echo(f"Listening at http://{address}; {where}")
+    base = settings.public_url if settings.public_url_is_set else f"http://{address}"
+    for store in settings.stores.values():
+        click.echo(f"  {store.provider.title:12} {base}/webhooks/{store.name}")
+    if not settings.stores:
+        click.echo("  no store yet: set SHOPIFY_WEBHOOK_SECRET, WOOCOMMERCE_WEBHOOK_SECRET or MAGENTO_WEBHOOK_SECRET, or STORES")

@@ -1,0 +1,70 @@
+"""`status`: the dashboard's overview, as text."""
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from adapter.cli import output
+from adapter.cli.exit_status import explained
+from adapter.cli.inbox import open_inbox
+from adapter.cli.parameters import AS_JSON
+from adapter.cli.startup import settings_for
+from adapter.inbox.charts import SPANS
+from adapter.inbox.database import snapshot
+from adapter.operations.activity import document, recent
+from adapter.operations.health import overview
+
+_REQUESTS = {"single": "single requests", "batch": "batches"}
+_REFUSED = {"missing": "without a signature", "mismatch": "with a signature that doesn't match"}
+
+
+@click.command("status")
+@click.option("--span", default="day", show_default=True, type=click.Choice(list(SPANS)), help="The period to count.")
+@AS_JSON
+@explained
+def command(span: str, as_json: bool) -> None:
+    """Show whether orders are reaching Drip; if not, why; and what is waiting.
+
+    Exits with 1 if orders are stuck.
+    """
+    settings, now = settings_for(), datetime.now(UTC)
+    with open_inbox(settings) as engine, snapshot(engine) as connection:
+        report = overview(connection, settings, now)
+        report |= document(recent(connection, settings, list(report["stores"]), SPANS[span], now), SPANS[span])
+    if as_json:
+        output.document(report)
+    else:
+        _print_status(report)
+    sys.exit(0 if report["ok"] else 1)
+
+
+def _print_status(report: Mapping[str, Any]) -> None:
+    click.echo("Orders are reaching Drip." if report["ok"] else "Orders are stuck:")
+    for line in report["why"]:
+        click.echo(f"  {line}")
+    _print_activity(report)
+    for name, store in report["stores"].items():
+        counted = ", ".join(f"{count} {state}" for state, count in sorted(store["deliveries"].items())) or "nothing received yet"
+        click.echo(f"store {name}: {counted}")
+        if store["quiet"]:
+            click.echo(f"  silent since {store['last_at']}, which is unusually long: is its webhook still active?")
+        for reason, seen in store["refused"].items():
+            refused = output.counted(seen["count"], "request", "requests")
+            click.echo(f"  refused {refused} {_REFUSED[reason]}, the last one at {seen['last_at']}")
+
+
+def _print_activity(report: Mapping[str, Any]) -> None:
+    now, later = (sum(each[name] for each in report["waiting"].values()) for name in ("now", "later"))
+    since = f", the oldest since {report['oldest_waiting']}" if report["oldest_waiting"] else ""
+    click.echo(f"waiting: {now} to be sent now{since}; {later} for a later attempt")
+    over = report["over_time"]
+    counts = ", ".join(f"{sum(over[kind])} {kind}" for kind in ("kept", "delivered", "skipped", "dead"))
+    click.echo(f"last {over['span']}: {counts}")
+    if took := report["to_drip"]:
+        click.echo(f"from webhook to Drip: median {took['median_s']:.1f} s, 95th percentile {took['within_95_of_100_s']:.1f} s")
+    for account, kinds in report["quotas"].items():
+        left = ", ".join(f"{quota['left']} of {quota['limit']} {_REQUESTS[kind]}" for kind, quota in kinds.items())
+        click.echo(f"left this hour for account {account}: {left}")

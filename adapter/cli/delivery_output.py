@@ -1,0 +1,150 @@
+"""How deliveries are printed: the list, and one of them with everything known about it."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+import simplejson
+from sqlalchemy import Row
+
+from adapter.cli import output
+from adapter.cli.output import Column
+from mappings import encode, parse, timestamp
+
+_LONGEST_TOPIC_ON_TERMINAL = 32
+_INBOX = (
+    Column("id", is_number=True),
+    Column("received (UTC)"),
+    Column("store"),
+    Column("topic", from_width=110),
+    Column("order"),
+    Column("attempts", from_width=90, is_number=True),
+    Column("state"),
+    Column("why"),
+)
+
+
+def print_deliveries(rows: Sequence[Row[Any]], *, as_json: bool) -> None:
+    """The inbox."""
+    if as_json:
+        for row in rows:
+            output.document(_summary(row))
+        return
+    if not rows:
+        click.echo("No deliveries match.")
+        return
+    out = output.console()
+    longest = _LONGEST_TOPIC_ON_TERMINAL if sys.stdout.isatty() else len(max((row.topic for row in rows), key=len))
+    lines = (
+        (
+            str(row.id),
+            f"{row.received_at:%Y-%m-%d %H:%M:%S}",
+            row.store,
+            row.topic if len(row.topic) <= longest else f"…{row.topic[-longest + 1 :]}",
+            row.order_id or "",
+            str(row.attempts),
+            output.state(row.state),
+            why(row),
+        )
+        for row in rows
+    )
+    out.print(output.table(_INBOX, lines, out.width))
+
+
+def print_delivery(
+    row: Row[Any], attempts: Sequence[Row[Any]], became: Sequence[int], today: Mapping[str, Any] | None, *, as_json: bool
+) -> None:
+    """One delivery with its attempts, the deliveries it was split into, and what today's mapping makes of it."""
+    document = _summary(row) | {
+        "order_number": row.order_number,
+        "read_at": _time(row.read_at),
+        "detail": row.detail,
+        "problems": json.loads(row.problems) if row.problems else None,
+        "snapshot_at": _time(row.snapshot_at),
+        "due_at": _time(row.due_at) if row.state == "pending" else None,
+        "parent": str(row.parent_id) if row.parent_id else None,
+        "became": [str(part) for part in became],
+        "tries": [_attempt(attempt) for attempt in attempts],
+        "today": today,
+    }
+    if as_json:
+        click.echo(encode(document))
+        return
+    tries, _ = document.pop("tries"), document.pop("today")
+    problems = why(row) if document.pop("problems") else None
+    output.console().print(output.pairs(document | {"problems": problems, "became": ", ".join(map(str, became))}))
+    for number, attempt in enumerate(tries, 1):
+        _print_attempt(attempt, number, len(tries))
+    if today:
+        click.echo(f"\ntoday's mapping\n{_of_today(today, sent=any(attempt.body for attempt in attempts))}")
+
+
+def why(row: Row[Any]) -> str:
+    """Why a delivery is in its state."""
+    return _in_words(json.loads(row.problems)) if row.problems else row.reason or ""
+
+
+def _print_attempt(attempt: dict[str, Any], number: int, count: int) -> None:
+    body, answer, looked_up = (attempt.pop(name) for name in ("body", "answer", "looked_up"))
+    attempt["products"] = ", ".join(f"{product}: {source}" for product, source in (looked_up or {}).items())
+    click.echo(f"\nattempt {number} of {count}")
+    output.console().print(output.pairs(attempt))
+    if answer:
+        click.echo("Drip's answer\n" + json.dumps(answer, ensure_ascii=False, indent=2))
+    if body and number == count:
+        click.echo("the body sent to Drip\n" + simplejson.dumps(body, use_decimal=True, ensure_ascii=False, indent=2))
+
+
+def _of_today(today: Mapping[str, Any], *, sent: bool) -> str:
+    """What today's mapping makes of a payload, in a line or a few."""
+    if today["problems"]:
+        return "cannot map it: " + _in_words(today["problems"])
+    if today["skip"]:
+        return f"skips it: {today['skip']}"
+    if today["orders"] != 1:
+        return f"finds {today['orders']} orders in it"
+    if not sent:
+        return "maps it; --json prints the body"
+    return "\n".join(today["difference"]) or "gives the same body"
+
+
+def _in_words(problems: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{path or 'payload'}: {' '.join(reasons)}" for path, reasons in problems.items())
+
+
+def _summary(row: Row[Any]) -> dict[str, Any]:
+    """A delivery as `deliveries list --json` prints it."""
+    return {
+        "id": str(row.id),
+        "store": row.store,
+        "topic": row.topic,
+        "order_id": row.order_id,
+        "state": row.state,
+        "reason": row.reason,
+        "attempts": row.attempts,
+        "received_at": timestamp(row.received_at),
+        "settled_at": _time(row.settled_at),
+    }
+
+
+def _attempt(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "at": timestamp(row.begun_at),
+        "ended_at": _time(row.ended_at),
+        "account": row.account,
+        "kind": row.kind,
+        "action": row.action,
+        "status": row.status,
+        "outcome": row.outcome or "unknown",
+        "drip_request_id": row.drip_request_id,
+        "looked_up": json.loads(row.looked_up) if row.looked_up else None,
+        "answer": json.loads(row.answer) if row.answer else None,
+        "body": parse(row.body) if row.body else None,
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return timestamp(moment) if moment else None

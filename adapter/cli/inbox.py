@@ -1,0 +1,53 @@
+"""The inbox as commands open it: never a new, empty file by mistake."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from sqlalchemy import Engine, make_url
+
+from adapter.cli.startup import settings_for
+from adapter.errors import WorkFailed
+from adapter.inbox.database import connect, is_migrated, migrate
+from adapter.settings import DEFAULT_DATABASE_URL, SANDBOX_DATABASE_URL, Settings
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[Engine]:
+    """The database of the settings, whatever its state."""
+    engine = connect(settings.database_url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def open_inbox(settings: Settings | None = None) -> Iterator[Engine]:
+    """The database of the settings; raises `WorkFailed` if it has no tables, or the tables of another version."""
+    settings = settings or settings_for()
+    if settings.database_url == DEFAULT_DATABASE_URL and not Path("adapter.db").exists() and Path("sandbox.db").exists():
+        click.echo("note: this is sandbox.db, the database of make run and serve --sandbox", err=True)
+        settings = replace(settings, database_url=SANDBOX_DATABASE_URL)
+    require_file(settings)
+    with connected(settings) as engine:
+        if not is_migrated(engine):
+            raise WorkFailed("the tables in the database of DATABASE_URL are missing or of another version: run drip-adapter migrate")
+        yield engine
+
+
+def require_file(settings: Settings) -> None:
+    """Raise `WorkFailed` where the file of an SQLite database is missing; connecting would create an empty one."""
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+        raise WorkFailed(
+            f"no {url.database} here; is {Path.cwd()} the right folder? It is created by drip-adapter serve, or drip-adapter migrate"
+        )
+
+
+def migrate_database(settings: Settings) -> None:
+    """Create the tables, or bring them up to date."""
+    with connected(settings) as engine:
+        migrate(engine)

@@ -1,0 +1,37 @@
+"""A group of commands that imports a command only when it is called, after "Lazily Loading Subcommands" in Click's documentation."""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """Command NAME is `command` in the module NAME of `package`; `sections` give what `--help` prints, so that it imports none of them."""
+
+    def __init__(
+        self, *args: Any, package: str, sections: Mapping[str, Mapping[str, str]], hidden: Sequence[str] = (), **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.package = package
+        self.sections = sections
+        self.hidden_commands = hidden
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, as `--help` orders them."""
+        return [name for commands in self.sections.values() for name in commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in (*self.list_commands(ctx), *self.hidden_commands):
+            return None
+        command: click.Command = import_module(f"{self.package}.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands in their sections."""
+        widest = max(len(name) for name in self.list_commands(ctx))
+        for title, commands in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(widest), summary) for name, summary in commands.items()])

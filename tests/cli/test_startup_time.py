@@ -1,0 +1,43 @@
+"""Commands start fast because they import only what they use. Timers lie on a busy machine, so the imports are counted."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import terminal
+from tests.support.fixture_cases import FIXTURES
+
+LIBRARIES = frozenset(
+    {
+        "alembic", "apprise", "cryptography", "environs", "flask", "gunicorn", "jinja2", "marshmallow", "prometheus_client", "psycopg",
+        "requests", "rich", "sentry_sdk", "simplejson", "sqlalchemy", "urllib3", "werkzeug",
+    }
+)  # fmt: skip
+_LIST_IMPORTS = """
+import atexit, json, runpy, sys
+atexit.register(lambda: print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.stderr))
+sys.argv[0] = "drip-adapter"
+runpy.run_module("adapter", run_name="__main__", alter_sys=True)
+"""
+
+
+def imported_by(*arguments: str) -> frozenset[str]:
+    """Which of the libraries a command has imported when it ends."""
+    result = subprocess.run(
+        [sys.executable, "-c", _LIST_IMPORTS, *arguments], capture_output=True, env=terminal.environment(), timeout=60, check=False
+    )
+    modules = set(json.loads(result.stderr.splitlines()[-1]))
+    assert "click" in modules
+    return LIBRARIES & modules
+
+
+@pytest.mark.parametrize("arguments", [(), ("--version",), ("--help",), ("-h",), ("sorcery",)], ids=" ".join)
+def test_without_a_command_no_library_is_imported(arguments: tuple[str, ...]) -> None:
+    assert imported_by(*arguments) == set()
+
+
+@pytest.mark.parametrize("name", ["shopify/paid-order", "woocommerce/paid-order", "magento/guest-checkout", "shopify/not-json"])
+def test_mapping_imports_only_what_maps(name: str) -> None:
+    assert imported_by("map", name.partition("/")[0], str(FIXTURES / name / "payload.json")) == {"marshmallow", "simplejson"}
