@@ -76,7 +76,7 @@ def print_result(store: str, far: backfill.Progress, engine: Engine, settings: S
         output.document(report | {"seconds_at_drip": seconds, "note": far.note})
         return
     found = output.counted(far.found, "order", "orders")
-    click.echo(f"{store}: {found} found, {far.kept} new to Drip; no webhook had arrived for {far.never_heard_of}")
+    click.echo(f"{store}: {found} found, {far.kept} new to Drip, {far.never_heard_of} never received by webhook")
     configured = settings.store(store)
     wait = f"{output.counted(waiting, 'order', 'orders')} of this store {'is' if waiting == 1 else 'are'} waiting"
     if waiting and (configured is None or configured.account is None):

@@ -59,8 +59,7 @@ def test_the_list_of_commands_gives_each_one_the_summary_of_its_own_help() -> No
     for path, command in COMMANDS.items():
         if len(path) == 1 and not command.hidden:
             [line] = [line for line in run("--help").stdout.splitlines() if line.startswith(f"  {path[0]} ")]
-            assert command.help is not None
-            assert command.help.startswith(line.split(maxsplit=1)[1].rstrip(".")), path
+            assert (command.help or "").partition("\n\n")[0] == line.split(maxsplit=1)[1]
 
 
 @pytest.mark.parametrize(
@@ -270,7 +269,7 @@ def test_the_table_says_what_became_of_each_and_why(adapter: AdapterUnderTest) -
     table = run("deliveries", "list").stdout.splitlines()
     assert len(table) == 5
     assert [word in line for word, line in zip(("total_price", "no_email", "1001", "orders/create"), table[1:], strict=True)] == [True] * 4
-    assert run("deliveries", "list", "--store", "nobody").stdout == "no such delivery\n"
+    assert run("deliveries", "list", "--store", "nobody").stdout == "No deliveries match.\n"
 
 
 @pytest.mark.parametrize("columns", [80, 140])
@@ -311,7 +310,7 @@ def test_a_delivery_is_shown_with_what_todays_code_makes_of_it(adapter: AdapterU
     assert (today["skip"], today["problems"], today["orders"], today["difference"]) == (None, None, 1, [])
     assert today["body"]["grand_total"] == Decimal("90.00")
     assert today["made_from"]["email"] == ["email"]
-    assert "makes the same of it" in run("deliveries", "show", "2").stdout
+    assert "gives the same body" in run("deliveries", "show", "2").stdout
     assert "cannot map it: total_price: " in run("deliveries", "show", "4").stdout
     assert "skips it: no_email" in run("deliveries", "show", "3").stdout
     with transaction(adapter.engine) as connection:  # as if it had been sent by other code
@@ -362,18 +361,18 @@ def test_an_order_is_told_with_its_history_and_what_drip_has(adapter: AdapterUnd
     assert order["deliveries"][0]["tries"][0]["drip_request_id"]
     assert (order["body"]["grand_total"], order["body"]["email"]) == (Decimal("90.00"), HIDDEN)
     shown = run("orders", "show", "1001").stdout
-    assert all(word in shown for word in ("order #1001", "Drip has it since", "created: delivered"))
+    assert all(word in shown for word in ("order #1001", "at Drip since", "created: delivered"))
     with transaction(adapter.engine) as connection:
         connection.execute(delete(attempts))
         connection.execute(delete(deliveries))
     [remembered] = lines(run("orders", "show", "1001", "--json"))
     assert (remembered["deliveries"], remembered["at_drip"], remembered["body"]) == ([], order["at_drip"], None)
     missing = run("orders", "show", "1001", "--store", "magento")
-    assert (missing.exit_code, "Drip was never sent it" in missing.stderr) == (1, True)
+    assert (missing.exit_code, "none was sent to Drip" in missing.stderr) == (1, True)
 
 
 def test_the_audit_is_told_newest_first(adapter: AdapterUnderTest) -> None:
-    assert run("audit").stdout == "nobody has changed anything yet\n"
+    assert run("audit").stdout == "Nothing has been changed yet.\n"
     for delivery in ("4", "3"):
         run("deliveries", "retry", delivery)
     newest, oldest = lines(run("audit", "--json"))
@@ -405,7 +404,7 @@ def test_a_retry_stands_in_the_audit_and_each_delivery_in_the_log(adapter: Adapt
         noted = [(row.actor, row.action, row.subject) for row in reversed(audit.noted(connection, 9))]
     assert noted == [
         ("command line", "retried", subject)
-        for subject in ("delivery 4", "deliveries: state skipped", "deliveries: 2 deliveries named, topic orders/create")
+        for subject in ("delivery 4", "deliveries: state skipped", "deliveries: 2 by id, topic orders/create")
     ]
     line = run("deliveries", "retry", "4").stderr
     assert " action=reopened delivery=4 " in line
@@ -455,7 +454,7 @@ def test_an_erased_payload_cannot_be_retried_and_the_command_says_so(adapter: Ad
         connection.execute(update(deliveries).where(deliveries.c.id == 1).values(payload=None))
     result = run("deliveries", "retry", "1", "2")
     assert (result.exit_code, result.stdout) == (1, "1 delivery will be sent again\n")
-    assert "1 of those named" in result.stderr
+    assert "1 of these can't be retried" in result.stderr
     assert run("deliveries", "show", "1", "--payload").stdout_bytes == b""
 
 
@@ -465,7 +464,7 @@ def test_an_erased_payload_cannot_be_retried_and_the_command_says_so(adapter: Ad
 def test_migrating_twice_is_safe(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
     for _ in range(2):
-        assert (run("migrate").exit_code, run("migrate").stdout) == (0, "the database is up to date\n")
+        assert (run("migrate").exit_code, run("migrate").stdout) == (0, "The database is up to date.\n")
     engine = connect(database_url)
     assert is_migrated(engine)
     engine.dispose()
@@ -497,7 +496,7 @@ def test_status_is_well_while_nothing_waits_for_want_of_an_account(adapter: Adap
     assert (report["ok"], report["why"]) == (True, [])
     assert report["stores"]["shopify"]["deliveries"] == {"delivered": 2, "skipped": 1, "dead": 1}
     shown = run("status")
-    assert (shown.exit_code, shown.stdout.splitlines()[0]) == (0, "orders move")
+    assert (shown.exit_code, shown.stdout.splitlines()[0]) == (0, "Orders are reaching Drip.")
     assert "store shopify: 1 dead, 2 delivered, 1 skipped" in shown.stdout
 
 
@@ -516,8 +515,8 @@ def test_status_tells_the_figures_of_the_overview(adapter: AdapterUnderTest, mon
         "kept": 5, "delivered": 2, "skipped": 1, "dead": 1,
     }  # fmt: skip
     shown = run("status").stdout
-    assert "waiting: 1 now, the oldest since " in shown
-    assert "the last day: 5 kept, 2 delivered, 1 skipped, 1 dead" in shown
+    assert "waiting: 1 to be sent now, the oldest since " in shown
+    assert "last day: 5 kept, 2 delivered, 1 skipped, 1 dead" in shown
     assert f"left this hour for account {ACCOUNT.id}: 3598 of 3600 single requests, 50 of 50 batches" in shown
 
 
@@ -532,8 +531,8 @@ def test_status_counts_refused_requests(adapter: AdapterUnderTest) -> None:
     adapter.web.post("/webhooks/shopify", data=b"{}")
     adapter.web.post("/webhooks/shopify", data=b"{}", headers={"X-Shopify-Hmac-Sha256": "x"})
     shown = run("status").stdout
-    assert "signature that is missing: 1" in shown
-    assert "signature that does not match: 1" in shown
+    assert "refused 1 request without a signature" in shown
+    assert "refused 1 request with a signature that doesn't match" in shown
 
 
 def test_the_demo_says_what_it_needs(tmp_path: Path) -> None:

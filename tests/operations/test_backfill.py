@@ -299,7 +299,7 @@ def test_backfill_says_what_it_did(environment: dict[str, str], shop: Shop) -> N
     done = run("backfill", "woocommerce", "--since", "2000-01-01")
     assert done.exit_code == 0, done.output
     assert f"{len(shop.listed())} orders found" in done.output
-    assert "wait; at Drip's quota they take about 1 min" in done.output
+    assert "are waiting; with a sender running, Drip's quota lets them through in about 1 min" in done.output
 
 
 def test_its_bars_tell_rate_and_time_left(environment: dict[str, str], shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,8 +315,8 @@ def test_its_bars_tell_rate_and_time_left(environment: dict[str, str], shop: Sho
     monkeypatch.setattr("adapter.cli.past_orders._waiting", lambda store, engine: next(counts))
     monkeypatch.setattr("adapter.cli.past_orders.time.sleep", lambda seconds: None)
     assert run("backfill", "woocommerce", "--since", "2000-01-01", "--wait").exit_code == 0
-    assert any(re.fullmatch(r"\d+ a second, then about 1 min at Drip", text) for text in told)
-    assert any(re.fullmatch(r"\d+ a second, about 1 min left", text) for text in told)
+    assert any(re.fullmatch(r"\d+ per second, then about 1 min at Drip", text) for text in told)
+    assert any(re.fullmatch(r"\d+ per second, about 1 min left", text) for text in told)
 
 
 def test_backfill_without_a_drip_account_names_the_settings(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,7 +324,7 @@ def test_backfill_without_a_drip_account_names_the_settings(environment: dict[st
     monkeypatch.delenv("DRIP_API_KEY")
     done = run("backfill", "woocommerce", "--since", "2000-01-01")
     assert done.exit_code == 0
-    assert "wait for a Drip account: set DRIP_ACCOUNT_ID and DRIP_API_KEY" in done.output
+    assert "are waiting for a Drip account: set DRIP_ACCOUNT_ID and DRIP_API_KEY" in done.output
 
 
 def test_backfill_in_json(environment: dict[str, str], shop: Shop) -> None:
@@ -336,7 +336,7 @@ def test_backfill_in_json(environment: dict[str, str], shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("variables", "arguments", "says"),
     [
-        ({}, ("no-such-store", "--since", "2026-01-01"), "no store is called 'no-such-store'; there are woocommerce"),
+        ({}, ("no-such-store", "--since", "2026-01-01"), "no store 'no-such-store'; configured: woocommerce"),
         (
             {"WOOCOMMERCE_CONSUMER_KEY": "", "WOOCOMMERCE_CONSUMER_SECRET": ""},
             ("woocommerce", "--since", "2026-01-01"),
@@ -358,9 +358,9 @@ def test_what_is_missing_is_named(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--since", "2999-01-01"), "--since: 2999-01-01T00:00 is yet to come"),
-        (("--since", "2026-01-31", "--until", "2026-01-01"), "--until: is not later than --since"),
-        (("--since", "2026-01-31", "--until", "2026-01-31"), "--until: is not later than --since"),
+        (("--since", "2999-01-01"), "--since: 2999-01-01T00:00 is in the future"),
+        (("--since", "2026-01-31", "--until", "2026-01-01"), "--until: isn't later than --since"),
+        (("--since", "2026-01-31", "--until", "2026-01-31"), "--until: isn't later than --since"),
     ],
 )
 def test_a_window_that_can_hold_no_order_is_refused(environment: dict[str, str], arguments: tuple[str, ...], says: str) -> None:
@@ -375,8 +375,8 @@ def test_a_signal_ends_it_with_a_word(environment: dict[str, str], shop: Shop, n
     shop.after_page = lambda: os.kill(os.getpid(), number) if next(stops, False) else None
     done = run("backfill", "woocommerce", "--since", "2000-01-01")
     assert done.exit_code == 1
-    assert "broken off; what has been read so far is kept, and the same command goes on from there" in done.output
-    assert "going on where" in run("backfill", "woocommerce", "--since", "2000-01-01").output
+    assert "interrupted; what has been read so far is kept, and the same command goes on from there" in done.output
+    assert "resuming where" in run("backfill", "woocommerce", "--since", "2000-01-01").output
 
 
 def test_ctrl_c_ends_reconcile_for_all_stores(environment: dict[str, str], shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,7 +387,7 @@ def test_ctrl_c_ends_reconcile_for_all_stores(environment: dict[str, str], shop:
     shop.after_page = lambda: os.kill(os.getpid(), signal.SIGINT) if next(stops, False) else None
     done = run("reconcile")
     assert done.exit_code == 1
-    assert "broken off" in done.output
+    assert "interrupted" in done.output
     assert "orders found" not in done.output
 
 
@@ -403,18 +403,18 @@ def test_waiting_says_when_nothing_moves(environment: dict[str, str], shop: Shop
     monkeypatch.setattr("adapter.cli.past_orders.time.sleep", stop_at_last)
     monkeypatch.setattr("adapter.cli.past_orders.Progress.update", lambda self, task, **fields: shown.append(fields.get("left", "")))
     done = run("backfill", "woocommerce", "--since", "2000-01-01", "--wait")
-    assert "does a sender run?" in shown[-1]
+    assert "is a sender running?" in shown[-1]
     assert done.exit_code == 1
-    assert "broken off; the orders are kept, and a sender brings them to Drip" in done.output
+    assert "interrupted; the orders are stored, and a sender sends them" in done.output
 
 
 def test_reconcile_finds_what_no_webhook_brought(environment: dict[str, str], shop: Shop) -> None:
     now = int(time.time())
     lost = shop.add(now - 3600, status="processing")
-    assert "1 orders found, 1 of them new to Drip; of 1 no webhook had come" in run("reconcile").output
-    assert "1 orders found, 0 of them new to Drip; of 0 no webhook had come" in run("reconcile", "woocommerce").output
+    assert "1 order found, 1 new to Drip, 1 never received by webhook" in run("reconcile").output
+    assert "1 order found, 0 new to Drip, 0 never received by webhook" in run("reconcile", "woocommerce").output
     shop.change(lost, status="completed", at=now - 60)
-    assert "1 orders found, 1 of them new to Drip; of 0 no webhook had come" in run("reconcile").output
+    assert "1 order found, 1 new to Drip, 0 never received by webhook" in run("reconcile").output
 
 
 def test_connect_registers_and_then_has_nothing_to_do(environment: dict[str, str], shop: Shop) -> None:
@@ -431,7 +431,7 @@ def test_connect_registers_and_then_has_nothing_to_do(environment: dict[str, str
     ]
     assert {hook["delivery_url"] for hook in shop.webhooks.values()} == {"https://adapter.example/webhooks/woocommerce"}
     assert {hook["secret"] for hook in shop.webhooks.values()} == {"s3cret"}
-    assert "nothing to do" in run("connect", "woocommerce").output
+    assert "Nothing to do." in run("connect", "woocommerce").output
     next(iter(shop.webhooks.values()))["status"] = "disabled"
     assert "FAULT" in run("check").output
     assert "repair" in run("connect", "woocommerce", "--yes").output
@@ -440,7 +440,7 @@ def test_connect_registers_and_then_has_nothing_to_do(environment: dict[str, str
 
 def test_connect_asks_before_it_changes_anything(environment: dict[str, str], shop: Shop) -> None:
     done = CliRunner().invoke(main, ["connect", "woocommerce"], input="n\n")
-    assert "nothing was changed" in done.output
+    assert "Nothing was changed." in done.output
     assert not shop.webhooks
 
 
@@ -503,7 +503,7 @@ def test_from_a_settings_file_with_two_stores_to_whole_orders(
         for store in ("tea", "lamps"):
             assert f"its webhooks go to https://adapter.example/webhooks/{store}" in looked.output
             assert f"is missing; run drip-adapter connect {store}" in looked.output
-            assert "nothing was changed" in run("connect", store, "--dry-run").output
+            assert "Nothing was changed." in run("connect", store, "--dry-run").output
         assert not tea.webhooks
         assert not lamps.webhooks
         for store in ("tea", "lamps"):

@@ -52,7 +52,7 @@ class TestTheCommand:
         adapter.settle()
         assert len(traces(adapter.engine)) >= 2
         result = run(adapter, EMAIL.lower(), "--yes")
-        assert (result.exit_code, result.stdout) == (0, "3 deliveries of 2 orders erased; in Drip, delete the person there\n")
+        assert (result.exit_code, result.stdout) == (0, "3 deliveries of 2 orders erased; delete the person at Drip as well\n")
         with snapshot(adapter.engine) as connection:
             [noted] = audit.noted(connection, 9)
         assert (noted.actor, noted.action, noted.subject, noted.detail) == (
@@ -79,7 +79,7 @@ class TestTheCommand:
         adapter.settle()
         result = run(adapter, EMAIL, answer="n\n")
         assert result.exit_code == 1
-        assert f"Erase what is kept of {EMAIL}: 1 delivery of 1 order? [y/N]" in result.stderr
+        assert f"Erase what is stored about {EMAIL}: 1 delivery of 1 order? [y/N]" in result.stderr
         assert "deliveries.payload" in traces(adapter.engine)
         assert run(adapter, EMAIL, answer="y\n").exit_code == 0
         assert flushed_traces(adapter.engine) == []
@@ -94,7 +94,7 @@ class TestTheCommand:
         adapter.post(shopify_order(1))
         adapter.settle()
         result = run(adapter, EMAIL)
-        assert (result.exit_code, result.stdout) == (0, "nothing is kept of this address\n")
+        assert (result.exit_code, result.stdout) == (0, "Nothing is stored about this address.\n")
 
     def test_what_is_no_address_is_wrong_use_and_not_repeated(self, adapter: AdapterUnderTest) -> None:
         result = run(adapter, "grace at navy")

@@ -77,7 +77,7 @@ def test_every_fixture_below_a_folder_is_posted_as_it_lies_there(running: Runnin
 @on_sqlite
 def test_a_folder_or_a_file_of_one_case_will_do(running: Running) -> None:
     result = running.replay(PAID, f"{SHOPIFY}/refund-full/payload.json")
-    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "2 posted, 2 taken, 0 refused")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "2 posted, 2 accepted, 0 refused")
     assert [line.split()[:2] for line in result.stdout.splitlines()[:-1]] == [["200", "shopify/paid-order"], ["200", "shopify/refund-full"]]
 
 
@@ -129,7 +129,7 @@ def test_a_wrong_secret_is_refused_and_exits_with_1(running: Running, monkeypatc
     result = running.replay(PAID)
     assert result.exit_code == 1
     assert "SHOPIFY_WEBHOOK_SECRET" in result.stdout
-    assert result.stdout.splitlines()[-1] == "1 posted, 0 taken, 1 refused"
+    assert result.stdout.splitlines()[-1] == "1 posted, 0 accepted, 1 refused"
     assert running.payloads() == []
 
 

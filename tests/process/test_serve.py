@@ -208,7 +208,7 @@ def test_a_port_that_is_taken_ends_it_with_1_before_anything_is_started(tmp_path
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         result = terminal.run(command, "--bind", address, DATABASE_URL=f"sqlite:///{tmp_path / 'x.db'}")
     assert (result.returncode, result.stdout, list(tmp_path.iterdir())) == (1, b"", [])
-    assert result.stderr.startswith(f"cannot listen at {address}".encode())
+    assert result.stderr.startswith(f"Error: cannot listen at {address}".encode())
     assert len(result.stderr.splitlines()) == 1
 
 

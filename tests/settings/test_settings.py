@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from adapter.cli.startup import CHECKS
 from adapter.errors import SettingsError
 from adapter.settings import Account, Settings, read_settings
 from mappings import PROVIDERS
@@ -391,7 +392,7 @@ def test_the_platforms_way_to_name_postgresql_is_understood(environ: Environ, sc
 
 def test_a_database_address_that_cannot_be_read_is_a_fault_without_its_password(environ: Environ) -> None:
     environ(DATABASE_URL="postgres://u:hunter2@db.example:port/inbox")
-    [fault] = faults()
+    [fault] = faults(checks=CHECKS)
     assert fault.startswith("DATABASE_URL: ")
     assert "hunter2" not in fault
 

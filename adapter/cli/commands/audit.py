@@ -24,7 +24,10 @@ _COLUMNS = (Column("id", is_number=True), Column("when (UTC)"), Column("who"), C
 @AS_JSON
 @explained
 def command(limit: int, before: int | None, as_json: bool) -> None:
-    """Show what people changed, and whose personal data they looked at; newest first."""
+    """Show what people changed.
+
+    Newest first. Looking at personal data on the dashboard is on record as well.
+    """
     with open_inbox() as engine, snapshot(engine) as connection:
         rows = audit.noted(connection, limit, before)
     if as_json:

@@ -24,9 +24,9 @@ from adapter.stores.api import Window
 @AS_JSON
 @explained
 def command(store: str, since: datetime, until: datetime | None, again: bool, wait: bool, as_json: bool) -> None:
-    """Send a store's past orders to Drip, oldest first.
+    """Send a store's past orders to Drip.
 
-    Reads them from the store's API into the inbox. A running sender takes them from there when nothing newer is waiting. It can be
+    Reads them from the store's API into the inbox, oldest first. A running sender takes them from there when nothing newer is waiting. It can be
     interrupted and resumed with the same command, and no order is sent twice.
     """
     settings = settings_for()
@@ -38,7 +38,7 @@ def command(store: str, since: datetime, until: datetime | None, again: bool, wa
         resumed = reading.resumed
         print_result(store, read_orders(reading, settings, as_json=as_json), engine, settings, as_json=as_json)
         if resumed and not as_json:
-            click.echo("Orders without a webhook are counted from where this run resumed.")
+            click.echo("Those never received by webhook are counted from where this run resumed.")
         if wait:
             with interruptible("the orders are stored, and a sender sends them without this command too"):
                 wait_until_sent(store, engine, settings)

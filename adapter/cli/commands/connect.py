@@ -25,9 +25,10 @@ _SECRET_LENGTH = 40
 @click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @explained
 def command(store: str, dry_run: bool, yes: bool) -> None:
-    """Register the webhooks at a store, or print how to do it by hand.
+    """Register the webhooks at a store.
 
-    With credentials for the store's API it shows which webhooks are missing or wrong, asks, and fixes them. STORE is the name of a
+    With credentials for the store's API it shows which webhooks are missing or wrong, asks, and fixes them. Without, it prints what to do
+    by hand. STORE is the name of a
     configured store, or a platform: shopify, woocommerce or magento.
     """
     settings = settings_for()

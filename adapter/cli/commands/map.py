@@ -39,7 +39,7 @@ def command(
 ) -> None:
     """Print what Drip would get for an order; send nothing.
 
-    Prints one JSON line for each order in each file, as if it were seen for the first time: the body for Drip, {"skipped": reason} or
+    One JSON line for each order in each file, as if it were seen for the first time: the body for Drip, {"skipped": reason} or
     {"rejected": {path: [why]}}. A file may hold a batch or a page of orders; - reads standard input. Exits with 1 if any order was
     rejected.
     """

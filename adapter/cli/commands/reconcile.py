@@ -26,14 +26,14 @@ _DAYS = 3
 @AS_JSON
 @explained
 def command(store: str | None, days: int, as_json: bool) -> None:
-    """Send orders whose webhook never arrived; run it every day.
+    """Send orders whose webhook never arrived.
 
-    Asks STORE, or every store with credentials for its API, for the orders that changed in the last days.
+    Run it every day. Asks STORE, or every store with credentials for its API, for the orders that changed in the last days.
     """
     settings = settings_for()
     stores = [configured_store(store, settings)] if store else [each for each in settings.stores.values() if history_of(each, settings)]
     if not stores:
-        raise WorkFailed("no store has credentials for its API: see docs/settings.md, Options that open a store's API")
+        raise WorkFailed("no store has credentials for its API: see docs/settings.md, Store API options")
     # By whole days, so that an interrupted run is resumed by the next one of the same day.
     since = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days)
     failed = False

@@ -27,9 +27,9 @@ from adapter.settings import read_settings
 def command(
     paths: tuple[Path, ...], url: str, store: str, repeat: int, rate: float | None, shuffle: bool, fresh: bool, as_json: bool
 ) -> None:
-    """Post sample webhooks to a running adapter, signed as the store would sign them.
+    """Post sample webhooks to a running adapter.
 
-    PATHS are folders PROVIDER/CASE with headers.json and payload.json, or folders that contain such.
+    They are signed as the store would sign them. PATHS are folders PROVIDER/CASE with headers.json and payload.json, or folders that contain such.
     """
     settings = read_settings(sandbox=False)
     posted = []

@@ -16,7 +16,7 @@ from adapter.sandbox import create_sandbox
 @PARENT
 @explained
 def command(bind: str, parent: int | None) -> None:
-    """Run the sandbox alone: it answers as Drip would, and sends nothing on.
+    """Run the sandbox alone: it answers as Drip would.
 
     It enforces Drip's contract and quota, and shows what it received: at / for people, at /received for programs.
     """

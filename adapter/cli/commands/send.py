@@ -18,9 +18,9 @@ from adapter.process.parent import end_with_parent
 @PARENT
 @explained
 def command(sandbox_url: str, parent: int | None) -> None:
-    """Run a sender alone, on a dyno or machine of its own.
+    """Run a sender alone; any number may run.
 
-    Any number of senders may run beside each other and beside serve; no order is sent twice.
+    For a dyno or machine of its own. Senders run beside each other and beside serve, and no order is sent twice.
     """
     settings = settings_for(sandbox_url)
     require_file(settings)

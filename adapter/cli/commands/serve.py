@@ -22,7 +22,7 @@ from adapter.settings import DEFAULT_PORT, Settings
 @click.option("--sandbox-port", default=0, type=click.IntRange(0, 65535), hidden=True, help="Where the sandbox listens; default: 8001.")
 @explained
 def command(bind: str, sandbox: bool, sandbox_port: int) -> None:
-    """Run the whole adapter: web and sender together.
+    """Run the whole adapter: web and sender.
 
     Creates the database if there is none, and brings its schema up to date.
     """
@@ -43,7 +43,7 @@ def command(bind: str, sandbox: bool, sandbox_port: int) -> None:
 
 
 def _print_banner(settings: Settings, address: str) -> None:
-    target = f"the sandbox at {settings.drip_api_url}, never to Drip" if settings.sandbox else settings.drip_api_url
+    target = f"the sandbox at {settings.drip_api_url} (never to Drip)" if settings.sandbox else settings.drip_api_url
     where = f"orders go to {target}" if settings.accounts else "orders wait: set DRIP_ACCOUNT_ID and DRIP_API_KEY to send them to Drip"
     click.echo(f"Listening at http://{address}; {where}")
     base = settings.public_url if settings.public_url_is_set else f"http://{address}"

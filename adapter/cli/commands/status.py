@@ -26,9 +26,9 @@ _REFUSED = {"missing": "without a signature", "mismatch": "with a signature that
 @AS_JSON
 @explained
 def command(span: str, as_json: bool) -> None:
-    """Show whether orders are reaching Drip; if not, why; and what is waiting.
+    """Show whether orders are reaching Drip.
 
-    Exits with 1 if orders are stuck.
+    If they are not, it says why, and exits with 1. It also shows what is waiting, what happened lately, and what is left of Drip's quota.
     """
     settings, now = settings_for(), datetime.now(UTC)
     with open_inbox(settings) as engine, snapshot(engine) as connection:
