@@ -507,7 +507,7 @@ def test_from_a_settings_file_with_two_stores_to_whole_orders(
         assert not tea.webhooks
         assert not lamps.webhooks
         for store in ("tea", "lamps"):
-            assert "every topic has one active webhook to this adapter" in run("connect", store, "--yes").output
+            assert "Every topic has one active webhook to this adapter" in run("connect", store, "--yes").output
         looked = run("check")
         assert looked.exit_code == 0, looked.output
         for store in ("tea", "lamps"):

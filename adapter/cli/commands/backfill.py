@@ -26,8 +26,8 @@ from adapter.stores.api import Window
 def command(store: str, since: datetime, until: datetime | None, again: bool, wait: bool, as_json: bool) -> None:
     """Send a store's past orders to Drip.
 
-    Reads them from the store's API into the inbox, oldest first. A running sender takes them from there when nothing newer is waiting. It can be
-    interrupted and resumed with the same command, and no order is sent twice.
+    Reads them from the store's API into the inbox, oldest first. A running sender takes them from there when nothing newer is waiting. It
+    can be interrupted and resumed with the same command, and no order is sent twice.
     """
     settings = settings_for()
     configured = configured_store(store, settings)

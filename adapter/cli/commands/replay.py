@@ -29,7 +29,8 @@ def command(
 ) -> None:
     """Post sample webhooks to a running adapter.
 
-    They are signed as the store would sign them. PATHS are folders PROVIDER/CASE with headers.json and payload.json, or folders that contain such.
+    They are signed as the store would sign them. PATHS are folders PROVIDER/CASE with headers.json and payload.json, or folders that
+    contain such.
     """
     settings = read_settings(sandbox=False)
     posted = []
