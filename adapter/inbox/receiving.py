@@ -1,26 +1,44 @@
 """Statements that keep what arrives: one insert for each delivery, and a count of what was refused."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    Connection,
-    Row,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Engine, Row, select, update
 
 from adapter.inbox import counters
+from adapter.inbox.database import driver_transaction
 from adapter.inbox.settling import reopen
 from adapter.inbox.sql import upserting
-from adapter.inbox.tables import deliveries, refusals
+from adapter.inbox.tables import Instant, deliveries, refusals
 from mappings import Key
 
 KEY_LIFETIME = timedelta(hours=48)
-
 """How long the hash of a body counts as an idempotency key: the same state of an order may come back later, and rightly."""
+_COLUMNS = ("store", "key", "topic", "headers", "payload", "received_at", "due_at")
+_INSERT = f"INSERT INTO deliveries ({', '.join(_COLUMNS)}) VALUES"
+_UNLESS_KNOWN = "ON CONFLICT (store, key) DO NOTHING"
+_micros: Callable[[datetime, Any], int | None] = Instant().process_bind_param
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A webhook that was proved genuine, and is to be kept."""
+
+    store: str
+    key: Key
+    topic: str
+    headers: Mapping[str, str]
+    payload: bytes
+    at: datetime
+
+    @property
+    def bare(self) -> "Arrival":
+        """The same with nothing but its bytes, for a database that refuses the rest."""
+        key = Key(value=self.key.value.encode("ascii", "backslashreplace").decode(), expires=self.key.expires)
+        return Arrival(self.store, key, "", {}, self.payload, self.at)
 
 
 class Receipt(NamedTuple):
@@ -31,14 +49,46 @@ class Receipt(NamedTuple):
     reopened: bool = False
 
 
-def keep(connection: Connection, *, store: str, key: Key, topic: str, headers: Mapping[str, str], payload: bytes, at: datetime) -> Receipt:
+def insert_new(engine: Engine, arrivals: Sequence[Arrival]) -> list[int | None]:
+    """Keep all in one transaction, which is committed on return; the id of each, or None for one whose key is there already.
+
+    The one statement that decides how many webhooks a second are acknowledged, so it goes to the driver directly. Raises `DatabaseAway`,
+    and `DBAPIError` where the database refuses a row: then none is kept.
+    """
+    rows = [
+        (each.store, each.key.value, each.topic, json.dumps(each.headers), each.payload, _micros(each.at, None), _micros(each.at, None))
+        for each in arrivals
+    ]
+    if not rows:
+        return []
+    with driver_transaction(engine) as cursor:
+        return (_insert_all if engine.dialect.name == "postgresql" else _insert_each)(cursor, rows)
+
+
+def _insert_each(cursor: Any, rows: Sequence[tuple[Any, ...]]) -> list[int | None]:
+    """SQLite: a statement costs some microseconds."""
+    statement = f"{_INSERT} (?, ?, ?, ?, ?, ?, ?) {_UNLESS_KNOWN} RETURNING id"
+    found = [cursor.execute(statement, row).fetchall() for row in rows]
+    return [one[0][0] if one else None for one in found]
+
+
+def _insert_all(cursor: Any, rows: Sequence[tuple[Any, ...]]) -> list[int | None]:
+    """PostgreSQL: a statement costs a round trip."""
+    values = ", ".join(["(%s, %s, %s, %s, %s, %s, %s)"] * len(rows))
+    cursor.execute(f"{_INSERT} {values} {_UNLESS_KNOWN} RETURNING store, key, id", [value for row in rows for value in row])
+    ids = {(store, key): new_id for store, key, new_id in cursor.fetchall()}
+    return [ids.pop((row[0], row[1]), None) for row in rows]
+
+
+def keep(connection: Connection, arrival: Arrival) -> Receipt:
     """Keep a delivery. A copy changes nothing, but re-opens a dead one."""
+    store, key, at = arrival.store, arrival.key, arrival.at
     row = {
         "store": store,
         "key": key.value,
-        "topic": topic,
-        "headers": json.dumps(headers),
-        "payload": payload,
+        "topic": arrival.topic,
+        "headers": json.dumps(arrival.headers),
+        "payload": arrival.payload,
         "received_at": at,
         "due_at": at,
     }

@@ -1,26 +1,44 @@
-"""Gunicorn, configured for what this app is: short requests that wait for one commit."""
+"""Gunicorn, whose workers take in whole requests before a thread has to do with them.
 
+Gunicorn's own threaded worker reads each request in a thread of its pool, so that a few clients which send half a request and stop keep
+all others out. Here Waitress reads, any number of connections in one loop, and Gunicorn does what it is good at: processes.
+"""
+
+import os
+import time
 from collections.abc import Callable
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.base import Worker
+from waitress import wasyncore
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer, create_server
 
-_THREADS = 8
+# All that wait for a commit wait together: so many can share one.
+_THREADS = 32
+_CONNECTIONS = 2000
 _GRACE_S = 10
+# How long a client may take for the head and for the whole of a request, and how long it may be silent between requests.
+_HEAD_S = 10.0
+_REQUEST_S = 30.0
+_KEEP_ALIVE_S = 75.0  # longer than a platform's router keeps a connection, so that it never meets a closed one
+_LONGEST_HEAD = 65_536
+_LOOK_S = 1.0
 
 
 class WebServer(BaseApplication):
     """Serves a WSGI app that is made in each worker, after the fork: no connection is shared between processes."""
 
-    def __init__(self, make_app: Callable[[], Any], *, bind: str, workers: int) -> None:
+    def __init__(self, make_app: Callable[[], Any], *, bind: str, workers: int, largest_body: int) -> None:
         self._make_app = make_app
+        # A body that is a little too long is refused by the app, which names the setting; one that is far too long, by the server.
+        self.largest_body = 2 * largest_body
         self._options = {
             "bind": bind,
             "workers": workers,
-            "worker_class": "gthread",
-            "threads": _THREADS,
+            "worker_class": BufferingWorker,
             "graceful_timeout": _GRACE_S,
-            "keepalive": 75,  # longer than a platform's router keeps a connection, so that it never meets a closed one
             "loglevel": "warning",
             "control_socket_disable": True,
         }
@@ -35,3 +53,77 @@ class WebServer(BaseApplication):
     def load(self) -> Any:
         """The WSGI app."""
         return self._make_app()
+
+
+class BufferingWorker(Worker):
+    """A Gunicorn worker that serves with Waitress."""
+
+    def run(self) -> None:
+        """Serve until told to stop; then finish the requests in hand."""
+        app: Any = self.app
+        listening: list[Any] = self.sockets
+        connections: dict[int, Any] = {}
+        create_server(
+            self.wsgi,
+            map=connections,
+            sockets=[listener.sock for listener in listening],
+            threads=_THREADS,
+            connection_limit=_CONNECTIONS,
+            asyncore_use_poll=True,
+            max_request_header_size=_LONGEST_HEAD,
+            max_request_body_size=app.largest_body,
+            clear_untrusted_proxy_headers=False,
+            ident=None,
+        )
+        listeners = [each for each in connections.values() if isinstance(each, TcpWSGIServer)]
+        for listener in listeners:
+            listener.channel_class = _Channel
+        while self.alive and os.getppid() == self.ppid:
+            self._serve(connections, _LOOK_S)
+        for listener in listeners:
+            listener.accepting = False
+        until = time.monotonic() + _GRACE_S
+        while time.monotonic() < until and any(each.is_busy for each in connections.values() if isinstance(each, _Channel)):
+            self._serve(connections, 0.05)
+        listeners[0].task_dispatcher.shutdown(timeout=1)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Stop soon."""
+        self.alive = False
+
+    def _serve(self, connections: dict[int, Any], seconds: float) -> None:
+        """Read and write whatever is ready, for so long; then hang up on those who are late."""
+        self.notify()
+        until = time.monotonic() + seconds
+        while self.alive and time.monotonic() < until:
+            wasyncore.poll2(seconds, connections)
+        now = time.time()
+        for channel in list(connections.values()):
+            if isinstance(channel, _Channel) and channel.is_late(now):
+                channel.will_close = True
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection that knows since when the request it is sending has been under way."""
+
+    request_begun = 0.0
+
+    def received(self, data: bytes) -> bool:
+        """Take in some bytes."""
+        if self.request is None:
+            self.request_begun = time.time()
+        taken: bool = super().received(data)
+        return taken
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is being answered."""
+        return bool(self.requests or self.total_outbufs_len)
+
+    def is_late(self, now: float) -> bool:
+        """Whether its client takes too long to send a head or a body, or has nothing to say."""
+        if self.is_busy:
+            return False
+        if self.request is None:
+            return bool(now - self.last_activity > (_KEEP_ALIVE_S if self.request_begun else _HEAD_S))
+        return now - self.request_begun > (_REQUEST_S if self.request.headers_finished else _HEAD_S)

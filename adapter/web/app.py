@@ -5,7 +5,9 @@ from sqlalchemy import Engine
 from werkzeug.exceptions import HTTPException
 
 from adapter.inbox.database import connect
+from adapter.inbox.keeper import Keeper
 from adapter.monitoring.metrics import Metrics
+from adapter.process.wake_up import wake_senders
 from adapter.settings import Settings
 from adapter.stores.magento.adobe_keys import with_adobe_keys
 from adapter.web import health, webhooks
@@ -21,13 +23,16 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     app = Flask(__name__)
     app.debug = False  # whatever FLASK_DEBUG says: a page of the framework's own would show an order
     app.extensions["settings"] = settings
-    app.extensions["inbox"] = Inbox(engine or connect(settings.database_url))
+    engine = engine or connect(settings.database_url)
+    app.extensions["inbox"] = Inbox(engine)
     app.extensions["metrics"] = Metrics(settings)
     name_requests(app)
     open_dashboard(app)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_error_handler(HTTPException, _error)
+    keeper = Keeper(engine, on_kept=lambda: wake_senders(settings.database_url))
+    app.wsgi_app = webhooks.WebhookReceiver(app.wsgi_app, settings, keeper)  # type: ignore[method-assign]
     return app
 
 

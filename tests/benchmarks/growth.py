@@ -18,6 +18,7 @@ from adapter.delivery.pacing import HOUR, MOST_ORDERS
 from adapter.delivery.queues import load_queues
 from adapter.inbox import receiving, sending
 from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.receiving import Arrival
 from mappings import Key
 from tests.benchmarks.databases import STORE, both_databases, fill, migrated
 from tests.support.adapter_under_test import ACCOUNT, shopify_order
@@ -43,13 +44,13 @@ def ledger(connection: Connection) -> None:
 def keep(connection: Connection) -> None:
     """One webhook."""
     key = Key(value=f"new-{next(_number)}", expires=False)
-    receiving.keep(connection, store=STORE, key=key, topic="orders/updated", headers={}, payload=_PAYLOAD, at=_now)
+    receiving.keep(connection, Arrival(store=STORE, key=key, topic="orders/updated", headers={}, payload=_PAYLOAD, at=_now))
 
 
 def keep_copy(connection: Connection) -> None:
     """The same webhook again."""
     key = Key(value="finished-7", expires=False)
-    kept = receiving.keep(connection, store=STORE, key=key, topic="orders/updated", headers={}, payload=_PAYLOAD, at=_now)
+    kept = receiving.keep(connection, Arrival(store=STORE, key=key, topic="orders/updated", headers={}, payload=_PAYLOAD, at=_now))
     assert not kept.new
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event, text
 from adapter.delivery.pacing import HOUR
 from adapter.inbox import counters, erasure, figures, reading, receiving, retention, sending
 from adapter.inbox.database import connect, migrate, snapshot
+from adapter.inbox.receiving import Arrival
 from adapter.inbox.sending import Lane
 from mappings import Key
 from tests.benchmarks.databases import STORE, fill
@@ -48,7 +49,7 @@ Statement = Callable[[Connection], Any]
 
 def keep(key: str) -> Statement:
     return lambda connection: receiving.keep(
-        connection, store=STORE, key=Key(value=key, expires=False), topic="t", headers={}, payload=b"{}", at=NOW
+        connection, Arrival(store=STORE, key=Key(value=key, expires=False), topic="t", headers={}, payload=b"{}", at=NOW)
     )
 
 

@@ -17,6 +17,7 @@ from adapter.delivery.run import Senders
 from adapter.errors import SettingsError, WorkFailed
 from adapter.inbox import accounts, receiving, settling, troubles
 from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.receiving import Arrival
 from adapter.inbox.tables import deliveries
 from adapter.monitoring import alert_channels
 from adapter.monitoring.alert_channels import why_no_address
@@ -65,7 +66,7 @@ def outage(engine: Engine, since: datetime | None) -> None:
 def keep(engine: Engine, number: int, at: datetime) -> int:
     with transaction(engine) as connection:
         key = Key(value=str(number), expires=False)
-        return receiving.keep(connection, store="shopify", key=key, topic="", headers={}, payload=b"{}", at=at).delivery
+        return receiving.keep(connection, Arrival(store="shopify", key=key, topic="", headers={}, payload=b"{}", at=at)).delivery
 
 
 def kill(engine: Engine, number: int, at: datetime) -> None:

@@ -22,6 +22,7 @@ from adapter.inbox import counters, receiving
 from adapter.inbox.accounts import READER
 from adapter.inbox.counters import SLOTS
 from adapter.inbox.database import connect, snapshot, transaction
+from adapter.inbox.receiving import Arrival
 from adapter.inbox.retention import Retention
 from adapter.inbox.tables import counters as counted
 from adapter.inbox.tables import deliveries, leases
@@ -154,7 +155,7 @@ class TestWhatIsCounted:
             for hour in range(24 * 9):
                 at = now - timedelta(hours=30 + hour, minutes=1)
                 key = Key(value=str(hour), expires=False)
-                receiving.keep(connection, store="shopify", key=key, topic="", headers={}, payload=b"{}", at=at)
+                receiving.keep(connection, Arrival(store="shopify", key=key, topic="", headers={}, payload=b"{}", at=at))
         told = figures(adapter)
         assert value(told, "store_quiet", store="shopify") == 1
         assert (value(told, "store_silence_seconds", store="shopify") or 0) > 30 * 3600

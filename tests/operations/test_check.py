@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 from adapter.cli import main
 from adapter.inbox import receiving
 from adapter.inbox.database import transaction
+from adapter.inbox.receiving import Arrival
 from adapter.process.supervisor import free_port
 from adapter.sandbox import RunningSandbox, running_sandbox
 from mappings import Key
@@ -218,7 +219,9 @@ def test_refused_requests_are_noted_with_the_setting_to_compare(drip: RunningSan
 def test_orders_that_do_not_move_are_a_fault(drip: RunningSandbox, engine: Engine) -> None:
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     with transaction(engine) as connection:
-        receiving.keep(connection, store="shopify", key=Key(value="k", expires=False), topic="", headers={}, payload=b"{}", at=long_ago)
+        receiving.keep(
+            connection, Arrival(store="shopify", key=Key(value="k", expires=False), topic="", headers={}, payload=b"{}", at=long_ago)
+        )
     [(ok, say)] = found("orders")
     assert ok is False
     assert "sender" in say

@@ -26,4 +26,4 @@ def command(bind: str, parent: int | None) -> None:
     else:
         require_port(bind)
         click.echo(f"The sandbox listens at http://{bind}; the orders it received: http://{bind}/received")
-    WebServer(create_sandbox, bind=bind, workers=1).run()
+    WebServer(create_sandbox, bind=bind, workers=1, largest_body=100_000_000).run()

@@ -33,4 +33,4 @@ def command(bind: str, sandbox_url: str, parent: int | None) -> None:
 
         return create_app(settings)
 
-    WebServer(make_app, bind=bind, workers=settings.web_concurrency).run()
+    WebServer(make_app, bind=bind, workers=settings.web_concurrency, largest_body=settings.max_payload_bytes).run()

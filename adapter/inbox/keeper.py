@@ -1,0 +1,149 @@
+"""Keeps what a process receives: one thread commits everything that has arrived in one transaction (group commit).
+
+A commit that is synced to disk costs milliseconds, whether it holds one delivery or a hundred. Nobody waits for a batch to fill up: an
+arrival waits at most for the commit in hand and for the next one.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TooLate
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from adapter.errors import DatabaseAway
+from adapter.inbox.database import transaction
+from adapter.inbox.receiving import Arrival, Receipt, count_refusal, insert_new, keep
+
+log = logging.getLogger(__name__)
+# Shopify gives 5 s in all. Statements time out after 3 s; this holds when not even the connection answers.
+_DEADLINE_S = 3.5
+_LARGEST_BATCH = 200
+_IDLE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that was not proved genuine: nothing else is remembered of it."""
+
+    store: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    what: Arrival | Refusal
+    done: "Future[Any]" = field(default_factory=Future)
+
+
+class Keeper:
+    """Keeps arrivals for any number of threads; `on_kept` is called after each commit, in the writing thread.
+
+    The thread starts with the first arrival and ends after some seconds without one, so that a forked process gets its own.
+    """
+
+    def __init__(self, engine: Engine, on_kept: Callable[[], None] = lambda: None) -> None:
+        self._engine = engine
+        self._on_kept = on_kept
+        self._changed = threading.Condition()
+        self._waiting: list[_Job] = []
+        self._running = False
+
+    def keep(self, arrival: Arrival) -> Receipt:
+        """Keep an arrival: it is committed and synced when this returns.
+
+        Raises `DatabaseAway`, or `DBAPIError` for a row that the database refuses in every form. What is late may still be committed; then
+        the store's next try is a copy.
+        """
+        receipt: Receipt = self._do(arrival)
+        return receipt
+
+    def count(self, refusal: Refusal) -> None:
+        """Count a refused request; raises `DatabaseAway`."""
+        self._do(refusal)
+
+    def _do(self, what: Arrival | Refusal) -> Any:
+        job = _Job(what)
+        with self._changed:
+            self._waiting.append(job)
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._work, name="keeper", daemon=True).start()
+            self._changed.notify()
+        try:
+            return job.done.result(_DEADLINE_S)
+        except TooLate:
+            job.done.cancel()
+            raise DatabaseAway(f"the database of DATABASE_URL did not answer within {_DEADLINE_S:g} s") from None
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            try:
+                self._process(batch)
+            except Exception as error:  # noqa: BLE001 - it belongs to those who wait; the next batch goes on
+                for job in batch:
+                    if not job.done.done():
+                        job.done.set_exception(error)
+
+    def _next_batch(self) -> Sequence[_Job]:
+        """All that waits, without what nobody waits for any longer; empty when the thread is to end."""
+        while True:
+            with self._changed:
+                if not self._waiting and not self._changed.wait(_IDLE_S) and not self._waiting:
+                    self._running = False
+                    return ()
+                taken, self._waiting = self._waiting[:_LARGEST_BATCH], self._waiting[_LARGEST_BATCH:]
+            if batch := [job for job in taken if job.done.set_running_or_notify_cancel()]:
+                return batch
+
+    def _process(self, batch: Sequence[_Job]) -> None:
+        """Insert what is new in one transaction; then, in a second one, look closer at copies, and count refusals."""
+        try:
+            ids = iter(insert_new(self._engine, [job.what for job in batch if isinstance(job.what, Arrival)]))
+            kept = [(job, next(ids) if isinstance(job.what, Arrival) else None) for job in batch]
+        except DBAPIError:  # it refuses one of the rows, and so all of them: below each gets another chance
+            kept = [(job, None) for job in batch]
+        for job, new_id in kept:
+            if new_id is not None:
+                job.done.set_result(Receipt(new_id, True))
+        others = [job for job, new_id in kept if new_id is None]
+        if len(others) < len(batch):
+            self._on_kept()
+        if others:
+            self._process_others(others)
+
+    def _process_others(self, jobs: Sequence[_Job]) -> None:
+        try:
+            with transaction(self._engine) as connection:
+                results = [_write(connection, job.what) for job in jobs]
+        except DBAPIError as error:
+            if len(jobs) > 1:
+                for job in jobs:
+                    self._process_others([job])
+                return
+            results = [self._keep_bare(jobs[0].what, error)]
+        for job, result in zip(jobs, results, strict=True):
+            job.done.set_result(result)
+        self._on_kept()  # a copy may have re-opened a dead delivery
+
+    def _keep_bare(self, what: Arrival | Refusal, error: DBAPIError) -> Receipt:
+        """Keep the payload at least, which is bytes that every database takes."""
+        if isinstance(what, Refusal):
+            raise error
+        about = {"action": "kept_bare", "store": what.store, "reason": type(error).__name__}
+        log.error("the database refused a row; it is kept without its headers", extra=about)
+        with transaction(self._engine) as connection:
+            return keep(connection, what.bare)
+
+
+def _write(connection: Connection, what: Arrival | Refusal) -> Receipt | None:
+    if isinstance(what, Arrival):
+        return keep(connection, what)
+    count_refusal(connection, store=what.store, reason=what.reason, at=what.at)
+    return None

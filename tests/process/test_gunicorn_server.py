@@ -1,0 +1,138 @@
+"""The web server as it runs: real processes and sockets, with clients that are slow, silent or gone."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import pytest
+import requests
+
+from adapter.process.supervisor import free_port
+from tests.process.test_serve import is_up, wait_until
+
+_APP = """
+import sys, time
+from adapter.process import gunicorn_server
+gunicorn_server._HEAD_S, gunicorn_server._REQUEST_S, gunicorn_server._KEEP_ALIVE_S = map(float, sys.argv[2:])
+
+def app(environ, start_response):
+    body = environ["wsgi.input"].read()
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(1)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d" % len(body)]
+
+gunicorn_server.WebServer(lambda: app, bind=f"127.0.0.1:{sys.argv[1]}", workers=2, largest_body=1000).run()
+"""
+_HALVES = {
+    "nothing": b"",
+    "half a head": b"POST /webhooks/shopify HTTP/1.1\r\nHost: a.example\r\nX-Shopify-Topic: ord",
+    "half a body": b"POST /webhooks/shopify HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100\r\n\r\n{",
+    "half a chunk": b"POST /webhooks/shopify HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n{",
+}
+
+
+@dataclass
+class Server:
+    process: "subprocess.Popen[bytes]"
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+
+@contextmanager
+def serving(head_s: float = 60, request_s: float = 60, keep_alive_s: float = 60) -> Iterator[Server]:
+    port = free_port("127.0.0.1")
+    command = [sys.executable, "-c", _APP, str(port), str(head_s), str(request_s), str(keep_alive_s)]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) as process:
+        try:
+            wait_until(lambda: is_up(f"http://127.0.0.1:{port}/"))
+            yield Server(process, port)
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def patient() -> Iterator[Server]:
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[Server]:
+    with serving(head_s=0.5, request_s=1.5, keep_alive_s=1) as server:
+        yield server
+
+
+def test_a_thousand_clients_that_send_half_a_request_keep_nobody_out(patient: Server) -> None:
+    with ExitStack() as stack:
+        for number in range(1000):
+            client = stack.enter_context(patient.connect())
+            client.sendall(list(_HALVES.values())[number % len(_HALVES)])
+        for _ in range(5):
+            assert requests.post(f"{patient.url}/", data=b"{}", timeout=10).text == "2"
+
+
+@pytest.mark.parametrize("half", _HALVES.values(), ids=_HALVES)
+def test_who_is_late_is_hung_up_on(strict: Server, half: bytes) -> None:
+    with strict.connect() as client:
+        client.sendall(half)
+        assert client.recv(100) == b""
+
+
+def test_who_sends_a_byte_now_and_then_is_late_all_the_same(strict: Server) -> None:
+    with strict.connect() as client:
+        client.sendall(_HALVES["half a body"])
+        with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe, as the kernel has it
+            send_slowly(client)
+
+
+def send_slowly(client: socket.socket) -> None:
+    for _ in range(100):
+        client.sendall(b" ")
+        time.sleep(0.1)
+
+
+def test_a_connection_serves_several_requests_until_it_is_idle_for_long(strict: Server) -> None:
+    with strict.connect() as client:
+        for _ in range(2):
+            client.sendall(b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3\r\n\r\nabc")
+            answer = client.recv(1000)
+            while not answer.endswith(b"3"):
+                answer += client.recv(1000)
+        assert client.recv(100) == b""
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"Content-Length: 5000\r\n\r\n", 413),
+        (b"X-Long: " + b"x" * 70_000 + b"\r\n\r\n", 431),
+        (b"Content-Length: two\r\n\r\n", 400),
+        (b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", 400),
+    ],
+)
+def test_heads_and_bodies_are_counted(patient: Server, head: bytes, status: int) -> None:
+    with patient.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: a.example\r\n" + head)
+        assert int(client.recv(1000).split()[1]) == status
+
+
+def test_a_request_in_hand_is_finished_when_the_server_is_stopped() -> None:
+    with serving() as server, server.connect() as client:
+        client.sendall(b"POST /slow HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3\r\n\r\nabc")
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        assert int(client.recv(1000).split()[1]) == 200
+        assert server.process.wait(20) == 0
