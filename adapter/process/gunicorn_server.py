@@ -86,6 +86,7 @@ class BufferingWorker(Worker):
         while time.monotonic() < until and any(each.is_busy for each in connections.values() if isinstance(each, _Channel)):
             self._serve(connections, 0.05)
         listeners[0].task_dispatcher.shutdown(timeout=1)
+        wasyncore.close_all(connections, ignore_all=True)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Stop soon."""
