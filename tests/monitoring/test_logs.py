@@ -117,7 +117,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def actions_in_the_source() -> set[str]:
-    """Every constant that a log line may carry as its action: in `{"action": ...}`, or given to a helper such as `_say`."""
+    """Every constant that a log line may carry as its action: in `{"action": ...}`, or given to a helper such as `_log`."""
     found: set[str] = set()
     for path in (ROOT / "adapter").rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -125,7 +125,7 @@ def actions_in_the_source() -> set[str]:
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 extras = [keyword.value for keyword in node.keywords if keyword.arg == "extra"]
-                if name == "_say":
+                if name == "_log":
                     found |= constants(node.args[2])
                 elif name == "_done":
                     found |= constants(node.args[1])
