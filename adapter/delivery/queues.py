@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from adapter.delivery.drip import Outcome
+from adapter.delivery.answers import Outcome
 from adapter.inbox import sending, settling, sources
 from adapter.inbox.sending import Lane
 from adapter.inbox.versions import Version, newest_known, version_of

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row
 
-from adapter.delivery.drip import DEADLINES_S, Answer, Drip, Outcome
+from adapter.delivery.answers import Answer, Outcome
+from adapter.delivery.drip import DEADLINES_S, Drip
 from adapter.delivery.lease import Lease
 from adapter.delivery.pacing import HOUR, MOST_ORDERS, Demand, Kind, Pacing, Plan
 from adapter.delivery.preparing import Post, Preparer

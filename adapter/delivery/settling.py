@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from adapter.delivery.answers import Answer, Outcome
 from adapter.delivery.backoff import delay_after, throttle_delay
-from adapter.delivery.drip import Answer, Outcome
 from adapter.delivery.pacing import Kind
 from adapter.delivery.preparing import Post, about, memory, supersede
 from adapter.delivery.queues import OUTCOME_UNKNOWN
@@ -76,10 +76,10 @@ class Settler:
         count(connection, "requests", account=self._account, kind=kind, status=str(answer.status or "none"))
         if answer.outcome != Outcome.THROTTLED:
             self._throttled[kind] = 0
-        if _came_from_drip(answer):
+        if answer.from_drip:
             self._failing.clear()
             if trouble.outage:
-                self._end_outage(connection, posts)
+                self._end_outage(connection, posts, trouble)
         if answer.outcome == Outcome.DELIVERED:
             self._delivered(connection, posts, answer, trouble)
         elif answer.outcome == Outcome.THROTTLED:
@@ -143,17 +143,21 @@ class Settler:
             accounts.set_trouble(connection, self._account, probe_at=self._clock() + wait, outage_probes=probes)
             return
         self._back_off(connection, post, answer)
-        if _came_from_drip(answer):
+        if answer.from_drip:
             return
         self._failing.add(post.queue.lane)
         if len(self._failing) >= _OUTAGE_AFTER:
             now = self._clock()
             accounts.set_trouble(connection, self._account, outage_since=now, outage_probes=0, probe_at=now + _OUTAGE_FIRST)
+            if not trouble.paused:
+                accounts.set_trouble(connection, self._account, pause_reason=answer.what)
             self.probed = set(self._failing)
             log.error(f"Drip seems to be down: {answer.what}", extra={"action": "outage", "account": self._account})
 
-    def _end_outage(self, connection: Connection, posts: Sequence[Post]) -> None:
+    def _end_outage(self, connection: Connection, posts: Sequence[Post], trouble: Trouble) -> None:
         accounts.set_trouble(connection, self._account, outage_since=None, outage_probes=0, probe_at=None)
+        if not trouble.paused:
+            accounts.set_trouble(connection, self._account, pause_reason=None)
         settling.free_batches(connection, self._stores)
         self.probed.clear()
         # The previous probe failed and this one passed, so that order itself may be the cause.
@@ -224,11 +228,6 @@ class Settler:
         accounts.pause(connection, self._account, why=why, since=now, probe_at=now + PROBE_INTERVAL)
         self.probed.update(post.queue.lane for post in posts[:1])
         log.error(why, extra={"action": "paused", "account": self._account, "delivery": posts[0].queue.target.id})
-
-
-def _came_from_drip(answer: Answer) -> bool:
-    """Whether Drip itself answered: anything but no answer and a 5xx, which is what an outage looks like."""
-    return answer.status is not None and answer.status < 500
 
 
 def _outcome(kind: Kind, answer: Answer) -> str:

@@ -185,8 +185,10 @@ def end_attempts(connection: Connection, request_id: int, outcome: str, rows: Se
 
 def took_others_since(connection: Connection, account: str, request_id: int) -> bool:
     """Whether Drip accepted any order of the account after a request."""
-    later = exists().where(requests.c.account == account, requests.c.id > request_id, requests.c.status.between(200, 299))
-    return bool(connection.execute(select(later)).scalar())
+    later = and_(requests.c.account == account, requests.c.id > request_id, requests.c.status.between(200, 299))
+    # A status alone is not enough: something other than Drip may have answered 200.
+    accepted = exists().where(later, attempts.c.request_id == requests.c.id, attempts.c.outcome == "delivered")
+    return bool(connection.execute(select(accepted)).scalar())
 
 
 def drip_refused(connection: Connection, account: str, limit: int) -> list[int]:

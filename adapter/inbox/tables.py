@@ -81,17 +81,17 @@ deliveries = Table(
     Column("placed", Boolean, comment="whether the snapshot shows an order that was really placed"),
     Column("state", Text, nullable=False, server_default=text("'pending'")),
     Column("reason", Text, comment="why it was skipped"),
-    Column("detail", Text, comment="the reason in words; no personal data"),
+    Column("detail", Text, comment="the reason in a sentence; no personal data"),
     Column("problems", Text, comment="JSON: why it is dead, by path"),
     Column("starts", Integer, nullable=False, server_default=text("0"), comment="how often work on it was started and not finished"),
     Column("attempts", Integer, nullable=False, server_default=text("0"), comment="requests it has been part of"),
-    Column("failed", Integer, nullable=False, server_default=text("0"), comment="attempts spent: failures that count towards giving up"),
-    Column("forced", Boolean, nullable=False, server_default=false(), comment="send also what is unchanged"),
+    Column("failed", Integer, nullable=False, server_default=text("0"), comment="failed attempts that count towards giving up"),
+    Column("forced", Boolean, nullable=False, server_default=false(), comment="send even if nothing changed"),
     Column("most_together", Integer, comment="the largest batch it may be part of, since a larger one failed; null: any"),
     Column("due_at", Instant, nullable=False, comment="when the next attempt is due"),
     Column("settled_at", Instant),
-    Column("order_number", Text, comment="as the shopper knows it, without #; to search by"),
-    Column("email_digest", Text, comment="of the shopper's address in lower case, to search by; null once erased"),
+    Column("order_number", Text, comment="as the shopper sees it, without #; for searching"),
+    Column("email_digest", Text, comment="of the shopper's address in lower case, for searching; null once erased"),
     UniqueConstraint("store", "key"),
     CheckConstraint("state IN ('pending', 'delivered', 'skipped', 'dead')", name="ck_deliveries_state"),
     CheckConstraint("(state = 'skipped') = (reason IS NOT NULL)", name="ck_deliveries_reason"),
@@ -137,7 +137,7 @@ orders = Table(
     Column("lifecycle", Text, comment="JSON: the lifecycle events that Drip has; null: sent by a version that did not record them"),
     Column("created_at", Instant, nullable=False, comment="when Drip first had the order"),
     Column("updated_at", Instant, nullable=False),
-    comment="What Drip has of each order. Holds no personal data and outlives every purge.",
+    comment="What Drip has of each order. Holds no personal data and survives every purge.",
 )
 
 requests = Table(
@@ -167,7 +167,7 @@ attempts = Table(
     Column("looked_up", Text, comment="JSON: where each product's page and picture came from"),
     Column("outcome", Text, comment="null: started, and nothing is known of its end"),
     Column("drip_request_id", Text),
-    Column("answer", Text, comment="JSON: how it ended in words, and what Drip said of this order"),
+    Column("answer", Text, comment="JSON: a summary of the answer, and Drip's errors about this order"),
     comment="A delivery's part in a request to Drip; its body is stored before it is posted.",
 )
 Index("ix_attempts_delivery_id", attempts.c.delivery_id)
@@ -182,15 +182,15 @@ leases = Table(
     Column("pid", Integer),
     Column("expires_at", Instant),
     Column("paused_since", Instant),
-    Column("pause_reason", Text, comment="why Drip takes nothing from this account, in words"),
+    Column("pause_reason", Text, comment="why Drip accepts nothing from this account, in a sentence"),
     Column("probe_at", Instant, comment="when a paused account tries another order"),
     Column("outage_since", Instant, comment="Drip itself seems to be down; null: it is not"),
     Column("outage_probes", Integer, nullable=False, server_default=text("0"), comment="probes failed since then"),
     Column("single_closed_until", Instant, comment="single requests wait until then: Drip answered 429"),
     Column("batch_closed_until", Instant, comment="batches wait until then: 429, or no such address"),
-    Column("single_limit", Integer, comment="requests an hour, where Drip has said so and it is less than the setting"),
-    Column("batch_limit", Integer, comment="the same of batches"),
-    comment="The right to send for an account, held by one sender at a time, and the account's trouble.",
+    Column("single_limit", Integer, comment="requests per hour reported by Drip, where lower than the setting"),
+    Column("batch_limit", Integer, comment="the same for batches"),
+    comment="The right to send for an account, held by one sender at a time, and what stops the account.",
 )
 
 refusals = Table(
@@ -200,7 +200,7 @@ refusals = Table(
     Column("reason", Text, primary_key=True),
     Column("times", BigInteger, nullable=False),
     Column("last_at", Instant, nullable=False),
-    comment="Requests that were not proved genuine: only that there were some.",
+    comment="Counts of requests whose signature could not be verified; nothing else of them is kept.",
 )
 
 products = Table(
@@ -210,15 +210,15 @@ products = Table(
     Column("view", Text, primary_key=True, comment="Magento's store view; blank elsewhere"),
     Column("product_id", Text, primary_key=True),
     Column("variant_id", Text, primary_key=True, comment="blank for the product itself"),
-    Column("found", Boolean, nullable=False, comment="false: the store knows no such product; asked again sooner"),
+    Column("found", Boolean, nullable=False, comment="false: the store has no such product; fetched again sooner"),
     Column("url", Text, nullable=False),
     Column("image_url", Text, nullable=False),
     Column("brand", Text, nullable=False),
     Column("categories", Text, nullable=False, comment="JSON list"),
     Column("tags", Text, nullable=False, comment="JSON list"),
-    Column("source", Text, nullable=False, comment="who said so: webhook, or the name of a look-up"),
+    Column("source", Text, nullable=False, comment="webhook, or the name of the look-up"),
     Column("fetched_at", Instant, nullable=False),
-    comment="The catalog's cache: what stores have said of their products.",
+    comment="The catalog's cache of the stores' products.",
 )
 Index("ix_products_fetched_at", products.c.fetched_at)
 
@@ -227,11 +227,11 @@ audit = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("at", Instant, nullable=False),
-    Column("actor", Text, nullable=False, comment="who did it: the dashboard knows one administrator"),
+    Column("actor", Text, nullable=False, comment="who did it; the dashboard has a single administrator"),
     Column("action", Text, nullable=False),
     Column("subject", Text, nullable=False, comment="what it was done to: a delivery's id, or which deliveries"),
-    Column("detail", Text, nullable=False, comment="in words; no personal data"),
-    comment="Each change made by a person, and each look at personal data.",
+    Column("detail", Text, nullable=False, comment="free text; no personal data"),
+    comment="Every change made by a person, and every view of personal data.",
 )
 
 login_attempts = Table(
@@ -249,12 +249,12 @@ backfills = Table(
     metadata,
     Column("store", Text, primary_key=True),
     Column("window", Text, primary_key=True, comment="JSON: which orders were asked for"),
-    Column("cursor", Text, comment="where to go on; null: at the beginning"),
-    Column("found", Integer, nullable=False, server_default=text("0"), comment="orders that the store has named so far"),
-    Column("kept", Integer, nullable=False, server_default=text("0"), comment="of these, deliveries made"),
+    Column("cursor", Text, comment="where to continue; null: at the start"),
+    Column("found", Integer, nullable=False, server_default=text("0"), comment="orders the store has returned so far"),
+    Column("kept", Integer, nullable=False, server_default=text("0"), comment="deliveries created from them"),
     Column("begun_at", Instant, nullable=False),
-    Column("ended_at", Instant, comment="null: broken off, or still running"),
-    comment="How far each reading of past orders has come, so that it can go on.",
+    Column("ended_at", Instant, comment="null: interrupted, or still running"),
+    comment="How far each backfill has got, so that it can resume.",
 )
 
 counters = Table(
@@ -264,16 +264,16 @@ counters = Table(
     Column("labels", Text, primary_key=True, comment="JSON: label -> value, sorted"),
     Column("slot", SmallInteger, primary_key=True, autoincrement=False, comment="which of a counter's rows; their sum is its value"),
     Column("value", BigInteger, nullable=False),
-    comment="What has happened so far, as often as it happened: monitoring reads it, and no purge touches it.",
+    comment="Totals since the first start, for monitoring; no purge touches them.",
 )
 
 hours = Table(
     "hours",
     metadata,
     Column("begun_at", Instant, primary_key=True, autoincrement=False),
-    Column("kind", Text, primary_key=True, comment="kept, or the state that deliveries came to"),
+    Column("kind", Text, primary_key=True, comment="kept, or the state that deliveries reached"),
     Column("number", BigInteger, nullable=False),
-    comment="What became of deliveries in each hour of the last month, once it is over: for the chart.",
+    comment="Deliveries per finished hour of the last month, for the chart.",
 )
 
 alerts = Table(

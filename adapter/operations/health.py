@@ -61,19 +61,24 @@ def _rhythm(connection: Connection, store: str, now: datetime) -> dict[str, Any]
 def _account(connection: Connection, account: str, now: datetime) -> dict[str, Any]:
     lease = accounts.lease(connection, account)
     if lease is None:
-        return {"sender": False, "paused": None, "outage": None}
+        return {"sender": False, "paused": None, "outage": None, "outage_why": None}
     paused = {"since": timestamp(lease.paused_since), "why": lease.pause_reason} if lease.paused_since else None
     outage = timestamp(lease.outage_since) if lease.outage_since else None
+    outage_why = lease.pause_reason if outage and not paused else None
     # A sender that was killed leaves its lease behind. The times are the database's, and its clock may be another.
     sends = lease.holder is not None and lease.expires_at > now - _CLOCKS_DIFFER
-    return {"sender": sends, "paused": paused, "outage": outage}
+    return {"sender": sends, "paused": paused, "outage": outage, "outage_why": outage_why}
 
 
 def _why(
     settings: Settings, counted: dict[str, dict[str, int]], accounts: dict[str, Any], due: datetime | None, now: datetime
 ) -> list[str]:
     why = [f"account {name} is paused: {state['paused']['why']}" for name, state in accounts.items() if state["paused"]]
-    why += [f"Drip has not answered for account {name} since {state['outage']}" for name, state in accounts.items() if state["outage"]]
+    why += [
+        f"Drip has not answered for account {name} since {state['outage']}" + (f": {state['outage_why']}" if state["outage_why"] else "")
+        for name, state in accounts.items()
+        if state["outage"]
+    ]
     if without := sorted(store.name for store in settings.stores.values() if store.account is None):
         why.append(f"no Drip account for {', '.join(without)}: set DRIP_ACCOUNT_ID and DRIP_API_KEY; deliveries are kept and wait")
     if orphans := sorted(name for name, states in counted.items() if settings.store(name) is None and states.get("pending")):

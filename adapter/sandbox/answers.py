@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from marshmallow import Schema, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 from werkzeug.http import HTTP_STATUS_CODES
 
 Kind = Literal["single", "batch"]
@@ -28,7 +28,7 @@ _OVER_LIMIT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """An HTTP answer to be; `body` is a JSON document."""
+    """An HTTP answer to be; `body` is a JSON document, or a string to send as it is."""
 
     status: int
     body: Any = None
@@ -69,7 +69,7 @@ class Told:
     account: str | None = None
     order_id: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
-    body: dict[str, Any] | None = None
+    body: dict[str, Any] | str | None = None
     hang: float | None = None
     drop: bool = False
     record: bool | None = None
@@ -87,6 +87,11 @@ class Told:
         return self.account in (None, account) and self.kind in (None, kind) and (self.order_id is None or self.order_id in order_ids)
 
 
+def _dict_or_text(value: Any) -> None:
+    if not isinstance(value, dict | str):
+        raise ValidationError("Not an object, or a string to answer with as it is.")
+
+
 class ToldSchema(Schema):
     """The body of `PUT /answers`."""
 
@@ -99,7 +104,7 @@ class ToldSchema(Schema):
         keys=fields.String(validate=validate.Regexp(r"[A-Za-z0-9-]+\Z")),
         values=fields.String(validate=validate.Regexp(r"[\x20-\x7e]*\Z")),
     )
-    body = fields.Dict(allow_none=True)
+    body = fields.Raw(allow_none=True, validate=_dict_or_text)
     hang = fields.Float(allow_none=True, validate=validate.Range(0, LONGEST_HANG))
     drop = fields.Boolean()
     record = fields.Boolean(allow_none=True)

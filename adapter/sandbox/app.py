@@ -200,8 +200,13 @@ def _drop_connection() -> None:
 
 
 def _respond(answer: Answer) -> Response:
-    body = None if answer.status in (204, 304) else encode(answer.body)
-    return Response(body, answer.status, headers=dict(answer.headers), mimetype="application/json")
+    if answer.status in (204, 304):
+        body: str | bytes | None = None
+    else:
+        body = answer.body if isinstance(answer.body, str) else encode(answer.body)
+    kind = answer.headers.get("Content-Type", "text/html; charset=utf-8" if isinstance(answer.body, str) else "application/json")
+    headers = {name: value for name, value in answer.headers.items() if name != "Content-Type"}
+    return Response(body, answer.status, headers=headers, content_type=kind)
 
 
 def _listing(total: int, name: str, rows: Sequence[tuple[int, Any]], filters: tuple[str, ...]) -> Response:

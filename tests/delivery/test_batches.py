@@ -229,6 +229,39 @@ class TestOutage:
         assert answer.status_code == 503
         assert "Drip has not answered" in answer.get_json()["why"][0]
 
+    def test_a_captive_portal_is_an_outage_that_loses_nothing_and_is_named(self, adapter: AdapterUnderTest) -> None:
+        adapter.tell_drip(status=200, body="<title>Hotel WiFi</title>", record=False)
+        backlog(adapter, 20)
+        for _ in range(10):
+            adapter.settle()
+            adapter.clock.advance(minutes=1)
+        assert by_state(adapter)["pending"] == 20
+        assert sum(row.failed for row in adapter.rows()) == 3
+        [why] = adapter.web.get("/status").get_json()["why"]
+        assert 'answered 200 with text/html instead of a JSON object ("Hotel WiFi"); check DRIP_API_URL' in why
+        adapter.drip_recovers()
+        adapter.clock.advance(minutes=1)
+        adapter.settle()
+        adapter.clock.advance(seconds=6)
+        adapter.settle()
+        assert by_state(adapter)["delivered"] == 20
+        assert len(adapter.received()) == 20
+        assert adapter.trouble().pause_reason is None
+
+    def test_a_portal_that_answers_one_order_alone_does_not_prove_that_drip_accepts_others(self, adapter: AdapterUnderTest) -> None:
+        """Order 1 is refused for the account's sake; what is answered since does not come from Drip."""
+        adapter.tell_drip(status=403, times=1)
+        backlog(adapter, 1)
+        adapter.settle()
+        adapter.tell_drip(status=200, body="<title>Hotel WiFi</title>", record=False, times=1)
+        backlog(adapter, 1, first=50)
+        adapter.clock.advance(minutes=6)
+        adapter.settle()
+        adapter.tell_drip(status=403)
+        adapter.clock.advance(minutes=6)
+        adapter.settle()
+        assert by_state(adapter)["pending"] == 2
+
 
 class TestLedger:
     def test_the_quota_of_the_hour_holds_across_a_restart(self, adapter: AdapterUnderTest, sandbox_url: str) -> None:

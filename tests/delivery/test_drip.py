@@ -1,5 +1,6 @@
 """The client of Drip: what an answer means, and that no request lasts longer than its deadline."""
 
+import re
 import socket
 import threading
 import time
@@ -7,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
-from adapter.delivery.drip import Drip, Outcome
+from adapter.delivery.answers import Outcome
+from adapter.delivery.drip import Drip
 from adapter.sandbox import running_sandbox
 from adapter.settings import Account
 
@@ -219,3 +222,47 @@ def test_nothing_that_is_said_of_an_answer_holds_a_secret(sandbox: str) -> None:
         for answer in (client.post_order(BODY), nowhere.post_order(BODY)):
             assert "secret-token" not in repr(answer)
     assert "secret-token" not in repr(BASIC)
+
+
+PORTAL = "<!doctype html><html><head><title>Hotel WiFi - Log in</title></head><body>Welcome, please pay</body></html>"
+STRANGERS = [
+    ({"body": PORTAL}, "200 with text/html", '("Hotel WiFi Log in")'),
+    ({"body": "Parked domain: this address is for sale.", "headers": {"Content-Type": "text/plain"}}, "with text/plain", "Parked domain"),
+    ({"body": '["queued"]', "headers": {"Content-Type": "application/json"}}, "with application/json instead of a JSON object", ""),
+    ({"body": '"ok"', "headers": {"Content-Type": "application/json"}}, "with application/json instead of a JSON object", ""),
+    ({"body": '{"request_id": "cut o', "headers": {"Content-Type": ""}}, "with no content type", ""),
+]
+
+
+@pytest.mark.parametrize("kind", ["single", "batch"])
+@pytest.mark.parametrize(("rule", "kept", "words"), STRANGERS)
+def test_an_answer_that_is_not_drips_does_not_count_as_accepted(
+    sandbox: str, rule: dict[str, Any], kept: str, words: str, kind: str
+) -> None:
+    """A captive portal, a parking page or a wrong DRIP_API_URL answers 200 as well."""
+    requests.put(f"{sandbox}/answers", json={"status": 200, **rule}, timeout=5).raise_for_status()
+    with drip(sandbox) as client:
+        answer = client.post_order(BODY) if kind == "single" else client.post_batch([BODY])
+    assert (answer.outcome, answer.status, answer.outcome_unknown, answer.from_drip) == (Outcome.RETRY, 200, True, False)
+    assert kept in answer.what
+    assert words in answer.what
+    assert "DRIP_API_URL" in answer.what
+
+
+@pytest.mark.parametrize("content", [b"", b" \r\n", b"{}", b'{"request_id": "1"}'])
+def test_an_empty_body_or_an_object_is_drips(content: bytes) -> None:
+    head = b"HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(content)
+    with raw_server(head + content) as url, drip(url) as client:
+        answer = client.post_order(BODY)
+    assert (answer.outcome, answer.from_drip) == (Outcome.DELIVERED, True)
+
+
+@pytest.mark.parametrize("echoed", ["<title>{}</title>", "<p>{}</p>", "{}", "You sent {}"])
+def test_a_page_that_echoes_the_request_puts_nothing_of_the_order_into_the_message(echoed: str) -> None:
+    body = BODY.replace(b'"items":[]', b'"items":[],"ship_to":"Zo\\u00eb Quill, 5 Elm Road"').replace(b"a@example", b"zoe.quill@example")
+    for text in (body.decode(), "Zo\u00eb Quill zoe.quill@example.com 5 Elm Road ELM road"):
+        page = echoed.format(text).encode()
+        head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(page)
+        with raw_server(head + page) as url, drip(url) as client:
+            what = client.post_order(body).what
+        assert not {"zo\u00eb", "zoe", "quill", "elm", "road"} & set(re.findall(r"\w+", what.casefold())), what

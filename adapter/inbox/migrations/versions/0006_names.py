@@ -40,6 +40,39 @@ _RENAMED = (
     _Renamed("alerts", "words", "message", sa.Text, "what is sent; no personal data"),
 )
 
+_COMMENTS = {
+    ("deliveries", "detail"): "the reason in a sentence; no personal data",
+    ("deliveries", "failed"): "failed attempts that count towards giving up",
+    ("deliveries", "forced"): "send even if nothing changed",
+    ("deliveries", "order_number"): "as the shopper sees it, without #; for searching",
+    ("deliveries", "email_digest"): "of the shopper's address in lower case, for searching; null once erased",
+    ("attempts", "answer"): "JSON: a summary of the answer, and Drip's errors about this order",
+    ("leases", "pause_reason"): "why Drip accepts nothing from this account, in a sentence",
+    ("leases", "single_limit"): "requests per hour reported by Drip, where lower than the setting",
+    ("leases", "batch_limit"): "the same for batches",
+    ("products", "found"): "false: the store has no such product; fetched again sooner",
+    ("products", "source"): "webhook, or the name of the look-up",
+    ("audit", "actor"): "who did it; the dashboard has a single administrator",
+    ("audit", "detail"): "free text; no personal data",
+    ("backfills", "cursor"): "where to continue; null: at the start",
+    ("backfills", "found"): "orders the store has returned so far",
+    ("backfills", "kept"): "deliveries created from them",
+    ("backfills", "ended_at"): "null: interrupted, or still running",
+    ("hours", "kind"): "kept, or the state that deliveries reached",
+    ("attempts", "outcome"): "null: started, and nothing is known of its end",
+}
+_TABLE_COMMENTS = {
+    "alerts": "Current troubles, and which of them have been sent to ALERT_URL.",
+    "leases": "The right to send for an account, held by one sender at a time, and what stops the account.",
+    "refusals": "Counts of requests whose signature could not be verified; nothing else of them is kept.",
+    "products": "The catalog's cache of the stores' products.",
+    "audit": "Every change made by a person, and every view of personal data.",
+    "backfills": "How far each backfill has got, so that it can resume.",
+    "counters": "Totals since the first start, for monitoring; no purge touches them.",
+    "hours": "Deliveries per finished hour of the last month, for the chart.",
+    "orders": "What Drip has of each order. Holds no personal data and survives every purge.",
+}
+
 
 def upgrade() -> None:
     has_comments = op.get_bind().dialect.supports_comments
@@ -48,8 +81,10 @@ def upgrade() -> None:
         if has_comments:
             op.alter_column(column.table, column.new, comment=column.comment, existing_type=column.type())
     if has_comments:
-        op.alter_column("attempts", "outcome", comment="null: started, and nothing is known of its end", existing_type=sa.Text())
-        op.create_table_comment("alerts", "Current troubles, and which of them have been sent to ALERT_URL.")
+        for (table, column_name), comment in _COMMENTS.items():
+            op.alter_column(table, column_name, comment=comment)
+        for table, comment in _TABLE_COMMENTS.items():
+            op.create_table_comment(table, comment)
     op.execute("UPDATE attempts SET outcome = 'unknown' WHERE outcome = 'in_doubt'")
     # The counters of attempts carry the outcome as a label, in JSON.
     op.execute("""UPDATE counters SET labels = replace(labels, '"outcome": "in_doubt"', '"outcome": "unknown"') WHERE name = 'attempts'""")
