@@ -12,7 +12,7 @@ from mappings.core.consent import CONSENTS
 from mappings.core.contract import ACTIONS, DRIP_ORDER_NAMES, VOCABULARIES, OrderActivity, digest, render, timestamp
 from mappings.core.errors import Rejected, dotted
 from mappings.core.json import encode, parse
-from mappings.core.lifecycle import LifecycleEvent, LifecycleState, lifecycle_of, unsent_events
+from mappings.core.lifecycle import LifecycleEvent, LifecycleState, as_sent, lifecycle_of, unsent_events
 from mappings.core.options import Options
 from mappings.core.order import Item, Order
 from mappings.core.outcome import outcomes
@@ -59,6 +59,7 @@ __all__ = [
     "Skip",
     "Verdict",
     "absolute_url",
+    "as_sent",
     "complete",
     "digest",
     "dotted",

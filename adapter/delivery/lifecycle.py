@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from mappings import LifecycleState, Order, lifecycle_of, unsent_events
+from mappings import LifecycleState, Order, as_sent, lifecycle_of, unsent_events
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +28,7 @@ def next_event(order: Order, has: Row[Any] | None, vocabulary: str) -> NextEvent
     if vocabulary != "lifecycle":
         return _by_contract(order, sent)
     unsent = unsent_events(order, sent)
+    order = as_sent(order, sent)
     if not unsent:
         return NextEvent(order=order, action="updated", after=sent or lifecycle_of(order))
     event = unsent[0]

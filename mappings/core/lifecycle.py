@@ -46,6 +46,15 @@ def unsent_events(order: Order, sent: LifecycleState | None) -> list[LifecycleEv
     return list(_unsent_events(order, sent))
 
 
+def as_sent(order: Order, sent: LifecycleState | None) -> Order:
+    """The order with every refund that Drip will have received once the events of this snapshot are sent.
+
+    Drip can't take a refund back. If the store did (a deleted refund, a reopened order), the total rises by it instead, so that Drip
+    still counts what the order holds.
+    """
+    return replace(order, refunded_total=max(order.lost_total, sent.refunded if sent else ZERO))
+
+
 def _unsent_events(order: Order, sent: LifecycleState | None) -> Iterator[LifecycleEvent]:
     if sent is None:
         sent = LifecycleState()

@@ -87,16 +87,14 @@ class Order:
     """How far the payload's own sums are from its total; the soft check, never a reason to refuse."""
 
     @property
-    def ordered_total(self) -> Decimal:
-        """What the order came to, whatever was given back since; it follows an edit of the order.
-
-        `original_total` does not: Shopify's still counts lines that were taken out again, Magento's what was cancelled of an order that
-        goes on.
-        """
-        edited = min(self.original_total, self.grand_total + self.refunded_total)
-        return max(self.grand_total, self.original_total if self.canceled else edited)
+    def lost_total(self) -> Decimal:
+        """The part of the order's value that is gone: refunded or, in a canceled order, never to be paid."""
+        return max(self.refunded_total, self.original_total - self.grand_total) if self.canceled else self.refunded_total
 
     @property
-    def lost_total(self) -> Decimal:
-        """What of `ordered_total` is lost: given back or, of a cancelled order, never to come."""
-        return max(self.refunded_total, self.ordered_total - self.grand_total) if self.canceled else self.refunded_total
+    def ordered_total(self) -> Decimal:
+        """What the order came to before any of it was lost; it follows an edit of the order.
+
+        `original_total` doesn't: Shopify's still includes lines that were removed, Magento's what was canceled of an order that goes on.
+        """
+        return self.grand_total + self.lost_total

@@ -84,7 +84,10 @@ class Provider:
     split: Callable[[Any], Sequence[Any] | None] = whole
     """The documents of a body that holds several orders; None for a body that holds one."""
     find: Callable[[Any, Context], Any]
-    """The order's own payload, taken out of its envelope, or a `Skip` where the document is not an order."""
+    """The order's own payload, taken out of its envelope, or a `Skip` where the document is not an order.
+
+    Raises `Rejected` for an order in a format that can't be mapped.
+    """
     schema: PayloadSchema
     skips: Callable[[Loaded, Context], Iterable[Skip]]
     """The platform's own reasons not to send a loaded order. `loaded` lacks the fields that could not be read."""
@@ -106,7 +109,10 @@ class Provider:
 
     def read(self, document: Any, context: Context) -> Reading:
         """Find and load the order in a document, and collect the reasons not to send it."""
-        payload = self.find(document, context)
+        try:
+            payload = self.find(document, context)
+        except Rejected as rejected:
+            return Reading(identity=None, skips=(), loaded={}, payload=document, problems=rejected.problems)
         if isinstance(payload, Skip):
             return Reading(identity=None, skips=(payload,), loaded={}, payload=document, problems={})
         loaded, problems = _load(self.schema, payload)

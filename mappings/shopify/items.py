@@ -1,6 +1,5 @@
 """The items of a Shopify order, with what each cost."""
 
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -47,7 +46,7 @@ def _item(line: Loaded, held: Decimal, money: Money, digits: int, base: str, dut
     price = money.first(line, "price")
     # Allocations and taxes belong to the quantity ordered; total_discount lacks order-wide discounts.
     discounts = share(money.total(line["discount_allocations"], "amount"), held, ordered, digits)
-    duties = ZERO if duties_included else _duties(line["duties"], money)
+    duties = ZERO if duties_included else sum((money.duty(row) for row in line["duties"]), ZERO)
     if price < 0:
         price, discounts = ZERO, discounts - price * held
     title = line["title"] or line["name"]
@@ -74,15 +73,11 @@ def _item(line: Loaded, held: Decimal, money: Money, digits: int, base: str, dut
                 "variant_title": plain(line["variant_title"]),
                 "options": _properties(line["properties"]),
                 "gift_card": line["gift_card"],
-                "compare_at_price": line["compare_at_price"],
+                # Shopify has no set for it.
+                "compare_at_price": None if money.presentment else line["compare_at_price"],
             }
         ),
     )
-
-
-def _duties(rows: Iterable[Loaded], money: Money) -> Decimal:
-    side = "presentment_money" if money.presentment else "shop_money"
-    return sum((row[side]["amount"] for row in rows), ZERO)
 
 
 def _properties(rows: Any) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """A Shopify order from its loaded payload: who bought it, when, what it came to, and its custom attributes."""
 
 import re
-from decimal import Decimal
+from dataclasses import replace
 from typing import Any
 
 from marshmallow.constants import missing
@@ -17,22 +17,24 @@ from mappings.shopify.items import items_and_tips
 from mappings.shopify.money import Money
 from mappings.shopify.totals import discrepancy, grand_total, refunded_total, total_fees, total_shipping
 
+NAME = "shopify"
+
 
 def build(loaded: Loaded, context: Context) -> Order:
+    """The order of a loaded payload; raises `Rejected` if it lacks what an order needs."""
     money = Money(loaded, context.options.currency)
     if money.of(loaded, "total_price") is None and money.of(loaded, "current_total_price") is None:
         # Drip reads a missing grand_total as 0 and would reset the shopper's lifetime value.
-        raise Rejected({"total_price": ["Missing, and so is current_total_price: do not leave them out of the webhook's fields."]})
-    original = money.first(loaded, "total_price", "current_total_price")
-    refunded = refunded_total(loaded, money)
+        raise Rejected({"total_price": ["Missing, and so is current_total_price: don't leave them out of the webhook's fields."]})
     base = _base(loaded, context)
     if not base:
-        raise Rejected({"order_status_url": ["Missing, and so is the shop's address: set SHOPIFY_STORE_URL, or store_url in STORES."]})
+        raise Rejected({"order_status_url": ["Missing, and the shop's address is unknown: set SHOPIFY_STORE_URL, or store_url in STORES."]})
     items, tips = items_and_tips(loaded, money, base)
     moment = loaded["processed_at"] or loaded["created_at"]
     occurred = moment or loaded["updated_at"] or _triggered_at(context) or context.received_at
-    return Order(
-        provider="shopify",
+    original = money.first(loaded, "total_price", "current_total_price")
+    order = Order(
+        provider=NAME,
         order_id=loaded["id"],
         order_public_id=loaded["name"] or (f"#{loaded['order_number']}" if loaded["order_number"] else ""),
         email=order_email(loaded),
@@ -48,16 +50,18 @@ def build(loaded: Loaded, context: Context) -> Order:
         items=items,
         store_url=base,
         original_total=original,
-        refunded_total=refunded,
-        # Money came in, whatever of it went back since.
+        refunded_total=refunded_total(loaded, money),
+        # Money came in, no matter how much of it was refunded since.
         paid=loaded["financial_status"] in ("paid", "partially_refunded", "refunded"),
         fulfilled=loaded["fulfillment_status"] == "fulfilled",
         canceled=bool(loaded["cancelled_at"]),
         **addresses(context, billing_address=loaded["billing_address"], shipping_address=loaded["shipping_address"]),
         accepts_marketing=loaded["buyer_accepts_marketing"],
-        attributes=_attributes(loaded, money, base, original, refunded),
         discrepancy=discrepancy(loaded, money, original),
     )
+    if problems := money.problems():
+        raise Rejected(problems)
+    return replace(order, attributes=_attributes(loaded, order))
 
 
 def emails(loaded: Loaded) -> tuple[str | None, ...]:
@@ -90,12 +94,12 @@ def _triggered_at(context: Context) -> Any:
     return Time().deserialize(context.headers.get("x-shopify-triggered-at") or context.headers.get("shopify-triggered-at"))
 
 
-def _attributes(loaded: Loaded, money: Money, base: str, original: Decimal, refunded: Decimal) -> dict[str, Any]:
+def _attributes(loaded: Loaded, order: Order) -> dict[str, Any]:
     shipped = [entry for entry in loaded["fulfillments"] if entry["status"] == "success"]
     numbers = [number for entry in shipped for number in entry["tracking_numbers"] or (entry["tracking_number"],)]
     urls = [url for entry in shipped for url in entry["tracking_urls"] or (entry["tracking_url"],)]
     foreign = loaded["presentment_currency"] not in ("", loaded["currency"])
-    shown = loaded["current_total_price_set"][1] if loaded["current_total_price_set"][1] is not None else loaded["total_price_set"][1]
+    shown = Money(loaded, "presentment")
     cancelled = loaded["cancelled_at"]
     return without_blanks(
         {
@@ -106,19 +110,19 @@ def _attributes(loaded: Loaded, money: Money, base: str, original: Decimal, refu
             "discount_codes": [row["code"] for row in loaded["discount_codes"] if row["code"]],
             "tags": [tag.strip() for tag in loaded["tags"].split(",") if tag.strip()],
             "payment_method": next(iter(loaded["payment_gateway_names"]), ""),
-            "shipping_method": next((plain(line["title"]) for line in loaded["shipping_lines"]), ""),
+            "shipping_method": next((plain(line["title"]) for line in loaded["shipping_lines"] if not line["is_removed"]), ""),
             "tracking_numbers": [number for number in dict.fromkeys(numbers) if number],
             "tracking_urls": [url for url in dict.fromkeys(urls) if url],
             "source": loaded["source_name"],
             "customer_locale": loaded["customer_locale"],
             "is_guest": not loaded["customer"],
             "accepts_marketing": loaded["buyer_accepts_marketing"],
-            "original_total": original if original != grand_total(loaded, money) else None,
-            "refunded_total": refunded or None,
+            "original_total": order.original_total if order.original_total != order.grand_total else None,
+            "refunded_total": order.refunded_total or None,
             "taxes_included": loaded["taxes_included"],
             "presentment_currency": loaded["presentment_currency"] if foreign else "",
-            "presentment_total": shown if foreign else None,
-            "store_url": base,
+            "presentment_total": grand_total(loaded, shown) if foreign and shown.presentment else None,
+            "store_url": order.store_url,
             "shipping_country": loaded["shipping_address"]["country_code"],
             **campaign(loaded["landing_site"]),
             "landing_site": path_only(loaded["landing_site"]),

@@ -20,22 +20,22 @@ class MoneySet(_Field):
 
 
 class Allocation(PayloadSchema):
-    amount = Amount()
+    amount = Number()
     amount_set = MoneySet()
 
 
 class TaxLine(PayloadSchema):
-    price = Amount()
+    price = Number()
     price_set = MoneySet()
 
 
-class Money(PayloadSchema):
-    amount = Amount()
+class Side(PayloadSchema):
+    amount = Number()
 
 
 class Duty(PayloadSchema):
-    shop_money = Part(Money)
-    presentment_money = Part(Money)
+    shop_money = Part(Side)
+    presentment_money = Part(Side)
 
 
 class LineItem(PayloadSchema):
@@ -62,16 +62,19 @@ class LineItem(PayloadSchema):
 
 
 class ShippingLine(PayloadSchema):
+    id = Id()
     title = Text()
-    price = Amount()
+    price = Number()
     price_set = MoneySet()
+    discount_allocations = Rows(Allocation)
+    tax_lines = Rows(TaxLine)
     is_removed = Flag()
 
 
 class Transaction(PayloadSchema):
     kind = Text()
     status = Text()
-    amount = Amount()
+    amount = Number()
     amount_set = MoneySet()
     currency = Text()
 
@@ -79,22 +82,21 @@ class Transaction(PayloadSchema):
 class RefundLineItem(PayloadSchema):
     line_item_id = Id()
     quantity = Amount()
-    subtotal = Amount()
-    subtotal_set = MoneySet()
-    total_tax = Amount()
-    total_tax_set = MoneySet()
 
 
 class OrderAdjustment(PayloadSchema):
     kind = Text()
-    amount = Amount()
+    amount = Number()
     amount_set = MoneySet()
-    tax_amount = Amount()
+    tax_amount = Number()
     tax_amount_set = MoneySet()
 
 
 class RefundShippingLine(PayloadSchema):
+    shipping_line_id = Id()
+    shipping_line = Part(ShippingLine)
     subtotal_amount_set = MoneySet()
+    tax_amount_set = MoneySet()
 
 
 class Refund(PayloadSchema):

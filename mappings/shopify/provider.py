@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from mappings.core.compliance import Compliance
+from mappings.core.errors import Rejected
 from mappings.core.money import ZERO
 from mappings.core.product import Product
 from mappings.core.provider import Key, Provider, body_key
@@ -17,7 +18,7 @@ from mappings.core.reading import Context, Identity, Loaded, Reason, Skip
 from mappings.core.signature import hmac_base64
 from mappings.core.text import first_email
 from mappings.shopify.money import Money
-from mappings.shopify.order import build, emails, order_email
+from mappings.shopify.order import NAME, build, emails, order_email
 from mappings.shopify.payload import ShopifyOrder
 from mappings.shopify.products import products_of
 from mappings.shopify.totals import money_stayed, refunded_total
@@ -25,6 +26,11 @@ from mappings.shopify.totals import money_stayed, refunded_total
 ORDER_TOPICS = frozenset(f"orders/{event}" for event in ("create", "updated", "paid", "cancelled", "fulfilled", "partially_fulfilled"))
 # Keys that other bodies share with orders, and orders never have at their root: refunds and fulfilments, edits, drafts, checkouts.
 _NO_ORDER_HAS = ("order_id", "order_edit", "abandoned_checkout_url", "invoice_url")
+_EVENT_MARKS = ("topic", "action", "handle", "fields_changed", "query_variables")
+_EVENT_HEADERS = ("shopify-handle", "shopify-action")
+_UNSUPPORTED = (
+    "unsupported delivery format: a next-generation event, not a webhook; subscribe to orders/create and orders/updated as webhooks"
+)
 _ORDER_MARKS = (
     "line_items", "total_price", "current_total_price", "subtotal_price", "financial_status", "fulfillment_status", "order_number",
 )  # fmt: skip
@@ -65,15 +71,38 @@ def split(document: Any) -> Sequence[Any] | None:
 
 
 def find(document: Any, context: Context) -> Any:
+    """The order of a webhook body or a REST response; raises `Rejected` for an order that arrives in a format we don't map."""
+    order = document.get("order", document) if isinstance(document, dict) else None
+    if not isinstance(order, dict) or not any(key in order for key in _ORDER_MARKS):
+        if _is_event(document, context):
+            return _event(document, context)
+        order = None
     topic = topic_name(context.topic)
     if topic.startswith("products/"):
-        return Skip(Reason.CATALOG, "a product, kept for its page and picture")
+        return Skip(Reason.CATALOG, "product data, stored for product pages and images")
     if topic and topic not in ORDER_TOPICS:
-        return Skip(Reason.NOT_AN_ORDER, f"topic {context.topic[:80]} is no order; an orders/updated follows where it changes one")
-    order = document.get("order", document) if isinstance(document, dict) else None
-    if not isinstance(order, dict) or any(order.get(key) for key in _NO_ORDER_HAS) or not any(key in order for key in _ORDER_MARKS):
-        return Skip(Reason.NOT_AN_ORDER, "the body is no order: a refund, an edit, a draft, a checkout, or a bare id")
+        return Skip(Reason.NOT_AN_ORDER, f"topic {context.topic[:80]} isn't an order; Shopify sends orders/updated if it changes one")
+    if order is None or any(order.get(key) for key in _NO_ORDER_HAS):
+        return Skip(Reason.NOT_AN_ORDER, "not an order, but a refund, an edit, a draft, a checkout or a bare ID")
     return order
+
+
+def _is_event(document: Any, context: Context) -> bool:
+    """Whether this is a delivery of Shopify's next-generation Events.
+
+    Each body has `topic`, `action`, `handle`, `fields_changed` and `query_variables`, and each request the headers `shopify-handle` and
+    `shopify-action` (shopify.dev, Events delivery structure).
+    """
+    by_body = isinstance(document, dict) and sum(key in document for key in _EVENT_MARKS) >= 2
+    return by_body or any(context.headers.get(name) for name in _EVENT_HEADERS)
+
+
+def _event(document: Any, context: Context) -> Skip:
+    data = document.get("data") if isinstance(document, dict) else None
+    topic = str(document.get("topic") or "") if isinstance(document, dict) else ""
+    if "order" in (topic or context.topic).lower() or (isinstance(data, dict) and "order" in data):
+        raise Rejected({"": [_UNSUPPORTED]})
+    return Skip(Reason.NOT_AN_ORDER, f"{_UNSUPPORTED}; it isn't about an order")
 
 
 def compliance(document: Any, context: Context) -> Compliance | None:
@@ -116,7 +145,7 @@ def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:
     if is_test and not context.options.forward_test_orders:
         yield Skip(Reason.TEST_ORDER, "a test order or test notification; forward_test_orders sends these too")
     if loaded.get("cancelled_at") and not money_stayed(loaded):
-        yield Skip(Reason.NEVER_PLACED, "cancelled before any money stayed, and never seen as a placed order")
+        yield Skip(Reason.NEVER_PLACED, "canceled before the shop was paid, and never seen as a placed order")
 
 
 def identify(loaded: Loaded, context: Context) -> Identity | None:
@@ -139,7 +168,7 @@ def identify(loaded: Loaded, context: Context) -> Identity | None:
 
 
 PROVIDER = Provider(
-    name="shopify",
+    name=NAME,
     title="Shopify",
     # Newer "Events" deliveries use the names without a prefix.
     schemes={"hmac": hmac_base64("x-shopify-hmac-sha256", "shopify-hmac-sha256")},
@@ -150,6 +179,7 @@ PROVIDER = Provider(
         "x-shopify-test",
         "x-shopify-triggered-at",
         "shopify-triggered-at",
+        *_EVENT_HEADERS,
         "x-shopify-api-version",
         "x-shopify-webhook-id",
         "x-shopify-event-id",

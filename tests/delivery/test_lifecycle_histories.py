@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mappings import PROVIDERS, Context, LifecycleState, Options, Order, digest, lifecycle_of, render, unsent_events
+from mappings import PROVIDERS, Context, LifecycleState, Options, Order, as_sent, digest, lifecycle_of, render, unsent_events
 
 OPTIONS = Options(vocabulary="lifecycle", store_url="https://shop.example", public_url="https://adapter.example")
 CONTEXT = Context(received_at=datetime(2026, 10, 1, 12, 0, tzinfo=UTC), options=OPTIONS)
@@ -91,11 +91,12 @@ def tell(orders: Sequence[Order], sent: LifecycleState | None = None) -> list[Ev
     last, counted = "", Decimal(0)
     for order in orders:
         owed: list[tuple[str, Decimal | None]] = []
+        rendered = as_sent(order, sent)
         for event in unsent_events(order, sent):
             owed.append((event.action, event.refund_amount))
             sent = event.after
         for action, refund in owed or [("updated", None)]:
-            body = render(order, action=action, occurred_at=order.updated_at, options=OPTIONS, refund_amount=refund)
+            body = render(rendered, action=action, occurred_at=order.updated_at, options=OPTIONS, refund_amount=refund)
             if action == "updated" and digest(body) == last:
                 continue
             last, counted = digest(body), counted + (refund or 0)

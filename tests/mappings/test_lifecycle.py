@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mappings import LifecycleState, Order, lifecycle_of, unsent_events
+from mappings import LifecycleState, Order, as_sent, lifecycle_of, unsent_events
 
 HUNDRED = Decimal(100)
 ORDER = Order(
@@ -98,19 +98,41 @@ class TestOrderedTotal:
             (100, 0, 80, False, 80),
             (100, 10, 70, False, 80),
             (100, 0, 120, False, 120),
-            (100, 10, 100, False, 100),
+            (100, 10, 100, False, 110),
+            (100, 150, 0, True, 150),
             (100, 0, 0, True, 100),
             (100, 30, 0, True, 100),
             (100, 0, 100, True, 100),
         ],
         ids=[
             "untouched", "refund in part", "refund whole", "edited to less", "edited, then refund", "edited to more",
-            "refund that the store does not take off", "cancelled", "cancelled, refund in part", "cancelled, all kept",
+            "edited to more, then refund", "refund of more than the original, cancelled", "cancelled", "cancelled, refund in part",
+            "cancelled, all kept",
         ],
     )  # fmt: skip
     def test_it_follows_edits_and_not_refunds(self, original: int, refunded: int, left: int, canceled: bool, ordered: int) -> None:
         snapshot = order(original_total=Decimal(original), refunded=refunded, grand_total=Decimal(left), canceled=canceled)
         assert snapshot.ordered_total == ordered
+        assert snapshot.ordered_total - snapshot.lost_total == snapshot.grand_total
+
+    @pytest.mark.parametrize(
+        ("snapshot", "sent", "ordered"),
+        [
+            (order(refunded=30), None, 100),
+            (order(refunded=30), LifecycleState(refunded=Decimal(10)), 100),
+            (order(refunded=30), LifecycleState(refunded=Decimal(30)), 100),
+            (order(refunded=0), LifecycleState(refunded=Decimal(30)), 130),
+            (order(), LifecycleState(canceled=True, refunded=HUNDRED), 200),
+            (order(canceled=True, grand_total=Decimal(0)), LifecycleState(refunded=Decimal(30)), 100),
+        ],
+        ids=["new", "a refund to send", "all sent", "a refund deleted", "reopened", "canceled after a refund was deleted"],
+    )
+    def test_drip_ends_with_what_the_order_holds_even_if_a_refund_was_taken_back(
+        self, snapshot: Order, sent: LifecycleState | None, ordered: int
+    ) -> None:
+        assert as_sent(snapshot, sent).ordered_total == ordered
+        last = ([event.after for event in unsent_events(snapshot, sent)] or [sent or LifecycleState()])[-1]
+        assert ordered - last.refunded == snapshot.grand_total
 
 
 def test_the_lifecycle_of_an_order_itself() -> None:
