@@ -21,6 +21,7 @@ from mappings.magento.totals import (
     financial_status,
     grand_total,
     is_canceled,
+    state_of,
     total_discounts,
     total_fees,
     total_shipping,
@@ -76,7 +77,7 @@ def _is_complete(loaded: Loaded, bought: Sequence[Bought]) -> bool:
     It counts a bundle's part and its shell as two units shipped (Sales/Model/ResourceModel/Order/Handler/State), so that an order may be
     complete while other parts have yet to ship.
     """
-    return loaded["state"] == "complete" and not any(line.shipping.in_parts and line.shipping.remaining for line in bought)
+    return state_of(loaded) == "complete" and not any(line.shipping.in_parts and line.shipping.remaining for line in bought)
 
 
 def _all_shipped(bought: Sequence[Bought]) -> bool:

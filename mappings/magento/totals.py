@@ -49,13 +49,18 @@ def total_fees(loaded: Loaded, bought: Sequence[Bought]) -> Decimal:
     return product_taxes + _wrapping_left(loaded, bought) + _custom_fees_left(loaded) + _named_fees(loaded, refunded=True)
 
 
-def is_canceled(loaded: Loaded) -> bool:
+def state_of(loaded: Loaded) -> str:
+    """The state, which shops cannot rename; of a payload that has only the status, that."""
     state: str = loaded["state"] or loaded["status"]
-    return state == "canceled"
+    return state
+
+
+def is_canceled(loaded: Loaded) -> bool:
+    return state_of(loaded) == "canceled"
 
 
 def financial_status(loaded: Loaded) -> str:
-    if loaded["state"] == "closed":
+    if state_of(loaded) == "closed":
         return "refunded"
     # total_due is grand_total - total_paid (Sales/Model/Order::getTotalDue), so it keeps what was cancelled.
     owed = loaded["grand_total"] - _total_canceled(loaded) - loaded["total_paid"]
@@ -74,14 +79,15 @@ def discrepancy(loaded: Loaded, bought: Sequence[Bought]) -> Decimal:
     subtotal: Decimal | None = loaded["subtotal"]
     if subtotal is None:
         return ZERO
+    product_taxes = sum((line.full.product_tax for line in bought), ZERO)
     fees = sum((row["custom_fee_amount"] for row in loaded["extension_attributes"]["custom_fees"]), ZERO)
-    fees += sum((line.full.product_tax for line in bought), ZERO) + _named_fees(loaded, refunded=False)
-    fees += sum(_wrapping(loaded, bought).values(), ZERO)
+    fees += product_taxes + _named_fees(loaded, refunded=False) + sum(_wrapping(loaded, bought).values(), ZERO)
     tendered = (extra(loaded, name) or ZERO for name in ("gift_cards_amount", "customer_balance_amount", "reward_currency_amount"))
     discount = _compensation(loaded) - abs(loaded["discount_amount"])
     total = subtotal + loaded["tax_amount"] + loaded["shipping_amount"] + discount + fees - sum(tendered, ZERO)
     difference: Decimal = total - loaded["grand_total"]
-    return difference
+    # A shop may count fixed product taxes in the subtotal (Weee/Model/Total/Quote/Weee, "Include FPT In Subtotal").
+    return min(difference, difference - product_taxes, key=abs)
 
 
 def _total_canceled(loaded: Loaded) -> Decimal:
