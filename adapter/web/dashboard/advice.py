@@ -32,7 +32,7 @@ MEANINGS = {
     Reason.STALE: ("Drip already has a newer version of this order.", "Nothing to do."),
     Reason.UNCHANGED: (
         "Drip already has exactly this version of the order.",
-        "Nothing to do. If Drip lost it, retry with “send even if nothing changed”.",
+        "Nothing to do. If Drip lost it, retry with “Send even if nothing changed”.",
     ),
     Reason.SUPERSEDED: ("A newer version of the order was sent instead.", "Nothing to do."),
     Reason.SPLIT: ("It contained several orders. Each is now a delivery of its own.", "Look at those deliveries, listed below."),
