@@ -3,16 +3,16 @@
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 
-from iso4217 import Currency
+from iso_4217 import Currency
 
 ZERO = Decimal(0)
 _UNKNOWN_MINOR_UNIT = 2
 _UNIT_PRICE_PLACES = 4
-_MINOR_UNITS = {currency.code: currency.exponent for currency in Currency}
+_MINOR_UNITS = {currency.name: currency.subunit_exp for currency in Currency}
 
 
 def is_currency(code: str) -> bool:
-    """Whether `code` is an ISO 4217 code."""
+    """Whether `code` is an ISO 4217 code or once was one: orders of 2025 in Bulgaria were in BGN."""
     return code in _MINOR_UNITS
 
 

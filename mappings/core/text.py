@@ -7,7 +7,11 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
+from mappings.core.sensitive import has_email
+
 _TAG = re.compile(r"<[/!?a-zA-Z][^>]*>")
+# An object or a list as JSON, or as PHP serializes it.
+_STRUCTURE = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]]|[aOs]:\d+:)")
 _SPACE = re.compile(r"\s+")
 # Not more than a shape: what else an address must be is for Drip to judge.
 _EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;.]+")
@@ -70,11 +74,12 @@ def origin(url: str) -> str:
 
 
 def path_only(url: str) -> str:
-    """The path of an address without its query, where tokens travel."""
+    """The path of an address without its query, where tokens travel; "" for one that holds an e-mail address."""
     try:
-        return urlsplit(url).path
+        path = urlsplit(url).path
     except ValueError:
         return ""
+    return "" if has_email(path) else path
 
 
 def campaign(url: str) -> dict[str, str]:
@@ -83,7 +88,7 @@ def campaign(url: str) -> dict[str, str]:
         query = dict(parse_qsl(urlsplit(url).query))
     except ValueError:
         return {}
-    return {name: query[name] for name in _UTM if query.get(name)}
+    return {name: query[name] for name in _UTM if query.get(name) and not has_email(query[name])}
 
 
 def without_blanks(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,7 +97,7 @@ def without_blanks(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lookup(document: Any, path: str) -> Any:
-    """The scalar, or list of scalars, at a dotted path; None if there is none.
+    """The scalar, or list of scalars, at a dotted path; None if there is none, or an object or a list of objects, also one printed as text.
 
     A step is a key, an index, or the name of an entry in a list of named values: `note_attributes.gift_message`.
     """
@@ -118,4 +123,6 @@ def _entry(rows: list[Any], step: str) -> Any:
 
 def _is_scalar(value: Any) -> bool:
     # A number too large for any arithmetic is none that Drip could use either.
-    return isinstance(value, (str, int)) or (isinstance(value, Decimal) and abs(value.adjusted()) <= _LARGEST_EXPONENT)
+    if isinstance(value, str):
+        return not _STRUCTURE.match(value)
+    return isinstance(value, int) or (isinstance(value, Decimal) and abs(value.adjusted()) <= _LARGEST_EXPONENT)

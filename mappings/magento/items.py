@@ -5,9 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 from mappings.core.fields import Text
+from mappings.core.line_options import Choice, line_options
 from mappings.core.money import ZERO, places, rounded
 from mappings.core.order import Item
-from mappings.core.text import absolute_url, plain, product_name, slug, without_blanks
+from mappings.core.text import absolute_url, product_name, slug, without_blanks
 from mappings.magento.amounts import Amounts
 from mappings.magento.lines import Bought
 from mappings.magento.payload import objects, unpacked
@@ -66,9 +67,5 @@ def _choices(product_options: Any) -> dict[str, str]:
     pairs = [(row.get("label"), row.get("value")) for key in ("attributes_info", "options") for row in objects(options.get(key))]
     for row in objects(options.get("bundle_options")):
         pairs += [(row.get("label"), choice.get("title")) for choice in objects(row.get("value"))]
-    texts = [(plain(_text(label)), plain(_text(value))) for label, value in pairs]
-    chosen: dict[str, list[str]] = {}
-    for label, value in texts:
-        if label and value:
-            chosen.setdefault(label, []).append(value)
-    return {label: ", ".join(values) for label, values in chosen.items()}
+    texts = [(_text(label), _text(value)) for label, value in pairs]
+    return line_options(Choice(key=label, label=label, value=value) for label, value in texts)

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from mappings.core.fields import Text
+from mappings.core.line_options import Choice, line_options
 from mappings.core.money import ZERO, places, rounded, share
 from mappings.core.order import Item
 from mappings.core.reading import Loaded
@@ -81,11 +82,11 @@ def _item(line: Loaded, held: Decimal, money: Money, digits: int, base: str, dut
 
 
 def _properties(rows: Any) -> dict[str, str]:
-    """What the shopper chose or wrote; names that begin with `_` are an app's own data."""
+    """What the shopper chose. Apps and themes keep recipients, messages and codes in the same list."""
     if isinstance(rows, dict):
         rows = [{"name": name, "value": value} for name, value in rows.items()]
     if not isinstance(rows, list):
         return {}
     text = Text().deserialize
-    pairs = ((plain(text(row.get("name"))), plain(text(row.get("value")))) for row in rows if isinstance(row, dict))
-    return {name: value for name, value in pairs if name and value and not name.startswith("_")}
+    pairs = ((text(row.get("name")), text(row.get("value"))) for row in rows if isinstance(row, dict))
+    return line_options(Choice(key=name, label=name, value=value) for name, value in pairs)

@@ -1,13 +1,16 @@
 """The lines of a WooCommerce order, and the items that they become."""
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 from urllib.parse import quote
 
 from mappings.core.errors import Rejected
+from mappings.core.line_options import Choice, line_options
 from mappings.core.money import ZERO, unit_price
 from mappings.core.order import Item
 from mappings.core.reading import Loaded
-from mappings.core.text import absolute_url, plain, product_name, without_blanks
+from mappings.core.text import absolute_url, product_name, without_blanks
 from mappings.woocommerce.meta import meta_rows, text
 from mappings.woocommerce.payload import NO_ID
 
@@ -26,8 +29,11 @@ def _item(index: int, line: Loaded, base: str, taxes_included: bool) -> Item:
     total = line["total"] if line["total"] is not None else subtotal
     quantity = max(ZERO, line["quantity"])
     units = quantity or Decimal(1)
+    # A shop manager may set `total` above `subtotal`: that is the price, and there is no discount.
+    raised = total > subtotal
+    before, tax_before = (total, line["total_tax"]) if raised else (subtotal, line["subtotal_tax"])
     # The line's own `price` is the unit price after discounts, with floating-point noise.
-    price, discounts = unit_price(subtotal / units), subtotal - total
+    price, discounts = unit_price(before / units), before - total
     if price < 0:
         price, discounts = ZERO, -total
     # The product id is 0 once the product is deleted, and on lines that a point of sale adds.
@@ -54,25 +60,31 @@ def _item(index: int, line: Loaded, base: str, taxes_included: bool) -> Item:
                 "line_id": line["id"],
                 "options": options,
                 "is_bundled": is_bundled or None,
-                "price_incl_tax": unit_price((subtotal + line["subtotal_tax"]) / units) if taxes_included else None,
+                "price_incl_tax": unit_price((before + tax_before) / units) if taxes_included else None,
             }
         ),
     )
 
 
 def _choices(line: Loaded) -> tuple[dict[str, str], bool]:
-    """What the shopper chose, with the store's own labels where it sends them, and whether the line is part of a bundle.
+    """What the shopper chose, with the store's own labels where it sends them, and whether the line is part of a bundle."""
+    rows = meta_rows(line["meta_data"] or line["meta"])
+    by_field = any(line[name] not in NO_ID for name in ("bundled_by", "composite_parent"))
+    by_meta = any(row.get("key") == "_bundled_by" and row.get("value") for row in rows)
+    return line_options(map(_choice, rows)), by_field or by_meta
 
-    Keys that begin with `_` are a plugin's internal data. v1 and the legacy API call a key `label`.
+
+def _choice(row: Mapping[str, Any]) -> Choice:
+    """A row of a line's meta.
+
+    `display_key` and `display_value` are what WooCommerce shows for `key` and `value` (class-wc-rest-orders-v2-controller.php,
+    `merge_meta_item_with_formatted_meta_display_attributes`); v1 and the legacy API have a `label`. The shop's own attributes are `pa_...`.
     """
-    options, is_bundled = {}, any(line[name] not in NO_ID for name in ("bundled_by", "composite_parent"))
-    for row in meta_rows(line["meta_data"] or line["meta"]):
-        key = text(row.get("key"))
-        if key.startswith("_"):
-            is_bundled = is_bundled or (key == "_bundled_by" and bool(row.get("value")))
-            continue
-        label = plain(text(row.get("display_key")) or text(row.get("label")) or key)
-        value = plain(text(row.get("display_value")) or text(row.get("value")))
-        if label and value:
-            options[label] = value
-    return options, is_bundled
+    key = text(row.get("key"))
+    return Choice(
+        key=key.removeprefix("attribute_"),
+        label=text(row.get("display_key")) or text(row.get("label")) or key,
+        value=text(row.get("display_value")) or text(row.get("value")),
+        stored=text(row.get("value")),
+        is_attribute=key.startswith(("pa_", "attribute_")),
+    )

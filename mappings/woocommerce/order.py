@@ -1,5 +1,6 @@
 """From a loaded WooCommerce order to the one canonical shape."""
 
+import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from mappings.core.errors import Rejected
 from mappings.core.money import is_currency
 from mappings.core.order import Order
 from mappings.core.reading import Context, Loaded
+from mappings.core.sensitive import has_email
 from mappings.core.text import first_email, origin, path_only, plain, without_blanks
 from mappings.woocommerce.items import items_of
 from mappings.woocommerce.links import order_url, store_base
@@ -24,6 +26,8 @@ from mappings.woocommerce.totals import (
 )
 
 NAME = "woocommerce"
+# Types of coupons that are store credit, in Smart Coupons and others.
+_CREDIT = ("smart_coupon", "store_credit", "gift_card")
 _NUMBER_META = ("_order_number_formatted", "_alg_wc_full_custom_order_number")
 _ATTRIBUTION = "_wc_order_attribution_"
 _UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term")
@@ -94,7 +98,7 @@ def _attributes(loaded: Loaded, meta: Mapping[str, str], base: str) -> dict[str,
             "status": status,
             "financial_status": "refunded" if status == "refunded" else "paid" if is_paid(loaded) else "pending",
             "fulfillment_status": "fulfilled" if status == "completed" else "",
-            "discount_codes": [row["code"] for row in loaded["coupon_lines"] if row["code"]],
+            "discount_codes": _discount_codes(loaded),
             "payment_method": plain(loaded["payment_method_title"] or loaded["payment_details"]["method_title"]),
             "shipping_method": next((plain(row["method_title"]) for row in loaded["shipping_lines"]), ""),
             "source": loaded["created_via"],
@@ -110,11 +114,16 @@ def _attributes(loaded: Loaded, meta: Mapping[str, str], base: str) -> dict[str,
     )
 
 
+def _discount_codes(loaded: Loaded) -> list[str]:
+    """The coupons' codes, which WooCommerce stores with their `&` encoded. Store credit is no discount, and its code can be used again."""
+    return [html.unescape(row["code"]) for row in loaded["coupon_lines"] if row["code"] and row["discount_type"] not in _CREDIT]
+
+
 def _attribution(meta: Mapping[str, str]) -> dict[str, str]:
     """Where the shopper came from. Values in parentheses, such as `(direct)` and `(none)`, mean "unknown"."""
     campaign = {name: meta.get(f"{_ATTRIBUTION}{name}", "") for name in _UTM}
     return {
-        **{name: value for name, value in campaign.items() if not (value.startswith("(") and value.endswith(")"))},
+        **{name: value for name, value in campaign.items() if not (value.startswith("(") and value.endswith(")")) and not has_email(value)},
         "landing_site": path_only(meta.get(f"{_ATTRIBUTION}session_entry", "")),
         "referring_site": origin(meta.get(f"{_ATTRIBUTION}referrer", "")),
     }

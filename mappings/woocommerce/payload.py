@@ -41,6 +41,7 @@ class ShippingLine(PayloadSchema):
 
 class CouponLine(PayloadSchema):
     code = Text()
+    discount_type = Text()
 
 
 class GiftCard(PayloadSchema):

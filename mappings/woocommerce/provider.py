@@ -18,19 +18,22 @@ from mappings.woocommerce.meta import meta_by_key
 from mappings.woocommerce.order import NAME, build, email_candidates, email_of, public_id
 from mappings.woocommerce.payload import NO_ID, WooCommerceOrder
 from mappings.woocommerce.products import gone, product_of
-from mappings.woocommerce.totals import LOST, grand_total, refunded_total
+from mappings.woocommerce.totals import LOST, grand_total, is_paid, refunded_total
 
-ORDER_TOPICS = frozenset(("order.created", "order.updated", "order.restored"))
+DELETED = "order.deleted"
 # Keys that other bodies have at their root, and orders never: products, refunds, subscriptions.
 _NO_ORDER_HAS = ("catalog_visibility", "refunded_by", "billing_period")
 _ORDER_MARKS = ("line_items", "total", "status", "order_key", "order_number")
 _DRAFTS = ("draft", "auto-draft", "new", "checkout-draft", "trash")
 _STATUS_RANK = {
     status: Decimal(rank)
-    for rank, status in enumerate(("pending", "failed", "on-hold", "processing", "", "completed", "cancelled", "refunded"))
+    for rank, status in enumerate(("pending", "failed", "processing", "on-hold", "", "completed", "cancelled", "refunded"))
 }
 # Plugins may invent any status; those stand between paid and done.
 _CUSTOM_STATUS_RANK = _STATUS_RANK[""]
+# By which plugins such orders are made: WooCommerce Deposits, YITH Deposits and Down Payments, WooCommerce Subscriptions.
+_PAYMENTS_OF_A_PARENT = ("wc_deposits", "yith_wcdp_balance_order", "subscription")
+_RENEWAL_META = ("_subscription_renewal",)
 _PING = re.compile(rb"webhook_id=\d+")
 _VERSION = re.compile(r"/wc/v(\d)/orders\b")
 
@@ -52,8 +55,9 @@ def find(document: Any, context: Context) -> Any:
     topic = context.topic.lower()
     if topic.startswith("product."):
         return Skip(Reason.CATALOG, "a product, kept for its page and picture")
-    if topic and topic not in ORDER_TOPICS:
-        return Skip(Reason.NOT_AN_ORDER, f"topic {topic[:80]} is no order")
+    # Plugins add topics with the whole order in the body: `order.completed`, `order.paid`. `order.deleted` carries a bare id.
+    if topic and (not topic.startswith("order.") or topic == DELETED):
+        return Skip(Reason.NOT_AN_ORDER, f"topic {topic[:80]} is not an order")
     order = document.get("order", document) if isinstance(document, dict) else None
     if not isinstance(order, dict) or any(key in order for key in _NO_ORDER_HAS) or not any(key in order for key in _ORDER_MARKS):
         return Skip(Reason.NOT_AN_ORDER, "the body is no order: a bare id, an action's argument, a product or a refund")
@@ -77,12 +81,21 @@ def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:
     status = loaded.get("status", "")
     if status in _DRAFTS:
         yield Skip(Reason.DRAFT, f"status {status} is not an order yet, or no longer one")
-    if loaded.get("parent_id", "") not in NO_ID and not context.options.forward_child_orders:
-        yield Skip(Reason.CHILD_ORDER, "a vendor's part of another order, which is sent whole; forward_child_orders sends these too")
-    if status == "pending" and not context.options.forward_unpaid:
+    parent_id = loaded.get("parent_id", "")
+    if parent_id not in NO_ID and not _collects_money(loaded) and not context.options.forward_child_orders:
+        detail = f"a vendor's part of order {parent_id}, which is sent as a whole; set forward_child_orders to send such parts too"
+        yield Skip(Reason.CHILD_ORDER, detail)
+    if status == "pending" and not is_paid(loaded) and not context.options.forward_unpaid:
         yield Skip(Reason.UNPAID, "the shopper is still at the payment page; forward_unpaid sends these too")
     if status in LOST and "total" in loaded and not grand_total(loaded):
         yield Skip(Reason.NEVER_PLACED, f"{status} before any money stayed, and never seen as a placed order")
+
+
+def _collects_money(loaded: Loaded) -> bool:
+    """Whether an order with a parent is a payment of its own: the balance of a deposit, or a subscription's renewal."""
+    if loaded.get("created_via", "") in _PAYMENTS_OF_A_PARENT:
+        return True
+    return any(str(meta_by_key(loaded.get("meta_data")).get(key, "")) not in NO_ID for key in _RENEWAL_META)
 
 
 def identify(loaded: Loaded, context: Context) -> Identity | None:
@@ -94,7 +107,12 @@ def identify(loaded: Loaded, context: Context) -> Identity | None:
         order_number=public_id(loaded, meta_by_key(loaded.get("meta_data"))),
         created_at=loaded.get("created_at"),
         updated_at=loaded.get("updated_at"),
-        progress=(refunded_total(loaded), Decimal(status == "completed"), _STATUS_RANK.get(status, _CUSTOM_STATUS_RANK)),
+        progress=(
+            Decimal(is_paid(loaded)),
+            refunded_total(loaded),
+            Decimal(status == "completed"),
+            _STATUS_RANK.get(status, _CUSTOM_STATUS_RANK),
+        ),
         email=email_of(loaded),
         email_withheld=all(address is None for address in email_candidates(loaded)),
     )

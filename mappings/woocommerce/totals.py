@@ -7,6 +7,7 @@ from mappings.core.reading import Loaded
 
 LOST = ("cancelled", "failed")
 """Statuses of an order whose payment failed or that was cancelled."""
+_ROUNDING = Decimal("0.05")
 
 
 def is_paid(loaded: Loaded) -> bool:
@@ -27,8 +28,16 @@ def grand_total(loaded: Loaded) -> Decimal:
 
 
 def total_discounts(loaded: Loaded) -> Decimal:
-    """The discounts, and the negative fees that plugins use as discounts."""
-    return _first(loaded, "discount_total", "total_discount") - sum((fee for fee in _fees(loaded) if fee < 0), ZERO)
+    """The discounts, and the negative fees that plugins use as discounts.
+
+    WooCommerce's `discount_total` is the lines' subtotals less their totals (abstract-wc-order.php, `calculate_totals`), so that a line
+    whose total was raised by hand lowers it, even below 0.
+    """
+    stated = _first(loaded, "discount_total", "total_discount")
+    off = [line["subtotal"] - line["total"] for line in loaded["line_items"] if line["subtotal"] is not None and line["total"] is not None]
+    raised = -sum((amount for amount in off if amount < 0), ZERO)
+    discounts = stated + raised if abs(sum(off, ZERO) - stated) < _ROUNDING else stated
+    return max(ZERO, discounts) - sum((fee for fee in _fees(loaded) if fee < 0), ZERO)
 
 
 def total_fees(loaded: Loaded) -> Decimal:

@@ -79,7 +79,9 @@ class TestNotSent:
     def test_other_topics_are_no_orders_whatever_the_body(self, topic: str) -> None:
         assert sent(order(), topic=topic) == {"skipped": "not_an_order"}
 
-    @pytest.mark.parametrize("topic", ["order.created", "order.updated", "order.restored", ""])
+    @pytest.mark.parametrize(
+        "topic", ["order.created", "order.updated", "order.restored", "order.completed", "order.paid", "Order.Shipped", ""]
+    )
     def test_order_topics_are_and_so_is_an_order_without_a_topic(self, topic: str) -> None:
         assert sent(order(), topic=topic)["order_id"] == "41"
 
@@ -97,6 +99,107 @@ class TestNotSent:
         [skip] = reading.skips
         assert "may no longer read orders" in skip.detail
         assert next(iter(error.get("errors", [error.get("code")]))) in skip.detail
+
+    @pytest.mark.parametrize("body", [{"id": 41}, {"id": 41, "status_from": "x"}, {"action": "paid", "arg": 41}])
+    def test_an_order_topic_without_an_order_in_the_body_is_none(self, body: dict[str, Any]) -> None:
+        assert sent(body, topic="order.paid") == {"skipped": "not_an_order"}
+
+    @pytest.mark.parametrize(
+        "mark",
+        [
+            {"created_via": "wc_deposits"},
+            {"created_via": "yith_wcdp_balance_order"},
+            {"created_via": "subscription"},
+            {"meta_data": [{"key": "_subscription_renewal", "value": "900"}]},
+        ],
+    )
+    def test_a_child_order_that_collects_money_is_sent(self, mark: dict[str, Any]) -> None:
+        assert sent(order(parent_id=40, **mark))["order_id"] == "41"
+
+    @pytest.mark.parametrize("mark", [{}, {"created_via": "dokan"}, {"meta_data": [{"key": "_subscription_renewal", "value": ""}]}])
+    def test_any_other_is_not_and_its_parent_is_named(self, mark: dict[str, Any]) -> None:
+        assert sent(order(parent_id=40, **mark)) == {"skipped": "child_order"}
+        [reading] = WOOCOMMERCE.readings(encode(order(parent_id=40, **mark)), Context(received_at=RECEIVED_AT))
+        assert "40" in reading.skips[0].detail
+
+    @pytest.mark.parametrize("paid", [{"date_paid_gmt": None}, {"date_paid_gmt": ""}, {"date_paid_gmt": None, "date_paid": None}])
+    def test_a_pending_order_is_unpaid_only_without_a_payment(self, paid: dict[str, Any]) -> None:
+        assert sent(order(status="pending", **paid)) == {"skipped": "unpaid"}
+        assert sent(order(status="pending"))["financial_status"] == "paid"
+
+
+class TestProgress:
+    """What settles the order of snapshots of one second."""
+
+    def progress(self, **more: Any) -> tuple[Decimal, ...]:
+        [reading] = WOOCOMMERCE.readings(encode(order(**more)), Context(received_at=RECEIVED_AT))
+        assert reading.identity
+        return reading.identity.progress
+
+    def test_each_step_ranks_above_the_one_before(self) -> None:
+        unpaid: dict[str, Any] = {"date_paid_gmt": None}
+        steps = [
+            self.progress(status="pending", **unpaid),
+            self.progress(status="failed", **unpaid),
+            self.progress(status="processing", **unpaid),
+            self.progress(status="on-hold", **unpaid),
+            self.progress(status="cancelled", **unpaid),
+            self.progress(status="processing"),
+            self.progress(status="on-hold"),
+            self.progress(status="shipped"),
+            self.progress(status="cancelled"),
+            self.progress(status="completed"),
+            self.progress(status="processing", refunds=[{"total": "-1.00"}]),
+            self.progress(status="refunded", refunds=[{"total": "-10.00"}]),
+        ]
+        assert steps == sorted(set(steps))
+
+
+class TestAmounts:
+    def test_a_line_raised_by_hand_has_its_total_as_price_and_no_discount(self) -> None:
+        item = first_item(quantity=2, subtotal="10.00", total="12.50", subtotal_tax="1.00", total_tax="1.25")
+        assert (item["price"], item["discounts"], item["total"]) == (Decimal("6.25"), 0, Decimal("12.50"))
+        assert "sale_price" not in item
+
+    def test_its_price_with_tax_is_the_raised_one(self) -> None:
+        raised = line(quantity=2, subtotal="10.00", total="12.50", subtotal_tax="1.00", total_tax="1.25")
+        body = sent(order(prices_include_tax=True, line_items=[raised]))
+        assert body["items"][0]["price_incl_tax"] == Decimal("6.875")
+
+    @pytest.mark.parametrize(
+        ("stated", "discounts"),
+        [("-1.50", "1.00"), ("0.00", "0.00"), ("1.00", "1.00")],
+        ids=["net of what was raised, as WooCommerce computes it", "set by a plugin", "before anything was raised"],
+    )
+    def test_what_was_raised_takes_nothing_off_the_discounts(self, stated: str, discounts: str) -> None:
+        lines = [line(subtotal="10.00", total="12.50"), line(id=2, subtotal="10.00", total="9.00")]
+        assert sent(order(line_items=lines, discount_total=stated))["total_discounts"] == Decimal(discounts)
+
+    @pytest.mark.parametrize(
+        ("coupon", "codes"),
+        [
+            ({"code": "tom&amp;jerry"}, ["tom&jerry"]),
+            ({"code": "a&lt;b"}, ["a<b"]),
+            ({"code": "spring", "discount_type": "percent"}, ["spring"]),
+            ({"code": "sc-9x4k", "discount_type": "smart_coupon"}, None),
+            ({"code": "sc-9x4k", "discount_type": "store_credit"}, None),
+        ],
+    )
+    def test_coupons_are_named_but_store_credit_is_not(self, coupon: dict[str, str], codes: list[str] | None) -> None:
+        assert sent(order(coupon_lines=[coupon])).get("discount_codes") == codes
+
+    def test_an_address_in_the_attribution_is_left_out(self) -> None:
+        key = "_wc_order_attribution_"
+        meta = [
+            {"key": f"{key}utm_source", "value": "newsletter"},
+            {"key": f"{key}utm_term", "value": "ada@example.com"},
+            {"key": f"{key}utm_campaign", "value": "120211234567890"},
+            {"key": f"{key}session_entry", "value": "https://tea.example/unsubscribe/ada%40example.com/?t=1"},
+        ]
+        body = sent(order(meta_data=meta))
+        assert (body["utm_source"], body["utm_campaign"]) == ("newsletter", "120211234567890")
+        assert "utm_term" not in body
+        assert "landing_site" not in body
 
 
 class TestLines:
