@@ -41,9 +41,9 @@ def check_consent(value: str) -> None:
 
 
 def check_secret(value: str) -> None:
-    """A secret that nobody guesses at once."""
+    """A secret that is not blank."""
     if not value.strip():
-        raise ValidationError("is empty: anybody could sign with it")
+        raise ValidationError("is blank: anybody could sign with it")
 
 
 def is_token(value: str) -> bool:

@@ -88,7 +88,9 @@ def store_of(
         provider=provider,
         auth=loaded.get("auth", ""),
         credentials=Credentials(
-            secrets=tuple(loaded[key] for key in ("secret", "secret_previous") if loaded.get(key)),
+            # WooCommerce trims the secret that is entered there (sanitize_text_field, in class-wc-admin-webhooks.php). No platform
+            # issues one with spaces around it: those come from the end of a file or of a copied line.
+            secrets=tuple(loaded[key].strip() for key in ("secret", "secret_previous") if loaded.get(key)),
             header=loaded.get("signature_header", ""),
             username=loaded.get("username", ""),
             client_id=loaded.get("adobe_client_id", ""),

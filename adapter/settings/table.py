@@ -31,7 +31,7 @@ class StoreTable(Schema):
 
     provider = _Text(required=True, validate=validate.OneOf(sorted(PROVIDERS)))
     secret = _Text(validate=check_secret)
-    secret_previous = _Text()
+    secret_previous = _Text(validate=check_secret)
     auth = _Text()
     signature_header = _Text(validate=validate.Regexp(r"[A-Za-z0-9-]+\Z"))
     username = _Text()
@@ -78,8 +78,8 @@ class StoreTable(Schema):
                 if alone and not (beside == "access_token"):  # a token may do without its secret
                     raise ValidationError(f"missing beside {beside}", name)
 
-    @validates_schema(skip_on_field_errors=False)
-    def check_auth(self, table: dict[str, Any], **kwargs: Any) -> None:
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def check_auth(self, table: dict[str, Any], given: dict[str, Any], **kwargs: Any) -> None:
         if table.get("provider") not in PROVIDERS:
             return
         schemes = PROVIDERS[table["provider"]].schemes
@@ -87,7 +87,7 @@ class StoreTable(Schema):
             raise ValidationError(f"must be one of: {', '.join(schemes)}", "auth")
         auth = table.get("auth", "")
         needed = NEEDED_BY_AUTH.get(auth, ("secret",))
-        if missing := [name for name in needed if not table.get(name)]:
+        if missing := [name for name in needed if not given.get(name)]:
             raise ValidationError({name: [f'missing beside auth = "{auth}"' if auth else "missing"] for name in missing})
 
     @validates_schema

@@ -179,6 +179,22 @@ def test_the_previous_secret_counts_while_rotating(environ: Environ) -> None:
     assert read_settings().stores["shopify"].credentials.secrets == ("new",)
 
 
+@pytest.mark.parametrize("around", ["{}\n", " {}", "{}\r\n", "\t{} "])
+def test_space_around_a_secret_is_no_part_of_it(environ: Environ, around: str) -> None:
+    environ(WOOCOMMERCE_WEBHOOK_SECRET=around.format("new one"), WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS=around.format("old"))
+    assert read_settings().stores["woocommerce"].credentials.secrets == ("new one", "old")
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\t \r\n"])
+def test_a_blank_secret_is_refused_also_the_previous_one(environ: Environ, blank: str) -> None:
+    environ(WOOCOMMERCE_WEBHOOK_SECRET=blank)
+    [fault] = faults()
+    assert fault == "WOOCOMMERCE_WEBHOOK_SECRET: is blank: anybody could sign with it"
+    environ(WOOCOMMERCE_WEBHOOK_SECRET="s", WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS=blank)
+    [fault] = faults()
+    assert fault == "WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS: is blank: anybody could sign with it"
+
+
 def test_a_store_address_of_the_environment_is_checked_and_used(environ: Environ) -> None:
     environ(SHOPIFY_WEBHOOK_SECRET="s", SHOPIFY_STORE_URL="https://shop.example")
     assert read_settings().stores["shopify"].options.store_url == "https://shop.example"
