@@ -31,8 +31,9 @@ from adapter.settings.values import ApiSettings
 from adapter.stores.api import Window
 from mappings import Context, Order, Provider, Reading
 from tests.stand_ins import shopify as shopify_stand_in
+from tests.stand_ins.server import Scripted
 from tests.stand_ins.woocommerce import running_woocommerce
-from tests.stand_ins.woocommerce_shop import GONE, KEY, SECRET, Shop, Told
+from tests.stand_ins.woocommerce_shop import GONE, KEY, SECRET, Shop
 from tests.support.adapter_under_test import AdapterUnderTest
 
 ALL = Window(created_since=datetime(2000, 1, 1, tzinfo=UTC))
@@ -181,7 +182,7 @@ def test_a_store_that_fails_leaves_what_was_read(open_adapter: AdapterUnderTest,
     running = Backfill(open_adapter.engine, open_adapter.settings, store, ALL).run()
     for _ in range(2):
         half = next(running)
-    shop.told += [Told(status=401)] * 20
+    shop.scripted += [Scripted(status=401)] * 20
     with pytest.raises(WorkFailed, match="goes on from there"):
         list(running)
     assert len(open_adapter.rows()) == half.kept > 0

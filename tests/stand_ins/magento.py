@@ -4,7 +4,6 @@ Orders may come and go while somebody pages through them, and the shop may be to
 """
 
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -13,7 +12,6 @@ from typing import Any
 from oauthlib.oauth1.rfc5849 import signature
 from werkzeug.wrappers import Request, Response
 
-from adapter.sandbox.running import serving
 from tests.stand_ins.magento_shop import (
     BRANDS,
     CATEGORIES,
@@ -22,12 +20,12 @@ from tests.stand_ins.magento_shop import (
     HIDDEN_CATEGORY,
     TOKEN,
     TOKEN_SECRET,
-    Seen,
     Shop,
     as_bytes,
     number,
     printed,
 )
+from tests.stand_ins.server import ShopServer, json_response
 
 _FILTER = re.compile(r"search_?criteria\[filter_?groups\]\[(\w+)\]\[filters\]\[(\w+)\]\[(field|value|condition_?type)\]", re.IGNORECASE)
 _NOT_AUTHORIZED = {"message": "The consumer isn't authorized to access %resources.", "parameters": {}}
@@ -39,42 +37,25 @@ _INT_FIELDS = ("entity_id", "subscription_id", "store_id")
 @contextmanager
 def running_magento(orders: int = 0, *, path: str = "", **settings: Any) -> Iterator[Shop]:
     """A shop with so many orders at `path` of a free port."""
-    shop = Shop(**settings)
-    with serving(_App(shop, path)) as url:
-        shop.url = f"{url}{path}"
+    with _Server(Shop(**settings), path).serving() as shop:
         for _ in range(orders):
             shop.add()
         yield shop
 
 
-class _App:
+class _Server(ShopServer[Shop]):
     """The shop's web server and Magento behind it."""
 
-    def __init__(self, shop: Shop, path: str) -> None:
-        self._shop = shop
-        self._path = path
+    def credentials(self, request: Request) -> str:
+        return _shown(request)
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        request = Request(environ)
-        request.get_data()  # an answer before the body's end may never be read
-        shop = self._shop
-        with shop.lock:
-            shop.seen.append(Seen(request.method, request.path, request.args.to_dict(), _shown(request)))
-            told = shop.told.pop(0) if shop.told and shop.told[0].where in request.path else None
-        if told is not None:
-            time.sleep(told.hang)
-            response = Response(told.body, told.status, headers=dict(told.headers), mimetype="application/json")
-        else:
-            response = self._answer(request)
-        return response(environ, start_response)
-
-    def _answer(self, request: Request) -> Response:
-        steps = request.path.removeprefix(self._path).strip("/").split("/")
-        if steps == ["graphql"] and self._shop.has_graphql:
+    def answer(self, request: Request) -> Response:
+        steps = request.path.removeprefix(self.path).strip("/").split("/")
+        if steps == ["graphql"] and self.shop.has_graphql:
             return self._graphql(request)
         if steps[0] != "rest":
             return Response("<!doctype html><title>404 Not Found", 404, mimetype="text/html")
-        scope = steps.pop(1) if steps[1:] and (steps[1] == "all" or steps[1] in self._shop.views.values()) else ""
+        scope = steps.pop(1) if steps[1:] and (steps[1] == "all" or steps[1] in self.shop.views.values()) else ""
         if steps[1:2] != ["V1"]:  # a view that there is not makes an address that there is not
             return _json(_NO_ROUTE, 404)
         try:
@@ -90,39 +71,39 @@ class _App:
             case "GET", "orders":
                 return self._orders(request)
             case "GET", "orders", order_id:
-                sale = self._shop.orders.get(int(order_id))  # as PHP would: "0012" is 12
-                return _json(self._shop.order(sale)) if sale else _json(_NO_ENTITY, 404)
+                sale = self.shop.orders.get(int(order_id))  # as PHP would: "0012" is 12
+                return _json(self.shop.order(sale)) if sale else _json(_NO_ENTITY, 404)
             case "GET", "products":
                 ids = [int(one) for one in _filters(request)[0][0][2].split(",")]
-                return self._page(request, [row for one in ids if (row := self._shop.product(one))], ids)
+                return self._page(request, [row for one in ids if (row := self.shop.product(one))], ids)
             case "GET", "products", "attributes", code, "options":
                 return self._options(code, scope)
             case "GET", "categories", "list":
                 return self._page(request, [row for row in _categories() if _matches(row, _filters(request))])
-            case _, ("async_events" | "async_event"), *rest if self._shop.has_async_events:
+            case _, ("async_events" | "async_event"), *rest if self.shop.has_async_events:
                 return self._subscriptions(request, rest)
         return _json(_NO_ROUTE, 404)
 
     def _graphql(self, request: Request) -> Response:
-        if request.headers.get("Store", "default") not in self._shop.views.values():
+        if request.headers.get("Store", "default") not in self.shop.views.values():
             return _json({"errors": [{"message": "Requested store is not found"}]})
         query, variables = request.get_json()["query"], request.get_json()["variables"]
         attributes = "custom_attributesV2" in query
-        if attributes and not self._shop.has_attributes_in_graphql:
+        if attributes and not self.shop.has_attributes_in_graphql:
             message = 'Cannot query field "custom_attributesV2" on type "ProductInterface". Did you mean "custom_attributes"?'
             return _json({"errors": [{"message": message, "locations": [{"line": 2, "column": 99}]}]})
         # A SKU finds what has it, where that is on show, and the configurable that holds it.
         asked = [int(sku.removeprefix("TEA-")) for sku in variables["skus"]]
         ids = dict.fromkeys(one for product in asked for one in (product, product // 100))
-        rows = [row for one in ids if one < 100 and (row := self._shop.in_graphql(one, attributes=attributes))]
+        rows = [row for one in ids if one < 100 and (row := self.shop.in_graphql(one, attributes=attributes))]
         return _json({"data": {"products": {"items": rows[: variables["size"]]}}})
 
     def _authorize(self, request: Request) -> None:
         shown = _shown(request)
-        is_right = (shown == "bearer" and self._shop.bearer_allowed and request.headers["Authorization"] == f"Bearer {TOKEN}") or (
+        is_right = (shown == "bearer" and self.shop.bearer_allowed and request.headers["Authorization"] == f"Bearer {TOKEN}") or (
             shown == "oauth" and self._signed(request)
         )
-        if not is_right or (self._shop.denied and self._shop.denied in request.path):
+        if not is_right or (self.shop.denied and self.shop.denied in request.path):
             raise _Refused(_NOT_AUTHORIZED, 401)
 
     def _signed(self, request: Request) -> bool:
@@ -132,9 +113,7 @@ class _App:
         given = dict(params)
         signed = [pair for pair in params if pair[0] != "oauth_signature"]
         seen = SimpleNamespace(http_method=request.method, uri=request.base_url, params=signed, signature=given.get("oauth_signature", ""))
-        nonce = given.get("oauth_nonce", "")
-        is_fresh = bool(nonce) and nonce not in self._shop.nonces
-        self._shop.nonces.add(nonce)
+        is_fresh = self.shop.is_fresh(given.get("oauth_nonce", ""))
         right_names = (given.get("oauth_consumer_key"), given.get("oauth_token")) == (CONSUMER_KEY, TOKEN)
         right_way = given.get("oauth_signature_method") == "HMAC-SHA256"
         return right_names and right_way and is_fresh and bool(signature.verify_hmac_sha256(seen, CONSUMER_SECRET, TOKEN_SECRET))
@@ -144,36 +123,36 @@ class _App:
             if not request.args.get(name):
                 raise _Refused({"message": '"%fieldName" is required. Enter and try again.', "parameters": {"fieldName": name}}, 400)
         view = int(request.args["storeId"])
-        if view not in self._shop.views:
+        if view not in self.shop.views:
             raise _Refused({"message": "The store that was requested wasn't found. Verify the store and try again."}, 404)
         ids = [int(one) for one in _filters(request)[0][0][2].split(",")]
-        return self._page(request, [row for one in ids if (row := self._shop.render_info(one, view))], ids)
+        return self._page(request, [row for one in ids if (row := self.shop.render_info(one, view))], ids)
 
     def _options(self, code: str, scope: str) -> Response:
         if code != "manufacturer":
             raise _Refused({"message": 'The attribute with a "%1" attributeCode doesn\'t exist.', "parameters": [code]}, 404)
         suffix = " DE" if scope == "german" else ""
         labels = [{"label": f"{label}{suffix}", "value": value} for value, label in BRANDS.items()]
-        return _json([{"label": " ", "value": ""}, *labels] if self._shop.has_brand_options else [])
+        return _json([{"label": " ", "value": ""}, *labels] if self.shop.has_brand_options else [])
 
     def _orders(self, request: Request) -> Response:
         size = int(request.args.get("searchCriteria[pageSize]", 0))
-        if self._shop.most_per_gateway and size > self._shop.most_per_gateway:
+        if self.shop.most_per_gateway and size > self.shop.most_per_gateway:
             return Response("<html>504 Gateway Time-out</html>", 504, mimetype="text/html")
         filters = _filters(request)
         marks = (
             (sale, {"entity_id": sale.id, "created_at": printed(sale.created), "updated_at": printed(sale.updated),
                     "increment_id": number(sale.id)})
-            for sale in self._shop.listed()
+            for sale in self.shop.listed()
         )  # fmt: skip
         found = [sale for sale, row in marks if _matches(row, filters)]
-        answer = self._page(request, found, show=self._shop.order)
-        self._shop.after_page()
+        answer = self._page(request, found, show=self.shop.order)
+        self.shop.after_page()
         return answer
 
     def _page(self, request: Request, rows: Sequence[Any], asked: Sequence[int] = (), show: Any = lambda row: row) -> Response:
         size = int(request.args.get("searchCriteria[pageSize]", 0)) or len(rows)
-        most = self._shop.most_per_page
+        most = self.shop.most_per_page
         if most and size > most:
             raise _Refused({"message": "Maximum SearchCriteria pageSize is %max", "parameters": {"max": most}}, 400)
         start = (int(request.args.get("searchCriteria[currentPage]", 1)) - 1) * size
@@ -182,7 +161,7 @@ class _App:
         return _json(_chosen(document, _parse_fields(fields)) if fields else document)
 
     def _subscriptions(self, request: Request, rest: list[str]) -> Response:
-        held = self._shop.subscriptions
+        held = self.shop.subscriptions
         if request.method == "GET" and request.path.endswith("/async_events"):
             rows = [_without_token(row) for _, row in sorted(held.items()) if _matches(row, _filters(request))]
             return self._page(request, rows)
@@ -261,4 +240,4 @@ def _chosen(node: Any, fields: Mapping[str, Any]) -> Any:
 
 
 def _json(document: Any, status: int = 200) -> Response:
-    return Response(as_bytes(document), status, mimetype="application/json")
+    return json_response(as_bytes(document), status)

@@ -5,11 +5,11 @@ Orders are made from their ids when they are asked for, so that any number of th
 
 import base64
 import json
-import threading
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from tests.stand_ins.server import StandInShop
 
 TOKEN, TOKEN_SECRET = "integration-access-token", "integration-token-secret"
 CONSUMER_KEY, CONSUMER_SECRET = "integration-consumer-key", "integration-consumer-secret"
@@ -44,32 +44,10 @@ class Sale:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A request: `credentials` is how a token was shown: `bearer`, `oauth`, or "" for not at all."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    credentials: str
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What to answer instead of the truth; only to paths that hold `where`."""
-
-    status: int = 200
-    body: bytes = b'{"message":"As told"}'
-    headers: Mapping[str, str] = field(default_factory=dict)
-    hang: float = 0.0
-    where: str = ""
-
-
 @dataclass
-class Shop:
+class Shop(StandInShop):
     """All that the shop has, and how it behaves."""
 
-    url: str = ""
     bearer_allowed: bool = True
     """Whether an access token alone opens the API, which is off by default since 2.4.4."""
     most_per_page: int = 0
@@ -86,13 +64,6 @@ class Shop:
     """The part of a path that the integration has no access to."""
     orders: dict[int, Sale] = field(default_factory=dict)
     subscriptions: dict[int, dict[str, Any]] = field(default_factory=dict)
-    seen: list[Seen] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
-    """Answers to the next requests, one each."""
-    after_page: Callable[[], None] = lambda: None
-    """What happens at the shop after each page of orders."""
-    nonces: set[str] = field(default_factory=set)
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
     def add(self, *, state: str = "") -> int:
         """A new order, the newest; its id."""

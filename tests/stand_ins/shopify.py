@@ -10,7 +10,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from adapter.sandbox.running import serving
+from tests.stand_ins.server import ShopServer, json_response
 from tests.stand_ins.shopify_shop import CLIENT_ID, CLIENT_SECRET, GONE, MOST_COST, PRODUCTS, TOKEN, UNPUBLISHED, Bucket, Shop, query_cost
 
 __all__ = ["CLIENT_ID", "CLIENT_SECRET", "GONE", "PRODUCTS", "TOKEN", "UNPUBLISHED", "Bucket", "Shop", "running_shopify"]
@@ -24,26 +24,13 @@ _WEBHOOKS_A_PAGE = 2
 @contextmanager
 def running_shopify(orders: int = 0, **settings: Any) -> Iterator[Shop]:
     """A store with so many orders."""
-    shop = Shop(orders=orders, **settings)
-    with serving(_App(shop)) as url:
-        shop.url = url
+    with _Server(Shop(orders=orders, **settings)).serving() as shop:
         yield shop
 
 
-class _App:
-    def __init__(self, shop: Shop) -> None:
-        self._shop = shop
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        request = Request(environ)
-        return self._answer(request)(environ, start_response)
-
-    def _answer(self, request: Request) -> Response:
-        shop = self._shop
+class _Server(ShopServer[Shop]):
+    def answer(self, request: Request) -> Response:
         body: Any = request.get_json() if request.is_json else request.form.to_dict()
-        shop.seen.append((request.full_path.rstrip("?"), dict(request.headers), body))
-        if shop.told:
-            return shop.told.pop(0)
         if request.path == "/admin/oauth/access_token":
             return self._token(body)
         if re.fullmatch(r"/api/\d{4}-\d{2}/graphql\.json", request.path):
@@ -54,7 +41,7 @@ class _App:
         found = re.fullmatch(r"/admin/api/\d{4}-\d{2}/(.+)\.json", request.path)
         if not found:
             return _json({"errors": "Not Found"}, 404)
-        if self._shop.tokens.get(request.headers.get("X-Shopify-Access-Token", ""), 0) < time.monotonic():
+        if self.shop.tokens.get(request.headers.get("X-Shopify-Access-Token", ""), 0) < time.monotonic():
             return _json({"errors": "[API] Invalid API key or access token (unrecognized login or wrong password)"}, 401)
         if found[1] == "graphql":
             return self._graphql(body["query"], body["variables"])
@@ -63,14 +50,14 @@ class _App:
     def _token(self, form: Mapping[str, str]) -> Response:
         if (form.get("grant_type"), form.get("client_id"), form.get("client_secret")) != ("client_credentials", CLIENT_ID, CLIENT_SECRET):
             return _json({"error": "invalid_client"}, 401)
-        token = f"shpat_bought_{len(self._shop.tokens)}"
-        self._shop.tokens[token] = time.monotonic() + self._shop.token_life_s
-        return _json({"access_token": token, "scope": ",".join(sorted(self._shop.scopes)), "expires_in": int(self._shop.token_life_s)})
+        token = f"shpat_bought_{len(self.shop.tokens)}"
+        self.shop.tokens[token] = time.monotonic() + self.shop.token_life_s
+        return _json({"access_token": token, "scope": ",".join(sorted(self.shop.scopes)), "expires_in": int(self.shop.token_life_s)})
 
     # --- REST ----------------------------------------------------------------------------------------------------------------------
 
     def _rest(self, path: str, args: Mapping[str, str]) -> Response:
-        shop = self._shop
+        shop = self.shop
         there_was_room = shop.calls.take(1, 1)
         headers = {"X-Shopify-Shop-Api-Call-Limit": f"{round(shop.calls.level)}/{shop.calls.size:g}"}
         if not there_was_room:
@@ -92,7 +79,7 @@ class _App:
             return refused
         if re.search(r"\b(tags|metafields?)\b", query):  # which need a token
             return _json({"data": None, "errors": [{"message": "Access denied", "extensions": {"code": "ACCESS_DENIED"}}]})
-        return _json({"data": {"nodes": [self._shop.node(gid, published_only=True) for gid in variables["ids"]]}})
+        return _json({"data": {"nodes": [self.shop.node(gid, published_only=True) for gid in variables["ids"]]}})
 
     def _graphql(self, query: str, variables: Mapping[str, Any]) -> Response:
         ids = len(variables.get("ids") or ())
@@ -101,7 +88,7 @@ class _App:
             return refused
         # What is not there is given back: a list of webhooks is short.
         spent = requested if ids else min(requested, _MUTATION_COST)
-        points = self._shop.points
+        points = self.shop.points
         there_was_room = points.take(requested, spent)
         status = {"maximumAvailable": points.size, "currentlyAvailable": int(points.size - points.level), "restoreRate": points.leak_per_s}
         cost = {"requestedQueryCost": requested, "actualQueryCost": spent if there_was_room else None, "throttleStatus": status}
@@ -112,10 +99,10 @@ class _App:
         return _json({**answer, "extensions": {"cost": cost}})
 
     def _nodes(self, ids: list[str]) -> dict[str, Any]:
-        return {"nodes": [self._shop.node(gid, published_only=False) for gid in ids]}
+        return {"nodes": [self.shop.node(gid, published_only=False) for gid in ids]}
 
     def _webhooks(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        hooks = self._shop.webhooks
+        hooks = self.shop.webhooks
         if "webhookSubscriptions(" in query:
             names = sorted(hooks)
             start = names.index(variables["after"]) + 1 if variables.get("after") else 0
@@ -157,4 +144,4 @@ def _too_dear(cost: int, variables: Mapping[str, Any]) -> Response | None:
 
 
 def _json(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(json.dumps(document), status, headers=dict(headers or {}), mimetype="application/json")
+    return json_response(json.dumps(document).encode(), status, headers)

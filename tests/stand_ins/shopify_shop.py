@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from werkzeug.wrappers import Response
+from tests.stand_ins.server import StandInShop
 
 TOKEN, CLIENT_ID, CLIENT_SECRET = "shpat_0123456789", "client-0123", "shpss_fedcba98"
 FIRST_ORDER_ID = 6_011_000_000_001
@@ -44,10 +44,9 @@ class Bucket:
 
 
 @dataclass
-class Shop:
+class Shop(StandInShop):
     """All that the store has, and how it behaves."""
 
-    url: str = ""
     orders: int = 0
     first_at: datetime = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)
     apart: timedelta = timedelta(minutes=10)
@@ -59,10 +58,6 @@ class Shop:
     tokens: dict[str, float] = field(default_factory=lambda: {TOKEN: float("inf")})
     token_life_s: float = 86399
     webhooks: dict[str, dict[str, str]] = field(default_factory=dict)
-    seen: list[tuple[str, Mapping[str, str], Any]] = field(default_factory=list)
-    """Path, headers and body of each request."""
-    told: list[Response] = field(default_factory=list)
-    """Answers to the next requests instead of the truth."""
     changed: dict[int, datetime] = field(default_factory=dict)
 
     def id_of(self, index: int) -> int:

@@ -6,7 +6,6 @@ Orders may be added and put in the bin while somebody pages through them, and th
 import base64
 import hashlib
 import hmac
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,8 +14,8 @@ from urllib.parse import quote
 
 from werkzeug.wrappers import Request, Response
 
-from adapter.sandbox.running import serving
-from tests.stand_ins.woocommerce_shop import KEY, SECRET, Seen, Shop, variations, webhook_bytes
+from tests.stand_ins.server import ShopServer, json_response
+from tests.stand_ins.woocommerce_shop import KEY, SECRET, Shop, variations, webhook_bytes
 
 _ERRORS = {
     "woocommerce_rest_cannot_view": "Sorry, you cannot list resources.",
@@ -31,37 +30,21 @@ def running_woocommerce(
     orders: int = 0, *, path: str = "", tls: tuple[str, str] | None = None, host: str = "127.0.0.1", port: int = 0, **settings: Any
 ) -> Iterator[Shop]:
     """A shop with so many orders at `path` of a free port; over HTTPS with `tls`, the paths of a certificate and its key."""
-    shop = Shop(**settings)
-    with serving(_App(shop, path), host, port, tls=tls) as url:
-        shop.url = f"{url}{path}"
+    with _Server(Shop(**settings), path).serving(host, port, tls=tls) as shop:
         for _ in range(orders):
             shop.add()
         yield shop
 
 
-class _App:
+class _Server(ShopServer[Shop]):
     """The shop's web server and WordPress behind it."""
 
-    def __init__(self, shop: Shop, path: str) -> None:
-        self._shop = shop
-        self._path = path
+    def credentials(self, request: Request) -> str:
+        return _shown(request)
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        request = Request(environ)
-        return self._answer(request)(environ, start_response)
-
-    def _answer(self, request: Request) -> Response:
-        shop = self._shop
-        request.get_data()  # an answer before the body's end may never be read
-        with shop.lock:
-            shop.seen.append(Seen(request.method, request.path, request.args.to_dict(), _shown(request)))
-            told = shop.told.pop(0) if shop.told else None
-        if told is not None:
-            time.sleep(told.hang)
-            body = told.body if told.body is not None else webhook_bytes({"code": "told", "message": "As told", "data": {}})
-            return Response(body, told.status, headers=dict(told.headers), mimetype="application/json")
-        path = request.path.removeprefix(self._path)
-        if path.startswith("/wp-json/") and not shop.plain_permalinks:
+    def answer(self, request: Request) -> Response:
+        path = request.path.removeprefix(self.path)
+        if path.startswith("/wp-json/") and not self.shop.plain_permalinks:
             return self._route(request, path.removeprefix("/wp-json"))
         if path in ("/", "/index.php") and "rest_route" in request.args:
             return self._route(request, request.args["rest_route"])
@@ -79,14 +62,14 @@ class _App:
             case "GET", ["orders"]:
                 return self._orders(request)
             case "GET", ["orders", number]:
-                sale = self._shop.orders.get(int(number))
-                return _json(self._shop.order(sale)) if sale else _error("woocommerce_rest_shop_order_invalid_id", 404)
+                sale = self.shop.orders.get(int(number))
+                return _json(self.shop.order(sale)) if sale else _error("woocommerce_rest_shop_order_invalid_id", 404)
             case "GET", ["products"]:
-                found = (self._shop.product(number) for number in _include(request) if number < 100)
+                found = (self.shop.product(number) for number in _include(request) if number < 100)
                 return self._page(request, [product for product in found if product])
             case "GET", ["products", parent, "variations"]:
                 ids = [number for number in _include(request) if number in variations(int(parent))]
-                rows = [product for number in ids if (product := self._shop.product(number))]
+                rows = [product for number in ids if (product := self.shop.product(number))]
                 return self._page(request, [{**row, "image": row.pop("images")[1]} for row in rows])
             case method, ["webhooks", *rest]:
                 return self._webhooks(request, method, rest)
@@ -94,7 +77,7 @@ class _App:
 
     def _refusal(self, request: Request) -> Response | None:
         shown = _shown(request)
-        if shown == "basic" and self._shop.strips_authorization:
+        if shown == "basic" and self.shop.strips_authorization:
             shown = ""
         if not shown or (shown != "oauth" and not request.is_secure):
             return _error("woocommerce_rest_cannot_view", 401)
@@ -105,7 +88,7 @@ class _App:
             given = (request.args.get("consumer_key"), request.args.get("consumer_secret"))
         else:
             given = (KEY, SECRET) if self._signed(request) else ("", "")
-        if given != (KEY, SECRET) or (request.method != "GET" and self._shop.permission == "read"):
+        if given != (KEY, SECRET) or (request.method != "GET" and self.shop.permission == "read"):
             return _error("woocommerce_rest_authentication_error", 401)
         return None
 
@@ -115,9 +98,7 @@ class _App:
         pairs = sorted((_escaped(name), _escaped(value)) for name, value in parameters.items())
         base = "&".join(_escaped(part) for part in (request.method, request.base_url, "&".join("=".join(pair) for pair in pairs)))
         digest = hmac.new(f"{SECRET}&".encode(), base.encode(), hashlib.sha256).digest()
-        nonce = parameters.get("oauth_nonce", "")
-        is_fresh = bool(nonce) and nonce not in self._shop.nonces
-        self._shop.nonces.add(nonce)
+        is_fresh = self.shop.is_fresh(parameters.get("oauth_nonce", ""))
         right_way = parameters.get("oauth_consumer_key") == KEY and parameters.get("oauth_signature_method") == "HMAC-SHA256"
         return right_way and is_fresh and request.args.get("oauth_signature") == base64.b64encode(digest).decode()
 
@@ -125,19 +106,19 @@ class _App:
         per_page = int(request.args.get("per_page", 10))
         if not 1 <= per_page <= 100:
             return _error("rest_invalid_param", 400)
-        if per_page > self._shop.most_per_page:
+        if per_page > self.shop.most_per_page:
             return Response("<html>504 Gateway Time-out</html>", 504, mimetype="text/html")
         after, before = (_moment(request.args.get(name)) for name in ("after", "before"))
-        changed = _moment(request.args.get("modified_after")) if self._shop.knows_modified_after else None
+        changed = _moment(request.args.get("modified_after")) if self.shop.knows_modified_after else None
         found = [
             sale
-            for sale in self._shop.listed()
+            for sale in self.shop.listed()
             if (after is None or sale.created > after)
             and (before is None or sale.created < before)
             and (changed is None or sale.modified > changed)
         ]
-        answer = self._page(request, found, self._shop.order)
-        self._shop.after_page()
+        answer = self._page(request, found, self.shop.order)
+        self.shop.after_page()
         return answer
 
     def _page(self, request: Request, rows: Sequence[Any], show: Callable[[Any], Any] = lambda row: row) -> Response:
@@ -147,18 +128,18 @@ class _App:
         page = [show(row) for row in rows[start : start + per_page]]
         if fields:
             page = [{name: row[name] for name in fields.split(",") if name in row} for row in page]
-        totals = {"X-WP-Total": str(len(rows)), "X-WP-TotalPages": str(-(-len(rows) // per_page))} if self._shop.totals else {}
+        totals = {"X-WP-Total": str(len(rows)), "X-WP-TotalPages": str(-(-len(rows) // per_page))} if self.shop.totals else {}
         return _json(page, headers=totals)
 
     def _store_api(self, request: Request) -> Response:
-        if self._shop.store_api_status != 200:
-            return _error("rest_forbidden", self._shop.store_api_status)
+        if self.shop.store_api_status != 200:
+            return _error("rest_forbidden", self.shop.store_api_status)
         is_variation = request.args.get("type") == "variation"
-        found = (self._shop.product(number, store_api=True) for number in _include(request) if (number > 100) == is_variation)
+        found = (self.shop.product(number, store_api=True) for number in _include(request) if (number > 100) == is_variation)
         return self._page(request, [product for product in found if product])
 
     def _webhooks(self, request: Request, method: str, rest: list[str]) -> Response:
-        hooks = self._shop.webhooks
+        hooks = self.shop.webhooks
         if method == "GET" and not rest:
             return self._page(request, sorted(hooks.values(), key=lambda hook: int(hook["id"])), _without_secret)
         if method == "POST" and not rest:
@@ -208,7 +189,7 @@ def _escaped(text: str) -> str:
 
 
 def _json(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(webhook_bytes(document), status, headers=dict(headers or {}), mimetype="application/json")
+    return json_response(webhook_bytes(document), status, headers)
 
 
 def _error(code: str, status: int) -> Response:

@@ -6,13 +6,13 @@ Orders are made from their ids when they are asked for, so that any number of th
 import base64
 import hmac
 import json
-import threading
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import requests
+
+from tests.stand_ins.server import StandInShop
 
 KEY, SECRET = "ck_0123456789abcdef", "cs_fedcba9876543210"
 FIRST_CREATED = int(datetime(2025, 1, 1, 8, 0, tzinfo=UTC).timestamp())
@@ -39,31 +39,10 @@ class Sale:
     binned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A request: `credentials` is how a key was shown: `basic`, `oauth`, `query`, or "" for not at all."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    credentials: str
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What to answer instead of the truth."""
-
-    status: int = 200
-    body: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    hang: float = 0.0
-
-
 @dataclass
-class Shop:
+class Shop(StandInShop):
     """All that the shop has, and how it behaves."""
 
-    url: str = ""
     permission: str = "read_write"
     plain_permalinks: bool = False
     strips_authorization: bool = False
@@ -76,13 +55,6 @@ class Shop:
     """Longer pages time out at the shop's gateway."""
     orders: dict[int, Sale] = field(default_factory=dict)
     webhooks: dict[int, dict[str, Any]] = field(default_factory=dict)
-    seen: list[Seen] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
-    """Answers to the next requests, one each."""
-    after_page: Callable[[], None] = lambda: None
-    """What happens at the shop after each page of orders."""
-    nonces: set[str] = field(default_factory=set)
-    lock: threading.RLock = field(default_factory=threading.RLock)
 
     def add(self, created: int | None = None, *, status: str = "") -> int:
         """A new order, the newest unless it is told to be of another time; its id."""

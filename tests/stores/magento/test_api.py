@@ -34,12 +34,12 @@ from tests.stand_ins.magento_shop import (
     PICTURELESS,
     TOKEN,
     TOKEN_SECRET,
-    Told,
     as_bytes,
     children,
     number,
 )
 from tests.stand_ins.magento_shop import Shop as StandIn
+from tests.stand_ins.server import Scripted
 
 MAGENTO = platforms()["magento"]
 SECRET = "current-secret"
@@ -157,7 +157,7 @@ class TestGraphQl:
 
     def test_an_attribute_that_fails_costs_the_brand_of_this_time_only(self, stand_in: StandIn) -> None:
         asked = source(stand_in, "graphql")
-        stand_in.told = [Told(body=as_bytes({"errors": [{"message": "Internal server error"}], "data": {"products": None}}))]
+        stand_in.scripted = [Scripted(body=as_bytes({"errors": [{"message": "Internal server error"}], "data": {"products": None}}))]
         assert [product.brand == "" for product in asked.look_up(self.KEYS[:1], Deadline(5))] == [True]
         assert [product.brand for product in asked.look_up(self.KEYS[:1], Deadline(5))] == ["O'Leaf & Sons"]
 
@@ -184,7 +184,7 @@ class TestGraphQl:
         ],
     )  # fmt: skip
     def test_an_answer_without_products_is_trouble(self, stand_in: StandIn, body: bytes) -> None:
-        stand_in.told = [Told(body=body)] * 2
+        stand_in.scripted = [Scripted(body=body)] * 2
         with pytest.raises(StoreTrouble):
             look_up(stand_in, "graphql", self.KEYS)
 
@@ -206,13 +206,13 @@ class TestGraphQl:
         )
         for name in row:
             for value in odd:
-                stand_in.told = [Told(body=as_bytes({"data": {"products": {"items": [{**row, name: value}, 7]}}}))]
+                stand_in.scripted = [Scripted(body=as_bytes({"data": {"products": {"items": [{**row, name: value}, 7]}}}))]
                 for product in look_up(stand_in, "graphql", self.KEYS).values():
                     assert all(isinstance(text, str) for text in (product.url, product.image_url, product.brand, *product.categories))
 
     @pytest.mark.parametrize("status", [401, 403, 404, 302])
     def test_a_closed_one_says_so(self, stand_in: StandIn, status: int) -> None:
-        stand_in.told = [Told(status=status, headers={"Location": "https://elsewhere.example/x?y"})]
+        stand_in.scripted = [Scripted(status=status, headers={"Location": "https://elsewhere.example/x?y"})]
         with pytest.raises(StoreTrouble, match=r"lets no visitor ask|redirects to https://elsewhere\.example: set"):
             look_up(stand_in, "graphql", self.KEYS)
 
@@ -297,7 +297,7 @@ class TestRenderInfo:
         assert public == [""]
 
     def test_pictures_that_visitors_are_not_told_of_come_from_the_api_too(self, stand_in: StandIn) -> None:
-        stand_in.told = [Told(body=rows({"id": 1, "url": None, "images": []}))]
+        stand_in.scripted = [Scripted(body=rows({"id": 1, "url": None, "images": []}))]
         [product] = look_up(stand_in, "render_info", [ProductKey("1")]).values()
         assert product.url == f"{stand_in.url}/tea-1.html"
         assert product.image_url.endswith("/1-side.jpg")
@@ -315,7 +315,7 @@ class TestRenderInfo:
 
     @pytest.mark.parametrize("status", [401, 403])
     def test_a_closed_address_says_so_without_naming_a_token(self, stand_in: StandIn, status: int) -> None:
-        stand_in.told = [Told(status=status, body=b'{"message":"No."}')]
+        stand_in.scripted = [Scripted(status=status, body=b'{"message":"No."}')]
         with pytest.raises(StoreTrouble, match="security extension") as caught:
             look_up(stand_in, "render_info", [ProductKey("1")])
         assert "TOKEN" not in str(caught.value)
@@ -386,7 +386,7 @@ class TestRest:
     @pytest.mark.parametrize("file", ["no_selection", "", "/", None, 7])
     def test_no_selection_is_no_picture(self, stand_in: StandIn, file: Any) -> None:
         row = {"id": 1, "visibility": 4, "custom_attributes": [{"attribute_code": "image", "value": file}]}
-        stand_in.told = [Told(body=rows(row))]
+        stand_in.scripted = [Scripted(body=rows(row))]
         assert look_up(stand_in, "rest", [ProductKey("1")]) == {ProductKey("1"): Product(key=ProductKey("1"))}
 
     def test_it_is_asked_only_with_a_token_and_only_where_the_settings_name_the_shop(self, stand_in: StandIn) -> None:
@@ -426,7 +426,7 @@ class TestHostileAnswers:
     )  # fmt: skip
     def test_an_answer_that_is_no_search_is_trouble(self, stand_in: StandIn, body: bytes) -> None:
         for name, status in itertools.product(("render_info", "rest"), (200, 400, 404, 500)):
-            stand_in.told = [Told(status=status, body=body)]
+            stand_in.scripted = [Scripted(status=status, body=body)]
             with pytest.raises(StoreTrouble):
                 look_up(stand_in, name, [ProductKey("1")])
 
@@ -437,7 +437,7 @@ class TestHostileAnswers:
         ids=range(12),
     )
     def test_rows_that_are_no_products_are_passed_over(self, stand_in: StandIn, name: str, row: Any) -> None:
-        stand_in.told = [Told(body=rows(row, {"id": 2}))]
+        stand_in.scripted = [Scripted(body=rows(row, {"id": 2}))]
         assert list(look_up(stand_in, name, [ProductKey("2"), ProductKey("1")])) == [ProductKey("2")]
 
     def test_parts_of_wrong_types_are_left_blank(self, stand_in: StandIn) -> None:
@@ -447,7 +447,7 @@ class TestHostileAnswers:
         mixed = {**odd, "extension_attributes": links, "custom_attributes": [7, {}, {"attribute_code": []}]}
         mixed["custom_attributes"] += [{"attribute_code": "url_key", "value": []}, {"attribute_code": "manufacturer", "value": {}}]
         for name, row in itertools.product(("render_info", "rest"), (odd, mixed)):
-            stand_in.told = [Told(body=rows(row))]
+            stand_in.scripted = [Scripted(body=rows(row))]
             [product] = source(stand_in, name).look_up([ProductKey("1")], Deadline(5))
             assert product.key == ProductKey("1")
             assert (name == "render_info") == bool(product.url)  # what the true REST API adds
@@ -465,28 +465,28 @@ class TestHostileAnswers:
     def test_odd_names_are_no_names(self, stand_in: StandIn, where: str, body: bytes) -> None:
         asked = source(stand_in, "rest")
         [real] = asked.look_up([ProductKey("1")], Deadline(5))
-        stand_in.told = [Told(body=body, where=where)]
+        stand_in.scripted = [Scripted(body=body, where=where)]
         [odd] = source(stand_in, "rest").look_up([ProductKey("1")], Deadline(5))
-        assert stand_in.told == []
+        assert stand_in.scripted == []
         assert (odd.url, odd.image_url) == (real.url, real.image_url)
         assert set(odd.categories) <= set(real.categories)
 
     @pytest.mark.parametrize("link", ["javascript:alert(1)", "//[", "ftp://x/", "https://x.example/" + "a" * 3000])
     def test_addresses_are_web_addresses_of_a_bearable_length(self, stand_in: StandIn, link: str) -> None:
-        stand_in.told = [Told(body=rows({"id": 1, "url": link, "images": [{"url": link, "width": 9}, {"url": "/a b.png"}]}))]
+        stand_in.scripted = [Scripted(body=rows({"id": 1, "url": link, "images": [{"url": link, "width": 9}, {"url": "/a b.png"}]}))]
         [product] = look_up(stand_in, "render_info", [ProductKey("1")], access_token="").values()
         assert (product.url, product.image_url) == ("", f"{stand_in.url}/a%20b.png")
 
     def test_placeholders_of_messages_are_filled_and_messages_are_short(self, stand_in: StandIn) -> None:
         body = as_bytes({"message": "No %fieldName, no %1\n" + "x" * 5000, "parameters": {"fieldName": "tea", "1": [1]}})
-        stand_in.told = [Told(status=400, body=body)]
+        stand_in.scripted = [Scripted(status=400, body=body)]
         with pytest.raises(StoreTrouble, match="No tea, no %1x") as caught:
             look_up(stand_in, "rest", [ProductKey("1")])
         assert len(str(caught.value)) < 400
 
     @pytest.mark.parametrize("status", [429, 503])
     def test_a_shop_that_wants_to_be_left_alone_says_for_how_long(self, stand_in: StandIn, status: int) -> None:
-        stand_in.told = [Told(status=status, body=b"<html>later", headers={"Retry-After": "17"})]
+        stand_in.scripted = [Scripted(status=status, body=b"<html>later", headers={"Retry-After": "17"})]
         with pytest.raises(StoreTrouble) as caught:
             look_up(stand_in, "render_info", [ProductKey("1")])
         assert caught.value.wait_s == 17
@@ -524,14 +524,14 @@ class TestCredentials:
 
     def test_a_redirect_takes_no_token_along_and_names_the_setting(self, stand_in: StandIn) -> None:
         with running_magento() as elsewhere:
-            stand_in.told = [Told(status=301, headers={"Location": f"{elsewhere.url}/rest/?token=x"})]
+            stand_in.scripted = [Scripted(status=301, headers={"Location": f"{elsewhere.url}/rest/?token=x"})]
             with pytest.raises(StoreTrouble, match=r"redirects to.*MAGENTO_STORE_URL") as caught:
                 history_of(stand_in).count(ALL)
             assert elsewhere.seen == []
             assert "token=" not in str(caught.value)
 
     def test_visitors_follow_redirects(self, stand_in: StandIn) -> None:
-        stand_in.told = [Told(status=302, headers={"Location": "/elsewhere"}), Told(body=rows({"id": 1, "url": "/a.html"}))]
+        stand_in.scripted = [Scripted(status=302, headers={"Location": "/elsewhere"}), Scripted(body=rows({"id": 1, "url": "/a.html"}))]
         [product] = look_up(stand_in, "render_info", [ProductKey("1")], access_token="").values()
         assert product.url == f"{stand_in.url}/a.html"
 
@@ -588,7 +588,7 @@ class TestHistory:
             assert history_of(stand_in).order(str(FIRST_ORDER_ID), Deadline(5)) == told[0]
 
     def test_numbers_stay_exact(self, stand_in: StandIn) -> None:
-        stand_in.told = [Told(body=b'{"items":[{"entity_id":9007199254740993,"price":10.100000000000000001}],"total_count":1}')]
+        stand_in.scripted = [Scripted(body=b'{"items":[{"entity_id":9007199254740993,"price":10.100000000000000001}],"total_count":1}')]
         [page] = history_of(stand_in).pages(ALL)
         assert page.orders == [b'{"entity_id":9007199254740993,"price":10.100000000000000001}']
         assert page.cursor == "9007199254740993"
@@ -662,18 +662,18 @@ class TestHistory:
     def test_a_silent_server_is_asked_for_less_once(self, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(history_module, "REQUEST_S", 0.3)
         stand_in.add()
-        stand_in.told = [Told(hang=0.5)]
+        stand_in.scripted = [Scripted(hang=0.5)]
         assert len(ids(history_of(stand_in).pages(ALL))) == 1
-        stand_in.told = [Told(hang=0.5), Told(hang=0.5)]
+        stand_in.scripted = [Scripted(hang=0.5), Scripted(hang=0.5)]
         with pytest.raises(StoreTrouble, match="in time"):
             ids(history_of(stand_in).pages(ALL))
         time.sleep(0.3)  # the stand-in ends what it does
 
     def test_a_short_pause_is_made_where_the_store_asks_for_one(self, stand_in: StandIn) -> None:
         stand_in.add()
-        stand_in.told = [Told(status=429, headers={"Retry-After": "0"})] * 2
+        stand_in.scripted = [Scripted(status=429, headers={"Retry-After": "0"})] * 2
         assert len(ids(history_of(stand_in).pages(ALL))) == 1
-        stand_in.told = [Told(status=429, headers={"Retry-After": "900"})]
+        stand_in.scripted = [Scripted(status=429, headers={"Retry-After": "900"})]
         with pytest.raises(StoreTrouble) as caught:
             ids(history_of(stand_in).pages(ALL))
         assert caught.value.wait_s == 900
@@ -687,28 +687,28 @@ class TestHistory:
         ],
     )  # fmt: skip
     def test_a_hostile_answer_is_trouble(self, stand_in: StandIn, body: bytes) -> None:
-        stand_in.told = [Told(body=body)] * 2
+        stand_in.scripted = [Scripted(body=body)] * 2
         with pytest.raises(StoreTrouble):
             list(history_of(stand_in).pages(ALL))
-        stand_in.told = [Told(body=body)]
+        stand_in.scripted = [Scripted(body=body)]
         with pytest.raises(StoreTrouble):
             history_of(stand_in).count(ALL)
 
     def test_an_order_nested_deeper_than_we_can_print_is_trouble(self, stand_in: StandIn) -> None:
         for depth in (400, 700, 900, 960, 990, 5000):
-            stand_in.told = [Told(body=b'{"items":[{"entity_id":1,"x":' + b"[" * depth + b"]" * depth + b'}],"total_count":1}')]
+            stand_in.scripted = [Scripted(body=b'{"items":[{"entity_id":1,"x":' + b"[" * depth + b"]" * depth + b'}],"total_count":1}')]
             with suppress(StoreTrouble):
                 assert len(list(history_of(stand_in).pages(ALL))) == 1
 
     def test_a_store_that_never_moves_on_is_not_asked_for_ever(self, stand_in: StandIn) -> None:
-        stand_in.told = [Told(body=as_bytes({"items": [{"entity_id": 1}, {"entity_id": 2}], "total_count": 1000}))] * 20
+        stand_in.scripted = [Scripted(body=as_bytes({"items": [{"entity_id": 1}, {"entity_id": 2}], "total_count": 1000}))] * 20
         with pytest.raises(StoreTrouble, match="does not list its orders by id"):
             list(history_of(stand_in).pages(ALL))
         assert len(stand_in.seen) == 2
 
     def test_pages_that_an_extension_thins_out_are_read_to_the_end(self, stand_in: StandIn) -> None:
         pages = [[{"entity_id": 3}], [{"entity_id": 9}], []]
-        stand_in.told = [Told(body=as_bytes({"items": page})) for page in pages]
+        stand_in.scripted = [Scripted(body=as_bytes({"items": page})) for page in pages]
         assert ids(history_of(stand_in).pages(ALL)) == [3, 9]
 
 
@@ -743,18 +743,18 @@ class TestOneOrder:
         assert history_of(stand_in).order(order_id, Deadline(5)) is None
 
     def test_a_number_that_two_views_gave_finds_none(self, stand_in: StandIn) -> None:
-        stand_in.told = [Told(body=rows({"entity_id": 1, "increment_id": "0001"}, {"entity_id": 2, "increment_id": "0001"}))]
+        stand_in.scripted = [Scripted(body=rows({"entity_id": 1, "increment_id": "0001"}, {"entity_id": 2, "increment_id": "0001"}))]
         assert history_of(stand_in).order("0001", Deadline(5)) is None
 
     @pytest.mark.parametrize("body", [b"7", b"[]", b"<html>", b'{"message":"m"}'])
     def test_a_hostile_answer_is_none_or_trouble(self, stand_in: StandIn, body: bytes) -> None:
         for order_id in ("7", "0007"):
-            stand_in.told = [Told(body=body)]
+            stand_in.scripted = [Scripted(body=body)]
             with suppress(StoreTrouble):
                 assert history_of(stand_in).order(order_id, Deadline(5)) is None
 
     def test_an_api_that_is_not_there_is_trouble(self, stand_in: StandIn) -> None:
-        stand_in.told = [Told(status=404, body=b'{"message":"Request does not match any route."}')]
+        stand_in.scripted = [Scripted(status=404, body=b'{"message":"Request does not match any route."}')]
         with pytest.raises(StoreTrouble, match="route"):
             history_of(stand_in).order("7", Deadline(5))
 
@@ -824,12 +824,12 @@ class TestRegistry:
     def test_strangers_in_the_list_are_passed_over(self, stand_in: StandIn) -> None:
         good = {"subscription_id": 2, "event_name": "sales.order.created", "recipient_url": "x"}
         odd = [None, 7, {}, {"subscription_id": 1}, {**good, "event_name": 3}, {**good, "subscription_id": [3]}]
-        stand_in.told = [Told(body=rows(*odd, {**good, "metadata": "event_bridge"}))]
+        stand_in.scripted = [Scripted(body=rows(*odd, {**good, "metadata": "event_bridge"}))]
         assert registry_of(stand_in).webhooks() == []
 
     @pytest.mark.parametrize("body", [b"{}", b"<html>", b"7", b'{"message":"m"}'])
     def test_a_hostile_answer_is_trouble(self, stand_in: StandIn, body: bytes) -> None:
-        stand_in.told = [Told(body=body)]
+        stand_in.scripted = [Scripted(body=body)]
         with pytest.raises(StoreTrouble):
             registry_of(stand_in).webhooks()
 

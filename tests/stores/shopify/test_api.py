@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from werkzeug.wrappers import Response
 
 from adapter.settings.values import ApiSettings
 from adapter.stores.api import ProductSource, Webhook, Window
@@ -18,6 +17,7 @@ from adapter.stores.registration import Work, address_of, carry_out, plan
 from adapter.stores.shopify import client as clients
 from adapter.stores.shopify import platform
 from mappings import PROVIDERS, Context, Product, ProductKey, digest, render
+from tests.stand_ins.server import Scripted
 from tests.stand_ins.shopify import CLIENT_ID, CLIENT_SECRET, GONE, PRODUCTS, TOKEN, UNPUBLISHED, Shop, running_shopify
 from tests.support.adapter_under_test import make_settings
 
@@ -47,9 +47,10 @@ def keys(*numbers: int) -> list[ProductKey]:
     return [ProductKey(str(number)) if number < 1000 else ProductKey(str(number // 10), str(number)) for number in numbers]
 
 
-def told(document: Any, status: int = 200, **headers: str) -> Response:
+def reply(document: Any, status: int = 200, **headers: str) -> Scripted:
     text = document if isinstance(document, (bytes, str)) else json.dumps(document)
-    return Response(text, status, headers={name.replace("_", "-"): value for name, value in headers.items()}, mimetype="application/json")
+    content = text if isinstance(text, bytes) else text.encode()
+    return Scripted(content, status, {name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def _drip() -> Iterator[bytes]:
@@ -76,9 +77,9 @@ class TestProducts:
 
     def test_it_never_sends_credentials(self, shop: Shop) -> None:
         source(shop, "storefront").look_up(keys(702), Deadline(5))
-        [(path, headers, _)] = shop.seen
-        assert path == "/api/2026-10/graphql.json"
-        assert {name.lower() for name in headers}.isdisjoint({"authorization", "x-shopify-access-token", "cookie"})
+        [seen] = shop.seen
+        assert seen.path == "/api/2026-10/graphql.json"
+        assert {name.lower() for name in seen.headers}.isdisjoint({"authorization", "x-shopify-access-token", "cookie"})
 
     def test_the_admin_api_tells_tags_too_and_what_is_not_published(self, shop: Shop) -> None:
         number = UNPUBLISHED[0]
@@ -104,7 +105,7 @@ class TestProducts:
     def test_each_key_is_echoed_with_its_view(self, shop: Shop) -> None:
         same = [ProductKey("702"), ProductKey("702", view="2")]
         assert [product.key for product in source(shop, "storefront").look_up(same, Deadline(5))] == same
-        assert [len(body["variables"]["ids"]) for _, _, body in shop.seen] == [1]
+        assert [len(seen.body["variables"]["ids"]) for seen in shop.seen] == [1]
 
     @pytest.mark.parametrize("name", ["storefront", "admin"])
     def test_as_many_variants_as_go_at_once_cost_no_more_than_a_query_may(self, shop: Shop, name: str) -> None:
@@ -126,15 +127,15 @@ class TestProducts:
     @pytest.mark.parametrize(
         "answer",
         [
-            told("<html>Please wait"), told({"errors": [{"message": "Internal"}]}), told({"data": None}), told([]), told("null"),
-            told({"errors": {"query": "Required"}}), told({"x": 1}, 500), told({}, 404), told({"errors": "no"}, 403),
-            told("", 301, Location="https://elsewhere.example/"), told({"data": {}}), told({"data": {"nodes": None}}),
-            told({"data": {"nodes": "x"}}), told({"data": {"nodes": {}}}),
-            told({"data": {"nodes": []}}), told({"data": {"nodes": [None] * 2}}),
+            reply("<html>Please wait"), reply({"errors": [{"message": "Internal"}]}), reply({"data": None}), reply([]), reply("null"),
+            reply({"errors": {"query": "Required"}}), reply({"x": 1}, 500), reply({}, 404), reply({"errors": "no"}, 403),
+            reply("", 301, Location="https://elsewhere.example/"), reply({"data": {}}), reply({"data": {"nodes": None}}),
+            reply({"data": {"nodes": "x"}}), reply({"data": {"nodes": {}}}),
+            reply({"data": {"nodes": []}}), reply({"data": {"nodes": [None] * 2}}),
         ],
     )  # fmt: skip
-    def test_anything_else_is_a_trouble_of_the_stores(self, shop: Shop, name: str, answer: Response) -> None:
-        shop.told.append(answer)
+    def test_anything_else_is_a_trouble_of_the_stores(self, shop: Shop, name: str, answer: Scripted) -> None:
+        shop.scripted.append(answer)
         with pytest.raises(StoreTrouble):
             source(shop, name).look_up(keys(701), Deadline(5))
 
@@ -146,7 +147,7 @@ class TestProducts:
         ],
     )  # fmt: skip
     def test_nodes_of_wrong_types_tell_nothing_and_break_nothing(self, shop: Shop, nodes: Any) -> None:
-        shop.told.append(told({"data": {"nodes": nodes}}))
+        shop.scripted.append(reply({"data": {"nodes": nodes}}))
         assert all(not product.url for product in source(shop, "admin").look_up(keys(701), Deadline(5)))
 
     @pytest.mark.parametrize(
@@ -161,13 +162,13 @@ class TestProducts:
     )
     def test_throttled_says_how_long_to_wait(self, shop: Shop, cost: Any, wait_s: float) -> None:
         errors = [{"message": "Throttled", "extensions": {"code": "THROTTLED"}}]
-        shop.told.append(told({"errors": errors, "extensions": {"cost": cost}}))
+        shop.scripted.append(reply({"errors": errors, "extensions": {"cost": cost}}))
         with pytest.raises(StoreTrouble) as trouble:
             source(shop, "admin").look_up(keys(701), Deadline(5))
         assert trouble.value.wait_s == wait_s
 
     def test_a_bot_wall_says_how_long_to_wait(self, shop: Shop) -> None:
-        shop.told.append(told("", 430, Retry_After="30"))
+        shop.scripted.append(reply("", 430, Retry_After="30"))
         with pytest.raises(StoreTrouble) as trouble:
             source(shop, "storefront").look_up(keys(701), Deadline(5))
         assert trouble.value.wait_s == 30
@@ -175,7 +176,7 @@ class TestProducts:
     @pytest.mark.parametrize("name", ["storefront", "admin"])
     def test_an_endless_answer_and_a_slow_one_cost_no_more_than_the_bound(self, shop: Shop, name: str) -> None:
         way = source(shop, name)
-        shop.told += [Response(b" " * 65_536 for _ in range(400)), Response(_drip())]
+        shop.scripted += [Scripted(b" " * 65_536 for _ in range(400)), Scripted(_drip())]
         with pytest.raises(StoreTrouble, match="longer than"):
             way.look_up(keys(701), Deadline(10))
         begun = time.monotonic()
@@ -184,13 +185,13 @@ class TestProducts:
         assert time.monotonic() - begun < 1.5
 
     def test_a_closed_storefront_is_not_blamed_on_a_token(self, shop: Shop) -> None:
-        shop.told.append(told({}, 403))
+        shop.scripted.append(reply({}, 403))
         with pytest.raises(StoreTrouble, match="answered 403") as trouble:
             source(shop, "storefront").look_up(keys(701), Deadline(5))
         assert "TOKEN" not in str(trouble.value)
 
     def test_what_a_store_says_stays_on_one_line(self, shop: Shop) -> None:
-        shop.told.append(told({"errors": [{"message": "no\n2026-01-31 INFO all is well"}]}))
+        shop.scripted.append(reply({"errors": [{"message": "no\n2026-01-31 INFO all is well"}]}))
         with pytest.raises(StoreTrouble) as trouble:
             source(shop, "storefront").look_up(keys(701), Deadline(5))
         assert "\n" not in str(trouble.value)
@@ -219,7 +220,7 @@ class TestTokens:
         admin = source(shop, "admin", **BOUGHT)
         for _ in range(3):
             assert admin.look_up(keys(701), Deadline(5))
-        assert [path for path, _, _ in shop.seen].count("/admin/oauth/access_token") == 1
+        assert [seen.path for seen in shop.seen].count("/admin/oauth/access_token") == 1
 
     def test_it_is_renewed_before_it_runs_out(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         admin = source(shop, "admin", **BOUGHT)
@@ -227,7 +228,7 @@ class TestTokens:
         later = time.monotonic() + shop.token_life_s - 300
         monkeypatch.setattr("adapter.stores.shopify.client.time.monotonic", lambda: later)
         admin.look_up(keys(701), Deadline(5))
-        assert [path for path, _, _ in shop.seen].count("/admin/oauth/access_token") == 2
+        assert [seen.path for seen in shop.seen].count("/admin/oauth/access_token") == 2
 
     def test_one_that_was_taken_back_is_bought_again_once(self, shop: Shop) -> None:
         admin = source(shop, "admin", **BOUGHT)
@@ -242,7 +243,7 @@ class TestTokens:
 
     @pytest.mark.parametrize("status", [429, 500, 503])
     def test_a_shopify_that_is_down_blames_no_setting(self, shop: Shop, status: int) -> None:
-        shop.told.append(Response("", status))
+        shop.scripted.append(Scripted(b"", status))
         with pytest.raises(StoreTrouble, match=f"answered {status} where a token was asked for: try again later"):
             source(shop, "admin", **BOUGHT).look_up(keys(701), Deadline(5))
 
@@ -251,10 +252,18 @@ class TestTokens:
             source(shop, "admin", access_token="wrong").look_up(keys(701), Deadline(5))
 
     @pytest.mark.parametrize(
-        "answer", [told([]), told({}), told({"access_token": 7}), told({"access_token": ""}), told({"access_token": "a\nb"}), told("x")]
+        "answer",
+        [
+            reply([]),
+            reply({}),
+            reply({"access_token": 7}),
+            reply({"access_token": ""}),
+            reply({"access_token": "a\nb"}),
+            reply("x"),
+        ],
     )
-    def test_an_answer_without_a_token_is_a_trouble(self, shop: Shop, answer: Response) -> None:
-        shop.told.append(answer)
+    def test_an_answer_without_a_token_is_a_trouble(self, shop: Shop, answer: Scripted) -> None:
+        shop.scripted.append(answer)
         with pytest.raises(StoreTrouble):
             source(shop, "admin", **BOUGHT).look_up(keys(701), Deadline(5))
 
@@ -317,7 +326,7 @@ class TestHistory:
         assert [body_of(order) for order in page] == [body_of(order) for order in webhooks]
 
     def test_numbers_stay_exact(self, shop: Shop) -> None:
-        shop.told.append(told('{"orders": [{"id": 9007199254740993, "weight": 0.10, "sum": 123456789012345678.90}]}'))
+        shop.scripted.append(reply('{"orders": [{"id": 9007199254740993, "weight": 0.10, "sum": 123456789012345678.90}]}'))
         history = platform.history(reached(shop, **STATIC))
         assert history is not None
         [order] = next(history.pages(ALL)).orders
@@ -326,20 +335,20 @@ class TestHistory:
     def test_a_full_bucket_is_waited_for(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         waited: list[float] = []
         monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", waited.append)
-        shop.told += [told({"errors": "Exceeded 2 calls per second"}, 429, Retry_After="2.0")] * 2
+        shop.scripted += [reply({"errors": "Exceeded 2 calls per second"}, 429, Retry_After="2.0")] * 2
         assert len(self.read(shop)) == 600
         assert waited == [2.0, 2.0]
 
     def test_a_failure_of_a_moment_breaks_nothing_off(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         waited: list[float] = []
         monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", waited.append)
-        shop.told += [told("<html>", 502), told("", 503)]
+        shop.scripted += [reply("<html>", 502), reply("", 503)]
         assert len(self.read(shop)) == 600
         assert waited == [2.0, 2.0]
 
     def test_a_store_that_never_has_room_is_given_up(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", lambda _: None)
-        shop.told += [told({}, 429)] * (clients._MOST_WAITS + 1)
+        shop.scripted += [reply({}, 429)] * (clients._MOST_WAITS + 1)
         with pytest.raises(StoreTrouble, match="429"):
             self.read(shop)
 
@@ -347,7 +356,7 @@ class TestHistory:
     def test_each_wait_is_one_that_can_be_waited(self, shop: Shop, monkeypatch: pytest.MonkeyPatch, status: int, retry_after: str) -> None:
         waited: list[float] = []
         monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", waited.append)
-        shop.told.append(told({}, status, Retry_After=retry_after))
+        shop.scripted.append(reply({}, status, Retry_After=retry_after))
         assert len(self.read(shop)) == 600
         assert len(waited) == 1
         assert 1 <= waited[0] <= 60
@@ -365,7 +374,7 @@ class TestHistory:
     def test_a_nearly_full_bucket_slows_down(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         waited: list[float] = []
         monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", waited.append)
-        shop.told.append(told({"orders": []}, 200, X_Shopify_Shop_Api_Call_Limit="38/40"))
+        shop.scripted.append(reply({"orders": []}, 200, X_Shopify_Shop_Api_Call_Limit="38/40"))
         assert self.read(shop) == []
         assert waited == [1.0]
 
@@ -424,46 +433,47 @@ class TestHistory:
             assert ("read_all_orders" in history.note(window)) is not all_orders
 
     def test_a_time_before_all_calendars_breaks_nothing(self, shop: Shop) -> None:
-        shop.told.append(told({"orders": [{"id": 1, "created_at": "0001-01-01T00:00:00+14:00"}, {"id": 2, "created_at": 7}]}))
+        shop.scripted.append(reply({"orders": [{"id": 1, "created_at": "0001-01-01T00:00:00+14:00"}, {"id": 2, "created_at": 7}]}))
         assert len(self.read(shop)) == 602
 
     @pytest.mark.parametrize(
         "answer",
         [
-            told("<html>"), told([]), told({}), told({"orders": "x"}), told({}, 401),
-            told({"orders": ["x"]}), told({"orders": [{"id": 1}, {"id": "2"}]}), told({"orders": [{"id": True}]}), told({"orders": [{}]}),
+            reply("<html>"), reply([]), reply({}), reply({"orders": "x"}), reply({}, 401),
+            reply({"orders": ["x"]}), reply({"orders": [{"id": 1}, {"id": "2"}]}), reply({"orders": [{"id": True}]}),
+            reply({"orders": [{}]}),
         ],
     )  # fmt: skip
-    def test_anything_else_is_a_trouble_of_the_stores(self, shop: Shop, answer: Response) -> None:
+    def test_anything_else_is_a_trouble_of_the_stores(self, shop: Shop, answer: Scripted) -> None:
         history = platform.history(reached(shop, **STATIC))
         assert history is not None
-        shop.told += [answer, answer]
+        shop.scripted += [answer, answer]
         with pytest.raises(StoreTrouble):
             next(history.pages(ALL))
         with pytest.raises(StoreTrouble):
             history.order("1", Deadline(5))
 
     def test_a_store_that_goes_round_in_a_circle_is_given_up(self, shop: Shop) -> None:
-        shop.told += [told({"orders": [{"id": 1}]})] * 2
+        shop.scripted += [reply({"orders": [{"id": 1}]})] * 2
         with pytest.raises(StoreTrouble, match="same orders again"):
             self.read(shop)
 
     def test_pages_that_are_too_long_are_asked_for_in_smaller_ones(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", shop.calls.drain)
-        shop.told += [told(b" " * (MOST_BYTES + 1))] * 2
+        shop.scripted += [reply(b" " * (MOST_BYTES + 1))] * 2
         assert [order["id"] for order in self.read(shop)] == [shop.id_of(index) for index in range(600)]
-        limits = [path.partition("limit=")[2].partition("&")[0] for path, _, _ in shop.seen]
+        limits = [seen.query["limit"] for seen in shop.seen]
         assert limits == ["250", "50", *["10"] * 61]
 
     def test_an_order_that_is_too_long_by_itself_is_a_trouble(self, shop: Shop) -> None:
-        shop.told += [told(b" " * (MOST_BYTES + 1))] * 4
+        shop.scripted += [reply(b" " * (MOST_BYTES + 1))] * 4
         with pytest.raises(StoreTrouble, match="is longer than"):
             self.read(shop)
 
     def test_another_order_than_was_asked_for_is_none(self, shop: Shop) -> None:
         history = platform.history(reached(shop, **STATIC))
         assert history is not None
-        shop.told.append(told({"orders": [{"id": 6}]}))
+        shop.scripted.append(reply({"orders": [{"id": 6}]}))
         assert history.order("5", Deadline(5)) is None
 
 
@@ -511,7 +521,7 @@ class TestWebhooks:
     def test_a_change_that_the_store_does_not_confirm_is_a_trouble(self, shop: Shop, errors: Any) -> None:
         registry = platform.registry(reached(shop, **STATIC))
         assert registry is not None
-        shop.told.append(told({"data": {"webhookSubscriptionCreate": {"userErrors": errors}}}))
+        shop.scripted.append(reply({"data": {"webhookSubscriptionCreate": {"userErrors": errors}}}))
         with pytest.raises(StoreTrouble):
             registry.create("orders/create", "https://adapter.example/webhooks/shopify")
 
@@ -524,9 +534,9 @@ class TestWebhooks:
         with pytest.raises(StoreTrouble, match="does not exist"):
             registry.delete(gone)
 
-    @pytest.mark.parametrize("answer", [told({"data": {}}), told({"data": {"webhookSubscriptions": []}}), told("x")])
-    def test_anything_else_is_a_trouble_of_the_stores(self, shop: Shop, answer: Response) -> None:
-        shop.told.append(answer)
+    @pytest.mark.parametrize("answer", [reply({"data": {}}), reply({"data": {"webhookSubscriptions": []}}), reply("x")])
+    def test_anything_else_is_a_trouble_of_the_stores(self, shop: Shop, answer: Scripted) -> None:
+        shop.scripted.append(answer)
         registry = platform.registry(reached(shop, **STATIC))
         assert registry is not None
         with pytest.raises(StoreTrouble):

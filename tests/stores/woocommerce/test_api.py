@@ -22,8 +22,9 @@ from adapter.stores.http import Deadline, Http, StoreTrouble, host_of
 from adapter.stores.platforms import platforms
 from adapter.stores.woocommerce import history as history_module
 from mappings import PROVIDERS, Context, Credentials, Options, Product, ProductKey, outcomes
+from tests.stand_ins.server import Scripted
 from tests.stand_ins.woocommerce import running_woocommerce
-from tests.stand_ins.woocommerce_shop import FIRST_CREATED, FIRST_ORDER_ID, GONE, HIDDEN, KEY, SECRET, Told, variations, webhook_bytes
+from tests.stand_ins.woocommerce_shop import FIRST_CREATED, FIRST_ORDER_ID, GONE, HIDDEN, KEY, SECRET, variations, webhook_bytes
 from tests.stand_ins.woocommerce_shop import Shop as StandIn
 
 WOOCOMMERCE = platforms()["woocommerce"]
@@ -193,15 +194,15 @@ class TestProducts:
     @pytest.mark.parametrize("place", [0, 1], ids=["store_api", "rest"])
     def test_variations_in_trouble_leave_the_product(self, stand_in: StandIn, place: int) -> None:
         source = WOOCOMMERCE.sources(shop_at(stand_in))[place]
-        stand_in.told = [Told(body=webhook_bytes([stand_in.product(31)])), Told(status=500, body=b"{}")]
+        stand_in.scripted = [Scripted(body=webhook_bytes([stand_in.product(31)])), Scripted(status=500, body=b"{}")]
         assert [product.key for product in source.look_up([self.KEYS[1], self.KEYS[2]], Deadline(5))] == [self.KEYS[1]]
-        stand_in.told = [Told(status=500, body=b"{}")]
+        stand_in.scripted = [Scripted(status=500, body=b"{}")]
         with pytest.raises(StoreTrouble, match="answered 500"):
             source.look_up([self.KEYS[2]], Deadline(5))
 
     def test_variations_are_asked_for_only_while_half_of_the_time_is_left(self, stand_in: StandIn) -> None:
         [_, rest] = WOOCOMMERCE.sources(shop_at(stand_in))
-        stand_in.told = [Told(body=b"[]", hang=0.6)]
+        stand_in.scripted = [Scripted(body=b"[]", hang=0.6)]
         rest.look_up([ProductKey(str(number), str(variations(number)[0])) for number in range(31, 35)], Deadline(1))
         assert len(stand_in.seen) == 1
 
@@ -213,14 +214,14 @@ class TestProducts:
             assert look_up(stand_in, "rest", self.KEYS)
 
     def test_a_firewalls_page_names_what_to_allow(self, stand_in: StandIn) -> None:
-        stand_in.told = [Told(status=403, body=b"<html>Forbidden")]
+        stand_in.scripted = [Scripted(status=403, body=b"<html>Forbidden")]
         with pytest.raises(StoreTrouble, match="allow /wp-json/wc/"):
             look_up(stand_in, "store_api", self.KEYS)
         assert len(stand_in.seen) == 1
 
     @pytest.mark.parametrize("status", [429, 503])
     def test_a_shop_that_wants_to_be_left_alone_says_for_how_long(self, stand_in: StandIn, status: int) -> None:
-        stand_in.told = [Told(status=status, body=b"<html>later", headers={"Retry-After": "17"})]
+        stand_in.scripted = [Scripted(status=status, body=b"<html>later", headers={"Retry-After": "17"})]
         with pytest.raises(StoreTrouble) as caught:
             look_up(stand_in, "store_api", self.KEYS)
         assert caught.value.wait_s == 17
@@ -235,7 +236,7 @@ class TestProducts:
         ids=range(11),
     )  # fmt: skip
     def test_an_answer_that_is_no_list_is_trouble(self, stand_in: StandIn, source: str, body: bytes) -> None:
-        stand_in.told = [Told(body=body), Told(body=body)]
+        stand_in.scripted = [Scripted(body=body), Scripted(body=body)]
         with pytest.raises(StoreTrouble):
             look_up(stand_in, source, [ProductKey("1")])
 
@@ -247,18 +248,18 @@ class TestProducts:
     )  # fmt: skip
     def test_rows_that_are_no_products_are_passed_over(self, stand_in: StandIn, row: Any) -> None:
         for source in ("store_api", "rest"):
-            stand_in.told = [Told(body=webhook_bytes([row, {"id": 2}]))]
+            stand_in.scripted = [Scripted(body=webhook_bytes([row, {"id": 2}]))]
             assert list(look_up(stand_in, source, [ProductKey("2"), ProductKey("1")])) == [ProductKey("2")]
 
     def test_parts_of_wrong_types_are_left_blank(self, stand_in: StandIn) -> None:
         odd: dict[str, Any] = {"id": 1, "permalink": False, "images": [None, {"src": False}, {"src": ["x"]}], "categories": False}
         odd |= {"tags": [{"name": None}, {"name": {"a": 1}}], "brands": {"0": {"name": "B" * 900}}, "parent": []}
-        stand_in.told = [Told(body=webhook_bytes([odd]))]
+        stand_in.scripted = [Scripted(body=webhook_bytes([odd]))]
         assert look_up(stand_in, "store_api", [ProductKey("1")]) == {ProductKey("1"): Product(key=ProductKey("1"), brand="B" * 255)}
 
     @pytest.mark.parametrize("link", ["javascript:alert(1)", "//[", "ftp://x/", "https://x.example/" + "a" * 3000])
     def test_addresses_are_web_addresses_of_a_bearable_length(self, stand_in: StandIn, link: str) -> None:
-        stand_in.told = [Told(body=webhook_bytes([{"id": 1, "permalink": link, "images": [{"src": link}, {"src": "/a b.png"}]}]))]
+        stand_in.scripted = [Scripted(body=webhook_bytes([{"id": 1, "permalink": link, "images": [{"src": link}, {"src": "/a b.png"}]}]))]
         [product] = look_up(stand_in, "store_api", [ProductKey("1")]).values()
         assert (product.url, product.image_url) == ("", f"{stand_in.url}/a%20b.png")
 
@@ -277,7 +278,7 @@ class TestAddressForms:
     def test_a_page_of_html_is_not_asked_for_twice_once_the_form_is_known(self, stand_in: StandIn) -> None:
         [source, _] = WOOCOMMERCE.sources(shop_at(stand_in))
         assert source.look_up([ProductKey("1")], Deadline(5))
-        stand_in.told = [Told(status=404, body=b"<html>")]
+        stand_in.scripted = [Scripted(status=404, body=b"<html>")]
         with pytest.raises(StoreTrouble, match=r"no JSON.*WOOCOMMERCE_STORE_URL"):
             source.look_up([ProductKey("1")], Deadline(5))
         assert len(stand_in.seen) == 2
@@ -316,7 +317,7 @@ class TestCredentials:
 
     def test_a_redirect_takes_no_key_along_and_names_the_setting(self, stand_in: StandIn) -> None:
         with running_woocommerce() as elsewhere:
-            stand_in.told = [Told(status=301, headers={"Location": f"{elsewhere.url}/wp-json/?consumer_key=x"})]
+            stand_in.scripted = [Scripted(status=301, headers={"Location": f"{elsewhere.url}/wp-json/?consumer_key=x"})]
             with pytest.raises(StoreTrouble, match=r"redirects to.*WOOCOMMERCE_STORE_URL") as caught:
                 history_of(stand_in).count(ALL)
             assert elsewhere.seen == []
@@ -353,7 +354,7 @@ class TestHistory:
             assert history_of(stand_in).order(str(FIRST_ORDER_ID), Deadline(5)) == told[0]
 
     def test_numbers_stay_exact(self, stand_in: StandIn) -> None:
-        stand_in.told = [Told(body=b'[{"id":9007199254740993,"price":10.100000000000000001,"date_created_gmt":null}]')]
+        stand_in.scripted = [Scripted(body=b'[{"id":9007199254740993,"price":10.100000000000000001,"date_created_gmt":null}]')]
         [page] = history_of(stand_in).pages(ALL)
         assert page.orders == [b'{"id":9007199254740993,"price":10.100000000000000001,"date_created_gmt":null}']
 
@@ -454,9 +455,9 @@ class TestHistory:
     def test_a_silent_server_is_asked_for_less_once(self, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(history_module, "REQUEST_S", 0.3)
         stand_in.add()
-        stand_in.told = [Told(hang=0.6)]
+        stand_in.scripted = [Scripted(hang=0.6)]
         assert len(ids(history_of(stand_in).pages(ALL))) == 1
-        stand_in.told = [Told(hang=0.6), Told(hang=0.6)]
+        stand_in.scripted = [Scripted(hang=0.6), Scripted(hang=0.6)]
         with pytest.raises(StoreTrouble, match="in time"):
             ids(history_of(stand_in).pages(ALL))
         time.sleep(0.4)  # the stand-in ends what it does
@@ -464,17 +465,17 @@ class TestHistory:
     @pytest.mark.parametrize("created", ["0001-01-01T00:00:00", "-0001-11-30T00:00:00", "9999-12-31T23:59:59", 7, [1], ""])
     def test_a_time_that_is_none_breaks_nothing(self, stand_in: StandIn, created: Any) -> None:
         rows = [{"id": 1, "date_created_gmt": created}, {"id": 2, "date_created_gmt": "2026-01-01T00:00:00"}]
-        stand_in.told = [Told(body=webhook_bytes(rows), headers={"X-WP-Total": "2"})]
+        stand_in.scripted = [Scripted(body=webhook_bytes(rows), headers={"X-WP-Total": "2"})]
         [page] = history_of(stand_in).pages(ALL)
         assert len(page.orders) == 2
-        stand_in.told = [Told(body=b"[]")]
+        stand_in.scripted = [Scripted(body=b"[]")]
         assert list(history_of(stand_in).pages(ALL, page.cursor)) == []
 
     def test_a_short_pause_is_made_where_the_store_asks_for_one(self, stand_in: StandIn) -> None:
         stand_in.add()
-        stand_in.told = [Told(status=429, headers={"Retry-After": "0"})] * 2
+        stand_in.scripted = [Scripted(status=429, headers={"Retry-After": "0"})] * 2
         assert len(ids(history_of(stand_in).pages(ALL))) == 1
-        stand_in.told = [Told(status=429, headers={"Retry-After": "900"})]
+        stand_in.scripted = [Scripted(status=429, headers={"Retry-After": "900"})]
         with pytest.raises(StoreTrouble) as caught:
             ids(history_of(stand_in).pages(ALL))
         assert caught.value.wait_s == 900
@@ -483,14 +484,14 @@ class TestHistory:
         "body", [b"{}", b"<html>", b"[7]", b"[{}]", b'[{"id":"x"}]', b'[{"id":[1]}]', b"null", b'{"code":"e","message":"m"}']
     )
     def test_a_hostile_answer_is_trouble(self, stand_in: StandIn, body: bytes) -> None:
-        stand_in.told = [Told(body=body)] * 2
+        stand_in.scripted = [Scripted(body=body)] * 2
         with pytest.raises(StoreTrouble):
             list(history_of(stand_in).pages(ALL))
 
     @pytest.mark.parametrize("total", ["1000000", "", "x"])
     def test_a_store_that_never_moves_on_is_not_asked_for_ever(self, stand_in: StandIn, total: str) -> None:
         rows = webhook_bytes([{"id": number, "date_created_gmt": "2026-01-01T00:00:00"} for number in range(1, 51)])
-        stand_in.told = [Told(body=rows, headers={"X-WP-Total": total})] * 200
+        stand_in.scripted = [Scripted(body=rows, headers={"X-WP-Total": total})] * 200
         with pytest.raises(StoreTrouble, match="does not page"):
             list(history_of(stand_in).pages(ALL))
 
@@ -555,7 +556,7 @@ class TestRegistry:
 
     @pytest.mark.parametrize("body", [b"{}", b"<html>", b"7", b'{"code":"e","message":"m"}'])
     def test_a_hostile_answer_is_trouble(self, stand_in: StandIn, body: bytes) -> None:
-        stand_in.told = [Told(body=body)] * 2
+        stand_in.scripted = [Scripted(body=body)] * 2
         with pytest.raises(StoreTrouble):
             registry_of(stand_in).webhooks()
 
@@ -568,7 +569,7 @@ class TestRegistry:
             {"id": 2, "topic": 3, "delivery_url": "x"},
             {"id": [3], "topic": "order.created", "delivery_url": "x"},
         ]
-        stand_in.told = [Told(body=webhook_bytes(rows))]
+        stand_in.scripted = [Scripted(body=webhook_bytes(rows))]
         assert registry_of(stand_in).webhooks() == []
 
     def test_what_is_registered_delivers_what_the_store_can_prove(self, stand_in: StandIn) -> None:
