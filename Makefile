@@ -26,7 +26,7 @@ simulate: $(READY_DEV)  ## The tables of docs/pacing.md.
 	$(BIN)/python -m tests.delivery.simulation --curve
 
 bench: $(READY_DEV)  ## How fast, and how it grows; some minutes.
-	$(BIN)/python -m tests.benchmarks.receive
+	$(BIN)/python -m tests.benchmarks.acknowledge
 	$(BIN)/python -m tests.benchmarks.idle
 	$(BIN)/python -m tests.benchmarks.growth
 	$(BIN)/python -m tests.benchmarks.pages
