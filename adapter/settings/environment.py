@@ -71,7 +71,7 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "", checks: Check
         alert_url=_checked(env, "ALERT_URL", checks, problems),
         sentry_dsn=_checked(env, "SENTRY_DSN", checks, problems),
         port=port,
-        web_concurrency=_number(env, "WEB_CONCURRENCY", 1, 1, 64),
+        web_concurrency=_number(env, "WEB_CONCURRENCY", 2, 1, 64),
         log_level=_log_level(env, problems),
     )
     problems.add_environ(env)

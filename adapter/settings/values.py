@@ -114,7 +114,7 @@ class Settings:
     """Secret: who knows it may write there."""
     sentry_dsn: str = field(default="", repr=False)
     port: int | None = None
-    web_concurrency: int = 1
+    web_concurrency: int = 2
     log_level: str = "INFO"
 
     @property

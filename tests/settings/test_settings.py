@@ -39,7 +39,7 @@ def test_nothing_set_is_a_whole_configuration_that_waits_for_more() -> None:
     assert settings.database_url == "sqlite:///adapter.db"
     assert settings.drip_api_url == "https://api.getdrip.com"
     assert (settings.public_url, settings.public_url_is_set) == ("http://127.0.0.1:8000", False)
-    assert (settings.port, settings.web_concurrency, settings.log_level) == (None, 1, "INFO")
+    assert (settings.port, settings.web_concurrency, settings.log_level) == (None, 2, "INFO")
     assert (settings.single_requests_per_hour, settings.batch_requests_per_hour, settings.max_payload_bytes) == (3600, 50, 5_000_000)
 
 

@@ -1,5 +1,6 @@
 """`send`: a sender alone."""
 
+import os
 import signal
 
 import click
@@ -11,6 +12,9 @@ from adapter.cli.startup import settings_for
 from adapter.delivery.run import Senders
 from adapter.inbox.database import connect
 from adapter.process.parent import end_with_parent
+
+# Beside a web process, a burst of webhooks is acknowledged first and mapped after.
+_YIELDING = 10
 
 
 @click.command("send")
@@ -26,6 +30,7 @@ def command(sandbox_url: str, parent: int | None) -> None:
     require_file(settings)
     if parent:
         end_with_parent(parent)
+        os.nice(_YIELDING)
     senders = Senders(connect(settings.database_url), settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: senders.ask_to_stop())
