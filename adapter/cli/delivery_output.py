@@ -106,9 +106,8 @@ def _of_today(today: Mapping[str, Any], *, sent: bool) -> str:
         return f"skips it: {today['skip']}"
     if today["orders"] != 1:
         return f"finds {today['orders']} orders in it"
-    if not sent:
-        return "maps it; --json prints the body"
-    return "\n".join(today["difference"]) or "gives the same body"
+    result = "\n".join(today["difference"]) or "gives the same body" if sent else "maps it; --json prints the body"
+    return f"{result}\n{today['sums_differ']}" if today["sums_differ"] else result
 
 
 def _in_words(problems: Mapping[str, Sequence[str]]) -> str:

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -22,7 +21,6 @@ from adapter.settings import Settings, Store
 from mappings import VOCABULARIES, Order, Reason, Rejected, Skip, digest, encode, render
 
 log = logging.getLogger(__name__)
-_A_CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,7 +137,7 @@ class Preparer:
         if skip := reading.skip(placed=True):
             return skip
         order = source.provider.map(reading, source.context)
-        if abs(order.discrepancy) > _A_CENT * max(1, len(order.items)):
+        if order.unexplained:
             self._differing.append(queue.lane.store)
             log.warning("the amounts in the payload do not add up to its total", extra={"action": "sums_differ", **about(queue)})
         return _Draft(queue, source.store, order)

@@ -96,6 +96,15 @@ def first_since(connection: Connection, moment: datetime) -> int:
     return low
 
 
+def newest_sent(connection: Connection, store: str, most: int) -> Sequence[Row[Any]]:
+    """Delivered orders among a store's newest deliveries, whose payload is still stored; newest first."""
+    newest = select(deliveries.c.id).where(deliveries.c.store == store).order_by(deliveries.c.id.desc()).limit(MOST).subquery()
+    wanted = select(deliveries).where(
+        deliveries.c.id.in_(select(newest.c.id)), deliveries.c.state == "delivered", deliveries.c.payload.is_not(None)
+    )
+    return connection.execute(wanted.order_by(deliveries.c.id.desc()).limit(most)).all()
+
+
 def one(connection: Connection, delivery_id: int) -> Row[Any] | None:
     """A delivery with all its columns."""
     return connection.execute(select(deliveries).where(deliveries.c.id == delivery_id)).one_or_none()

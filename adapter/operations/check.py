@@ -1,6 +1,6 @@
 """`check`: what is wrong with the set-up, and how to mend it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,7 @@ from adapter import __version__
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import is_migrated, snapshot
 from adapter.operations.health import overview
+from adapter.operations.sums import Difference, recent_differences
 from adapter.settings import Account, Settings, Store
 from adapter.stores.http import StoreTrouble
 from adapter.stores.platforms import registry_of
@@ -87,12 +88,16 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
             return
         with snapshot(engine) as connection:
             report = overview(connection, settings, datetime.now(UTC))
+            differing = {store.name: recent_differences(connection, store, settings) for store in settings.stores.values()}
     except DatabaseAway as error:
         yield Finding("database", False, str(error))
         return
     yield Finding("database", True, f"{kind} is up to date")
     for why in report["why"]:
         yield Finding("orders", False, why)
+    for name, differences in differing.items():
+        if differences:
+            yield Finding(f"store {name}", None, _sums(differences))
     for name, store in report["stores"].items():
         if settings.store(name) is None:
             yield Finding(f"store {name}", None, _orphan(name, store))
@@ -103,6 +108,13 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
         for reason, seen in store["refused"].items():
             times = f"{seen['count']} {'request' if seen['count'] == 1 else 'requests'} refused, the last at {seen['last_at']}"
             yield Finding(f"store {name}", None, f"{times}: {_refusal(settings, name, reason)}")
+
+
+def _sums(differences: Sequence[tuple[int, Difference]]) -> str:
+    """What the newest orders' amounts miss; all of them usually miss it for one reason."""
+    delivery, newest = differences[0]
+    count = "1 recent order has" if len(differences) == 1 else f"{len(differences)} recent orders have"
+    return f"{count} amounts that don't add up to the total, the newest in delivery {delivery}. {newest} {newest.advice}"
 
 
 def _orphan(name: str, store: dict[str, Any]) -> str:

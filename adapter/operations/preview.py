@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row
 from adapter.inbox.products import known_products
 from adapter.inbox.sources import Source, crash, source_of
 from adapter.operations.masking import masked
+from adapter.operations.sums import Difference, difference_of
 from adapter.operations.tracing import Traces, said, trace
 from adapter.settings import Settings
 from mappings import VOCABULARIES, Order, Product, ProductKey, Reading, Rejected, complete, parse, render, wanted
@@ -31,6 +32,8 @@ class Remapped:
     skip: str = ""
     problems: Problems = field(default_factory=dict)
     orders: int = 1
+    sums: Difference | None = None
+    """By how much the order's own amounts miss its total."""
     traces: Traces = field(default_factory=dict)
 
 
@@ -63,6 +66,7 @@ def document(connection: Connection, row: Row[Any], attempts: Sequence[Row[Any]]
         "skip": today.skip or None,
         "problems": dict(today.problems) or None,
         "orders": today.orders,
+        "sums_differ": f"{today.sums} {today.sums.advice}" if today.sums else None,
         "difference": difference(sent, today.body, shown=True) if sent and today.body else [],
         "made_from": {said(path): [said(source) for source in sources] for path, sources in today.traces.items()},
     }
@@ -87,7 +91,8 @@ def _mapped(connection: Connection, source: Source, document: Any, sent: Mapping
     known = known_products(connection, source.store.name, wanted(order))
     products = {key: entry.product for key, entry in known.items() if entry.product is not None}
     maker = _Maker(source, products, sent or {})
-    return Remapped(document=document, body=maker.body(order), traces=trace(document, maker.try_))
+    sums = difference_of(source.provider, reading.payload, order)
+    return Remapped(document=document, body=maker.body(order), sums=sums, traces=trace(document, maker.try_))
 
 
 @dataclass(frozen=True, slots=True)

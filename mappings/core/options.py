@@ -32,7 +32,7 @@ class Options:
     custom_attributes: Mapping[str, str] = field(default_factory=dict)
     """Name of an attribute -> path of its value in the order's payload."""
     fee_keys: tuple[str, ...] = ()
-    """Magento: fields at the order's root that third-party extensions add as fees."""
+    """Paths of fields in the order that third-party extensions add as fees."""
     forward_test_orders: bool = False
     forward_child_orders: bool = False
     forward_unpaid: bool = False

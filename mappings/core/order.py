@@ -8,6 +8,8 @@ from typing import Any
 
 from mappings.core.money import ZERO, unit_price
 
+_A_CENT = Decimal("0.01")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
@@ -83,8 +85,14 @@ class Order:
     accepts_marketing: bool | None = None
     """Whether the shopper opted in to marketing; None where the payload does not contain it."""
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    discrepancy: Decimal = ZERO
-    """How far the payload's own sums are from its total; the soft check, never a reason to refuse."""
+    discrepancy: Decimal | None = None
+    """By how much the payload's own amounts exceed its total; None where it lacks some of them. Never a reason to refuse."""
+
+    @property
+    def unexplained(self) -> Decimal:
+        """The discrepancy; 0 where it is no more than rounding, a cent for each line."""
+        amount = self.discrepancy or ZERO
+        return amount if abs(amount) > _A_CENT * max(1, len(self.items)) else ZERO
 
     @property
     def lost_total(self) -> Decimal:

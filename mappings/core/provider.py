@@ -16,6 +16,7 @@ from mappings.core.compliance import Compliance, no_compliance
 from mappings.core.consent import is_path, opted_in
 from mappings.core.contract import timestamp
 from mappings.core.errors import Rejected, dotted
+from mappings.core.fees import with_named_fees
 from mappings.core.fields import MISSING, PayloadSchema
 from mappings.core.json import parse
 from mappings.core.order import Order
@@ -145,7 +146,7 @@ class Provider:
         """
         if reading.problems:
             raise Rejected(reading.problems)
-        order = self.build(reading.loaded, context)
+        order = with_named_fees(self.build(reading.loaded, context), reading.payload, context.options.fee_keys)
         added = {
             name: value for name, path in context.options.custom_attributes.items() if (value := lookup(reading.payload, path)) is not None
         }

@@ -175,5 +175,3 @@ class MagentoOrder(Extras):
     # Put there by `find`.
     envelope_time = Time(data_key="_time")
     envelope_store_id = Text(data_key="_store_id")
-    fees = Raw(data_key="_fees")
-    fees_refunded = Raw(data_key="_fees_refunded")

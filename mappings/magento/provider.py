@@ -82,14 +82,9 @@ def find(document: Any, context: Context) -> Any:
         return _no_order("the body")
     if order is not inner and inner is outer and not _is_saved(order):
         return Skip(Reason.NOT_AN_ORDER, "the order is not saved yet: subscribe to an after hook")
-    keys = context.options.fee_keys
-    added: dict[str, Any] = {
-        "_fees": {key: lookup(order, key) for key in keys},
-        "_fees_refunded": {key: lookup(order, f"{key}_refunded") for key in keys},
-    }
-    if envelope is not order:
-        added |= {"_time": envelope.get("time"), "_store_id": lookup(outer, "_metadata.storeId")}
-    return {**order, **added}
+    if envelope is order:
+        return order
+    return {**order, "_time": envelope.get("time"), "_store_id": lookup(outer, "_metadata.storeId")}
 
 
 def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:

@@ -7,14 +7,9 @@ been invoiced) and what was refunded (Sales/Model/Order/Creditmemo/RefundOperati
 from collections.abc import Sequence
 from decimal import Decimal
 
-from marshmallow import ValidationError
-
-from mappings.core.errors import Rejected
-from mappings.core.fields import Amount
 from mappings.core.money import ZERO
 from mappings.core.reading import Loaded
 from mappings.magento.lines import Bought
-from mappings.magento.payload import Hint
 
 
 def grand_total(loaded: Loaded) -> Decimal:
@@ -42,11 +37,11 @@ def total_discounts(loaded: Loaded) -> Decimal:
 
 
 def total_fees(loaded: Loaded, bought: Sequence[Bought]) -> Decimal:
-    """Fixed product taxes, gift wrap, custom fees, and the fields that the store's `fee_keys` name."""
+    """Fixed product taxes, gift wrap and custom fees."""
     if _is_void(loaded):
         return ZERO
     product_taxes = sum((line.kept.product_tax for line in bought), ZERO)
-    return product_taxes + _wrapping_left(loaded, bought) + _custom_fees_left(loaded) + _named_fees(loaded, refunded=True)
+    return product_taxes + _wrapping_left(loaded, bought) + _custom_fees_left(loaded)
 
 
 def state_of(loaded: Loaded) -> str:
@@ -74,14 +69,14 @@ def extra(loaded: Loaded, name: str) -> Decimal | None:
     return loaded[name] if value is None else value
 
 
-def discrepancy(loaded: Loaded, bought: Sequence[Bought]) -> Decimal:
+def discrepancy(loaded: Loaded, bought: Sequence[Bought]) -> Decimal | None:
     """Magento's identity, on the amounts as ordered; nothing that was refunded or cancelled lowers these."""
     subtotal: Decimal | None = loaded["subtotal"]
     if subtotal is None:
-        return ZERO
+        return None
     product_taxes = sum((line.full.product_tax for line in bought), ZERO)
     fees = sum((row["custom_fee_amount"] for row in loaded["extension_attributes"]["custom_fees"]), ZERO)
-    fees += product_taxes + _named_fees(loaded, refunded=False) + sum(_wrapping(loaded, bought).values(), ZERO)
+    fees += product_taxes + sum(_wrapping(loaded, bought).values(), ZERO)
     tendered = (extra(loaded, name) or ZERO for name in ("gift_cards_amount", "customer_balance_amount", "reward_currency_amount"))
     discount = _compensation(loaded) - abs(loaded["discount_amount"])
     total = subtotal + loaded["tax_amount"] + loaded["shipping_amount"] + discount + fees - sum(tendered, ZERO)
@@ -169,17 +164,4 @@ def _wrapping_left(loaded: Loaded, bought: Sequence[Bought]) -> Decimal:
             # Without counts of its own, the wrapping goes with the lines.
             left -= sum((line.full.wrapping - line.kept.wrapping for line in bought), ZERO)
         total += max(ZERO, left)
-    return total
-
-
-def _named_fees(loaded: Loaded, *, refunded: bool) -> Decimal:
-    """The fields that the store's `fee_keys` name; less those of the same name with `_refunded` added, as extensions call them."""
-    total, read, given_back = ZERO, Amount().deserialize, loaded["fees_refunded"] or {}
-    for key, value in (loaded["fees"] or {}).items():
-        try:
-            amount: Decimal = read(value)
-        except ValidationError as error:
-            raise Rejected({key: [str(message) for message in error.messages]}) from None
-        back = Hint().deserialize(given_back.get(key)) if refunded and amount > 0 else None
-        total += max(ZERO, amount - abs(back)) if back else amount
     return total

@@ -86,11 +86,11 @@ def total_fees(loaded: Loaded, money: Money, tips: Decimal) -> Decimal:
     return duties + additional + (received or tips)
 
 
-def discrepancy(loaded: Loaded, money: Money, original: Decimal) -> Decimal:
+def discrepancy(loaded: Loaded, money: Money, original: Decimal) -> Decimal | None:
     """How far lines - discounts + shipping + tax (unless included) + tip + duties + fees are from the total."""
     lines = None if money.presentment else money.of(loaded, "total_line_items_price")
     if lines is None:
-        return ZERO
+        return None
     shipping = money.of(loaded, "total_shipping_price")
     gross = total_shipping(loaded, money) if shipping is None else shipping
     tax = ZERO if loaded["taxes_included"] else money.first(loaded, "total_tax")

@@ -39,7 +39,7 @@ def order_of(context: Context = CONTEXT, **fields: Any) -> Order:
     return PROVIDERS["magento"].map(reading_of(context, **fields), context)
 
 
-def numbers(*values: Decimal) -> list[Any]:
+def numbers(*values: Decimal | None) -> list[Any]:
     return list(values)
 
 
