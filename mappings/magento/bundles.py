@@ -90,7 +90,7 @@ def kept_amounts(row: Row, children: Sequence[Loaded], held: Decimal, digits: in
 
 
 def held_quantity(line: Loaded) -> Decimal:
-    """What of a line is neither cancelled nor refunded."""
+    """What of a line is neither canceled nor refunded."""
     held: Decimal = (ordered_quantity(line) or ZERO) - line["qty_canceled"] - line["qty_refunded"]
     return max(ZERO, held)
 
@@ -110,7 +110,7 @@ def bundle_shipping(bundle: Loaded, children: Sequence[Loaded], held: Decimal) -
     if kind == _TOGETHER or (kind != _SEPARATELY and not some_shipped):
         return Shipping(shipped=bundle["qty_shipped"], remaining=max(ZERO, held - bundle["qty_shipped"]))
     ordered = ordered_quantity(bundle) or ZERO
-    # A fixed-price bundle's children keep their quantity when it is cancelled.
+    # A fixed-price bundle's children keep their quantity when it is canceled.
     due = [min(held_quantity(part), (ordered_quantity(part) or ZERO) * held / ordered) if ordered else ZERO for part in parts]
     left = [max(ZERO, quantity - part["qty_shipped"]) for part, quantity in zip(parts, due, strict=True)]
     # Parts that ship together are counted together: one without a count, beside one with, ships by itself.

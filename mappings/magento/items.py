@@ -21,7 +21,7 @@ def items_of(bought: Sequence[Bought], digits: int, currency: str, base: str) ->
     standing = [line for line in bought if line.held > 0]
     if standing:
         return tuple(_item(line, line.held, line.kept_price, line.kept, digits, currency, base) for line in standing)
-    # A cancelled or fully refunded order still shows what was ordered.
+    # A canceled or fully refunded order still shows what was ordered.
     return tuple(_item(line, line.ordered, line.price, line.full, digits, currency, base) for line in bought)
 
 

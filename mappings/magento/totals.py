@@ -1,6 +1,6 @@
-"""What an order comes to: each total as ordered less what was cancelled and refunded, and how well the payload's own sums add up.
+"""What an order comes to: each total as ordered less what was canceled and refunded, and how well the payload's own sums add up.
 
-magento2 never lowers an amount of an order. It counts beside it what was cancelled (Sales/Model/Order::registerCancellation: what had not
+magento2 never lowers an amount of an order. It counts beside it what was canceled (Sales/Model/Order::registerCancellation: what had not
 been invoiced) and what was refunded (Sales/Model/Order/Creditmemo/RefundOperation).
 """
 
@@ -57,7 +57,7 @@ def is_canceled(loaded: Loaded) -> bool:
 def financial_status(loaded: Loaded) -> str:
     if state_of(loaded) == "closed":
         return "refunded"
-    # total_due is grand_total - total_paid (Sales/Model/Order::getTotalDue), so it keeps what was cancelled.
+    # total_due is grand_total - total_paid (Sales/Model/Order::getTotalDue), so it keeps what was canceled.
     owed = loaded["grand_total"] - _total_canceled(loaded) - loaded["total_paid"]
     is_settled = owed <= 0 and not (is_canceled(loaded) and loaded["total_paid"] <= 0)
     return "paid" if is_settled or (loaded["total_due"] is not None and loaded["total_due"] <= 0) else "pending"
@@ -70,7 +70,7 @@ def extra(loaded: Loaded, name: str) -> Decimal | None:
 
 
 def discrepancy(loaded: Loaded, bought: Sequence[Bought]) -> Decimal | None:
-    """Magento's identity, on the amounts as ordered; nothing that was refunded or cancelled lowers these."""
+    """Magento's identity, on the amounts as ordered; nothing that was refunded or canceled lowers these."""
     subtotal: Decimal | None = loaded["subtotal"]
     if subtotal is None:
         return None
@@ -87,12 +87,12 @@ def discrepancy(loaded: Loaded, bought: Sequence[Bought]) -> Decimal | None:
 
 def _total_canceled(loaded: Loaded) -> Decimal:
     canceled: Decimal = loaded["total_canceled"] or ZERO
-    # Nothing more is expected of a cancelled order than what was paid.
+    # Nothing more is expected of a canceled order than what was paid.
     return max(canceled, loaded["grand_total"] - loaded["total_paid"]) if is_canceled(loaded) else canceled
 
 
 def _is_void(loaded: Loaded) -> bool:
-    """Whether an order is cancelled as a whole, so that it comes to nothing."""
+    """Whether an order is canceled as a whole, so that it comes to nothing."""
     return is_canceled(loaded) and not grand_total(loaded)
 
 
@@ -129,7 +129,7 @@ def _compensation_canceled(loaded: Loaded) -> Decimal:
 
 
 def _fee_left(amount: Decimal, invoiced: Decimal | None, refunded: Decimal, *, part_canceled: bool) -> Decimal:
-    """What of a fee was not refunded; of an order that was cancelled in part, only what had been invoiced."""
+    """What of a fee was not refunded; of an order that was canceled in part, only what had been invoiced."""
     charged = amount if invoiced is None or not part_canceled else min(amount, invoiced)
     return max(ZERO, charged - refunded)
 
@@ -160,8 +160,15 @@ def _wrapping_left(loaded: Loaded, bought: Sequence[Bought]) -> Decimal:
     for name, amount in _wrapping(loaded, bought).items():
         invoiced, refunded = extra(loaded, f"{name}_invoiced"), extra(loaded, f"{name}_refunded")
         left = _fee_left(amount, invoiced, refunded or ZERO, part_canceled=part_canceled)
-        if name == "gw_items_price" and invoiced is None and refunded is None:
-            # Without counts of its own, the wrapping goes with the lines.
-            left -= sum((line.full.wrapping - line.kept.wrapping for line in bought), ZERO)
+        if name == "gw_items_price" and invoiced is None:
+            left -= _uncounted_wrapping(bought, refunded)
         total += max(ZERO, left)
     return total
+
+
+def _uncounted_wrapping(bought: Sequence[Bought], refunded: Decimal | None) -> Decimal:
+    """Wrapping that went with its lines, where the order has no counts of its own for it; Magento never counts what was canceled."""
+    if refunded is None:
+        return sum((line.full.wrapping - line.kept.wrapping for line in bought), ZERO)
+    canceled = ((line.full.wrapping, min(line.line["qty_canceled"], line.ordered), line.ordered) for line in bought)
+    return sum((wrapping * part / ordered for wrapping, part, ordered in canceled if ordered), ZERO)

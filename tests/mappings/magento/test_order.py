@@ -1,4 +1,4 @@
-"""What Magento's own counters mean: cancelled and refunded parts, bundles, payment and shipment."""
+"""What Magento's own counters mean: canceled and refunded parts, bundles, payment and shipment."""
 
 import json
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ def totals(order: Order) -> list[Decimal]:
     return [order.grand_total, order.total_discounts, order.total_taxes, order.total_fees, order.total_shipping]
 
 
-class TestCancelled:
+class TestCanceled:
     CANCELLED: Mapping[str, Any] = {
         "state": "canceled",
         "status": "canceled",
@@ -70,23 +70,23 @@ class TestCancelled:
             {},
             {"total_canceled": "0.0000", "tax_canceled": "0.0000", "items": [line(1, price=60, qty_ordered=1)]},
         ],
-        ids=["counted by Magento", "without a count", "cancelled by its state alone"],
+        ids=["counted by Magento", "without a count", "canceled by its state alone"],
     )
-    def test_a_cancelled_order_comes_to_nothing(self, counted: Mapping[str, Any]) -> None:
+    def test_a_canceled_order_comes_to_nothing(self, counted: Mapping[str, Any]) -> None:
         order = order_of(self.CONTEXT, **{**self.CANCELLED, **counted})
         assert totals(order) == [0] * 5
         assert [numbers(item.quantity, item.total) for item in order.items] == [[1, 60]]
         assert order.attributes["financial_status"] == "pending"
 
-    def test_what_was_paid_before_an_order_was_cancelled_stays(self) -> None:
+    def test_what_was_paid_before_an_order_was_canceled_stays(self) -> None:
         order = order_of(**{**self.CANCELLED, "total_paid": 20, "tax_invoiced": 2, "shipping_invoiced": 5, "discount_invoiced": -2})
         assert numbers(order.grand_total, order.total_taxes, order.total_shipping) == [20, 2, 5]
 
     @pytest.mark.parametrize(
         ("canceled", "left"), [(3, 7), (-3, 7), (13, 3), (10, 0)], ids=["plain", "negative", "with invoiced added", "whole"]
     )
-    def test_the_cancelled_part_of_a_discount(self, canceled: int, left: int) -> None:
-        """registerCancellation adds what was invoiced, because discount_invoiced is negative: 10 + 3 where 7 were cancelled."""
+    def test_the_canceled_part_of_a_discount(self, canceled: int, left: int) -> None:
+        """registerCancellation adds what was invoiced, because discount_invoiced is negative: 10 + 3 where 7 were canceled."""
         assert order_of(discount_amount=-10, discount_canceled=canceled, total_canceled=30).total_discounts == left
 
 
@@ -101,6 +101,8 @@ class TestFees:
         wrapped = line(1, price=10, qty_ordered=4, qty_canceled=1, qty_refunded=1, gw_price="2.0000")
         assert order_of(items=[wrapped]).total_fees == 4
         assert order_of(items=[wrapped], gw_items_price="8.0000").total_fees == 4
+        assert order_of(items=[wrapped], gw_items_price="8.0000", gw_items_price_refunded="2.0000").total_fees == 4
+        assert order_of(items=[wrapped], gw_items_price="8.0000", gw_items_price_refunded="0.0000").total_fees == 6
 
     def test_a_product_tax_may_be_in_the_subtotal(self) -> None:
         taxed = line(1, price=90, qty_ordered=1, weee_tax_applied_row_amount=10)
@@ -147,7 +149,7 @@ class TestBundle:
         [item] = order_of(items=self.bundle(*parts, qty_canceled=1, product_options=options)).items
         assert numbers(item.quantity, item.price, item.total) == [1, 70, 70]
 
-    def test_all_of_it_cancelled_is_shown_as_ordered_if_nothing_else_stands(self) -> None:
+    def test_all_of_it_canceled_is_shown_as_ordered_if_nothing_else_stands(self) -> None:
         parts = [{"price": 70, "qty_ordered": 2, "qty_canceled": 2}]
         assert [numbers(item.quantity, item.total) for item in order_of(items=self.bundle(*parts)).items] == [[2, 140]]
         items = [*self.bundle(*parts), line(9, price=5, qty_ordered=1)]
@@ -183,8 +185,8 @@ class TestBundle:
         order = order_of(state="complete", items=self.bundle(*parts, qty_ordered=1, qty_shipped=2))
         assert (order.fulfilled, order.attributes.get("fulfillment_status")) == (True, "fulfilled")
 
-    def test_a_cancelled_fixed_price_bundle_leaves_nothing_of_its_parts_to_ship(self) -> None:
-        """Their own counts do not show that the bundle was cancelled."""
+    def test_a_canceled_fixed_price_bundle_leaves_nothing_of_its_parts_to_ship(self) -> None:
+        """Their own counts do not show that the bundle was canceled."""
         parts = [{"price": 0, "qty_ordered": 4, "qty_shipped": 2}]
         items = self.bundle(*parts, qty_canceled=1, qty_shipped=1, product_options={"shipment_type": "1"})
         assert order_of(items=items).fulfilled
