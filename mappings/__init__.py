@@ -9,7 +9,7 @@ from importlib import import_module
 
 from mappings.core.compliance import Compliance
 from mappings.core.consent import CONSENTS
-from mappings.core.contract import ACTIONS, DRIP_ORDER_NAMES, VOCABULARIES, OrderActivity, digest, render, timestamp
+from mappings.core.contract import ACTIONS, DRIP_ORDER_NAMES, VOCABULARIES, OrderActivity
 from mappings.core.errors import Rejected, dotted
 from mappings.core.json import encode, parse
 from mappings.core.lifecycle import LifecycleEvent, LifecycleState, as_sent, lifecycle_of, unsent_events
@@ -19,6 +19,7 @@ from mappings.core.outcome import outcomes
 from mappings.core.product import Product, ProductKey, complete, wanted
 from mappings.core.provider import Key, Provider
 from mappings.core.reading import HOLDS, Context, Identity, Reading, Reason, Skip
+from mappings.core.rendering import digest, render, timestamp
 from mappings.core.signature import Credentials, KeyAway, Scheme, Verdict
 from mappings.core.text import absolute_url, first_email, lookup
 from mappings.magento.adobe_signature import is_public_key

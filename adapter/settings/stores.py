@@ -98,6 +98,7 @@ def store_of(
         ),
         options=Options(
             public_url=public_url,
+            local_addresses_allowed=sandbox,
             store_url=addresses.get("", ""),
             store_urls={view: url for view, url in addresses.items() if view},
             ignore_orders_before=_moment(loaded.get("ignore_orders_before"), setting, problems),

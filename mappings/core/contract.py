@@ -1,26 +1,20 @@
-"""Drip's Order Activity contract: its table as one schema, and the rendering of an order as a body that keeps it.
+"""Drip's Order Activity contract: its table as one schema.
 
-Source: the Order Activity page of Drip's API documentation. Item key `discount` stands in its table and `discounts` in its example, so
-both are sent; `total_discounts` stands only in the example.
+Source: the Order Activity page of Drip's API documentation. `total_discounts` is only in its example, and the keys at the end only on its
+current page.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, pre_load, validates_schema
 from marshmallow.constants import missing
 
-from mappings.core.consent import initial_status
-from mappings.core.errors import Rejected, dotted
-from mappings.core.json import encode
 from mappings.core.money import is_currency
-from mappings.core.options import Options
-from mappings.core.order import Item, Order
-from mappings.core.text import absolute_url, first_email, without_blanks
+from mappings.core.text import absolute_url, first_email
 
 VOCABULARIES = {"contract": ("created", "updated"), "lifecycle": ("placed", "paid", "fulfilled", "refunded", "canceled", "updated")}
 """The actions of each vocabulary: the contract's, and those of Drip's current page."""
@@ -30,10 +24,9 @@ ADDRESS_KEYS = (
     "label", "first_name", "last_name", "company", "address_1", "address_2", "city", "state", "postal_code", "country", "phone",
 )  # fmt: skip
 """What Drip's current page knows of an address."""
-# These keys of a body are about one request, not about the order: a refund is sent once, and a status applies to new people only.
-_NOT_THE_ORDER = ("action", "occurred_at", "refund_amount", "initial_status")
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-_LONGEST = 255
+LONGEST = 255
+"""The longest text that Drip takes."""
 
 PRESENCE, FORMAT, EMAIL, URL, TIME, RANGE, LENGTH = (
     "is required",
@@ -68,7 +61,7 @@ class _String(_Value):
             raise ValidationError(FORMAT)
         if self.required and not value.strip():
             raise ValidationError(PRESENCE)
-        if len(value) > _LONGEST:
+        if len(value) > LONGEST:
             raise ValidationError(LENGTH)
 
 
@@ -99,7 +92,7 @@ class _Address(_Value):
             raise ValidationError(FORMAT)
         if not all(isinstance(part, str) for part in value.values()):
             raise ValidationError(FORMAT)
-        if any(len(part) > _LONGEST for part in value.values()):
+        if any(len(part) > LONGEST for part in value.values()):
             raise ValidationError(LENGTH)
 
 
@@ -230,113 +223,5 @@ class OrderActivity(Schema):
             raise ValidationError(PRESENCE, "email")
 
 
-# Every name to which Drip, then or today, gives a meaning: not to be had for a custom attribute.
+# Names with a meaning at Drip, now or in the past: not available for a custom attribute.
 DRIP_ORDER_NAMES = frozenset({*OrderActivity().fields, "discount", "discounts"})
-
-_BODY = OrderActivity()
-# What `refund_amount` tells already.
-_TOLD_BY_REFUNDS = ("original_total", "refunded_total")
-
-
-def render(order: Order, *, action: str, occurred_at: datetime, options: Options, refund_amount: Decimal | None = None) -> dict[str, Any]:
-    """The body that Drip gets for an order.
-
-    In the lifecycle vocabulary the total stays as ordered, and a refund goes beside it as `refund_amount`; else the total is what is left.
-    Raises `Rejected` if it would break the contract.
-    """
-    lifecycle = options.vocabulary == "lifecycle"
-    body: dict[str, Any] = {
-        "provider": options.drip_provider or order.provider,
-        "person_id": order.person_id,
-        "email": order.email,
-        "action": action,
-        "order_id": order.order_id,
-        "occurred_at": timestamp(occurred_at),
-        "order_public_id": order.order_public_id[:_LONGEST],
-        "currency": order.currency,
-        "order_url": order.order_url,
-    }
-    body = without_blanks(body) | {
-        "grand_total": order.ordered_total if lifecycle else order.grand_total,
-        "total_discounts": order.total_discounts,
-        "total_taxes": order.total_taxes,
-        "total_fees": order.total_fees,
-        "total_shipping": order.total_shipping,
-        "items": [_render_item(item, options) for item in order.items],
-        "item_count": _plain_number(sum((item.quantity for item in order.items), Decimal(0))),
-    }
-    if order.items:
-        body["item_names"] = [item.name for item in order.items]
-    if lifecycle:
-        body |= _lifecycle_part(order, refund_amount)
-    if status := initial_status(options.consent, order.accepts_marketing):
-        body["initial_status"] = status
-    for name, value in without_blanks(order.attributes).items():
-        if name not in DRIP_ORDER_NAMES and not (lifecycle and name in _TOLD_BY_REFUNDS):
-            body.setdefault(name, value)
-    if problems := _BODY.validate(body):
-        raise Rejected(dotted(problems))
-    return body
-
-
-def digest(body: Mapping[str, Any]) -> str:
-    """What tells two states of an order apart: a hash of the body but for when and how it is sent.
-
-    Numbers count by value, since carriers of one order print `200` and `"200.0000"`.
-    """
-    state = {key: value for key, value in body.items() if key not in _NOT_THE_ORDER}
-    return hashlib.sha256(encode(_canonical(state))).hexdigest()
-
-
-def timestamp(moment: datetime) -> str:
-    """ISO 8601 in UTC, ending in `Z`; whole seconds without a fraction."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def _lifecycle_part(order: Order, refund_amount: Decimal | None) -> dict[str, Any]:
-    """What only Drip's current page knows: the sum given back, and the addresses."""
-    addresses = {"billing_address": order.billing_address, "shipping_address": order.shipping_address}
-    part: dict[str, Any] = {
-        name: {key: text[:_LONGEST] for key, text in without_blanks(address).items()} for name, address in addresses.items() if address
-    }
-    return part if refund_amount is None else {"refund_amount": refund_amount, **part}
-
-
-def _render_item(item: Item, options: Options) -> dict[str, Any]:
-    known = {
-        "product_id": item.product_id,
-        "product_variant_id": item.product_variant_id,
-        "sku": item.sku[:_LONGEST],
-        "name": item.name,
-        "brand": item.brand[:_LONGEST],
-        "categories": list(item.categories),
-        "product_url": item.product_url or item.built_url,
-        "image_url": item.image_url or options.picture,
-        "sale_price": item.sale_price,
-    }
-    amounts = {
-        "price": item.price,
-        "quantity": _plain_number(item.quantity),
-        "discounts": item.discounts,
-        "discount": item.discounts,
-        "taxes": item.taxes,
-        "fees": item.fees,
-        "shipping": item.shipping,
-        "total": item.total,
-    }
-    body = without_blanks(known) | amounts
-    return body | {name: value for name, value in without_blanks(item.attributes).items() if name not in body}
-
-
-def _plain_number(quantity: Decimal) -> int | Decimal:
-    return int(quantity) if quantity == quantity.to_integral_value() else quantity.normalize()
-
-
-def _canonical(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _canonical(value[key]) for key in sorted(value)}
-    if isinstance(value, (list, tuple)):
-        return [_canonical(entry) for entry in value]
-    if isinstance(value, (Decimal, int)) and not isinstance(value, bool):
-        return f"{Decimal(value).normalize():f}"
-    return value

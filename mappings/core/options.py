@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Literal
 from urllib.parse import quote
 
-from mappings.core.text import absolute_url
+from mappings.core.reachability import is_reachable
+from mappings.core.text import absolute_url, origin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +21,9 @@ class Options:
     fallback_url: str = ""
     """The store's address where neither settings nor payload know one; only for trials, blank when orders are sent."""
     public_url: str = ""
-    """This adapter's own address, where the placeholder picture is served."""
+    """This adapter's own address, where the placeholder image is served; blank or unreachable from the internet: not used."""
+    local_addresses_allowed: bool = False
+    """Bodies may contain addresses of this machine and its network; for the sandbox, which sends no email."""
     drip_provider: str = ""
     person_id: str = ""
     """Path of the value to send as `person_id`."""
@@ -42,10 +45,23 @@ class Options:
     vocabulary: Literal["contract", "lifecycle"] = "contract"
     """Drip's actions: `created` and `updated` of the contract, or `placed`, `paid`, ... of today."""
 
-    @property
-    def picture(self) -> str:
-        """The address of the picture for a product that has none."""
-        return self.placeholder_image or f"{self.public_url.rstrip('/')}/static/placeholder.png"
+    def reachable(self, url: str) -> bool:
+        """Whether an address may stand in a body: one that shoppers can reach, or any in the sandbox."""
+        return self.local_addresses_allowed or is_reachable(url)
+
+    def first_reachable(self, *candidates: str) -> str:
+        """The first of several addresses that may stand in a body; "" if none may."""
+        return next((url for url in candidates if url and self.reachable(url)), "")
+
+    def image_of(self, image_url: str, store_url: str) -> str:
+        """A product's image; for a product without one the store's placeholder, else the one that this adapter serves.
+
+        While no address of this adapter is known, the shop's own icon has to do: the contract requires an image, and `/favicon.ico` is the
+        one address at which a site's image is looked for by convention (HTML Standard, link type "icon").
+        """
+        served = f"{self.public_url.rstrip('/')}/static/placeholder.png" if self.public_url else ""
+        site = origin(store_url)
+        return self.first_reachable(image_url, self.placeholder_image, served, f"{site}/favicon.ico" if site else "")
 
     def templated_order_url(self, *, order_id: str, order_public_id: str, token: str) -> str:
         """The order's address by the store's own template; "" without one."""

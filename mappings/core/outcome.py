@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mappings.core.contract import VOCABULARIES, render
+from mappings.core.contract import VOCABULARIES
 from mappings.core.errors import Rejected
 from mappings.core.options import Options
 from mappings.core.product import Product, ProductKey, complete
 from mappings.core.provider import Provider
 from mappings.core.reading import Context, Reading
+from mappings.core.rendering import render
 
 
 def outcomes(provider: Provider, payload: bytes, context: Context, known: Iterable[Product] = ()) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from marshmallow import ValidationError
 
 from mappings.core.compliance import Compliance, no_compliance
 from mappings.core.consent import is_path, opted_in
-from mappings.core.contract import timestamp
 from mappings.core.errors import Rejected, dotted
 from mappings.core.fees import with_named_fees
 from mappings.core.fields import MISSING, PayloadSchema
@@ -22,6 +21,7 @@ from mappings.core.json import parse
 from mappings.core.order import Order
 from mappings.core.product import Product
 from mappings.core.reading import Context, Identity, Loaded, Reading, Reason, Skip
+from mappings.core.rendering import timestamp
 from mappings.core.signature import Scheme
 from mappings.core.text import first_email, lookup
 

@@ -86,6 +86,19 @@ def test_what_is_looked_up_reaches_drip_and_is_shown(adapter: AdapterUnderTest, 
     assert json.loads(attempt.looked_up) == {"7": "storefront", "7/8": "storefront"}
 
 
+def test_a_page_and_an_image_on_the_shops_own_network_are_not_sent(adapter: AdapterUnderTest, stock: Stock) -> None:
+    stores = {
+        name: replace(store, options=replace(store.options, local_addresses_allowed=False))
+        for name, store in adapter.settings.stores.items()
+    }
+    adapter = AdapterUnderTest(adapter.engine, replace(adapter.settings, stores=stores), adapter.sandbox_url)
+    stock(Shelf("storefront", [replace(LAMP_IS, url="http://shop.local/lamp", image_url="http://10.0.0.5/lamp.jpg")]))
+    adapter.post(shopify_order())
+    adapter.settle()
+    item = sent_item(adapter)
+    assert (item["product_url"], item["image_url"]) == ("https://shop.example/", "https://adapter.example/static/placeholder.png")
+
+
 def test_the_products_picture_stands_in_for_a_variant_that_has_none(adapter: AdapterUnderTest, stock: Stock) -> None:
     stock(Shelf("storefront", [LAMP_IS, replace(SHADE_IS, image_url="")]))
     adapter.post(shopify_order())

@@ -128,15 +128,6 @@ def map_case(name: str, *options: str, stdin: bool = False) -> Result:
     return run("map", case.provider.name, file, *named, *options, stdin=case.payload if stdin else b"")
 
 
-def at_home(value: Any) -> Any:
-    """With the placeholder picture where `map` has it."""
-    if isinstance(value, str):
-        return value.replace("https://adapter.example", "http://127.0.0.1:8000")
-    if isinstance(value, list):
-        return [at_home(each) for each in value]
-    return {name: at_home(each) for name, each in value.items()} if isinstance(value, dict) else value
-
-
 @pytest.mark.parametrize("stdin", [False, True])
 @pytest.mark.parametrize(
     ("name", "options", "status"),
@@ -160,7 +151,7 @@ def test_map_prints_a_line_for_each_order_and_fails_if_one_was_rejected(
     assert (result.exit_code, result.stderr) == (status, "")
     expected = Case(FIXTURES / name).expected
     assert len(result.stdout.splitlines()) == len(expected)
-    assert lines(result) == at_home(expected)
+    assert lines(result) == expected
 
 
 def test_map_takes_several_files_in_their_order() -> None:
@@ -179,7 +170,7 @@ def test_map_is_told_the_topic() -> None:
 
 def test_map_speaks_todays_vocabulary_if_it_is_told_to() -> None:
     [line] = lines(map_case("shopify/lifecycle-refund-partial", "--vocabulary", "lifecycle"))
-    assert [line] == at_home(Case(FIXTURES / "shopify/lifecycle-refund-partial").expected)
+    assert [line] == Case(FIXTURES / "shopify/lifecycle-refund-partial").expected
     [plain] = lines(map_case("shopify/lifecycle-refund-partial"))
     assert (line["action"], plain["action"], "billing_address" in plain) == ("placed", "created", False)
 

@@ -46,8 +46,8 @@ class Clock:
 
 
 def make_settings(drip_url: str, *, account: Account | None = ACCOUNT, **options: Any) -> Settings:
-    """One store a platform, all feeding one account."""
-    common = {"public_url": "https://adapter.example", **options}
+    """One store a platform, all feeding one account. The shops of tests are on this machine, and their pages may be sent."""
+    common = {"public_url": "https://adapter.example", "local_addresses_allowed": True, **options}
     stores = {
         name: Store(
             name=name,

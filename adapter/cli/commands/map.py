@@ -11,7 +11,7 @@ from adapter.cli.parameters import url
 from mappings import PROVIDERS, VOCABULARIES, Context, Options, encode, outcomes
 
 _STORE_URL = "https://store.example"
-_PUBLIC_URL = "http://127.0.0.1:8000"
+_PUBLIC_URL = "https://adapter.example"
 
 
 def header(value: str) -> tuple[str, str]:

@@ -1,0 +1,155 @@
+"""An order as the body that Drip gets for it, and the digest that tells two bodies of an order apart."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from mappings.core.consent import initial_status
+from mappings.core.contract import DRIP_ORDER_NAMES, LONGEST, OrderActivity
+from mappings.core.errors import Rejected, dotted
+from mappings.core.json import encode
+from mappings.core.options import Options
+from mappings.core.order import Item, Order
+from mappings.core.text import absolute_url, without_blanks
+
+_BODY = OrderActivity()
+_ADDRESS = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
+# In the lifecycle vocabulary, `refund_amount` contains these.
+_IN_REFUNDS = ("original_total", "refunded_total")
+# These keys of a body are about one request, not about the order: a refund is sent once, and a status applies to new people only.
+_NOT_THE_ORDER = ("action", "occurred_at", "refund_amount", "initial_status")
+_NOWHERE = "no address of this shop can be reached from the internet: set the store's store_url to its public address"
+
+
+def render(order: Order, *, action: str, occurred_at: datetime, options: Options, refund_amount: Decimal | None = None) -> dict[str, Any]:
+    """The body that Drip gets for an order.
+
+    In the lifecycle vocabulary the total stays as ordered and a refund is sent as `refund_amount`; in the contract's, the total is what is
+    left. Addresses that can't be reached from the internet are replaced or left out.
+
+    Raises `Rejected` if the body would break the contract.
+    """
+    lifecycle = options.vocabulary == "lifecycle"
+    body: dict[str, Any] = {
+        "provider": options.drip_provider or order.provider,
+        "person_id": order.person_id,
+        "email": order.email,
+        "action": action,
+        "order_id": order.order_id,
+        "occurred_at": timestamp(occurred_at),
+        "order_public_id": order.order_public_id[:LONGEST],
+        "currency": order.currency,
+        "order_url": _page(order, options, order.order_url),
+    }
+    body = without_blanks(body) | {
+        "grand_total": order.ordered_total if lifecycle else order.grand_total,
+        "total_discounts": order.total_discounts,
+        "total_taxes": order.total_taxes,
+        "total_fees": order.total_fees,
+        "total_shipping": order.total_shipping,
+        "items": [_render_item(item, order, options) for item in order.items],
+        "item_count": _plain_number(sum((item.quantity for item in order.items), Decimal(0))),
+    }
+    if order.items:
+        body["item_names"] = [item.name for item in order.items]
+    if lifecycle:
+        body |= _lifecycle_part(order, refund_amount)
+    if status := initial_status(options.consent, order.accepts_marketing):
+        body["initial_status"] = status
+    for name, value in _attributes(order.attributes, options).items():
+        if name not in DRIP_ORDER_NAMES and not (lifecycle and name in _IN_REFUNDS):
+            body.setdefault(name, value)
+    if problems := _BODY.validate(body):
+        raise Rejected(dotted(problems))
+    return body
+
+
+def digest(body: Mapping[str, Any]) -> str:
+    """A hash of a body without the keys that are about its request.
+
+    Numbers count by value, since two sources of one order may print `200` and `"200.0000"`.
+    """
+    state = {key: value for key, value in body.items() if key not in _NOT_THE_ORDER}
+    return hashlib.sha256(encode(_canonical(state))).hexdigest()
+
+
+def timestamp(moment: datetime) -> str:
+    """ISO 8601 in UTC, ending in `Z`; whole seconds have no fraction."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _page(order: Order, options: Options, *candidates: str) -> str:
+    """The first address that shoppers can reach: of the candidates, else the shop's, else this adapter's."""
+    given = next(filter(None, candidates), "")
+    if not given or absolute_url(given) != given:
+        return given  # the contract rejects it, by its path
+    if page := options.first_reachable(*candidates, order.store_url, options.public_url):
+        return page
+    raise Rejected({"order_url": [_NOWHERE]})
+
+
+def _lifecycle_part(order: Order, refund_amount: Decimal | None) -> dict[str, Any]:
+    """What only Drip's current page has: the refunded amount and the addresses."""
+    addresses = {"billing_address": order.billing_address, "shipping_address": order.shipping_address}
+    part: dict[str, Any] = {
+        name: {key: text[:LONGEST] for key, text in without_blanks(address).items()} for name, address in addresses.items() if address
+    }
+    return part if refund_amount is None else {"refund_amount": refund_amount, **part}
+
+
+def _render_item(item: Item, order: Order, options: Options) -> dict[str, Any]:
+    texts = {
+        "product_id": item.product_id,
+        "product_variant_id": item.product_variant_id,
+        "sku": item.sku[:LONGEST],
+        "name": item.name,
+        "brand": item.brand[:LONGEST],
+        "categories": list(item.categories),
+        "product_url": _page(order, options, item.product_url, item.built_url),
+        "image_url": options.image_of(item.image_url, order.store_url),
+        "sale_price": item.sale_price,
+    }
+    # The contract's table has `discount`, its example and Drip's current page have `discounts`: both are sent.
+    amounts = {
+        "price": item.price,
+        "quantity": _plain_number(item.quantity),
+        "discounts": item.discounts,
+        "discount": item.discounts,
+        "taxes": item.taxes,
+        "fees": item.fees,
+        "shipping": item.shipping,
+        "total": item.total,
+    }
+    body = without_blanks(texts) | amounts
+    return body | {name: value for name, value in _attributes(item.attributes, options).items() if name not in body}
+
+
+def _attributes(attributes: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    """Custom attributes without the blank ones and without addresses that can't be reached."""
+    reachable = {
+        name: [entry for entry in value if _may_send(entry, options)] if isinstance(value, (list, tuple)) else value
+        for name, value in attributes.items()
+        if _may_send(value, options)
+    }
+    return without_blanks(reachable)
+
+
+def _may_send(value: Any, options: Options) -> bool:
+    return not isinstance(value, str) or not _ADDRESS.match(value) or options.reachable(value)
+
+
+def _plain_number(quantity: Decimal) -> int | Decimal:
+    return int(quantity) if quantity == quantity.to_integral_value() else quantity.normalize()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _canonical(value[key]) for key in sorted(value)}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(entry) for entry in value]
+    if isinstance(value, (Decimal, int)) and not isinstance(value, bool):
+        return f"{Decimal(value).normalize():f}"
+    return value
