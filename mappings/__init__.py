@@ -18,7 +18,7 @@ from mappings.core.order import Item, Order
 from mappings.core.outcome import outcomes
 from mappings.core.product import Product, ProductKey, complete, wanted
 from mappings.core.provider import Key, Provider
-from mappings.core.reading import HOLDS, Context, Identity, Reading, Reason, Skip
+from mappings.core.reading import HOLDS, LOSES_ORDERS, Context, Identity, Reading, Reason, Skip
 from mappings.core.rendering import digest, render, timestamp
 from mappings.core.signature import Credentials, KeyAway, Scheme, Verdict
 from mappings.core.text import absolute_url, first_email, lookup
@@ -36,6 +36,7 @@ __all__ = [
     "CONSENTS",
     "DRIP_ORDER_NAMES",
     "HOLDS",
+    "LOSES_ORDERS",
     "PROVIDERS",
     "VOCABULARIES",
     "Compliance",

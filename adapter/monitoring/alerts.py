@@ -15,9 +15,10 @@ from sqlalchemy import Connection, Engine, Row
 from adapter.errors import WorkFailed
 from adapter.inbox import figures, troubles
 from adapter.inbox.database import Clock, snapshot, transaction
+from adapter.inbox.lost_orders import lost_orders
 from adapter.inbox.troubles import Name
 from adapter.monitoring.alert_channels import tell
-from adapter.operations.health import STUCK_AFTER, rhythm
+from adapter.operations.health import STUCK_AFTER, losing, rhythm
 from adapter.settings import Settings
 from mappings import timestamp
 
@@ -89,6 +90,8 @@ class Alerts:
         for store, (number, last) in figures.dead(connection).items():
             letters = f"{'at least ' if number >= figures.MOST else ''}{number} dead letter{'s' if number > 1 else ''}"
             yield Trouble("dead", store, last, f"{letters} of store {store}: drip-adapter deliveries list --state dead --store {store}")
+        for store, lost in lost_orders(connection, self._settings.stores).items():
+            yield Trouble("store_error", store, lost.since, losing(store, lost))
         yield from self._stuck(connection, blocked, now)
         if self._looked_for_quiet is None or now - self._looked_for_quiet >= _QUIET_LOOKED_AT_EVERY:
             self._quiet = list(self._look_for_quiet(connection, now))

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from adapter.inbox import accounts, arrivals, figures, views
+from adapter.inbox.lost_orders import LostOrders, lost_orders
 from adapter.operations.silence import HOURS, Rhythm, rhythm_of
 from adapter.settings import Settings
 from mappings import timestamp
@@ -17,7 +18,8 @@ _CLOCKS_DIFFER = timedelta(minutes=1)
 def overview(connection: Connection, settings: Settings, now: datetime) -> dict[str, Any]:
     """`{"ok", "why": [...], "stores": {...}, "accounts": {...}, "oldest_due"}`; times ISO 8601, counts of deliveries by state.
 
-    A store's `quiet` tells that it has been silent for longer than it ever was; `patience_s` is how long that would be, if known.
+    A store's `quiet` tells that it has been silent for longer than it ever was; `patience_s` is how long that would be, if known. Its
+    `lost` counts the webhooks since its last order that held an error in place of one; None: no such webhook.
     """
     names = sorted({*settings.stores, *views.store_names(connection)})
     counted = figures.by_state(connection, names, now)
@@ -26,7 +28,8 @@ def overview(connection: Connection, settings: Settings, now: datetime) -> dict[
         refused.setdefault(row.store, {})[row.reason] = {"count": row.times, "last_at": timestamp(row.last_at)}
     accounts = {name: _account(connection, name, now) for name in settings.accounts}
     due = figures.oldest_due(connection, now)
-    why = _why(settings, counted, accounts, due, now)
+    lost = lost_orders(connection, settings.stores)
+    why = [losing(store, orders) for store, orders in sorted(lost.items())] + _why(settings, counted, accounts, due, now)
     return {
         "ok": not why,
         "why": why,
@@ -37,12 +40,28 @@ def overview(connection: Connection, settings: Settings, now: datetime) -> dict[
                 "configured": name in settings.stores,
                 "deliveries": counted.get(name, {}),
                 "refused": refused.get(name, {}),
+                "lost": _lost(lost.get(name)),
                 **_rhythm(connection, name, now),
             }
             for name in names
         },
         "accounts": accounts,
     }
+
+
+def losing(store: str, orders: LostOrders) -> str:
+    """A sentence on a store that loses orders, with what to do."""
+    number = "1 webhook" if orders.number == 1 else f"{orders.number} webhooks"
+    return (
+        f"store {store} is losing orders: {number} without an order since {timestamp(orders.since)}. {orders.why}. Run drip-adapter "
+        f"connect {store} to replace its webhooks, then drip-adapter reconcile {store} to fetch the lost orders"
+    )
+
+
+def _lost(orders: LostOrders | None) -> dict[str, Any] | None:
+    if orders is None:
+        return None
+    return {"count": orders.number, "since": timestamp(orders.since), "last_at": timestamp(orders.last_at), "why": orders.why}
 
 
 def rhythm(connection: Connection, store: str) -> Rhythm:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from flask import Blueprint, Response, abort, current_app, request
 from sqlalchemy.exc import DBAPIError
@@ -137,7 +138,7 @@ class WebhookReceiver:
         key = provider.key(headers, payload)
         arrival = Arrival(
             store=store.name,
-            key=Key(value=_storable(key.value, _LONGEST_HEADER), expires=key.expires),
+            key=Key(value=_storable(key.value, _LONGEST_HEADER) or uuid4().hex, expires=key.expires),
             topic=_storable(provider.topic(headers), _LONGEST_TOPIC),
             headers={name: _storable(headers[name], _LONGEST_HEADER) for name in provider.kept_headers if name in headers},
             payload=payload,

@@ -28,7 +28,7 @@ from mappings.core.text import first_email, lookup
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Key:
-    """What makes two deliveries the same: permanently, or for 48 hours if it `expires`."""
+    """What makes two deliveries the same: permanently, or for 48 hours if it `expires`. A blank one equals no other."""
 
     value: str
     expires: bool

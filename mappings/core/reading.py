@@ -33,6 +33,8 @@ class Reason(StrEnum):
     CATALOG = "catalog"
 
 
+LOSES_ORDERS = "orders are being lost: "
+"""How the detail of a `store_error` begins if the store keeps sending it in place of orders until somebody acts."""
 HOLDS = (Reason.UNPAID, Reason.NEVER_PLACED)
 """Reasons that apply only until a snapshot of the order is placed; then the delivery is weighed again."""
 _NEVER_AN_ORDER = (Reason.STORE_ERROR, Reason.NOT_AN_ORDER, Reason.TEST_ORDER, Reason.DRAFT, Reason.CHILD_ORDER)

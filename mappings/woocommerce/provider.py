@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from mappings.core.errors import Rejected
+from mappings.core.json import parse
 from mappings.core.product import Product
-from mappings.core.provider import Provider
-from mappings.core.reading import Context, Identity, Loaded, Reason, Skip
+from mappings.core.provider import Key, Provider, body_key
+from mappings.core.reading import LOSES_ORDERS, Context, Identity, Loaded, Reason, Skip
 from mappings.core.signature import hmac_base64
 from mappings.woocommerce.links import self_link
 from mappings.woocommerce.meta import meta_by_key
@@ -34,6 +36,8 @@ _CUSTOM_STATUS_RANK = _STATUS_RANK[""]
 # By which plugins such orders are made: WooCommerce Deposits, YITH Deposits and Down Payments, WooCommerce Subscriptions.
 _PAYMENTS_OF_A_PARENT = ("wc_deposits", "yith_wcdp_balance_order", "subscription")
 _RENEWAL_META = ("_subscription_renewal",)
+# The longest body that is looked at as an error object before it is stored.
+_LONGEST_ERROR = 4_000
 _PING = re.compile(rb"webhook_id=\d+")
 _VERSION = re.compile(r"/wc/v(\d)/orders\b")
 
@@ -41,6 +45,20 @@ _VERSION = re.compile(r"/wc/v(\d)/orders\b")
 def is_ping(headers: Mapping[str, str], payload: bytes) -> bool:
     """The unsigned form post that WooCommerce repeats on every save of a webhook until it gets exactly 200."""
     return not headers.get("x-wc-webhook-topic") and bool(_PING.fullmatch(payload.strip()))
+
+
+def key(headers: Mapping[str, str], payload: bytes) -> Key:
+    """The hash of the body; for an error object nothing, since each stands for another order, though all are equal.
+
+    WooCommerce's delivery id is no help: it is the same for all that one webhook sends within a second (`get_new_delivery_id`).
+    """
+    if len(payload) <= _LONGEST_ERROR and (b'"code"' in payload or b'"errors"' in payload):
+        try:
+            if error_code(parse(payload)):
+                return Key(value="", expires=False)
+        except Rejected:
+            pass
+    return body_key(headers, payload)
 
 
 def split(document: Any) -> Sequence[Any] | None:
@@ -51,7 +69,7 @@ def split(document: Any) -> Sequence[Any] | None:
 
 def find(document: Any, context: Context) -> Any:
     if code := error_code(document):
-        return Skip(Reason.STORE_ERROR, f"WooCommerce sent its own error {code[:80]}: {_error_cause(code)}")
+        return Skip(Reason.STORE_ERROR, _error_detail(code[:80]))
     topic = context.topic.lower()
     if topic.startswith("product."):
         return Skip(Reason.CATALOG, "a product, kept for its page and picture")
@@ -128,10 +146,20 @@ def error_code(document: Any) -> str:
     return str(next(iter(errors), "")) if isinstance(errors, dict) and "error_data" in document else ""
 
 
-def _error_cause(code: str) -> str:
-    if "invalid" in code:
-        return "the order was gone before its webhook was delivered"
-    return "the webhook's owner may no longer read orders, so that every order is lost; save the webhook as an administrator"
+def _error_detail(code: str) -> str:
+    """What an error object means that is sent in place of an order.
+
+    The body of a webhook is a GET of the order as the webhook's owner. That user was deleted or demoted (`..._cannot_view`), or the webhook
+    is of API version v1, whose controller finds no order in WooCommerce's order tables (`..._invalid_shop_order_id`); v2 and v3 answer
+    `..._shop_order_invalid_id` where the order itself is no more.
+    """
+    if code.endswith("_invalid_id") or code.startswith(("woocommerce_api_invalid", "woocommerce_api_no_")):
+        return f"WooCommerce sent its error {code}: the order was deleted before its webhook was delivered"
+    if code.startswith("woocommerce_rest_invalid_"):
+        cause = "its webhooks are of API version v1, which cannot read orders from WooCommerce's order tables"
+    else:
+        cause = "the user who owns its webhooks may no longer read orders"
+    return f"{LOSES_ORDERS}WooCommerce sends its error {code} in their place; {cause}"
 
 
 def _utc_keys(order: Mapping[str, Any]) -> tuple[str, str]:
@@ -159,6 +187,7 @@ PROVIDER = Provider(
         "x-wc-webhook-id",
         "x-wc-webhook-delivery-id",
     ),
+    key=key,
     is_ping=is_ping,
     split=split,
     find=find,

@@ -134,6 +134,20 @@ class TestOnce:
         alerts.step()
         assert "over, " in chat.texts()[-1]
 
+    def test_a_store_that_sends_errors_for_orders(self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock) -> None:
+        adapter = AdapterUnderTest(engine, make_settings("http://127.0.0.1:9"), "http://127.0.0.1:9", clock)
+        error = {"code": "woocommerce_rest_cannot_view", "message": "Sorry", "data": {"status": 403}}
+        for _ in range(2):
+            adapter.post(error, store="woocommerce", topic="order.created")
+        adapter.read()
+        alerts.step()
+        assert ["store woocommerce is losing orders: 2 webhooks" in text for text in chat.texts()] == [True]
+        adapter.post({"id": 4, "status": "pending", "total": "1"}, store="woocommerce", topic="order.created")
+        adapter.read()
+        clock.advance(minutes=2)
+        alerts.step()
+        assert "over, " in chat.texts()[1]
+
     def test_a_store_that_has_gone_quiet(self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock) -> None:
         for hour in range(24 * 9):
             keep(engine, hour, clock() - timedelta(hours=30 + hour))

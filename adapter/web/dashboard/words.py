@@ -11,8 +11,8 @@ from mappings import Reason
 SENTENCES = {
     Reason.STORE_ERROR: (
         "The store sent an error of its own in the place of an order.",
-        "Act at once: the user who owns the webhook may no longer read orders, so every order is lost. "
-        "Save the webhook again as an administrator.",
+        "If the overview says that the store is losing orders, act now: run drip-adapter connect to replace its webhooks. Otherwise the "
+        "order was deleted before its webhook was sent.",
     ),
     Reason.NOT_AN_ORDER: (
         "This is a refund, invoice, shipment, draft, checkout or the like, and not an order.",

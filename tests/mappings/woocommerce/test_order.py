@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mappings import PROVIDERS, Context, Options, encode, outcomes
+from mappings import LOSES_ORDERS, PROVIDERS, Context, Options, encode, outcomes
 from tests.support.fixture_cases import RECEIVED_AT
 
 WOOCOMMERCE = PROVIDERS["woocommerce"]
@@ -98,6 +98,7 @@ class TestNotSent:
         [reading] = WOOCOMMERCE.readings(encode(error), Context(topic="order.updated", received_at=RECEIVED_AT))
         [skip] = reading.skips
         assert "may no longer read orders" in skip.detail
+        assert skip.detail.startswith(LOSES_ORDERS)
         assert next(iter(error.get("errors", [error.get("code")]))) in skip.detail
 
     @pytest.mark.parametrize("body", [{"id": 41}, {"id": 41, "status_from": "x"}, {"action": "paid", "arg": 41}])
@@ -126,6 +127,32 @@ class TestNotSent:
     def test_a_pending_order_is_unpaid_only_without_a_payment(self, paid: dict[str, Any]) -> None:
         assert sent(order(status="pending", **paid)) == {"skipped": "unpaid"}
         assert sent(order(status="pending"))["financial_status"] == "paid"
+
+
+class TestKey:
+    """What makes two webhooks copies of each other."""
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            {"code": "woocommerce_rest_cannot_view", "message": "Sorry", "data": {"status": 403}},
+            {"code": "woocommerce_rest_shop_order_invalid_id", "message": "Invalid ID.", "data": {"status": 404}},
+            {"errors": {"woocommerce_api_invalid_order_id": ["Invalid"]}, "error_data": {}},
+        ],
+    )
+    def test_an_error_is_a_copy_of_none(self, error: dict[str, Any]) -> None:
+        assert WOOCOMMERCE.key({}, encode(error)).value == ""
+
+    @pytest.mark.parametrize("payload", [b"{}", b'{"code":', b'{"id":41,"code":"x","message":"y"}', b'"code"', b'[{"code":"x"}]', b""])
+    def test_the_same_body_is_a_copy_else(self, payload: bytes) -> None:
+        key = WOOCOMMERCE.key({}, payload)
+        assert (len(key.value), key.expires) == (64, True)
+        assert key == WOOCOMMERCE.key({"x-wc-webhook-delivery-id": "1"}, payload)
+        assert WOOCOMMERCE.key({}, encode(order(coupon_lines=[{"code": "x"}]))).value
+
+    def test_orders_are_never_parsed_for_it(self) -> None:
+        document = {"code": "x", "message": "y" * 5_000}
+        assert WOOCOMMERCE.key({}, encode(document)).value
 
 
 class TestProgress:
