@@ -8,7 +8,7 @@ import pkgutil
 from importlib import import_module
 
 from mappings.core.compliance import Compliance
-from mappings.core.consent import CONSENTS
+from mappings.core.consent import CONSENTS, SEND
 from mappings.core.contract import ACTIONS, DRIP_ORDER_NAMES, VOCABULARIES, OrderActivity
 from mappings.core.errors import Rejected, dotted
 from mappings.core.json import encode, parse
@@ -38,6 +38,7 @@ __all__ = [
     "HOLDS",
     "LOSES_ORDERS",
     "PROVIDERS",
+    "SEND",
     "VOCABULARIES",
     "Compliance",
     "Context",

@@ -80,6 +80,8 @@ class Provider:
     """The body of the 200 response, made from our receipt, for a platform that reads it."""
     needs_address: bool = False
     """Whether the settings must give the store's address, because no payload contains it."""
+    reports_consent: bool = False
+    """Whether an order's payload contains the shopper's opt-in to marketing."""
     id_path: str = "id"
     """The path of the order's id, named in the problem when a payload has none."""
     split: Callable[[Any], Sequence[Any] | None] = whole

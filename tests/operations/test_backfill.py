@@ -469,6 +469,14 @@ def test_connect_for_a_platform_that_is_not_set_up_makes_a_secret(environment: d
     assert first != second  # a fresh one each time
 
 
+def test_connect_explains_consent_where_orders_do_not_contain_it(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Consent: " in run("connect", "magento").output
+    assert "Consent: " not in run("connect", "shopify").output
+    answered = '[stores.tea]\nprovider = "magento"\nsecret = "s"\nstore_url = "https://tea.example"\nconsent = "ignore"\n'
+    monkeypatch.setenv("STORES", answered)
+    assert "Consent: " not in run("connect", "tea").output
+
+
 # --- as a new user would -----------------------------------------------------------------------------------------------------------
 
 

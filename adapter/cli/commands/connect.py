@@ -14,7 +14,7 @@ from adapter.stores.api import Registry
 from adapter.stores.http import StoreTrouble
 from adapter.stores.platforms import registry_of
 from adapter.stores.registration import Step, Work
-from mappings import PROVIDERS
+from mappings import PROVIDERS, SEND, Provider
 
 _SECRET_LENGTH = 40
 
@@ -37,8 +37,9 @@ def command(store: str, dry_run: bool, yes: bool) -> None:
         registry = registry_of(configured, settings) if configured else None
         if configured is None or registry is None:
             _print_instructions(store, configured, settings)
-            return
-        _register(configured, registry, settings, dry_run=dry_run, yes=yes)
+        else:
+            _register(configured, registry, settings, dry_run=dry_run, yes=yes)
+        _explain_consent(configured.provider if configured else PROVIDERS[store], configured)
     except StoreTrouble as trouble:
         raise WorkFailed(str(trouble)) from trouble
 
@@ -85,6 +86,16 @@ def _print_instructions(name: str, store: Store | None, settings: Settings) -> N
         click.echo(f"Then set {name.upper()}_WEBHOOK_SECRET to the secret, and restart the adapter.")
     elif platform.credentials:
         click.echo(f"To let this command do it, set {' or '.join(platform.credentials)}.")
+
+
+def _explain_consent(provider: Provider, store: Store | None) -> None:
+    if provider.reports_consent or (store and store.options.consent != SEND):
+        return
+    click.echo(
+        f"Consent: Drip subscribes new people unless told otherwise, and {provider.title} orders don't contain the shopper's choice. "
+        "So new people start unsubscribed. To subscribe those who opt in at checkout, set the store's consent to the field of that "
+        "checkbox, such as meta_data.newsletter_opt_in; see Consent in docs/stores.md."
+    )
 
 
 def _new_secret() -> str:
