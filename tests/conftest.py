@@ -1,14 +1,19 @@
 """Real databases for every test that touches one: an SQLite file, and a PostgreSQL server from a wheel."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
 from sqlalchemy import Engine, make_url
 
 from adapter.sandbox import RunningSandbox, running_sandbox
@@ -29,6 +34,8 @@ _NAMES = {
 }  # fmt: skip
 
 _SERVER = pytest.StashKey[Path]()
+_WITH_SQL = Path(__file__).parent / "inbox"
+_WITH_SQL = Path(__file__).parent / "inbox"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,10 +57,38 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let a run leave out what needs PostgreSQL: `-m "not postgresql"`."""
+    """Mark what needs PostgreSQL.
+
+    Outside the inbox it runs the same lines as on SQLite. Their coverage is measured there only, since measuring doubles the time.
+    """
     for item in items:
         if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "postgresql" in item.callspec.params.values():
             item.add_marker("postgresql")
+            if _WITH_SQL not in item.path.parents:
+                item.add_marker("no_cover")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def remembered_work() -> Iterator[None]:
+    """Compute once what is the same for every app: the key derived from a password, and compiled templates."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashlib, "scrypt", cache(hashlib.scrypt))
+        patch.setattr(Flask, "jinja_options", {**Flask.jinja_options, "bytecode_cache": _Templates()})
+        yield
+
+
+class _Templates(BytecodeCache):
+    """Compiled templates, kept in memory."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, Bucket] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if kept := self._codes.get(bucket.key):
+            bucket.code = kept.code
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._codes[bucket.key] = bucket
 
 
 @pytest.fixture(autouse=True)
