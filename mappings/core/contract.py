@@ -225,3 +225,24 @@ class OrderActivity(Schema):
 
 # Names with a meaning at Drip, now or in the past: not available for a custom attribute.
 DRIP_ORDER_NAMES = frozenset({*OrderActivity().fields, "discount", "discounts"})
+
+_ORDER_FIELDS = tuple((name, field) for name, field in OrderActivity().fields.items() if name not in ("items", "email"))
+_ITEM_FIELDS = tuple(OrderActivityItem().fields.items())
+_EMAIL = OrderActivity().fields["email"]
+
+
+def keeps_contract(body: Mapping[str, Any]) -> bool:
+    """Whether a body has no problem. Costs a fraction of `OrderActivity().validate`, which finds every problem that it has."""
+    try:
+        if not str(body.get("person_id") or "").strip():
+            _EMAIL.deserialize(body.get("email") or None)
+            if not str(body.get("email") or "").strip():
+                return False
+        for name, field in _ORDER_FIELDS:
+            field.deserialize(body.get(name))
+        for item in body["items"]:
+            for name, field in _ITEM_FIELDS:
+                field.deserialize(item.get(name))
+    except ValidationError:
+        return False
+    return True

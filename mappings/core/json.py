@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import simplejson
+from simplejson.encoder import encode_basestring
 
 from mappings.core.errors import Rejected
 
@@ -45,6 +46,12 @@ def encode(body: Any) -> bytes:
     """A Drip body as JSON bytes; `Decimal` becomes a number with all its digits."""
     text: str = simplejson.dumps(body, use_decimal=True, ensure_ascii=False, separators=(",", ":"))
     return text.encode()
+
+
+def quoted(text: str) -> str:
+    """A string as `encode` writes it."""
+    quoted: str = encode_basestring(text)
+    return quoted
 
 
 def _not_json(why: str) -> Rejected:

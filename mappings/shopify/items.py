@@ -11,6 +11,8 @@ from mappings.core.reading import Loaded
 from mappings.core.text import plain, product_name, slug, without_blanks
 from mappings.shopify.money import Money
 
+_text = Text().deserialize
+
 
 def items_and_tips(loaded: Loaded, money: Money, base: str) -> tuple[tuple[Item, ...], Decimal]:
     """The products bought, and the sum of the lines that are tips."""
@@ -87,6 +89,5 @@ def _properties(rows: Any) -> dict[str, str]:
         rows = [{"name": name, "value": value} for name, value in rows.items()]
     if not isinstance(rows, list):
         return {}
-    text = Text().deserialize
-    pairs = ((text(row.get("name")), text(row.get("value"))) for row in rows if isinstance(row, dict))
+    pairs = ((_text(row.get("name")), _text(row.get("value"))) for row in rows if isinstance(row, dict))
     return line_options(Choice(key=name, label=name, value=value) for name, value in pairs)

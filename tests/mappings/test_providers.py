@@ -6,7 +6,8 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from functools import cache
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from marshmallow import Schema, fields
+from marshmallow import Schema, ValidationError, fields
 from sqlalchemy import Engine
 
 import mappings
@@ -36,6 +37,7 @@ from mappings import (
     Reading,
     Reason,
     Rejected,
+    Skip,
     Verdict,
     encode,
     outcomes,
@@ -484,6 +486,19 @@ class TestAnyPayload:
                 put(node, key, kept)
 
     @EACH
+    def test_the_plan_and_marshmallow_load_every_golden_payload_alike(self, provider: Provider) -> None:
+        for case in cases_of(provider):
+            for payload in payloads_in(provider, case):
+                assert loaded_by(provider.schema.load, payload) == loaded_by(provider.schema.load_reporting, payload), case.id
+
+    @EACH
+    @PATIENT
+    @given(data=st.data())
+    def test_the_plan_and_marshmallow_load_any_json_alike(self, provider: Provider, data: st.DataObject) -> None:
+        document = parse(encode(data.draw(documents_like(provider.name))))
+        assert loaded_by(provider.schema.load, document) == loaded_by(provider.schema.load_reporting, document)
+
+    @EACH
     @PATIENT
     @given(data=st.data())
     def test_whatever_json_comes_there_is_an_outcome(self, provider: Provider, data: st.DataObject) -> None:
@@ -502,6 +517,24 @@ class TestAnyPayload:
     def test_what_is_not_json_is_rejected_as_a_whole(self, provider: Provider, payload: bytes) -> None:
         [result] = outcomes(provider, payload, Context(received_at=RECEIVED_AT))
         assert list(result["rejected"]) == [""]
+
+
+def payloads_in(provider: Provider, case: Case) -> Iterator[Any]:
+    """The order's payloads in a golden case, as the schema gets them."""
+    with suppress(Rejected):
+        document = parse(case.payload)
+        for each in provider.split(document) or [document]:
+            payload = provider.find(each, case.context)
+            if not isinstance(payload, Skip):
+                yield payload
+
+
+def loaded_by(load: Callable[[Any], Any], payload: Any) -> Any:
+    """What a loader makes of a payload: the loaded values, or the messages."""
+    try:
+        return load(payload)
+    except ValidationError as error:
+        return error.messages, error.valid_data
 
 
 def put(node: Any, key: Any, value: Any) -> None:
