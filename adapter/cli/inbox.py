@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from sqlalchemy import Engine, make_url
+from sqlalchemy import Engine
 
 from adapter.cli.startup import settings_for
 from adapter.errors import WorkFailed
-from adapter.inbox.database import connect, is_migrated, migrate
+from adapter.inbox.database import connect
+from adapter.inbox.migration import is_migrated, migrate, missing_file
 from adapter.settings import DEFAULT_DATABASE_URL, SANDBOX_DATABASE_URL, Settings
 
 
@@ -31,19 +32,21 @@ def open_inbox(settings: Settings | None = None) -> Iterator[Engine]:
     if settings.database_url == DEFAULT_DATABASE_URL and not Path("adapter.db").exists() and Path("sandbox.db").exists():
         click.echo("note: this is sandbox.db, the database of make run and serve --sandbox", err=True)
         settings = replace(settings, database_url=SANDBOX_DATABASE_URL)
-    require_file(settings)
     with connected(settings) as engine:
+        require_file(engine)
         if not is_migrated(engine):
             raise WorkFailed("the tables in the database of DATABASE_URL are missing or of another version: run drip-adapter migrate")
         yield engine
 
 
-def require_file(settings: Settings) -> None:
-    """Raise `WorkFailed` where the file of an SQLite database is missing; connecting would create an empty one."""
-    url = make_url(settings.database_url)
-    if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
+def require_file(engine: Engine) -> None:
+    """Raise `WorkFailed` if the file of an SQLite database is missing: connecting would create an empty one."""
+    path = missing_file(engine)
+    if path and Path(path).is_absolute():
+        raise WorkFailed(f"no {path}: check DATABASE_URL; drip-adapter serve and drip-adapter migrate create it")
+    if path:
         raise WorkFailed(
-            f"no {url.database} here; is {Path.cwd()} the right folder? It is created by drip-adapter serve, or drip-adapter migrate"
+            f"no {path} here; is this the right folder ({Path.cwd()})? drip-adapter serve and drip-adapter migrate create the file"
         )
 
 

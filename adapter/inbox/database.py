@@ -10,13 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Protocol
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -25,15 +20,14 @@ from sqlalchemy.pool import QueuePool
 from adapter.errors import DatabaseAway
 from adapter.inbox import counters
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 # A webhook must be answered within 4 s, also when the database is away; small plans allow 20 connections in all.
 _CONNECTIONS = 3
 _PATIENCE_S = 3
 _BUSY_TIMEOUT = f"PRAGMA busy_timeout = {_PATIENCE_S * 1000}"
 _LOOK_MS = 10
-_MIGRATION_LOCK = 7_301_946
 _CLOCK_KEEPS_S = 1.0
 _UNDEFINED_TABLE = "42P01"
+_NOT_A_DATABASE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
 def connect(url: str) -> Engine:
@@ -44,7 +38,7 @@ def connect(url: str) -> Engine:
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """A writing transaction, committed at the end; raises `DatabaseAway` when the connection is lost."""
-    with _turn_to_write(engine), _away(), engine.begin() as connection:
+    with _turn_to_write(engine), reaching_database(), engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"SET LOCAL statement_timeout = {_PATIENCE_S * 1000}"))
         counters.begin(connection)
@@ -80,7 +74,7 @@ def driver_transaction(engine: Engine) -> Iterator[Any]:
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
     """A reading transaction, which takes no lock; raises `DatabaseAway` when the connection is lost."""
-    with _away(), engine.connect().execution_options(reading=True) as connection:
+    with reaching_database(), engine.connect().execution_options(reading=True) as connection:
         yield connection
 
 
@@ -118,31 +112,6 @@ class DatabaseClock:
     def __call__(self) -> datetime:
         elapsed = time.monotonic() - self._asked
         return self._then + timedelta(seconds=elapsed) if elapsed < float("inf") else datetime.now(UTC)
-
-
-def is_migrated(engine: Engine) -> bool:
-    """Whether the schema is the one that this version wants. Looking makes no file."""
-    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
-        return False
-    wanted = ScriptDirectory.from_config(_alembic()).get_current_head()
-    with snapshot(engine) as connection:
-        return MigrationContext.configure(connection).get_current_revision() == wanted
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the schema up to date; safe to run twice, and at once from two machines."""
-    with _away(), engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-        config = _alembic()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    return config
 
 
 def _sqlite(url: str) -> Engine:
@@ -224,7 +193,7 @@ def _postgresql(url: str) -> Engine:
 
 
 @contextmanager
-def _away() -> Iterator[None]:
+def reaching_database() -> Iterator[None]:
     """Turn a lost connection into `DatabaseAway`; a row that the database refuses stays an error of its own."""
     try:
         yield
@@ -233,6 +202,8 @@ def _away() -> Iterator[None]:
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", "") == _UNDEFINED_TABLE:
             raise DatabaseAway("the database of DATABASE_URL has no tables yet: run drip-adapter migrate") from error
+        if getattr(error.orig, "sqlite_errorcode", None) in _NOT_A_DATABASE:
+            raise DatabaseAway(f"the file of DATABASE_URL cannot be used: {_first_line(error)}") from error
         if error.connection_invalidated:
             raise DatabaseAway(f"the connection to the database of DATABASE_URL was lost: {_first_line(error)}") from error
         raise

@@ -10,7 +10,8 @@ from sqlalchemy import Engine
 
 from adapter import __version__
 from adapter.errors import DatabaseAway
-from adapter.inbox.database import is_migrated, snapshot
+from adapter.inbox.database import snapshot
+from adapter.inbox.migration import is_migrated
 from adapter.operations.health import overview
 from adapter.operations.sums import Difference, recent_differences
 from adapter.settings import Account, Settings, Store

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
-from adapter.inbox.database import connect, migrate
+from adapter.inbox.database import connect
+from adapter.inbox.migration import migrate
 from tests.support.adapter_under_test import ACCOUNT
 
 STORE = "shopify"

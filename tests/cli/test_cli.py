@@ -14,7 +14,8 @@ from sqlalchemy import Engine, delete, update
 
 from adapter.cli import main
 from adapter.inbox import audit
-from adapter.inbox.database import connect, is_migrated, snapshot, transaction
+from adapter.inbox.database import connect, snapshot, transaction
+from adapter.inbox.migration import is_migrated
 from adapter.inbox.tables import attempts, deliveries
 from adapter.operations.masking import HIDDEN
 from adapter.sandbox import running_sandbox
@@ -467,6 +468,34 @@ def test_a_database_without_tables_is_told_how_to_get_them(database_url: str, mo
         result = run(*command)
         assert (result.exit_code, result.stdout) == (1, ""), command
         assert "drip-adapter migrate" in result.stderr
+
+
+@pytest.mark.parametrize("command", [["deliveries", "list"], ["status"], ["orders", "show", "1"], ["purge"], ["audit"], ["send"]])
+@pytest.mark.parametrize("url", ["", "sqlite:///inbox.db", "sqlite:////no/such/folder/inbox.db"])
+def test_in_the_wrong_folder_a_command_says_so_and_creates_no_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: list[str], url: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    result = run(*command)
+    assert (result.exit_code, result.stdout, list(tmp_path.iterdir())) == (1, "", [])
+    [line] = result.stderr.splitlines()
+    path = url.removeprefix("sqlite:///") or "adapter.db"
+    assert line.startswith(f"Error: no {path}")
+    assert ("DATABASE_URL" if path.startswith("/") else str(tmp_path)) in line
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["deliveries", "list"], ["status"], ["serve"]])
+def test_a_file_that_is_no_database_exits_with_1_and_stays_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: list[str]
+) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("shopping list: " + "kettle, " * 500)
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{file}")
+    before = file.read_bytes()
+    result = run(*command)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "file is not a database" in result.stderr
+    assert file.read_bytes() == before
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["deliveries", "list"], ["status"], ["serve"]])

@@ -16,7 +16,8 @@ from adapter.delivery.lease import Lease
 from adapter.delivery.run import Senders
 from adapter.inbox import search
 from adapter.inbox.accounts import READER
-from adapter.inbox.database import connect, migrate, snapshot
+from adapter.inbox.database import connect, snapshot
+from adapter.inbox.migration import migrate
 from adapter.sandbox import running_sandbox
 from adapter.settings import Account, Settings
 from adapter.web.app import create_app

@@ -24,7 +24,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, Row, create_engine, func, select, text
 
 from adapter.inbox import accounts, search
-from adapter.inbox.database import connect, migrate, snapshot
+from adapter.inbox.database import connect, snapshot
+from adapter.inbox.migration import migrate
 from adapter.inbox.tables import deliveries
 from adapter.inbox.tables import requests as ledger
 from adapter.process.supervisor import free_port

@@ -11,7 +11,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
 from adapter.errors import DatabaseAway
-from adapter.inbox.database import connect, database_now, is_migrated, migrate, snapshot, transaction
+from adapter.inbox.database import connect, database_now, snapshot, transaction
+from adapter.inbox.migration import is_migrated, migrate
 from adapter.inbox.tables import metadata
 
 

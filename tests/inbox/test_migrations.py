@@ -10,7 +10,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, column, insert, select, table
 
 from adapter.inbox import counters, login_attempts, troubles
-from adapter.inbox.database import _alembic, connect, is_migrated, migrate, snapshot, transaction
+from adapter.inbox.database import connect, snapshot, transaction
+from adapter.inbox.migration import alembic_config, is_migrated, migrate
 from adapter.inbox.tables import (
     alerts,
     attempts,
@@ -106,7 +107,7 @@ def rows_of(revision: str) -> Rows:
 
 
 def fill(connection: Connection, revision: str) -> None:
-    config = _alembic()
+    config = alembic_config()
     config.attributes["connection"] = connection
     command.upgrade(config, revision)
     for name, values in rows_of(revision):

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Engine, event, text
 
 from adapter.delivery.pacing import HOUR
 from adapter.inbox import counters, erasure, figures, reading, receiving, retention, sending
-from adapter.inbox.database import connect, migrate, snapshot
+from adapter.inbox.database import connect, snapshot
+from adapter.inbox.migration import migrate
 from adapter.inbox.receiving import Arrival
 from adapter.inbox.sending import Lane
 from mappings import Key

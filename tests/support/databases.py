@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from sqlalchemy import Engine, event, text
 
-from adapter.inbox.database import connect, migrate
+from adapter.inbox.database import connect
+from adapter.inbox.migration import migrate
 from adapter.inbox.tables import metadata
 from tests.support.postgresql import PostgresqlServer
 

@@ -12,7 +12,8 @@ from freezegun import freeze_time
 from sqlalchemy import Engine, text
 
 from adapter.inbox import figures
-from adapter.inbox.database import connect, migrate, snapshot
+from adapter.inbox.database import connect, snapshot
+from adapter.inbox.migration import migrate
 from adapter.web.app import create_app
 from tests.support.adapter_under_test import SECRET, AdapterUnderTest, make_settings, shopify_order, signed
 

@@ -27,11 +27,12 @@ def command(sandbox_url: str, parent: int | None) -> None:
     For a dyno or machine of its own. Senders run beside each other and beside serve, and no order is sent twice.
     """
     settings = settings_for(sandbox_url)
-    require_file(settings)
+    engine = connect(settings.database_url)
+    require_file(engine)
     if parent:
         end_with_parent(parent)
         os.nice(_YIELDING)
-    senders = Senders(connect(settings.database_url), settings)
+    senders = Senders(engine, settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: senders.ask_to_stop())
     senders.start()
