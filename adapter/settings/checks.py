@@ -1,4 +1,4 @@
-"""What single values must be like; each raises `ValidationError` with the words for whoever set it."""
+"""Checks of single values; each raises `ValidationError` with a message for whoever set the value."""
 
 import re
 import string
@@ -15,18 +15,18 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 def check_url(value: str) -> None:
     """An absolute address."""
     if not absolute_url(value):
-        raise ValidationError("is no absolute http(s) address, such as https://shop.example")
+        raise ValidationError("isn't an absolute http(s) address such as https://shop.example")
 
 
 def check_template(value: str) -> None:
-    """An address with fields of an order in it."""
+    """An address with placeholders for fields of an order."""
     try:
         names = {name for _, name, _, _ in string.Formatter().parse(value) if name is not None}
     except ValueError as error:
-        raise ValidationError(f"is no template: {error}") from None
+        raise ValidationError(f"isn't a template: {error}") from None
     if names - _TEMPLATE_FIELDS:
         raise ValidationError(
-            f"takes only {{order_id}}, {{order_public_id}} and {{token}}, not {', '.join(sorted(names - _TEMPLATE_FIELDS))}"
+            f"may contain only {{order_id}}, {{order_public_id}} and {{token}}, not {', '.join(sorted(names - _TEMPLATE_FIELDS))}"
         )
     check_url(value.format(order_id="1", order_public_id="1", token="1"))  # noqa: S106
 
@@ -41,23 +41,23 @@ def check_consent(value: str) -> None:
 
 
 def check_secret(value: str) -> None:
-    """A secret that is not blank."""
+    """A secret that isn't blank."""
     if not value.strip():
-        raise ValidationError("is blank: anybody could sign with it")
+        raise ValidationError("is blank, so anyone could forge webhooks")
 
 
 def is_token(value: str) -> bool:
-    """Whether a text could be a key or token."""
+    """Whether a value could be a key or token."""
     return _TOKEN.fullmatch(value) is not None
 
 
 def check_token(value: str) -> None:
-    """A key or token as platforms make them."""
+    """A key or token as platforms generate them."""
     if not is_token(value):
-        raise ValidationError("holds a space or a character that no key has: copy it again")
+        raise ValidationError("contains a space or a character that no key has; copy it again")
 
 
 def check_public_key(value: str) -> None:
-    """A key that signatures can be judged by."""
+    """A key that signatures can be verified with."""
     if not is_public_key(value):
-        raise ValidationError("is no public RSA key in PEM, beginning with -----BEGIN PUBLIC KEY-----")
+        raise ValidationError("isn't a public RSA key in PEM format, which begins with -----BEGIN PUBLIC KEY-----")

@@ -1,4 +1,4 @@
-"""Everything the environment decides, read once; all problems in one message."""
+"""Reads the environment, once, and reports every problem in one message."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,18 +22,18 @@ from adapter.settings.values import (
 )
 from mappings import PROVIDERS
 
-# A platform that sets one of these forgets its disk at every restart.
+# Platforms that set one of these lose their disk at every restart.
 _EPHEMERAL_MARKS = ("DYNO", "K_SERVICE", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME")
 Checks = Mapping[str, Callable[[str], str]]
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def read_settings(*, sandbox: bool = False, sandbox_url: str = "", checks: Checks = MappingProxyType({})) -> Settings:
-    """Read the environment; raises `SettingsError` with every fault found.
+    """Read the environment; raises `SettingsError` with every problem found.
 
-    With `sandbox` the stand-in at `sandbox_url` takes Drip's place: credentials for Drip are refused beside it, and where no store is
-    configured each platform gets one whose secret is `sandbox`. `checks` judge what only its user can judge, by the setting's name: each
-    takes the value, which is not blank, and returns what is wrong with it, or "".
+    With `sandbox`, orders go to the sandbox at `sandbox_url` instead of Drip: credentials for Drip are refused, and if no store is
+    configured, each platform gets one whose secret is `sandbox`. `checks` are for settings that only their user can judge, by name: each
+    takes the value, which isn't blank, and returns what is wrong with it, or "".
     """
     env = Env(eager=False)
     problems = SettingsProblems()
@@ -41,15 +41,15 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "", checks: Check
     public_url = _public_url(env)
     account = _sandbox_account(env, problems) if sandbox else _account(env, problems)
     tables = store_tables(env, problems)
-    by_itself = sandbox and not tables
-    if by_itself:
+    unconfigured = sandbox and not tables
+    if unconfigured:
         tables = {name: sandbox_table(name) for name in PROVIDERS}
     stores = {
         name: store
         for name, table in tables.items()
         if (store := store_of(name, table, public_url or _listening_url(port), account, problems, sandbox=sandbox))
     }
-    if by_itself:
+    if unconfigured:
         unset = f"_WEBHOOK_SECRET (unset, so it is {SANDBOX_ACCOUNT!r})"
         stores = {name: replace(store, secret_setting=f"{name.upper()}{unset}") for name, store in stores.items()}
     settings = Settings(
@@ -80,7 +80,7 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "", checks: Check
     return settings
 
 
-# A variable that is set but blank counts as unset, but for the secrets: platforms' forms and compose files leave such behind.
+# A blank variable counts as unset, except for secrets: platforms' forms and compose files leave blank ones behind.
 
 
 def _number(env: Env, name: str, default: int, least: int, most: int | None = None) -> int:
@@ -100,7 +100,7 @@ def _url(env: Env, name: str) -> str:
 def _log_level(env: Env, problems: SettingsProblems) -> str:
     level: str = env.str("LOG_LEVEL", "").strip().upper() or "INFO"
     if level not in LOG_LEVELS:
-        problems.add("LOG_LEVEL", f"is none of {', '.join(LOG_LEVELS)}")
+        problems.add("LOG_LEVEL", f"isn't one of {', '.join(LOG_LEVELS)}")
         return "INFO"
     return level
 
@@ -108,7 +108,7 @@ def _log_level(env: Env, problems: SettingsProblems) -> str:
 def _admin_password(env: Env, problems: SettingsProblems) -> str:
     password: str = env.str("ADMIN_PASSWORD", "")
     if password and not password.strip():
-        problems.add("ADMIN_PASSWORD", "is blank, so that anybody could log in: make a long one up, or leave it unset")
+        problems.add("ADMIN_PASSWORD", "is blank, so anyone could log in; choose a long password, or unset it")
     return password
 
 
@@ -138,7 +138,7 @@ def _listening_url(port: int | None) -> str:
 
 def _sandbox_account(env: Env, problems: SettingsProblems) -> Account:
     if given := [name for name in ("DRIP_ACCOUNT_ID", "DRIP_API_KEY", "DRIP_ACCESS_TOKEN") if env.str(name, "")]:
-        problems.add(", ".join(given), "unset for --sandbox, which sends to the stand-in; or leave --sandbox away to send to Drip")
+        problems.add(", ".join(given), "set together with --sandbox, which sends nothing to Drip; unset it, or leave out --sandbox")
     return Account(id=SANDBOX_ACCOUNT, token=SANDBOX_ACCOUNT)
 
 
@@ -154,15 +154,15 @@ def _database_url(env: Env, checks: Checks, problems: SettingsProblems, default:
         _check("DATABASE_URL", url, checks, problems)
         return url
     if scheme != "sqlite" or not rest.startswith("/"):
-        problems.add("DATABASE_URL", "begins with neither sqlite:/// nor postgresql://")
+        problems.add("DATABASE_URL", "must begin with sqlite:/// or postgresql://")
         return DEFAULT_DATABASE_URL
     if rest.partition("?")[0] in ("/", "/:memory:"):
-        problems.add("DATABASE_URL", "names no file: the inbox must outlive the process, as in sqlite:///adapter.db")
+        problems.add("DATABASE_URL", "names no file, and the inbox must outlive the process; write a path, as in sqlite:///adapter.db")
     platform = next((mark for mark in _EPHEMERAL_MARKS if env.str(mark, "")), None)
     if platform and not env.bool("ALLOW_EPHEMERAL", False):
         problems.add(
             "DATABASE_URL",
-            f"is SQLite, but this platform ({platform} is set) forgets its disk at every restart and orders would be lost: "
-            "attach PostgreSQL, or set ALLOW_EPHEMERAL=1 if the file lies on a disk that stays",
+            f"is SQLite, but this platform ({platform} is set) loses its disk at every restart, and orders with it; "
+            "attach PostgreSQL, or set ALLOW_EPHEMERAL=1 if the file is on a persistent disk",
         )
     return url

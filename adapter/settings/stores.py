@@ -1,4 +1,4 @@
-"""The stores: read from STORES and from the variables of each platform."""
+"""The stores, from STORES and from each platform's variables."""
 
 import os
 import re
@@ -22,14 +22,14 @@ _PLAIN_OPTIONS = (
     "drip_provider", "person_id", "order_id", "currency", "order_url_template", "placeholder_image", "custom_attributes",
     "forward_test_orders", "forward_child_orders", "forward_unpaid", "consent", "vocabulary",
 )  # fmt: skip
-# Setting of a store -> what it is called in `ApiSettings`.
+# Option of a store -> its name in `ApiSettings`.
 _API_SETTINGS = {
     "api_url": "url", "api_version": "version", "access_token": "access_token", "access_token_secret": "access_token_secret",
     "client_id": "client_id", "client_secret": "client_secret", "consumer_key": "consumer_key", "consumer_secret": "consumer_secret",
     "look_up_products": "look_up_products", "media_url": "media_url", "url_suffix": "url_suffix", "brand_attribute": "brand_attribute",
     "store_codes": "store_codes",
 }  # fmt: skip
-# What opens a store's API, beside its secret: also as variables of the platform's one store.
+# Credentials for a store's API that can also be set as variables, for the one store of a platform.
 _API_VARIABLES = {
     "shopify": ("api_url", "access_token", "client_id", "client_secret"),
     "woocommerce": ("consumer_key", "consumer_secret"),
@@ -38,7 +38,7 @@ _API_VARIABLES = {
 
 
 def store_tables(env: Env, problems: SettingsProblems) -> dict[str, dict[str, Any]]:
-    """The tables of STORES, and one for each platform whose secret is in the environment."""
+    """The tables of STORES, and one for each platform whose secret is set as a variable."""
     tables: dict[str, dict[str, Any]] = {}
     for name in PROVIDERS:
         prefix = name.upper()
@@ -52,16 +52,19 @@ def store_tables(env: Env, problems: SettingsProblems) -> dict[str, dict[str, An
             tables[name] = {"provider": name, "secret": secret} | {key: value for key, value in given.items() if value}
     for name, table in _stores_toml(env, problems).items():
         if name in tables:
-            problems.add(f"STORES: stores.{name}", f"is configured twice: unset {name.upper()}_WEBHOOK_SECRET or rename the table")
+            problems.add(f"STORES: stores.{name}", f"is configured twice; unset {name.upper()}_WEBHOOK_SECRET, or rename the table")
         elif not _STORE_NAME.fullmatch(name):
-            problems.add(f"STORES: stores.{name}", "a store's name stands in its address: lower-case letters, digits, - and _")
+            problems.add(
+                f"STORES: stores.{name}",
+                "isn't a store name: only lower-case letters, digits, - and _ are allowed",
+            )
         else:
             tables[name] = table if isinstance(table, dict) else {}
     return tables
 
 
 def sandbox_table(provider: str) -> dict[str, Any]:
-    """The table of a store that the stand-in opens by itself: everybody knows its secret."""
+    """The table of a store that `serve --sandbox` opens for a platform if none is configured; its secret is no secret."""
     table = {"provider": provider, "secret": SANDBOX_ACCOUNT}
     return table | ({"store_url": "https://shop.example"} if PROVIDERS[provider].needs_address else {})
 
@@ -69,7 +72,7 @@ def sandbox_table(provider: str) -> dict[str, Any]:
 def store_of(
     name: str, table: dict[str, Any], public_url: str, default: Account | None, problems: SettingsProblems, *, sandbox: bool
 ) -> Store | None:
-    """The store of a table; None where something is wrong with it. `default` is the account that it feeds without one of its own."""
+    """The store of a table, or None if the table is invalid. `default` is the Drip account of a store without its own."""
     setting = _setting_names(name, table)
     try:
         loaded: dict[str, Any] = StoreTable().load(table)
@@ -82,7 +85,7 @@ def store_of(
     own_id, own_key, own_token = (loaded.get(key, "") for key in ("drip_account_id", "drip_api_key", "drip_access_token"))
     own = drip_account(own_id, own_key, own_token, setting(""), problems)
     if sandbox and own:
-        problems.add(setting("drip_account_id"), "unset for --sandbox, which sends to the stand-in and never to Drip")
+        problems.add(setting("drip_account_id"), "set together with --sandbox, which sends nothing to Drip; unset it, or leave that out")
     return Store(
         name=name,
         provider=provider,
@@ -113,7 +116,7 @@ def store_of(
 
 
 def check_stores(settings: Settings, problems: SettingsProblems) -> None:
-    """What no single store can know: names taken twice, accounts with two tokens, and orders that would collide at Drip."""
+    """Check stores against each other: names used twice, accounts with two tokens, orders that would collide at Drip."""
     accounts: dict[str, Account] = {}
     seen: dict[tuple[str, str], Store] = {}
     names = [name for store in settings.stores.values() for name in store.names]
@@ -124,20 +127,20 @@ def check_stores(settings: Settings, problems: SettingsProblems) -> None:
             continue
         known = accounts.setdefault(store.account.id, store.account)
         if known != store.account:
-            problems.add(store.account.token_setting, f"is not what {known.token_setting} holds, for the same account {known.id}")
+            problems.add(store.account.token_setting, f"differs from {known.token_setting}, and both are for account {known.id}")
         key = (store.account.id, store.options.drip_provider or store.provider.name)
         other = seen.setdefault(key, store)
-        # Shopify's ids are unique among all shops; beside another platform's nobody can promise that.
+        # Shopify's ids are unique among all Shopify shops, but not among platforms.
         if other is not store and not store.provider.name == other.provider.name == "shopify":
             problems.add(
                 f"STORES: stores.{store.name}.drip_provider",
-                f"missing: {store.name} and {other.name} feed one Drip account as {key[1]!r}, and their order ids collide; "
-                "give one of them a drip_provider of its own, such as my_store",
+                f"missing: {store.name} and {other.name} feed the same Drip account as {key[1]!r}, so their order ids would collide; "
+                "give one of them its own drip_provider, such as my_store",
             )
 
 
 def _api_variables(env: Env, provider: str) -> dict[str, str]:
-    """What opens the API of a platform's one store: setting -> value, blank where unset."""
+    """API credentials of the one store of a platform: option -> value, blank if unset."""
     given = {}
     for key in _API_VARIABLES.get(provider, ()):
         name = f"{provider.upper()}_{key.upper()}"
@@ -154,23 +157,23 @@ def _stores_toml(env: Env, problems: SettingsProblems) -> dict[str, Any]:
             text = Path(text).read_text(encoding="utf-8")
         document = tomllib.loads(text)
     except OSError as error:
-        # What was given is not repeated: it may be text with secrets in it that was meant to be TOML.
+        # The value isn't quoted: it may be meant as TOML and contain secrets.
         problems.add("STORES", f"is neither TOML with tables [stores.NAME] nor the path of a readable file ({error.strerror})")
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        problems.add("STORES", f"is no TOML: {error}")
+        problems.add("STORES", f"isn't valid TOML: {error}")
         return {}
     stores = document.pop("stores", {})
     if document:
-        problems.add("STORES", f"holds {', '.join(sorted(document))} beside the tables [stores.NAME]")
+        problems.add("STORES", f"contains {', '.join(sorted(document))}; only tables [stores.NAME] are allowed")
     if not isinstance(stores, dict):
-        problems.add("STORES", "holds no tables [stores.NAME]")
+        problems.add("STORES", "contains no tables [stores.NAME]")
         return {}
     return stores
 
 
 def _setting_names(name: str, table: dict[str, Any]) -> Callable[[str], str]:
-    """How a store's settings are called where it was configured."""
+    """The full name of a store's options, as they were configured: a variable, or a key of STORES."""
     if os.environ.get(f"{name.upper()}_WEBHOOK_SECRET") is not None and name == table.get("provider"):
         prefix = name.upper()
         own = {"secret": f"{prefix}_WEBHOOK_SECRET", "secret_previous": f"{prefix}_WEBHOOK_SECRET_PREVIOUS"}
@@ -184,14 +187,14 @@ def _api(loaded: Mapping[str, Any]) -> ApiSettings:
 
 
 def _addresses(value: Any, provider: Provider, setting: Callable[[str], str], problems: SettingsProblems) -> dict[str, str]:
-    """The store's addresses by store view; the one without a view under ""."""
+    """The store's addresses by store view; under "" the one for all views."""
     addresses = {str(view): str(url) for view, url in value.items()} if isinstance(value, dict) else {"": str(value)}
     for view, url in addresses.items():
         if url and not absolute_url(url):
-            problems.add(setting("store_url"), f"{view} {url!r} is no absolute http(s) address, such as https://shop.example".strip())
+            problems.add(setting("store_url"), f"{view} {url!r} isn't an absolute http(s) address such as https://shop.example".strip())
     if provider.needs_address and not any(addresses.values()):
         problems.add(
-            setting("store_url"), f"missing: no payload of {provider.title} holds the store's address, such as https://shop.example"
+            setting("store_url"), f"missing: {provider.title} payloads don't contain the store's address, such as https://shop.example"
         )
     return addresses
 
@@ -200,6 +203,6 @@ def _moment(value: Any, setting: Callable[[str], str], problems: SettingsProblem
     try:
         moment = datetime.fromisoformat(str(value)) if value is not None else None
     except ValueError:
-        problems.add(setting("ignore_orders_before"), f"{value!r} is no date or time, such as 2026-01-31")
+        problems.add(setting("ignore_orders_before"), f"{value!r} isn't a date or time such as 2026-01-31")
         return None
     return moment and (moment if moment.tzinfo else moment.replace(tzinfo=UTC))

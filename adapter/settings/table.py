@@ -1,33 +1,32 @@
-"""The table of a store in STORES."""
+"""The table of a store in STORES: its options, and what each may be."""
 
 import re
+from difflib import get_close_matches
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
 from adapter.settings.checks import check_consent, check_public_key, check_secret, check_template, check_token, check_url
 from mappings import DRIP_ORDER_NAMES, PROVIDERS
 
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
-# What a way to prove a request is judged by; all others by the secret.
+# What each kind of authentication is verified with; all others with the secret.
 NEEDED_BY_AUTH = {"basic": ("secret", "username"), "adobe_io": ("adobe_client_id",), "adobe_webhook": ("public_key",)}
-# Half of a pair is of no use.
+# Each is useless without the other.
 _PAIRS = (("client_id", "client_secret"), ("consumer_key", "consumer_secret"), ("access_token_secret", "access_token"))
 
 
 class _Text(fields.String):
-    """A text of a TOML table; a number there has lost its quotes."""
+    """A string in TOML; a number is one whose quotes were forgotten."""
 
-    default_error_messages = {"invalid": "is no text: put it in quotes", "required": "missing"}  # noqa: RUF012 - marshmallow's way
+    default_error_messages = {"invalid": "isn't a string; put it in quotes", "required": "missing"}  # noqa: RUF012 - marshmallow's way
 
 
 class StoreTable(Schema):
-    """A table `[stores.NAME]` of STORES; what it does not know is an error."""
+    """A table `[stores.NAME]` of STORES."""
 
     class Meta:
-        unknown = RAISE
-
-    error_messages = {"unknown": "is no setting of a store"}  # noqa: RUF012
+        unknown = EXCLUDE  # refused by `check_options`, which suggests the option that was meant
 
     provider = _Text(required=True, validate=validate.OneOf(sorted(PROVIDERS)))
     secret = _Text(validate=check_secret)
@@ -41,7 +40,7 @@ class StoreTable(Schema):
     drip_account_id = _Text()
     drip_api_key = _Text()
     drip_access_token = _Text()
-    drip_provider = _Text(validate=validate.Regexp(_SNAKE.pattern + r"\Z", error="is not lower snake case, such as my_store"))
+    drip_provider = _Text(validate=validate.Regexp(_SNAKE.pattern + r"\Z", error="isn't in lower snake case, such as my_store"))
     store_url = fields.Raw()
     person_id = _Text()
     order_id = _Text(validate=validate.OneOf(["entity_id", "increment_id"]))
@@ -57,7 +56,7 @@ class StoreTable(Schema):
     consent = _Text(validate=check_consent)
     vocabulary = _Text(validate=validate.OneOf(["contract", "lifecycle"]))
     api_url = _Text(validate=check_url)
-    api_version = _Text(validate=validate.Regexp(r"\d{4}-\d{2}\Z", error="is no version of Shopify's API, such as 2026-10"))
+    api_version = _Text(validate=validate.Regexp(r"\d{4}-\d{2}\Z", error="isn't a version of Shopify's API, such as 2026-10"))
     access_token = _Text(validate=check_token)
     access_token_secret = _Text(validate=check_token)
     client_id = _Text(validate=check_token)
@@ -70,13 +69,22 @@ class StoreTable(Schema):
     brand_attribute = _Text()
     store_codes = fields.Dict(keys=_Text(), values=_Text())
 
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def check_options(self, table: dict[str, Any], original: dict[str, Any], **kwargs: Any) -> None:
+        if unknown := sorted(set(original) - set(self.fields)):
+            raise ValidationError({name: [self._unknown(name)] for name in unknown})
+
+    def _unknown(self, name: str) -> str:
+        meant = get_close_matches(name.lower(), self.fields, n=1)
+        return f"unknown option; did you mean `{meant[0]}`?" if meant else "unknown option; docs/settings.md lists all of them"
+
     @validates_schema
     def check_pairs(self, table: dict[str, Any], **kwargs: Any) -> None:
         for one, other in _PAIRS:
             for name, beside in ((one, other), (other, one)):
                 alone = table.get(beside) and not table.get(name)
                 if alone and not (beside == "access_token"):  # a token may do without its secret
-                    raise ValidationError(f"missing beside {beside}", name)
+                    raise ValidationError(f"missing, while {beside} is set", name)
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def check_auth(self, table: dict[str, Any], given: dict[str, Any], **kwargs: Any) -> None:
@@ -88,9 +96,9 @@ class StoreTable(Schema):
         auth = table.get("auth", "")
         needed = NEEDED_BY_AUTH.get(auth, ("secret",))
         if missing := [name for name in needed if not given.get(name)]:
-            raise ValidationError({name: [f'missing beside auth = "{auth}"' if auth else "missing"] for name in missing})
+            raise ValidationError({name: [f'missing, while auth is "{auth}"' if auth else "missing"] for name in missing})
 
     @validates_schema
     def check_names(self, table: dict[str, Any], **kwargs: Any) -> None:
         if taken := sorted(DRIP_ORDER_NAMES & set(table.get("custom_attributes", {}))):
-            raise ValidationError(f"Drip gives {', '.join(taken)} a meaning of its own: choose another name", "custom_attributes")
+            raise ValidationError(f"can't be named {', '.join(taken)}, which Drip uses already; choose another name", "custom_attributes")

@@ -1,4 +1,4 @@
-"""What the settings come to: stores, the Drip accounts that they feed, and everything else that the environment decides."""
+"""The settings as values: stores, the Drip accounts they feed, and everything else the environment decides."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from mappings import Credentials, Options, Provider, Verdict
 DRIP_API_URL = "https://api.getdrip.com"
 DEFAULT_DATABASE_URL = "sqlite:///adapter.db"
 SANDBOX_DATABASE_URL = "sqlite:///sandbox.db"
-"""The stand-in's own: what was tried out must never wait there for the day when Drip is connected."""
+"""The sandbox has its own database, so that trial orders don't wait in the real one until Drip is connected."""
 SANDBOX_ACCOUNT = "sandbox"
 DEFAULT_PORT = 8000
 
@@ -23,17 +23,17 @@ class Account:
     token: str = field(repr=False)
     auth: Literal["basic", "bearer"] = "basic"
     token_setting: str = field(default="", compare=False)
-    """The name of the setting that holds the token, for messages."""
+    """The name of the token's setting, for messages."""
     id_setting: str = field(default="", compare=False)
-    """The name of the setting that holds the id."""
+    """The name of the id's setting, for messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ApiSettings:
-    """How a store's own API is reached, from its settings; blank where not set."""
+    """How to reach a store's own API; blank where not set."""
 
     url: str = ""
-    """`api_url`. Shopify: https://SHOP.myshopify.com; elsewhere the store's address unless this says otherwise."""
+    """`api_url`. Shopify: https://SHOP.myshopify.com; elsewhere the store's address by default."""
     version: str = "2026-10"
     """Shopify's API version."""
     access_token: str = field(default="", repr=False)
@@ -42,17 +42,17 @@ class ApiSettings:
     """Magento, OAuth 1.0a."""
     client_id: str = ""
     client_secret: str = field(default="", repr=False)
-    """Shopify: the client credentials that buy a token for 24 h."""
+    """Shopify: client credentials, exchanged for a token that is valid for 24 h."""
     consumer_key: str = field(default="", repr=False)
     consumer_secret: str = field(default="", repr=False)
     """WooCommerce: a REST key. Magento: OAuth 1.0a."""
     look_up_products: bool = True
     media_url: str = ""
-    """Magento: where product pictures are; blank: `{store}/media/`."""
+    """Magento: where product images are; blank: `{store}/media/`."""
     url_suffix: str = ".html"
-    """Magento: what product addresses end in."""
+    """Magento: the end of product addresses."""
     brand_attribute: str = "manufacturer"
-    """Magento: the attribute that holds a product's brand."""
+    """Magento: the attribute with a product's brand."""
     store_codes: Mapping[str, str] = field(default_factory=dict)
     """Magento: the code of each store view, by `store_id`."""
 
@@ -70,31 +70,31 @@ class Store:
     aliases: tuple[str, ...] = ()
     api: ApiSettings = field(default_factory=ApiSettings)
     secret_setting: str = ""
-    """The name of the setting that holds the secret, for messages."""
+    """The name of the secret's setting, for messages."""
 
     @property
     def named_hosts(self) -> frozenset[str]:
-        """The hosts that its settings name: only these may be inside our own network."""
+        """The hosts named in its settings: only these may be at private addresses."""
         urls = (self.options.store_url, *self.options.store_urls.values(), self.api.url, self.api.media_url)
         return frozenset(urlsplit(url).netloc.rpartition("@")[2].lower() for url in urls if url)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its name, and those that it once had: kept deliveries may carry any of them."""
+        """Its name and its former ones, which stored deliveries may carry."""
         return (self.name, *self.aliases)
 
     def verify(self, headers: Mapping[str, str], payload: bytes) -> Verdict:
-        """Judge whether a request is this store's."""
+        """Whether a request comes from this store."""
         return self.provider.scheme(self.auth).verify(headers, payload, self.credentials)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All that the environment decides. Nothing else in the project reads the environment."""
+    """Everything the environment decides. Nothing else in the project reads the environment."""
 
     stores: Mapping[str, Store]
     database_url: str = field(default=DEFAULT_DATABASE_URL, repr=False)
-    """Secret: it holds the database's password."""
+    """Secret: contains the database's password."""
     drip_api_url: str = DRIP_API_URL
     public_url: str
     public_url_is_set: bool = False
@@ -107,11 +107,11 @@ class Settings:
     row_retention_days: int = 90
     metrics_token: str = field(default="", repr=False)
     admin_password: str = field(default="", repr=False)
-    """Opens the dashboard; blank: there is none."""
+    """Opens the dashboard; without one there is no dashboard."""
     secret_key: str = field(default="", repr=False)
-    """Signs the dashboard's sessions; blank: made from the password."""
+    """Signs the dashboard's sessions; blank: derived from the password."""
     alert_url: str = field(default="", repr=False)
-    """Secret: who knows it may write there."""
+    """Secret: whoever has it can post there."""
     sentry_dsn: str = field(default="", repr=False)
     port: int | None = None
     web_concurrency: int = 2
@@ -119,11 +119,11 @@ class Settings:
 
     @property
     def accounts(self) -> dict[str, Account]:
-        """The Drip accounts that the stores feed, by id."""
+        """The Drip accounts of the stores, by id."""
         return {store.account.id: store.account for store in self.stores.values() if store.account}
 
     def store(self, name: str) -> Store | None:
-        """The store of that name, or that once had it."""
+        """The store with this name, or formerly with this name."""
         return self.stores.get(name) or next((store for store in self.stores.values() if name in store.aliases), None)
 
     def stores_of(self, account: Account) -> list[Store]:

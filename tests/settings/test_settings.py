@@ -122,7 +122,7 @@ def test_all_faults_come_in_one_message(environ: Environ) -> None:
     )
     named = {fault.partition(": ")[0] if not fault.startswith("STORES: ") else fault.split(": ")[1] for fault in faults()}
     assert named == {
-        "PORT", "LOG_LEVEL", "DRIP_ACCOUNT_ID", "SHOPIFY_WEBHOOK_SECRET", "holds other beside the tables [stores.NAME]",
+        "PORT", "LOG_LEVEL", "DRIP_ACCOUNT_ID", "SHOPIFY_WEBHOOK_SECRET", "contains other; only tables [stores.NAME] are allowed",
         "stores.eu.secret", "stores.eu.foo", "stores.A B",
     }  # fmt: skip
 
@@ -337,6 +337,20 @@ def test_what_a_store_cannot_mean_is_a_fault_that_names_it(environ: Environ, lin
     environ(STORES=EU + line)
     [fault] = faults()
     assert fault.startswith(f"STORES: stores.eu.{named}: ")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("forward_unpayed = true", "forward_unpayed: unknown option; did you mean `forward_unpaid`?"),
+        ('Secret_Previous = "s"', "Secret_Previous: unknown option; did you mean `secret_previous`?"),
+        ('url = "https://shop.example"', "url: unknown option; did you mean `api_url`?"),
+        ("zzz = 1", "zzz: unknown option; docs/settings.md lists all of them"),
+    ],
+)
+def test_an_unknown_option_is_refused_with_the_one_that_was_meant(environ: Environ, option: str, message: str) -> None:
+    environ(STORES=EU + option)
+    assert faults() == [f"STORES: stores.eu.{message}"]
 
 
 @pytest.mark.parametrize("name", ["EU", "e u", "", "-eu", "e/u"])
