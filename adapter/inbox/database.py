@@ -50,7 +50,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 def driver_transaction(engine: Engine) -> Iterator[Any]:
     """A writing transaction as the driver's own cursor, for the one statement whose speed matters most; errors as in `transaction`."""
     driver = engine.dialect.loaded_dbapi
-    with _turn_to_write(engine), _away():
+    with _turn_to_write(engine), reaching_database():
         try:
             connection = engine.raw_connection()
             try:
