@@ -189,10 +189,10 @@ def test_space_around_a_secret_is_no_part_of_it(environ: Environ, around: str) -
 def test_a_blank_secret_is_refused_also_the_previous_one(environ: Environ, blank: str) -> None:
     environ(WOOCOMMERCE_WEBHOOK_SECRET=blank)
     [fault] = faults()
-    assert fault == "WOOCOMMERCE_WEBHOOK_SECRET: is blank: anybody could sign with it"
+    assert fault == "WOOCOMMERCE_WEBHOOK_SECRET: is blank, so anyone could forge webhooks"
     environ(WOOCOMMERCE_WEBHOOK_SECRET="s", WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS=blank)
     [fault] = faults()
-    assert fault == "WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS: is blank: anybody could sign with it"
+    assert fault == "WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS: is blank, so anyone could forge webhooks"
 
 
 def test_a_store_address_of_the_environment_is_checked_and_used(environ: Environ) -> None:
