@@ -18,7 +18,7 @@ from adapter.inbox.accounts import READER
 from adapter.inbox.database import DatabaseClock
 from adapter.monitoring.error_reporting import report
 from adapter.monitoring.loop import MonitoringLoop
-from adapter.process.wake_up import listen_for_wake_ups
+from adapter.process.wake_up import listen_for_wake_ups, wake_senders
 from adapter.settings import Account, Settings
 
 log = logging.getLogger(__name__)
@@ -93,6 +93,8 @@ class Senders:
     def stop(self, patience_s: float = 10.0) -> None:
         """Finish the requests in hand, and give the leases back."""
         self._stop.set()
+        self._bell.ring()  # whoever waits for work or a wake-up ends now, and not when its wait is over
+        wake_senders(self._settings.database_url)
         for thread in self._threads:
             thread.join(patience_s)
         for lease in self._leases:

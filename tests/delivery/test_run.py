@@ -59,7 +59,10 @@ def test_a_webhook_is_at_drip_in_a_moment_and_stopping_gives_the_leases_back(eng
         assert Lease(engine, account).acquire()
 
 
-def test_a_second_process_waits_and_takes_over_when_the_first_stops(engine: Engine, settings: Settings) -> None:
+def test_a_second_process_waits_and_takes_over_when_the_first_stops(
+    engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.delivery.run._WITHOUT_LEASE_S", 0.05)
     first, second = Senders(engine, settings), Senders(engine, settings)
     first.start()
     wait_until(lambda: all(lease.held for lease in first._leases))
@@ -78,8 +81,9 @@ def test_all_leases_of_a_process_at_work_are_kept(engine: Engine, settings: Sett
     first.start()
     wait_until(lambda: all(lease.held for lease in first._leases))
     second.start()
-    for _ in range(40):
-        time.sleep(0.1)
+    until = time.monotonic() + 2.5  # beyond the lifetime
+    while time.monotonic() < until:
+        time.sleep(0.05)
         assert not second._reading.held
     assert first._reading.held
     first.stop()

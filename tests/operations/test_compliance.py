@@ -359,7 +359,10 @@ def test_requests_go_before_the_purge(adapter: AdapterUnderTest) -> None:
 
 
 @pytest.mark.parametrize("account", [None, ACCOUNT])
-def test_a_senders_process_does_it_by_itself(engine: Engine, sandbox_url: str, account: Account | None) -> None:
+def test_a_senders_process_does_it_by_itself(
+    engine: Engine, sandbox_url: str, account: Account | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapter.delivery.run._BETWEEN_LOOKS_S", 0.1)
     adapter = AdapterUnderTest(engine, replace(make_settings(sandbox_url, account=account), database_url=str(engine.url)), sandbox_url)
     for sender in adapter.senders.values():
         sender._lease.release()

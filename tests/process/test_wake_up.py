@@ -18,6 +18,7 @@ def listening(database_url: str) -> Iterator[threading.Event]:
         yield woken
     finally:
         stop.set()
+        wake_senders(database_url)  # so that it notices at once
         thread.join()
 
 
