@@ -5,6 +5,7 @@ Drip puts addresses into email, so a body never contains one that only works on 
 
 import re
 import unicodedata
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import unquote, urlsplit
 
@@ -26,6 +27,12 @@ def is_reachable(url: str) -> bool:
         host = urlsplit(url).hostname or ""
     except ValueError:  # brackets that aren't an IPv6 address
         return False
+    return _is_public_host(host)
+
+
+# The items of an order share two or three hosts.
+@lru_cache(maxsize=1024)
+def _is_public_host(host: str) -> bool:
     if ":" in host:
         return _is_public(host)
     # As a browser reads it: percent signs decoded, full-width digits and dots folded.

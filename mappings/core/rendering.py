@@ -148,12 +148,13 @@ def _plain_number(quantity: Decimal) -> int | Decimal:
 
 def _canonical(value: Any) -> str:
     """JSON with sorted keys, and each number as a string of its value."""
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         return quoted(value)
-    if isinstance(value, Mapping):
+    if kind is Decimal:
+        return f'"{value.normalize():f}"'
+    if kind is dict:
         return "{" + ",".join([f"{quoted(key)}:{_canonical(value[key])}" for key in sorted(value)]) + "}"
-    if isinstance(value, (list, tuple)):
+    if kind is list or kind is tuple:
         return "[" + ",".join([_canonical(entry) for entry in value]) + "]"
-    if isinstance(value, (Decimal, int)) and not isinstance(value, bool):
-        return f'"{Decimal(value).normalize():f}"'
-    return json.dumps(value)
+    return f'"{Decimal(value).normalize():f}"' if kind is int else json.dumps(value)

@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
@@ -50,6 +51,8 @@ def slug(text: str) -> str:
     return re.sub(r"[^\w]+", "-", plain(text).lower()).strip("-_")
 
 
+# The same address is read, rendered and checked, and items share theirs.
+@lru_cache(maxsize=1024)
 def absolute_url(url: str, base: str = "") -> str:
     """An absolute http(s) address, percent-encoded; a relative one is joined to `base`; "" for anything else."""
     if not url.strip():
