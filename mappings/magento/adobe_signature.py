@@ -1,4 +1,4 @@
-"""Adobe's two ways to sign, both with RSA: I/O Events, whose keys Adobe publishes, and Commerce Webhooks, whose key the merchant has.
+"""Adobe's two RSA signatures: I/O Events are signed with keys that Adobe publishes, Commerce Webhooks with the merchant's own key.
 
 Sources: Adobe I/O Events, "Signature verification" and the SDK's signatureUtils; Commerce Webhooks, "Signature verification" (its sample
 code, which signs the base64 text of the body).
@@ -18,7 +18,7 @@ from mappings.core.signature import Credentials, KeyAway, Scheme, Verdict
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-# The path is the sender's word: anything else could lead to another host, as "@evil.example/x" behind a host name does.
+# The sender chooses the path. Any other form could lead to another host: "@evil.example/x" appended to a host name does.
 _KEY_PATH = re.compile(r"/prod/keys/[A-Za-z0-9._-]+\.pem")
 _PAIRS = tuple((f"x-adobe-digital-signature-{number}", f"x-adobe-public-key{number}-path") for number in (1, 2))
 _RECIPIENT = ("recipientclientid", "recipient_client_id")
@@ -27,27 +27,27 @@ _WEBHOOK_HEADER = "x-adobe-commerce-webhook-signature"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KeyScheme(Scheme):
-    """A way to prove a request with a public key: only the platform can sign."""
+    """Verification with a public key: only the platform can sign."""
 
     judge: Callable[[Mapping[str, str], bytes, Credentials], Verdict]
 
     def verify(self, headers: Mapping[str, str], payload: bytes, credentials: Credentials) -> Verdict:
-        """Judge a request."""
+        """Verify a request."""
         return self.judge(headers, payload, credentials)
 
 
 def adobe_io() -> KeyScheme:
-    """I/O Events: one of two signatures must hold, by keys that all of Adobe's customers share; so the client id must match as well."""
+    """I/O Events: one of two signatures must be valid. All of Adobe's customers share the keys, so the client id must match as well."""
     return KeyScheme(headers=(_PAIRS[0][0], _PAIRS[1][0]), check=_never, sign=_unsigned, can_sign=False, judge=_judge_event)
 
 
 def adobe_webhook() -> KeyScheme:
-    """Commerce Webhooks: a signature by the key of the merchant's own, over the base64 text of the body."""
+    """Commerce Webhooks: a signature with the merchant's own key, over the base64 text of the body."""
     return KeyScheme(headers=(_WEBHOOK_HEADER,), check=_never, sign=_unsigned, can_sign=False, judge=_judge_webhook)
 
 
 def is_public_key(pem: str) -> bool:
-    """Whether a text is a public RSA key in PEM."""
+    """Whether a text is a public RSA key in PEM format."""
     return _key(pem.encode()) is not None
 
 
@@ -77,7 +77,7 @@ def _judge_webhook(headers: Mapping[str, str], payload: bytes, credentials: Cred
     return Verdict.GENUINE if holds else Verdict.MISMATCH
 
 
-# `cryptography` is imported where it is used: only stores that Adobe signs for need it, and every command would wait for it.
+# `cryptography` is imported where it is used: only stores with Adobe's signatures need it, and it would slow down every command.
 
 
 def _holds(pem: bytes, signature: str, message: bytes) -> bool:
@@ -108,7 +108,7 @@ def _key(pem: bytes) -> "RSAPublicKey | None":
 
 
 def _is_for(payload: bytes, client_id: str) -> bool:
-    """Whether every event of a body is addressed to this client; a genuine one of another customer's is not."""
+    """Whether every event in a body is addressed to this client: another customer's events carry valid signatures too."""
     try:
         document = parse(payload)
     except Rejected:

@@ -1,4 +1,4 @@
-"""What one line costs, for the quantity ordered or for any part of it."""
+"""The amounts of one order line, for the quantity ordered or for part of it."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -6,13 +6,13 @@ from decimal import Decimal
 from mappings.core.money import ZERO, share
 from mappings.core.reading import Loaded
 
-# Half a cent: what rounding a unit price to cents can take from it or add to it.
+# The most that rounding to cents can change a unit price.
 _HALF_A_CENT = Decimal("0.005")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Amounts:
-    """Amounts of some quantity of a line; `gross` is before discounts."""
+    """The amounts of some quantity of a line; `gross` is before discounts."""
 
     gross: Decimal = ZERO
     discounts: Decimal = ZERO
@@ -37,14 +37,14 @@ class Row:
     ordered: Decimal
     price: Decimal
     row_total: Decimal | None
-    """The store's own total before discounts, where it is more exact than price x quantity."""
+    """The store's own total before discounts, where it is more exact than price x quantity; else None."""
     discounts: Decimal
     taxes: Decimal
     product_tax: Decimal
     wrapping: Decimal
 
     def at(self, quantity: Decimal, digits: int) -> Amounts:
-        """The amounts of `quantity` units; what belongs to the whole line is prorated and rounded to `digits`."""
+        """The amounts of `quantity` units. Amounts for the whole line are prorated and rounded to `digits` decimals."""
         parts = (self.discounts, self.taxes, self.product_tax, self.wrapping)
         discounts, taxes, product_tax, wrapping = (share(amount, quantity, self.ordered, digits) for amount in parts)
         gross = self.price * quantity if self.row_total is None else share(self.row_total, quantity, self.ordered, digits)
@@ -52,7 +52,7 @@ class Row:
 
 
 def ordered_quantity(line: Loaded) -> Decimal | None:
-    """The quantity ordered; the Order Notifier's lines call it `qty`."""
+    """The quantity ordered, which Order Notifier calls `qty`."""
     quantity: Decimal | None = line["qty"] if line["qty_ordered"] is None else line["qty_ordered"]
     return quantity
 
@@ -73,10 +73,10 @@ def row_of(line: Loaded, price: Decimal, ordered: Decimal) -> Row:
 
 
 def own_price(line: Loaded) -> Decimal:
-    """A child's own price of a unit.
+    """A child's own unit price.
 
-    REST repeats the parent's price on a child that has none (magento2, Sales/Model/Order/Webapi/ChangeOutputArray), but leaves
-    `base_price` and the row's total at 0.
+    REST copies a bundle's price to children whose price is 0 (magento2, Sales/Model/Order/Webapi/ChangeOutputArray), but leaves their
+    `base_price` and `row_total` at 0.
     """
     price: Decimal = line["price"] or ZERO
     free_row = line["row_total"] is not None and not line["row_total"] and not line["discount_amount"]
@@ -86,8 +86,8 @@ def own_price(line: Loaded) -> Decimal:
 def _exact_row_total(line: Loaded, product: Decimal, ordered: Decimal) -> Decimal | None:
     """The row's total before discounts, if it differs from price x quantity only because the unit price is rounded.
 
-    Any further difference is another meaning of `row_total`: it comes without the quantity in 2.4.8 (magento2 #39984), or with taxes.
-    Events and dumps have it before discounts, REST after them (ChangeOutputArray again).
+    A larger difference means that `row_total` is something else: without the quantity in 2.4.8 (magento2 #39984), or with tax. In events
+    and dumps it is before discounts, over REST after them (ChangeOutputArray again).
     """
     given = line["row_total"]
     if given is None:

@@ -1,8 +1,9 @@
-"""Bundles: what one still holds and what of it still has to ship.
+"""Bundles: how much of one is left, and how much of that still has to ship.
 
-A dynamically priced bundle is a shell around its children, which carry the prices: magento2 skips it as a dummy when it cancels and
-invoices (Sales/Model/Order/Item::isDummy), marks all of it refunded with each credit memo (CreditmemoFactory::getQtyToRefund), and
-counts each shipment of a part as one of the whole (ShipmentFactory::prepareItems). A fixed-price bundle goes by its own numbers.
+The children of a dynamically priced bundle carry the prices, and its own line has only placeholders: magento2 doesn't count what is
+canceled or invoiced of it (Sales/Model/Order/Item::isDummy), marks all of it as refunded with each credit memo
+(CreditmemoFactory::getQtyToRefund), and counts each shipment of a part as a shipment of the bundle (ShipmentFactory::prepareItems).
+The counts of a fixed-price bundle are its own.
 """
 
 from collections.abc import Sequence
@@ -23,24 +24,25 @@ _text = Text().deserialize
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shipping:
-    """What of a line went out and what has yet to."""
+    """How much of a line has shipped, and how much still has to."""
 
     shipped: Decimal
     remaining: Decimal
     in_parts: bool = False
-    """Whether the parts of a bundle certainly go out one by one."""
+    """Whether this is a bundle whose parts certainly ship separately, and some of them have shipped."""
 
 
 def is_priced_by_children(bundle: Loaded, children: Sequence[Loaded]) -> bool:
+    """Whether a bundle is dynamically priced."""
     calculation = _option(bundle, "product_calculations")
     if calculation in (_PRICED_BY_CHILDREN, _PRICED_BY_PARENT):
         return calculation == _PRICED_BY_CHILDREN and bool(children)
-    # REST does not say which kind of bundle it is (magento2 #11957).
+    # REST doesn't include the kind of bundle (magento2 #11957).
     return any(own_price(child) for child in children)
 
 
 def bundle_price(bundle: Loaded, children: Sequence[Loaded], ordered: Decimal) -> Decimal | None:
-    """A bundle's price of a unit; its children's, where the shell has none."""
+    """The unit price of a bundle; the sum of its children's where its own line has none."""
     price: Decimal | None = bundle["price"]
     if price or not ordered:
         return price
@@ -48,7 +50,7 @@ def bundle_price(bundle: Loaded, children: Sequence[Loaded], ordered: Decimal) -
 
 
 def completed(row: Row, children: Sequence[Loaded], digits: int) -> Row:
-    """A bundle's row with the amounts that only its children have."""
+    """A bundle's row, completed with amounts that only its children have."""
     parts = sum((child_row.at(child_row.ordered, digits) for child_row in map(_row, children)), Amounts())
     return Row(
         ordered=row.ordered,
@@ -62,14 +64,14 @@ def completed(row: Row, children: Sequence[Loaded], digits: int) -> Row:
 
 
 def bundles_held(ordered: Decimal, children: Sequence[Loaded]) -> Decimal:
-    """Of how many bundles anything is held: of two with one child refunded once, still two."""
+    """The number of bundles of which anything is left: if one part of one of two bundles is refunded, still two."""
     most = max((held_quantity(child) * ordered / of for child in children if (of := ordered_quantity(child) or ZERO) > 0), default=ordered)
     whole = most if ordered % 1 else most.to_integral_value(ROUND_CEILING)
     return min(ordered, whole)
 
 
 def kept_amounts(row: Row, children: Sequence[Loaded], held: Decimal, digits: int) -> Amounts:
-    """The amounts of what is held of a bundle that its children price."""
+    """The amounts of what is left of a dynamically priced bundle."""
     rows = [(_row(child), held_quantity(child)) for child in children]
     if all(quantity == part.ordered for part, quantity in rows):
         return row.at(row.ordered, digits)
@@ -77,7 +79,7 @@ def kept_amounts(row: Row, children: Sequence[Loaded], held: Decimal, digits: in
     all_parts = sum((part.at(part.ordered, digits) for part, _ in rows), Amounts())
 
     def amount(of_bundle: Decimal, of_parts: Decimal, of_kept: Decimal) -> Decimal:
-        # What only the shell has is spread over the children by value.
+        # An amount that only the bundle's own line has is prorated by value.
         return of_kept if of_parts else share(of_bundle, kept.gross, all_parts.gross, digits)
 
     return Amounts(
@@ -90,19 +92,19 @@ def kept_amounts(row: Row, children: Sequence[Loaded], held: Decimal, digits: in
 
 
 def held_quantity(line: Loaded) -> Decimal:
-    """What of a line is neither canceled nor refunded."""
+    """The quantity of a line that is neither canceled nor refunded."""
     held: Decimal = (ordered_quantity(line) or ZERO) - line["qty_canceled"] - line["qty_refunded"]
     return max(ZERO, held)
 
 
 def line_shipping(line: Loaded) -> Shipping:
-    """As magento2 counts it: Sales/Model/Order/Item::getSimpleQtyToShip."""
+    """What is left to ship of an ordinary line, as in magento2's Sales/Model/Order/Item::getSimpleQtyToShip."""
     remaining = max(ZERO, held_quantity(line) - line["qty_shipped"]) if _ships(line) else ZERO
     return Shipping(shipped=line["qty_shipped"], remaining=remaining)
 
 
 def bundle_shipping(bundle: Loaded, children: Sequence[Loaded], held: Decimal) -> Shipping:
-    """A bundle that ships together goes by its own count; one whose parts ship separately, by its parts'."""
+    """What is left to ship of a bundle: its own count if it ships together, its parts' counts if they ship separately."""
     parts = [child for child in children if _ships(child)]
     if children and not parts:
         return Shipping(shipped=ZERO, remaining=ZERO)
@@ -110,10 +112,10 @@ def bundle_shipping(bundle: Loaded, children: Sequence[Loaded], held: Decimal) -
     if kind == _TOGETHER or (kind != _SEPARATELY and not some_shipped):
         return Shipping(shipped=bundle["qty_shipped"], remaining=max(ZERO, held - bundle["qty_shipped"]))
     ordered = ordered_quantity(bundle) or ZERO
-    # A fixed-price bundle's children keep their quantity when it is canceled.
+    # Canceling a fixed-price bundle doesn't change its children's counts.
     due = [min(held_quantity(part), (ordered_quantity(part) or ZERO) * held / ordered) if ordered else ZERO for part in parts]
     left = [max(ZERO, quantity - part["qty_shipped"]) for part, quantity in zip(parts, due, strict=True)]
-    # Parts that ship together are counted together: one without a count, beside one with, ships by itself.
+    # If parts ship together, all of them are counted: one that isn't counted while another one is must ship separately.
     untouched = any(rest and not part["qty_shipped"] for part, rest in zip(parts, left, strict=True))
     shipped = sum((part["qty_shipped"] for part in parts), ZERO)
     return Shipping(shipped=shipped, remaining=sum(left, ZERO), in_parts=some_shipped and (kind == _SEPARATELY or untouched))

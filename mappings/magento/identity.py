@@ -1,4 +1,4 @@
-"""Which order a payload is of, and whose."""
+"""The order's id and the shopper's email address, wherever a payload has them."""
 
 from marshmallow.constants import missing
 
@@ -9,12 +9,12 @@ from mappings.core.text import first_email, lookup
 
 def order_id_of(loaded: Loaded, context: Context) -> str:
     increment_id = loaded.get("increment_id") or ""
-    # No way round for stores that chose it: the other number would double their orders.
+    # No fallback for stores that chose increment_id: the other id would create their orders a second time.
     return increment_id if context.options.order_id == "increment_id" else entity_id_of(loaded) or increment_id
 
 
 def entity_id_of(loaded: Loaded) -> str:
-    """The order's primary key, also from what refers to it: Adobe's save events leave it out of the root."""
+    """The order's primary key. Adobe's save events have it only where lines, payment and addresses refer to the order."""
     first: Loaded = next(iter(loaded.get("items") or ()), {})
     referring = (loaded.get("payment") or {}, *(loaded.get("addresses") or ()))
     candidates = (loaded.get("entity_id"), loaded.get("id"), first.get("order_id"), *(row.get("parent_id") for row in referring))

@@ -1,4 +1,4 @@
-"""The items that a Magento order's lines become."""
+"""The items of a Magento order."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -17,7 +17,7 @@ _text = Text().deserialize
 
 
 def items_of(bought: Sequence[Bought], digits: int, currency: str, base: str) -> tuple[Item, ...]:
-    """One item for each line, at the quantity that the order still holds."""
+    """One item for each product bought, with the quantity that is left."""
     standing = [line for line in bought if line.held > 0]
     if standing:
         return tuple(_item(line, line.held, line.kept_price, line.kept, digits, currency, base) for line in standing)
@@ -60,7 +60,7 @@ def _item(bought: Bought, quantity: Decimal, price: Decimal, amounts: Amounts, d
 
 
 def _choices(product_options: Any) -> dict[str, str]:
-    """What the shopper chose, in words; REST has only numbers for it."""
+    """The options that the shopper chose, by label. REST contains only their ids."""
     options = unpacked(product_options)
     if not isinstance(options, dict):
         return {}

@@ -1,6 +1,6 @@
-"""The lines of a Magento order that stand for a product bought, each completed from the lines that belong to it.
+"""The products bought with a Magento order, each made from one line and the lines that belong to it.
 
-Magento lists a configurable product, a bundle and their parts as lines of their own; parts name their parent.
+A configurable product or a bundle is one line, and each of its parts is another one that refers to it as its parent.
 """
 
 from collections.abc import Sequence
@@ -34,17 +34,17 @@ _text = Text().deserialize
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bought:
-    """A product bought, as ordered and as far as the order still holds it."""
+    """A product bought: as ordered, and what is left of it after cancellations and refunds."""
 
     line: Loaded
     product_id: str
-    """The platform's own id; blank where the line has none."""
+    """Magento's id of the product; blank if the line has none."""
     variant_id: str
     ordered: Decimal
     held: Decimal
     price: Decimal
     kept_price: Decimal
-    """The price of a unit of what is held; it differs from `price` in a bundle that lost some of its parts."""
+    """The unit price of what is left. It differs from `price` if some parts of a bundle were canceled or refunded."""
     full: Amounts
     kept: Amounts
     shipping: Shipping
@@ -58,13 +58,16 @@ class _Family:
 
 
 def bought_lines(loaded: Loaded, digits: int) -> list[Bought]:
-    """The lines that stand for products bought, in the store's order; amounts that are prorated are rounded to `digits`."""
+    """The products bought, in the store's order. Prorated amounts are rounded to `digits` decimals."""
     name = "items" if loaded["items"] else "line_items"
     return [_bought(family, digits, own_id="product_id" if name == "items" else "id") for family in _families(loaded[name], name)]
 
 
 def _families(rows: Sequence[Loaded], name: str) -> list[_Family]:
-    """Each line without a parent, with its children; children whose parent was left out bring it, or stand for themselves."""
+    """Each line without a parent, with its children.
+
+    If the payload lacks a child's parent, the copy inside the child (`parent_item`) is used, or else the child itself.
+    """
     listed = {row["item_id"]: index for index, row in enumerate(rows) if row["item_id"]}
     families: dict[str | int, _Family] = {}
     children: list[tuple[str | int, Loaded]] = []
@@ -81,7 +84,7 @@ def _families(rows: Sequence[Loaded], name: str) -> list[_Family]:
         else:
             families[index] = _Family(path, row)
     for key, child in children:
-        # The child of a child, as in a configurable product inside a bundle, adds nothing to what its own parent says.
+        # Not a grandchild, as of a configurable product in a bundle: its parent has all of the amounts.
         if key in families:
             families[key].children.append(child)
     return list(families.values())

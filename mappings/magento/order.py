@@ -1,4 +1,4 @@
-"""A Magento order as the one canonical `Order`."""
+"""Maps a Magento order to the canonical `Order`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +35,7 @@ _text = Text().deserialize
 
 def build(loaded: Loaded, context: Context) -> Order:
     if loaded["grand_total"] is None:
-        # Drip reads a missing grand_total as 0 and would reset the shopper's lifetime value.
+        # Drip treats a missing grand_total as 0, which would reset the shopper's lifetime value.
         raise Rejected({"grand_total": [MISSING]})
     base = _base(loaded, context)
     order_id = order_id_of(loaded, context)
@@ -51,9 +51,9 @@ def build(loaded: Loaded, context: Context) -> Order:
         created_at=occurred,
         updated_at=loaded["updated_at"] or occurred,
         grand_total=grand_total(loaded),
-        total_discounts=total_discounts(loaded),
+        total_discounts=total_discounts(loaded, digits),
         total_taxes=total_taxes(loaded),
-        total_fees=total_fees(loaded, bought),
+        total_fees=total_fees(loaded, bought, digits),
         total_shipping=total_shipping(loaded),
         currency=loaded["order_currency_code"] if is_currency(loaded["order_currency_code"]) else "",
         order_url=_order_url(loaded, context, base, order_id),
@@ -72,21 +72,21 @@ def build(loaded: Loaded, context: Context) -> Order:
 
 
 def _is_complete(loaded: Loaded, bought: Sequence[Bought]) -> bool:
-    """Whether Magento calls an order complete, and rightly.
+    """Whether Magento calls an order complete and no part of a bundle still has to ship.
 
-    It counts a bundle's part and its shell as two units shipped (Sales/Model/ResourceModel/Order/Handler/State), so that an order may be
-    complete while other parts have yet to ship.
+    Magento counts a bundle's part and the bundle itself as two shipped units (Sales/Model/ResourceModel/Order/Handler/State), so an order
+    may become complete while other parts haven't shipped.
     """
     return state_of(loaded) == "complete" and not any(line.shipping.in_parts and line.shipping.remaining for line in bought)
 
 
 def _all_shipped(bought: Sequence[Bought]) -> bool:
-    """Whether nothing is left to ship; the state does not show it for an order that is not paid yet, or was refunded since."""
+    """Whether nothing is left to ship. The state doesn't show this if the order isn't paid yet, or was refunded later."""
     return not any(line.shipping.remaining for line in bought) and any(line.shipping.shipped for line in bought)
 
 
 def _addresses(loaded: Loaded, kind: str) -> list[Any]:
-    """What may be the billing or the shipping address, wherever a carrier puts it."""
+    """Candidates for the billing or shipping address, from all the places where the different payloads have one."""
     listed = [row for row in loaded["addresses"] if row["address_type"] == kind]
     assigned = loaded["extension_attributes"]["shipping_assignments"] if kind == "shipping" else None
     first = assigned[0] if isinstance(assigned, list) and assigned else None
@@ -95,17 +95,17 @@ def _addresses(loaded: Loaded, kind: str) -> list[Any]:
 
 
 def _base(loaded: Loaded, context: Context) -> str:
-    """The address of the order's store view; of another view rather than none, since settings see to it that there is one."""
+    """The address of the order's store view, or of another view if that one has none. The settings guarantee that there is one."""
     urls, options = context.options.store_urls, context.options
     of_view = urls.get(loaded["store_id"]) or urls.get(loaded["envelope_store_id"])
     address = of_view or options.store_url or next(iter(urls.values()), "") or options.fallback_url
     if not address:
-        raise Rejected({"store_id": ["No address is known of this store: set MAGENTO_STORE_URL, or store_url in STORES."]})
+        raise Rejected({"store_id": ["The store's address is missing: set MAGENTO_STORE_URL, or store_url in STORES."]})
     return address.rstrip("/")
 
 
 def _order_url(loaded: Loaded, context: Context, base: str, order_id: str) -> str:
-    # protect_code would open the order to whoever has the address, so there is no token.
+    # No token: with protect_code, anyone who has the address could open the order.
     if url := context.options.templated_order_url(order_id=order_id, order_public_id=loaded["increment_id"], token=""):
         return url
     if loaded["customer_is_guest"]:
@@ -136,21 +136,21 @@ def _attributes(loaded: Loaded, bought: Sequence[Bought], base: str) -> dict[str
 
 
 def _coupons(loaded: Loaded) -> list[str]:
-    """All coupons, which REST lists since 2.4.7, else the one that the order itself names."""
+    """All coupon codes, which REST lists since 2.4.7, or else the order's own one."""
     listed: tuple[str, ...] = loaded["extension_attributes"]["coupon_codes"]
     return list(listed) or [code for code in (loaded["coupon_code"],) if code]
 
 
 def _payment_method(loaded: Loaded) -> str:
-    """The title of the payment method that the shopper saw.
+    """The title of the payment method, as the shopper saw it.
 
-    REST has it under its key in an extension attribute and, in `additional_information`, as one of several values without their keys.
-    Another of these may be a card's number, so that nothing is taken by its position.
+    REST contains it by key in an extension attribute, and in `additional_information` as one of several values without keys. Another of
+    these may be a card number, so no value is used because of its position.
     """
     payment = loaded["payment"]
     found = (loaded["extension_attributes"]["payment_additional_info"], unpacked(payment["additional_information"]))
     titles = (plain(_text(lookup(place, "method_title"))) for place in found)
-    # Sales/Model/OrderRepository::setPaymentAdditionalInfo encodes what is not text as JSON, and so a missing title as this word.
+    # Sales/Model/OrderRepository::setPaymentAdditionalInfo encodes every value but text as JSON, so a missing title becomes "null".
     return next((title for title in (*titles, payment["method"]) if title and title.lower() != "null"), "")
 
 

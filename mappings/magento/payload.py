@@ -1,4 +1,4 @@
-"""What the mapping reads of a Magento order: the schema of its REST body, of event data and of the extensions that add to them."""
+"""The fields that the mapping reads: the schema for orders over REST, in events, and from extensions that add their own fields."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -12,13 +12,13 @@ from mappings.core.json import parse
 
 
 def objects(rows: Any) -> list[dict[str, Any]]:
-    """The objects of a list, or of an object that PHP made of one."""
+    """The objects in a list, or in an object that PHP made of a list."""
     entries: Iterable[Any] = rows.values() if isinstance(rows, dict) else rows if isinstance(rows, list) else ()
     return [row for row in entries if isinstance(row, dict)]
 
 
 def unpacked(value: Any) -> Any:
-    """A value that Magento's database keeps as JSON text, read; templates and dumps pass such text on as it is."""
+    """A value parsed from JSON text. Magento's database stores some values as such text, and templates and dumps contain it as it is."""
     if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
         return value
     try:
@@ -28,7 +28,7 @@ def unpacked(value: Any) -> Any:
 
 
 class Hint(Raw):
-    """A number that only refines the result: None where it cannot be read, so that it never stops an order."""
+    """A number that only improves the result: None if it can't be read, so that it never blocks an order."""
 
     def read(self, value: Any) -> Decimal | None:
         try:
@@ -63,7 +63,7 @@ class LineExtension(PayloadSchema):
 
 
 class Line(PayloadSchema):
-    """A line of `items`, or of the Order Notifier's `line_items`, which has `qty`, `price_with_discount`, `url` and `image`."""
+    """A line in `items`, or in Order Notifier's `line_items`, which have `qty`, `price_with_discount`, `url` and `image`."""
 
     id = Id()
     item_id = Id()
@@ -98,7 +98,7 @@ class Line(PayloadSchema):
 
 
 class Extras(PayloadSchema):
-    """Amounts of the paid edition: extension attributes over REST, keys of the root in events."""
+    """Amounts of the paid edition: in `extension_attributes` over REST, at the root in events."""
 
     gift_cards_amount = Number()
     customer_balance_amount = Number()
@@ -115,7 +115,7 @@ class Extras(PayloadSchema):
 
 
 class CustomFee(PayloadSchema):
-    """A fee of the Admin UI SDK (magento/module AdminUiSdkCustomFees, Api/Data/CustomFeesInterface)."""
+    """A fee from Adobe's Admin UI SDK (its module AdminUiSdkCustomFees, Api/Data/CustomFeesInterface)."""
 
     custom_fee_amount = Amount()
     custom_fee_amount_invoiced = Hint()
@@ -172,6 +172,6 @@ class MagentoOrder(Extras):
     addresses = Rows(Address)
     payment = Part(Payment)
     extension_attributes = Part(Extension)
-    # Put there by `find`.
+    # Added by `find`.
     envelope_time = Time(data_key="_time")
     envelope_store_id = Text(data_key="_store_id")

@@ -1,6 +1,6 @@
-"""Where the order is inside what a Magento store posts, and what is not an order.
+"""Finds the order in what a Magento store sends, and recognizes what isn't an order.
 
-Magento has no order webhook of its own: Adobe's services and several extensions each send their own form.
+Magento has no order webhooks of its own. Adobe's services and several extensions send orders, each in its own form.
 
 Facts from magento/magento2 (Sales module), AdobeDocs/commerce-extensibility (events, webhooks), AdobeDocs/commerce-webapi (schema 2.4.8),
 mage-os/mageos-async-events, mageplaza/magento-2-webhook and ghettoboombox/order-notifier.
@@ -27,12 +27,12 @@ _ADOBE_EVENT = re.compile(r"(?:^|\.)(?:observer|plugin)\.|^com\.adobe\.")
 _OTHER_EVENT = re.compile(r"invoice|credit_?memo|shipment|quote(?!_submit)|cart")
 _EVENT_NAME = re.compile(r"[\w./-]+")
 _ORDER_MARKS = ("increment_id", "grand_total", "base_grand_total", "subtotal", "items", "line_items", "status", "state")
-# Keys that orders never have at their root: products, quotes.
+# Keys of products and quotes that an order never has at its root.
 _NO_ORDER_HAS = ("sku", "reserved_order_id", "orig_order_id", "is_active")
-# Keys that invoices, credit memos and shipments have, which in turn lack an order's status and customer.
+# Keys of invoices, credit memos and shipments, which lack an order's status and customer.
 _DOCUMENT_MARKS = ("order_id", "total_qty", "adjustment", "invoice_id", "packages", "tracks", "can_void_flag")
 _SAVED_MARKS = ("entity_id", "id", "created_at", "updated_at")
-# An Adobe Commerce Webhook's body, which must be known without being parsed.
+# The start of an Adobe Commerce Webhook's body, to be recognized without parsing it.
 _WEBHOOK_BODY = re.compile(rb'\s*\{\s*"(?:order|eventName|subject)"\s*:')
 _STATE_RANK = {
     state: Decimal(rank)
@@ -45,9 +45,9 @@ _text = Text().deserialize
 
 
 def acknowledgement(headers: Mapping[str, str], payload: bytes, receipt: Mapping[str, str]) -> Mapping[str, str]:
-    """Adobe Commerce Webhooks block the sale on any answer that is no operation.
+    """Adobe Commerce Webhooks block the sale unless the answer is an operation.
 
-    Wrapped orders of other senders look the same; those that hold a saved order get the receipt beside the operation.
+    Other senders wrap orders in the same way. If the order is already saved, the answer contains both the operation and the receipt.
     """
     success = {"op": "success"}
     if "x-adobe-commerce-webhook-signature" in headers:
@@ -58,7 +58,7 @@ def acknowledgement(headers: Mapping[str, str], payload: bytes, receipt: Mapping
 
 
 def split(document: Any) -> Sequence[Any] | None:
-    """The events of an Adobe batch; the orders of a REST search page."""
+    """The events in an Adobe batch, or the orders on a REST search page."""
     if isinstance(document, list):
         return document
     if not isinstance(document, dict) or "increment_id" in document or not ("search_criteria" in document or "total_count" in document):
@@ -74,14 +74,14 @@ def find(document: Any, context: Context) -> Any:
     outer = _inside(envelope, "data")
     inner = _inside(outer, "value")
     order = _inside(inner, "order")
-    # The envelope is signed with the body, the header is not.
+    # The signature covers the envelope, but not the header.
     event = _event_name(envelope, order) or context.topic
     if _names_no_order(event):
         return _no_order(f"event {event[:80]}")
     if not _is_order(order, named=bool(_ORDER_EVENT.search(event))):
         return _no_order("the body")
     if order is not inner and inner is outer and not _is_saved(order):
-        return Skip(Reason.NOT_AN_ORDER, "the order is not saved yet: subscribe to an after hook")
+        return Skip(Reason.NOT_AN_ORDER, "the order isn't saved yet: subscribe to an after hook, not a before hook")
     if envelope is order:
         return order
     return {**order, "_time": envelope.get("time"), "_store_id": lookup(outer, "_metadata.storeId")}
@@ -90,9 +90,9 @@ def find(document: Any, context: Context) -> Any:
 def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:
     state = loaded.get("state") or loaded.get("status")
     if state == "pending_payment" and not context.options.forward_unpaid:
-        yield Skip(Reason.UNPAID, "the shopper is still at the payment page; forward_unpaid sends these too")
+        yield Skip(Reason.UNPAID, "the shopper is still at the payment page; set forward_unpaid to send such orders too")
     if state == "canceled" and not _money_stayed(loaded):
-        yield Skip(Reason.NEVER_PLACED, "canceled before any money stayed, and never seen as a placed order")
+        yield Skip(Reason.NEVER_PLACED, "canceled without any payment kept, and never received as a placed order")
 
 
 def identify(loaded: Loaded, context: Context) -> Identity | None:
@@ -116,11 +116,11 @@ def identify(loaded: Loaded, context: Context) -> Identity | None:
 
 
 def _no_order(what: str) -> Skip:
-    return Skip(Reason.NOT_AN_ORDER, f"{what} is no order: an invoice, a credit memo, a shipment, a quote, or something else")
+    return Skip(Reason.NOT_AN_ORDER, f"{what} isn't an order, but an invoice, a credit memo, a shipment, a quote, or something else")
 
 
 def _inside(node: dict[str, Any], key: str) -> dict[str, Any]:
-    """The object under `key`, unless the node is an order already."""
+    """The object under `key`, or the node itself if it already is an order."""
     child = node.get(key)
     return child if isinstance(child, dict) and not node.get("increment_id") else node
 
@@ -139,19 +139,19 @@ def _names_no_order(event: str) -> bool:
 
 
 def _is_order(order: Mapping[str, Any], *, named: bool) -> bool:
-    """Whether a body is an order, be it a partial one. Invoices and their like share its number, totals and lines."""
+    """Whether a body is an order, even a partial one. Invoices, credit memos and shipments have similar numbers, totals and lines."""
     marks = (*_ORDER_MARKS, "entity_id", "id") if named else _ORDER_MARKS
     if all(order.get(key) in (None, "", [], {}) for key in marks) or any(key in order for key in _NO_ORDER_HAS):
         return False
     if any("order_item_id" in row for row in objects(order.get("items"))):
         return False
-    # A document's state is a number, an order's a word.
+    # The state of an invoice or credit memo is a number; an order's is a word.
     is_document = any(key in order for key in _DOCUMENT_MARKS) or _text(order.get("state")).isdecimal()
     return not is_document or bool(_text(order.get("customer_email")) or _text(order.get("status")))
 
 
 def _is_saved(order: Mapping[str, Any]) -> bool:
-    """Whether an order has been given any of what it gets when it is first saved."""
+    """Whether an order has any of the values that it gets when it is first saved."""
     marks = [order.get(key) for key in _SAVED_MARKS]
     marks += [row.get(key) for row in objects(order.get("items")) for key in ("item_id", "order_id")]
     marks += [row.get("parent_id") for row in (*objects([order.get("payment")]), *objects(order.get("addresses")))]

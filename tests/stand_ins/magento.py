@@ -1,6 +1,6 @@
-"""A stand-in for a Magento shop's REST API, over real HTTP.
+"""Simulates a Magento store's APIs over real HTTP.
 
-Orders may come and go while somebody pages through them, and the shop may be told to misbehave.
+Orders can be added and deleted while a client reads them page by page, and the store can be made to fail.
 """
 
 import re
@@ -36,7 +36,7 @@ _INT_FIELDS = ("entity_id", "subscription_id", "store_id")
 
 @contextmanager
 def running_magento(orders: int = 0, *, path: str = "", **settings: Any) -> Iterator[Shop]:
-    """A shop with so many orders at `path` of a free port."""
+    """A store with this many orders, at `path` on a free port."""
     with _Server(Shop(**settings), path).serving() as shop:
         for _ in range(orders):
             shop.add()
@@ -44,7 +44,7 @@ def running_magento(orders: int = 0, *, path: str = "", **settings: Any) -> Iter
 
 
 class _Server(ShopServer[Shop]):
-    """The shop's web server and Magento behind it."""
+    """The store's web server, with Magento behind it."""
 
     def credentials(self, request: Request) -> str:
         return _shown(request)
@@ -56,7 +56,7 @@ class _Server(ShopServer[Shop]):
         if steps[0] != "rest":
             return Response("<!doctype html><title>404 Not Found", 404, mimetype="text/html")
         scope = steps.pop(1) if steps[1:] and (steps[1] == "all" or steps[1] in self.shop.views.values()) else ""
-        if steps[1:2] != ["V1"]:  # a view that there is not makes an address that there is not
+        if steps[1:2] != ["V1"]:  # a missing store view is a missing address
             return _json(_NO_ROUTE, 404)
         try:
             return self._route(request, steps[2:], scope)
@@ -92,7 +92,7 @@ class _Server(ShopServer[Shop]):
         if attributes and not self.shop.has_attributes_in_graphql:
             message = 'Cannot query field "custom_attributesV2" on type "ProductInterface". Did you mean "custom_attributes"?'
             return _json({"errors": [{"message": message, "locations": [{"line": 2, "column": 99}]}]})
-        # A SKU finds what has it, where that is on show, and the configurable that holds it.
+        # A SKU finds its product, if visible, and the configurable product that contains it.
         asked = [int(sku.removeprefix("TEA-")) for sku in variables["skus"]]
         ids = dict.fromkeys(one for product in asked for one in (product, product // 100))
         rows = [row for one in ids if one < 100 and (row := self.shop.in_graphql(one, attributes=attributes))]
@@ -107,7 +107,7 @@ class _Server(ShopServer[Shop]):
             raise _Refused(_NOT_AUTHORIZED, 401)
 
     def _signed(self, request: Request) -> bool:
-        """OAuth 1.0a in the header, HMAC-SHA256 by consumer and token; a nonce counts once."""
+        """OAuth 1.0a in the header, HMAC-SHA256 with consumer and token secrets; each nonce is accepted once."""
         header = {"Authorization": request.headers["Authorization"]}
         params = signature.collect_parameters(uri_query=request.query_string.decode(), headers=header, exclude_oauth_signature=False)
         given = dict(params)
@@ -171,7 +171,7 @@ class _Server(ShopServer[Shop]):
             held[new] = {**given, "subscription_id": new, "status": True, "subscribed_at": printed(0), "store_id": 0}
             return _json(_without_token(held[new]))
         if request.method == "PUT" and rest and int(rest[0]) in held:
-            given["event_name"]  # the module reads it before it looks for the subscription
+            given["event_name"]  # the module needs it before it looks up the subscription
             held[int(rest[0])] |= {"status": given["status"], "metadata": given.get("metadata", "http")}
             return _json(_without_token(held[int(rest[0])]))
         return _json(_NO_ENTITY, 404)
@@ -187,7 +187,7 @@ def _shown(request: Request) -> str:
 
 
 def _filters(request: Request) -> list[list[tuple[str, str, str]]]:
-    """Groups, all of which must hold, of (field, condition, value), any of which may."""
+    """Groups of (field, condition, value): in each group, one or more must match."""
     groups: dict[str, dict[str, dict[str, str]]] = {}
     for name, value in request.args.items():
         if match := _FILTER.fullmatch(name):

@@ -1,6 +1,6 @@
-"""What a Magento shop has, for its stand-in: orders, products, categories and subscriptions in the documented shapes.
+"""The data of a simulated Magento store: orders, products, categories and subscriptions in the documented formats.
 
-Orders are made from their ids when they are asked for, so that any number of them takes little memory.
+Orders are generated from their ids on request, so any number of them needs little memory.
 """
 
 import base64
@@ -17,7 +17,7 @@ FIRST_CREATED = int(datetime(2025, 1, 1, 8, 0, tzinfo=UTC).timestamp())
 BETWEEN_ORDERS_S = 600
 FIRST_ORDER_ID = 1001
 SIMPLE, CONFIGURABLE, HIDDEN, DISABLED, GONE = range(1, 31), range(31, 37), range(41, 43), range(43, 44), range(44, 46)
-"""Ids of products: with a page each, with two children each, not visible by themselves, switched off, and deleted."""
+"""Ids of products: with a page, with two children, not visible individually, disabled, and deleted."""
 PICTURELESS = 7
 VIEWS = {1: "default", 2: "german"}
 BRANDS = {"11": "O'Leaf & Sons", "12": "Steep"}
@@ -36,7 +36,7 @@ def children(product_id: int) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class Sale:
-    """An order, as much of it as is not made from its id. Times are Unix seconds."""
+    """The parts of an order that don't follow from its id. Times are Unix seconds."""
 
     id: int
     created: int
@@ -46,27 +46,27 @@ class Sale:
 
 @dataclass
 class Shop(StandInShop):
-    """All that the shop has, and how it behaves."""
+    """The store's data and behavior."""
 
     bearer_allowed: bool = True
-    """Whether an access token alone opens the API, which is off by default since 2.4.4."""
+    """Whether an access token alone is accepted, which is off by default since 2.4.4."""
     most_per_page: int = 0
-    """The merchant's input limit; 0: none."""
+    """The merchant's page limit; 0: none."""
     most_per_gateway: int = 0
-    """Longer pages of orders time out at the shop's gateway; 0: none do."""
+    """The number of orders beyond which a page times out at the gateway; 0: none."""
     views: dict[int, str] = field(default_factory=lambda: dict(VIEWS))
     has_graphql: bool = True
     has_attributes_in_graphql: bool = True
-    """Whether GraphQL knows custom_attributesV2, which it does since 2.4.7."""
+    """Whether GraphQL has custom_attributesV2, as since 2.4.7."""
     has_async_events: bool = True
     has_brand_options: bool = True
     denied: str = ""
-    """The part of a path that the integration has no access to."""
+    """Part of the paths that the integration can't access."""
     orders: dict[int, Sale] = field(default_factory=dict)
     subscriptions: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, *, state: str = "") -> int:
-        """A new order, the newest; its id."""
+        """Add an order; returns its id."""
         with self.lock:
             new = max(self.orders, default=FIRST_ORDER_ID - 1) + 1
             moment = FIRST_CREATED + (new - FIRST_ORDER_ID) * BETWEEN_ORDERS_S
@@ -74,22 +74,22 @@ class Shop(StandInShop):
             return new
 
     def delete(self, order_id: int) -> None:
-        """Take an order out of the database, as an extension may."""
+        """Delete an order, as some extensions do."""
         with self.lock:
             del self.orders[order_id]
 
     def change(self, order_id: int, *, state: str, at: int) -> None:
-        """Give an order another state."""
+        """Change an order's state."""
         with self.lock:
             self.orders[order_id].state, self.orders[order_id].updated = state, at
 
     def listed(self) -> list[Sale]:
-        """All orders, in the order of their ids."""
+        """All orders, by id."""
         with self.lock:
             return [self.orders[order_id] for order_id in sorted(self.orders)]
 
     def order(self, sale: Sale) -> dict[str, Any]:
-        """An order as the REST API prints it: what is null is left out, whole numbers are ints."""
+        """An order as the REST API returns it: without null values, with whole numbers as ints."""
         lines = [line for index in range(1 + sale.id % 3) for line in self._lines(sale.id, index)]
         subtotal = sum(line["price"] * line["qty_ordered"] for line in lines if "parent_item_id" not in line)
         total, paid = round(subtotal + 4.9, 2), sale.state in ("processing", "complete", "closed")
@@ -108,7 +108,7 @@ class Shop(StandInShop):
         }  # fmt: skip
 
     def _lines(self, order_id: int, index: int) -> list[dict[str, Any]]:
-        """A product's line; a configurable's child has one of its own beside it."""
+        """The line of a product; for a configurable product, also its child's line."""
         product_id = 1 + (order_id * 7 + index * 11) % GONE[-1]
         own_id, price = order_id * 10 + 2 * index, 19.99 + product_id
         line = {
@@ -124,7 +124,7 @@ class Shop(StandInShop):
         return [parent, {**child, "row_total": 0, "parent_item": parent}]
 
     def product(self, product_id: int) -> dict[str, Any] | None:
-        """A product as the REST API prints it; None if there is none."""
+        """A product as the REST API returns it; None if there is none."""
         is_child = product_id // 100 in CONFIGURABLE and product_id in children(product_id // 100)
         if not is_child and not any(product_id in kind for kind in (SIMPLE, CONFIGURABLE, HIDDEN, DISABLED)):
             return None
@@ -145,7 +145,7 @@ class Shop(StandInShop):
         }  # fmt: skip
 
     def render_info(self, product_id: int, view: int) -> dict[str, Any] | None:
-        """A product as the storefront's widgets get it; None for what is not on show."""
+        """A product as the storefront's widgets get it; None if it isn't visible."""
         if self.product(product_id) is None or product_id in HIDDEN or product_id in DISABLED:
             return None
         media = f"{self.url}/media/catalog/product/cache/0f"
@@ -163,7 +163,7 @@ class Shop(StandInShop):
         }  # fmt: skip
 
     def in_graphql(self, product_id: int, *, attributes: bool) -> dict[str, Any] | None:
-        """A product as the storefront's GraphQL tells it; None for what is not on show."""
+        """A product as the storefront's GraphQL returns it; None if it isn't visible."""
         row = self.product(product_id)
         if row is None or product_id in HIDDEN or product_id in DISABLED:
             return None
@@ -190,15 +190,15 @@ class Shop(StandInShop):
 
 
 def number(order_id: int) -> str:
-    """The number that shoppers see."""
+    """The order number that shoppers see."""
     return f"{order_id:09}"
 
 
 def printed(moment: int) -> str:
-    """A time as Magento prints it: in UTC, without saying so."""
+    """A time in Magento's format: UTC without a time zone."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def as_bytes(document: Any) -> bytes:
-    """JSON as PHP prints it by default."""
+    """JSON in PHP's default format."""
     return json.dumps(document, separators=(",", ":")).replace("/", "\\/").encode()

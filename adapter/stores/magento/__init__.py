@@ -1,6 +1,6 @@
 """Magento's REST and GraphQL APIs: products, past orders, webhook subscriptions. Outside this folder only `PLATFORM` is used.
 
-How Magento's payloads are read is in `mappings.magento`.
+Magento's payloads are mapped in `mappings.magento`.
 """
 
 from adapter.stores.magento.platform import PLATFORM

@@ -1,4 +1,4 @@
-"""The public keys with which Adobe signs I/O Events, fetched once a day from where Adobe publishes them."""
+"""The public keys of Adobe I/O Events, fetched from Adobe once a day."""
 
 import threading
 import time
@@ -11,26 +11,25 @@ from mappings import KeyAway
 _PUBLISHED_AT = "https://static.adobeioevents.com"
 _KEPT_S = 24 * 3600.0
 _AWAY_FOR_S = 10.0
-# A webhook must be answered within 4 s: so long for those before us, and so long for our own request.
-_TURN_S = 1.0
-_PATIENCE_S = 2.0
+# A webhook must be answered within 4 s: the longest wait for requests before ours, and for our own.
+_QUEUE_TIMEOUT_S = 1.0
+_REQUEST_TIMEOUT_S = 2.0
 _MOST_KEYS = 50
 _MOST_BYTES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the key server said of a path. `pem` is blank where there is no key, and None where it did not say."""
+    """The key server's answer for a path. `pem` is blank if there is no key, None if the answer doesn't tell."""
 
     pem: bytes | None
     until: float
 
 
 class AdobeKeys:
-    """Hands out keys by the path that a request names; safe to share between threads. Raises `KeyAway` while Adobe is out of reach.
+    """Returns the key for the path in a request; thread-safe. Raises `KeyAway` while Adobe can't be reached.
 
-    Anybody can name any path. So those that hold no key never push out one that does, and what the server says of one path is no word
-    about another.
+    Anyone can send any path. So paths without a key never displace keys from the cache, and a failure for one path doesn't affect others.
     """
 
     def __init__(self, base: str = _PUBLISHED_AT, named: str = "") -> None:
@@ -42,17 +41,17 @@ class AdobeKeys:
         self._away_until = 0.0
 
     def __call__(self, path: str) -> bytes:
-        """The key at a path, as PEM. The path must have been checked: it decides what is fetched."""
+        """The key at a path, as PEM. The caller must have checked the path, because it determines what is fetched."""
         known = self._known(path)
         if known is None:
-            if not self._fetching.acquire(timeout=_TURN_S):
-                raise KeyAway("Adobe's key server is being asked for too many keys")
+            if not self._fetching.acquire(timeout=_QUEUE_TIMEOUT_S):
+                raise KeyAway("too many requests to Adobe's key server at once")
             try:
                 known = self._known(path) or self._ask(path)
             finally:
                 self._fetching.release()
         if known.pem is None:
-            raise KeyAway("Adobe's key server did not say what the key is")
+            raise KeyAway("Adobe's key server didn't return the key")
         return known.pem
 
     def _known(self, path: str) -> _Known | None:
@@ -64,7 +63,7 @@ class AdobeKeys:
 
     def _ask(self, path: str) -> _Known:
         try:
-            reply = Http(self._named).send("GET", self._base + path, deadline=Deadline(_PATIENCE_S), most_bytes=_MOST_BYTES)
+            reply = Http(self._named).send("GET", self._base + path, deadline=Deadline(_REQUEST_TIMEOUT_S), most_bytes=_MOST_BYTES)
         except StoreTrouble:
             self._away_until = time.monotonic() + _AWAY_FOR_S
             return _Known(None, self._away_until)
@@ -78,7 +77,7 @@ class AdobeKeys:
 
 
 def with_adobe_keys(settings: Settings) -> Settings:
-    """Settings whose stores fetch Adobe's keys where they need them to judge a signature."""
+    """The settings, with a key fetcher for every store that needs Adobe's keys to verify signatures."""
     stores = {
         name: replace(store, credentials=replace(store.credentials, fetch_key=AdobeKeys()))
         if store.auth == "adobe_io" and store.credentials.fetch_key is None

@@ -1,8 +1,8 @@
-"""Magento's products by the storefront's own GraphQL, without a token: also brand and categories, which the render info lacks.
+"""Products from the storefront's GraphQL, without a token: unlike the render info, it includes brand and categories.
 
-It finds products by their SKU only, which the order's lines hold; the answers say by their `uid` which product each row is. Facts from
-AdobeDocs/commerce-webapi (GraphQL schemas 2.4.6 to 2.4.8) and magento/magento2 (#30578, #37405: a simple product's SKU finds the
-configurable that holds it as well, and where it is not visible only that).
+It finds products by SKU only, which order lines contain; each row's `uid` identifies its product. Facts from AdobeDocs/commerce-webapi
+(GraphQL schemas 2.4.6 to 2.4.8) and magento/magento2 (#30578, #37405: the SKU of a simple product also finds the configurable product that
+contains it, and only that one if the simple product isn't visible).
 """
 
 import base64
@@ -19,17 +19,17 @@ from mappings import Product, ProductKey
 from mappings.core.text import plain
 
 AT_ONCE = 50
-# Beside each product that is asked for there may come the one that holds it.
+# Each requested product may be accompanied by the configurable product that contains it.
 _PAGE = 2 * AT_ONCE
 _IMAGES = "image { url } small_image { url }"
 _ATTRIBUTES = """custom_attributesV2 { items { code
     ... on AttributeValue { value } ... on AttributeSelectedOptions { selected_options { label } } } }"""
-# Since 2.4.7; the error of older ones names it.
+# Exists since 2.4.7; older versions name it in their error.
 _NEW_FIELD = "custom_attributesV2"
 _QUERY = """query($skus: [String], $size: Int) { products(filter: {sku: {in: $skus}}, pageSize: $size) { items {
   uid sku url_key url_suffix %(images)s categories { name level } %(attributes)s
   ... on ConfigurableProduct { variants { product { uid sku %(images)s } } } } } }"""
-# Levels 0 and 1 are the tree's roots, which no shopper sees.
+# Levels 0 and 1 are the roots of the category tree, which shoppers don't see.
 _FIRST_LEVEL = 2
 _LONGEST_NAME = 255
 _LONGEST_SKU = 64
@@ -37,7 +37,7 @@ _MOST_NAMES = 50
 
 
 class GraphQl:
-    """What any visitor may ask of products on show. Never sends credentials."""
+    """Public requests for visible products. Never sends credentials."""
 
     name = "graphql"
     at_once = AT_ONCE
@@ -48,7 +48,7 @@ class GraphQl:
         self._has_attributes = True
 
     def look_up(self, keys: Sequence[ProductKey], deadline: Deadline) -> Sequence[Product]:
-        """One request for each store view; keys without a SKU are passed over."""
+        """One request for each store view; keys without a SKU are ignored."""
         with_sku = (key for key in keys if 0 < len(key.sku) <= _LONGEST_SKU)
         return [product for view, wanted in by_view(with_sku).items() for product in self._of_view(view, wanted, deadline)]
 
@@ -59,7 +59,7 @@ class GraphQl:
         base = address_of(self._shop, view)
         found = []
         for key in wanted:
-            if key.variant_id:  # its parent's page shows it, so that only its picture is asked for
+            if key.variant_id:  # it is shown on its parent's page, so only its image is needed
                 row = children.get(key.variant_id) or parents.get(key.variant_id)
                 found += [Product(key=key, image_url=_picture(row, base))] if row else []
             elif row := parents.get(key.product_id):
@@ -82,11 +82,11 @@ class GraphQl:
         document = self._client.graphql(view, _query(attributes=self._has_attributes), variables, deadline)
         if self._has_attributes and _products(document) is None:
             self._has_attributes = f'field "{_NEW_FIELD}"' not in _message(document)
-            # Also for one that has the field: an attribute that fails takes the whole answer with it.
+            # Also in versions that have the field: one failing attribute makes the whole request fail.
             document = self._client.graphql(view, _query(attributes=False), variables, deadline)
         products = _products(document)
         if products is None:
-            raise StoreTrouble(f"{self._client.host} answered its GraphQL with an error: {_message(document)}")
+            raise StoreTrouble(f"{self._client.host} answered the GraphQL request with an error: {_message(document)}")
         return products
 
     def _brand(self, row: Mapping[str, Any]) -> str:
@@ -102,7 +102,7 @@ def _query(*, attributes: bool) -> str:
 
 
 def _products(document: Any) -> list[Mapping[str, Any]] | None:
-    """The rows of an answer; None if it has none, not even an empty list."""
+    """The rows of an answer; None if it has no list of rows."""
     items = _object(_object(_object(document).get("data")).get("products")).get("items")
     return list(_objects(items)) if isinstance(items, list) else None
 
@@ -117,7 +117,7 @@ def _variants(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _id(row: Mapping[str, Any]) -> str:
-    """A product's id, which its `uid` holds in Base64; "" for anything else."""
+    """A product's id, decoded from its Base64 `uid`; "" if that isn't possible."""
     uid = row.get("uid")
     try:
         return magento_id(base64.b64decode(uid, validate=True).decode("ascii")) if isinstance(uid, str) else ""

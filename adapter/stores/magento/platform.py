@@ -1,4 +1,4 @@
-"""Magento's own APIs: what any visitor may ask, and the REST API with an integration's token."""
+"""What Magento's APIs offer: the public ones, and the REST API with an integration's token."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from adapter.stores.magento.products import RenderInfo, RestApi
 from adapter.stores.magento.registry import SubscriptionRegistry, by_hand
 
 _SIGNED = ("", "hmac")
-"""The ways to prove a request of stores that Async Events may serve; the others have a sender of their own."""
+"""The values of `auth` for which Async Events can send the orders; with the others, something else does."""
 
 
 def sources(shop: Shop) -> Sequence[ProductSource]:
-    """The render info and GraphQL, which need no token and tell of what is on show; then the REST API."""
+    """The render info and GraphQL, which need no token and return visible products; then the REST API."""
     client = Client(shop)
     rest = RestApi(client, shop) if client.has_token else None
     graphql = GraphQl(client, shop)
@@ -23,13 +23,13 @@ def sources(shop: Shop) -> Sequence[ProductSource]:
 
 
 def history(shop: Shop) -> History | None:
-    """The shop's orders; None without a token, or without an address in the settings to which the token may go."""
+    """The store's orders; None without a token, or if the settings have no address to which the token may be sent."""
     client = Client(shop)
     return OrderHistory(client, by_number=shop.store.options.order_id == "increment_id") if client.has_token else None
 
 
 def registry(shop: Shop) -> Registry | None:
-    """The subscriptions of Async Events; None without a token, and for stores whose requests come from elsewhere."""
+    """The subscriptions of Async Events; None without a token, and for stores whose orders are sent by something else."""
     client, secrets = Client(shop), shop.store.credentials.secrets
     return SubscriptionRegistry(client, secrets[0]) if client.has_token and secrets and shop.store.auth in _SIGNED else None
 

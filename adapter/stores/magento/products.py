@@ -1,4 +1,4 @@
-"""Magento's products: what the storefront's own widgets ask for, and the REST API with a token.
+"""Magento's products: from the endpoint of the storefront's own widgets, and from the REST API with a token.
 
 Facts from AdobeDocs/commerce-webapi (guest and admin schema 2.4.8) and magento/magento2 (Catalog/Model/ProductRenderList.php, its image
 and URL collectors, View/Asset/Placeholder.php).
@@ -21,7 +21,7 @@ from mappings import Product, ProductKey
 log = logging.getLogger(__name__)
 AT_ONCE = 50
 _NEED = "Catalog > Inventory > Products"
-# Mandatory, and must be a currency that Magento knows; it decides how prices are printed, which we do not read.
+# Required, and must be a valid currency. It only affects prices, which aren't used here.
 _CURRENCY = "USD"
 _FIELDS = (
     "items[id,status,visibility,media_gallery_entries[file,disabled,media_type],"
@@ -35,7 +35,7 @@ _REST_S = 300.0
 
 
 class RestApi:
-    """What an integration's token opens: all products, with brand and categories."""
+    """Requests with an integration's token: all products, with brand and categories."""
 
     name = "rest"
     at_once = AT_ONCE
@@ -46,13 +46,13 @@ class RestApi:
         self._terms = Terms(client, shop.store.api.brand_attribute)
 
     def look_up(self, keys: Sequence[ProductKey], deadline: Deadline) -> Sequence[Product]:
-        """One request for each store view, and what it takes to name brands and categories that are not known yet."""
+        """One request for each store view, and more for the names of new brands and categories."""
         return [product for view, wanted in by_view(keys).items() for product in self._of_view(view, wanted, deadline)]
 
     def _of_view(self, view: str, wanted: Sequence[ProductKey], deadline: Deadline) -> list[Product]:
         scope = self._client.scope(view)
         rows = _by_id(self._client.by_ids(scope, "products", _ids(wanted), deadline, need=_NEED, params={"fields": _FIELDS}))
-        # A child's brand and categories are its parent's to tell.
+        # A child gets its parent's brand and categories.
         own = [rows[key.product_id] for key in wanted if not key.variant_id and key.product_id in rows]
         self._terms.learn(scope, own, deadline)
         known = ((key, rows.get(_id(key))) for key in wanted)
@@ -67,7 +67,7 @@ class RestApi:
 
     def _url(self, row: Mapping[str, Any], attributes: Mapping[str, Any], base: str) -> str:
         slug = attributes.get("url_key")
-        # A product that is not visible by itself, as a configurable's children are, has no page.
+        # A product that isn't visible individually, such as a configurable product's child, has no page.
         if not isinstance(slug, str) or not slug or str(row.get("visibility")) == _INVISIBLE or str(row.get("status")) == _DISABLED:
             return ""
         return short_address(f"{base}{quote(slug, safe='')}{self._shop.store.api.url_suffix}", base)
@@ -86,9 +86,9 @@ class RestApi:
 
 
 class RenderInfo:
-    """What any visitor may know, by the numeric ids that orders carry. Never sends credentials.
+    """Public requests for visible products, by the numeric ids in orders. Never sends credentials.
 
-    It says nothing of brand and categories; these come on top from another source: the REST API where a token is set, else GraphQL.
+    Brand and categories are missing here. They come from another source: the REST API if there is a token, or else GraphQL.
     """
 
     name = "render_info"
@@ -101,9 +101,9 @@ class RenderInfo:
         self._rests_until = 0.0
 
     def look_up(self, keys: Sequence[ProductKey], deadline: Deadline) -> Sequence[Product]:
-        """One request for each store view, and what it takes to learn brands and categories."""
-        told = [product for view, wanted in by_view(keys).items() for product in self._of_view(view, wanted, deadline)]
-        return self._with_terms(told, deadline)
+        """One request for each store view, and more for brands and categories."""
+        found = [product for view, wanted in by_view(keys).items() for product in self._of_view(view, wanted, deadline)]
+        return self._with_terms(found, deadline)
 
     def _of_view(self, view: str, wanted: Sequence[ProductKey], deadline: Deadline) -> list[Product]:
         params = {"storeId": view or FIRST_VIEW, "currencyCode": _CURRENCY}
@@ -116,23 +116,23 @@ class RenderInfo:
         images = [image for image in (listed if isinstance(listed, list) else ()) if isinstance(image, dict)]
         urls = (image.get("url") for image in sorted(images, key=_width, reverse=True))
         sources = [short_address(source, base) for source in urls if isinstance(source, str)]
-        # Not told whether a child is visible by itself; its parent's page shows it in any case.
+        # The answer doesn't show whether a child is visible individually; its parent's page always shows it.
         page = short_address(url, base) if isinstance(url, str) and not key.variant_id else ""
         return Product(key=key, url=page, image_url=best_picture(source for source in sources if PLACEHOLDER not in source))
 
-    def _with_terms(self, told: list[Product], deadline: Deadline) -> list[Product]:
-        """The same with brand and categories; without them where the other source fails, which is then left alone for a while."""
-        wanted = [product.key for product in told if not product.key.variant_id]
+    def _with_terms(self, found: list[Product], deadline: Deadline) -> list[Product]:
+        """The products with brand and categories; without them if the other source fails, which is then not used for a while."""
+        wanted = [product.key for product in found if not product.key.variant_id]
         if not wanted or self._rests_until > time.monotonic():
-            return told
+            return found
         try:
             known = {product.key: product for product in self._terms.look_up(wanted, deadline)}
         except StoreTrouble as trouble:
             self._rests_until = time.monotonic() + max(_REST_S, trouble.wait_s or 0.0)
             about = {"action": "look_up_failed", "store": self._shop.store.name, "source": self._terms.name, "seconds": _REST_S}
             log.warning("brands and categories could not be looked up: %s", trouble, extra=about)
-            return told
-        return [_merged(product, known.get(product.key)) for product in told]
+            return found
+        return [_merged(product, known.get(product.key)) for product in found]
 
 
 def _merged(product: Product, other: Product | None) -> Product:
@@ -148,14 +148,14 @@ def _merged(product: Product, other: Product | None) -> Product:
 
 
 def attributes_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A product's custom attributes by their codes."""
+    """A product's custom attributes, by code."""
     listed = row.get("custom_attributes")
     pairs = [each for each in (listed if isinstance(listed, list) else ()) if isinstance(each, dict)]
     return {each["attribute_code"]: each.get("value") for each in pairs if isinstance(each.get("attribute_code"), str)}
 
 
 def _id(key: ProductKey) -> str:
-    """A configurable's children are products of their own."""
+    """The id of the product to request: in Magento, variants are products too."""
     return key.variant_id or key.product_id
 
 

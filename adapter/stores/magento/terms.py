@@ -1,4 +1,4 @@
-"""The names of brands and categories, of which Magento's products hold only the numbers."""
+"""The names of brands and categories. Magento's products contain only their ids."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,12 +16,12 @@ _KEPT_S = 3600.0
 _LONGEST_NAME = 255
 _MOST_NAMES = 50
 _MOST_KEPT = 20_000
-# Levels 0 and 1 are the tree's roots, which no shopper sees.
+# Levels 0 and 1 are the roots of the category tree, which shoppers don't see.
 _FIRST_LEVEL = 2
 
 
 class Terms:
-    """What numbers stand for, in each store view; asked for once an hour. Used by one thread."""
+    """The names for ids, in each store view; requested at most once an hour. Not thread-safe."""
 
     def __init__(self, client: Client, brand_attribute: str) -> None:
         self._client = client
@@ -31,11 +31,11 @@ class Terms:
         self._kept_until = 0.0
 
     def learn(self, scope: str, rows: Iterable[Mapping[str, Any]], deadline: Deadline) -> None:
-        """See to it that the names of these products' brands and categories are known, as far as the store tells in time."""
+        """Look up the names of these products' brands and categories that aren't known yet, within the deadline."""
         if self._kept_until < time.monotonic() or len(self._names) > _MOST_KEPT:
             self._labels, self._names, self._kept_until = {}, {}, time.monotonic() + _KEPT_S
         products = list(rows)
-        # Page and picture are known already, and are not given up for a name.
+        # A failure must not lose the products' pages and images, which are known by now.
         with suppress(StoreTrouble):
             if scope not in self._labels and any(self._values(row) for row in products):
                 self._labels[scope] = self._ask_labels(scope, deadline)
@@ -45,7 +45,7 @@ class Terms:
                 self._learn_categories(scope, sorted(unknown, key=int), deadline)
 
     def brand(self, scope: str, row: Mapping[str, Any]) -> str:
-        """The label of a product's brand; an attribute that has no options holds the brand itself."""
+        """The label of a product's brand; the attribute's own text if it has no options."""
         labels = self._labels.get(scope)
         if labels is None:
             return ""
@@ -57,7 +57,7 @@ class Terms:
         return tuple(dict.fromkeys(name for name in names if name))[:_MOST_NAMES]
 
     def _values(self, row: Mapping[str, Any]) -> list[str]:
-        """What a product's brand attribute holds: an option's number, several, or text."""
+        """The values of a product's brand attribute: the id of an option, several ids, or text."""
         listed = row.get("custom_attributes")
         held: Any = next(
             (
@@ -74,10 +74,10 @@ class Terms:
     def _ask_labels(self, scope: str, deadline: Deadline) -> dict[str, str]:
         path = f"products/attributes/{quote(self._brand_attribute, safe='')}/options"
         answer = self._client.ask(scope, path, {}, deadline, need=_NEED_PRODUCTS)
-        if answer.status in (400, 404):  # the attribute has no options, or is none
+        if answer.status in (400, 404):  # there is no such attribute, or it has no options
             return {}
         if not isinstance(answer.document, list):
-            raise self._client.unexpected(answer, f"the options of {self._brand_attribute} were asked for")
+            raise self._client.unexpected(answer, f"the options of {self._brand_attribute}")
         options = [option for option in answer.document if isinstance(option, dict)]
         return {
             str(option["value"]): option["label"]
@@ -88,7 +88,7 @@ class Terms:
     def _learn_categories(self, scope: str, ids: Sequence[str], deadline: Deadline) -> None:
         params = {"fields": "items[id,name,level,is_active]"}
         rows = self._client.by_ids(scope, "categories/list", ids, deadline, need=_NEED_CATEGORIES, params=params)
-        self._names |= {(scope, one): "" for one in ids}  # one that is no more is not asked for again
+        self._names |= {(scope, one): "" for one in ids}  # a deleted one isn't requested again
         for row in rows:
             if isinstance(row, dict) and isinstance(row.get("name"), str) and row.get("is_active") is not False:
                 level = row.get("level")

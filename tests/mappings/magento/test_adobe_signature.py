@@ -1,4 +1,4 @@
-"""Adobe's two RSA signatures, against vectors made with openssl, and the key server's part over real HTTP."""
+"""Adobe's two RSA signatures, against vectors made with openssl, and key fetching over real HTTP."""
 
 import base64
 import json
@@ -46,7 +46,7 @@ def headers(first: str = VECTOR["io_signature"], path: str = PATH, second: str =
 
 
 class Keys:
-    """Hands out one key, and remembers what it was asked for."""
+    """Returns one key, and records the requested paths."""
 
     def __init__(self, pem: bytes = PEM) -> None:
         self.pem = pem
@@ -62,24 +62,24 @@ def credentials(keys: Any = None, **more: Any) -> Credentials:
 
 
 class TestEvents:
-    def test_what_openssl_signed_is_genuine(self) -> None:
+    def test_a_signature_made_with_openssl_is_valid(self) -> None:
         assert IO.verify(headers(), BODY, credentials()) is Verdict.GENUINE
 
     def test_either_signature_is_enough(self) -> None:
         assert IO.verify(headers(first="AAAA", second=VECTOR["io_signature"]), BODY, credentials()) is Verdict.GENUINE
 
     @pytest.mark.parametrize("signature", ["", "  "])
-    def test_without_one_it_is_missing(self, signature: str) -> None:
+    def test_a_missing_signature_is_reported_as_missing(self, signature: str) -> None:
         assert IO.verify(headers(first=signature), BODY, credentials()) is Verdict.MISSING
 
     @pytest.mark.parametrize(
         "signature",
         ["AAAA", "not base64!", VECTOR["io_signature"][:-8], "\xe9" * 40, VECTOR["webhook_signature"], VECTOR["io_signature"] + "\n x"],
     )
-    def test_a_wrong_one_does_not_hold(self, signature: str) -> None:
+    def test_a_wrong_signature_is_invalid(self, signature: str) -> None:
         assert IO.verify(headers(first=signature), BODY, credentials()) is Verdict.MISMATCH
 
-    def test_one_byte_changed_and_it_does_not_hold(self) -> None:
+    def test_one_changed_byte_makes_a_signature_invalid(self) -> None:
         assert IO.verify(headers(), BODY.replace(b"501", b"502"), credentials()) is Verdict.MISMATCH
 
     @pytest.mark.parametrize(
@@ -93,12 +93,12 @@ class TestEvents:
     def test_a_path_that_leads_elsewhere_is_never_fetched(self, path: str) -> None:
         keys = Keys()
         verdict = IO.verify(headers(path=path), BODY, credentials(keys))
-        # A trailing line break is no part of a header's value.
+        # A trailing line break is not part of a header's value.
         assert keys.asked == ([path.strip()] if path.strip() == "/prod/keys/x.pem" else [])
         assert verdict is (Verdict.GENUINE if keys.asked else Verdict.MISMATCH)
 
     @pytest.mark.parametrize("client_id", ["another-client", "", "our-clien", "our-client "])
-    def test_an_event_for_another_client_is_not_ours(self, client_id: str) -> None:
+    def test_an_event_for_another_client_is_rejected(self, client_id: str) -> None:
         assert IO.verify(headers(), BODY, credentials(client_id=client_id)) is Verdict.MISMATCH
 
     @pytest.mark.parametrize(
@@ -113,20 +113,20 @@ class TestEvents:
             ("our-client", False),
         ],
     )
-    def test_every_event_of_a_body_must_be_ours(self, events: Any, genuine: bool) -> None:
+    def test_every_event_in_a_body_must_be_for_this_client(self, events: Any, genuine: bool) -> None:
         body = json.dumps(events).encode()
         verdict = IO.verify(headers(first=signature_of(body)), body, credentials(Keys(own_pem())))
         assert verdict is (Verdict.GENUINE if genuine else Verdict.MISMATCH)
 
-    def test_a_genuine_body_that_is_no_json_is_not_ours(self) -> None:
+    def test_a_signed_body_that_is_not_json_is_rejected(self) -> None:
         body = b"not json"
         assert IO.verify(headers(first=signature_of(body)), body, credentials(Keys(own_pem()))) is Verdict.MISMATCH
 
     @pytest.mark.parametrize("pem", [b"", b"<html>", b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"])
-    def test_a_key_that_is_none_proves_nothing(self, pem: bytes) -> None:
+    def test_an_invalid_key_verifies_nothing(self, pem: bytes) -> None:
         assert IO.verify(headers(), BODY, credentials(Keys(pem))) is Verdict.MISMATCH
 
-    def test_while_the_key_is_away_nothing_is_judged(self) -> None:
+    def test_without_access_to_the_key_nothing_is_verified(self) -> None:
         def away(path: str) -> bytes:
             raise KeyAway("out of reach")
 
@@ -134,21 +134,21 @@ class TestEvents:
 
 
 class TestWebhooks:
-    def test_what_openssl_signed_is_genuine(self) -> None:
+    def test_a_signature_made_with_openssl_is_valid(self) -> None:
         held = Credentials(secrets=(), public_key=VECTOR["public_key"])
         assert WEBHOOK.verify({"x-adobe-commerce-webhook-signature": VECTOR["webhook_signature"]}, BODY, held) is Verdict.GENUINE
 
     @pytest.mark.parametrize("signature", [VECTOR["io_signature"], "AAAA", "\xe9", VECTOR["webhook_signature"][4:]])
-    def test_anything_else_is_not(self, signature: str) -> None:
+    def test_anything_else_is_invalid(self, signature: str) -> None:
         held = Credentials(secrets=(), public_key=VECTOR["public_key"])
         assert WEBHOOK.verify({"x-adobe-commerce-webhook-signature": signature}, BODY, held) is Verdict.MISMATCH
 
-    def test_without_a_signature_it_is_missing(self) -> None:
+    def test_no_signature_is_reported_as_missing(self) -> None:
         assert WEBHOOK.verify({}, BODY, Credentials(secrets=(), public_key=VECTOR["public_key"])) is Verdict.MISSING
 
 
 class KeyServer(ThreadingHTTPServer):
-    """Where Adobe publishes its keys."""
+    """The server where Adobe publishes its keys."""
 
     daemon_threads = True
 
@@ -173,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(own_pem())
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -205,11 +205,11 @@ class TestKeys:
         keys(PATH)
         assert server.asked == [PATH, PATH]
 
-    def test_a_key_that_does_not_exist_is_none(self, server: KeyServer) -> None:
+    def test_a_missing_key_is_blank(self, server: KeyServer) -> None:
         assert keys_at(server)("/prod/keys/other.pem") == b""
 
     @pytest.mark.parametrize("status", [500, 302, 403])
-    def test_a_server_in_trouble_is_away_and_left_alone_for_a_moment(self, server: KeyServer, status: int) -> None:
+    def test_a_failing_server_is_not_asked_again_for_a_moment(self, server: KeyServer, status: int) -> None:
         server.status = status
         keys = keys_at(server)
         for _ in range(3):
@@ -217,18 +217,18 @@ class TestKeys:
                 keys(PATH)
         assert server.asked == [PATH]
 
-    def test_nobody_there(self, server: KeyServer) -> None:
+    def test_an_unreachable_server(self, server: KeyServer) -> None:
         with pytest.raises(KeyAway):
             AdobeKeys("http://127.0.0.1:1", named="127.0.0.1:1")(PATH)
 
-    def test_it_keeps_no_endless_number(self, server: KeyServer) -> None:
+    def test_the_cache_is_limited(self, server: KeyServer) -> None:
         keys = keys_at(server)
         for number in range(adobe_keys._MOST_KEYS + 5):
             keys(f"/prod/keys/{number}.pem")
         assert len(keys._no_keys) <= adobe_keys._MOST_KEYS
 
     @pytest.mark.parametrize("status", [404, 403])
-    def test_paths_that_anybody_may_name_push_no_key_out_and_keep_none_away(self, server: KeyServer, status: int) -> None:
+    def test_paths_without_a_key_neither_displace_nor_block_real_keys(self, server: KeyServer, status: int) -> None:
         keys = keys_at(server)
         keys(PATH)
         server.status = status
@@ -237,7 +237,7 @@ class TestKeys:
                 keys(f"/prod/keys/{number}.pem")
         assert keys(PATH) == own_pem()
 
-    def test_an_answer_about_one_path_is_none_about_another(self, server: KeyServer) -> None:
+    def test_an_answer_for_one_path_does_not_apply_to_another(self, server: KeyServer) -> None:
         server.status = 403
         keys = keys_at(server)
         with pytest.raises(KeyAway):
@@ -245,10 +245,10 @@ class TestKeys:
         server.status = 200
         assert keys(PATH) == own_pem()
 
-    def test_a_key_that_is_kept_waits_for_no_other(self, server: KeyServer) -> None:
+    def test_a_cached_key_does_not_wait_for_other_requests(self, server: KeyServer) -> None:
         keys = keys_at(server)
         keys(PATH)
-        with keys._fetching:  # as while another is fetched
+        with keys._fetching:  # as if another key were being fetched
             begun = time.monotonic()
             assert keys(PATH) == own_pem()
             with pytest.raises(KeyAway):
@@ -267,19 +267,19 @@ class TestReceiving:
         web = create_app(adapter.settings, adapter.engine).test_client()
         return web.post("/webhooks/magento", data=body, headers={**headers(first=signature), "Content-Type": "application/json"})
 
-    def test_a_genuine_event_is_kept(self, adapter: AdapterUnderTest, server: KeyServer) -> None:
+    def test_a_signed_event_is_stored(self, adapter: AdapterUnderTest, server: KeyServer) -> None:
         adapter.settings = with_events(adapter.settings, keys_at(server))
         assert self.post(adapter, BODY, signature_of(BODY)).status_code == 200
         assert len(adapter.rows()) == 1
 
-    def test_a_forged_one_leaves_no_trace(self, adapter: AdapterUnderTest, server: KeyServer) -> None:
+    def test_a_forged_event_is_not_stored(self, adapter: AdapterUnderTest, server: KeyServer) -> None:
         adapter.settings = with_events(adapter.settings, keys_at(server))
         answer = self.post(adapter, BODY, VECTOR["io_signature"])
         assert answer.status_code == 401
         assert "adobe_client_id" in answer.json["error"]
         assert adapter.rows() == []
 
-    def test_while_the_key_server_is_away_it_is_asked_to_come_again(self, adapter: AdapterUnderTest, server: KeyServer) -> None:
+    def test_while_the_key_server_is_unreachable_adobe_is_asked_to_retry(self, adapter: AdapterUnderTest, server: KeyServer) -> None:
         server.status = 503
         adapter.settings = with_events(adapter.settings, keys_at(server))
         answer = self.post(adapter, BODY, signature_of(BODY))
@@ -297,7 +297,7 @@ class TestSettings:
         assert (store.credentials.client_id, store.secret_setting) == ("our-client", "STORES: stores.shop.adobe_client_id")
         assert store.credentials.fetch_key is None  # settings are plain data
 
-    def test_whoever_verifies_gives_the_stores_their_keys(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_stores_get_a_key_fetcher_where_signatures_are_verified(self, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = self.read(
             monkeypatch, 'auth = "adobe_io"\nadobe_client_id = "our-client"\n[stores.b]\nprovider = "shopify"\nsecret = "a-secret"'
         )

@@ -89,6 +89,16 @@ class TestCanceled:
         """registerCancellation adds what was invoiced, because discount_invoiced is negative: 10 + 3 where 7 were canceled."""
         assert order_of(discount_amount=-10, discount_canceled=canceled, total_canceled=30).total_discounts == left
 
+    def test_what_is_computed_has_no_more_decimals_than_the_currency(self) -> None:
+        """Magento counts the canceled compensation of a line to four decimals."""
+        rows = [line(1, price=10, qty_ordered=3, qty_canceled=1, discount_tax_compensation_canceled="0.3333", gw_price="1.0000")]
+        order = order_of(discount_amount=-6, discount_tax_compensation_amount=1, discount_canceled=2, total_canceled=10, items=rows)
+        assert order.total_discounts == Decimal("3.33")
+        order = order_of(items=rows, gw_items_price="1.0000", gw_items_price_refunded="0.0000", total_canceled=10)
+        assert order.total_fees == 0
+        order = order_of(items=[{**rows[0], "gw_price": "0.3333"}], gw_items_price="1.0000", gw_items_price_refunded="0.0000")
+        assert order.total_fees == Decimal("0.67")
+
 
 class TestFees:
     def test_a_named_fee_is_less_what_was_refunded(self) -> None:
