@@ -1,6 +1,4 @@
-"""Completes orders with what is known of their products: from the cache, else asked of the store, within a bound and never at an order's
-cost.
-"""
+"""Completes orders with data about their products: from the cache, or from the store, in limited time and without ever failing an order."""
 
 import logging
 import time
@@ -22,9 +20,9 @@ from mappings import Order, Product, ProductKey, complete, wanted
 
 log = logging.getLogger(__name__)
 ROUND_S = 3.0
-"""How long one round of look-ups may take in all, for each store."""
+"""The most time that a round of lookups may take per store."""
 _ALL_STORES_S = 15.0
-"""And for all stores together, however many are slow: the sender keeps its lease no longer than it shows that it is at work."""
+"""And for all stores together, however many are slow: a sender that shows no progress loses its lease."""
 _FAILURES_BEFORE_REST = 2
 _REST_S = 300.0
 _LEAST_WAIT_S = 1.0
@@ -33,30 +31,30 @@ _MOST_SHOPS = 200
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """An order with what is known of its products, and who said so."""
+    """An order with its product data, and where that came from."""
 
     order: Order
     looked_up: Mapping[str, str]
-    """Product id, or `product/variant` -> the source's name; `not found`, or `not asked` where no source could be asked."""
+    """Product ID, or `product/variant` -> the source's name; `not found`, or `not asked` if no source could be asked."""
 
 
 @dataclass(slots=True)
 class _Asked:
-    """A source, and how it has behaved."""
+    """A source, with its recent failures."""
 
     source: ProductSource
     failures: int = 0
     rests_until: float = field(default=0.0)
 
     def failed(self, trouble: StoreTrouble) -> None:
-        """Leave it alone: for as long as it asks, which is no failure, else for a while once it failed twice in a row."""
+        """Pause the source: for as long as it asks, which isn't a failure, or for a while once it failed twice in a row."""
         self.failures += trouble.wait_s is None
         rest = _REST_S if self.failures >= _FAILURES_BEFORE_REST else 0.0
         self.rests_until = time.monotonic() + (rest if trouble.wait_s is None else max(trouble.wait_s, _LEAST_WAIT_S))
 
 
 class Catalog:
-    """What is known of the products of all stores. Used by one thread."""
+    """The product data of all stores. Used by one thread."""
 
     def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], datetime]) -> None:
         self._engine = engine
@@ -65,16 +63,16 @@ class Catalog:
         self._sources: dict[tuple[str, str], list[_Asked]] = {}
         self._outcomes: Counter[tuple[str, str]] = Counter()
 
-    def complete(self, orders: Sequence[tuple[Store, Order]], patience_s: float = ROUND_S) -> list[Completed]:
-        """Each order completed, all of a store's look-ups within `patience_s`; what is not known in time is left blank."""
+    def complete(self, orders: Sequence[tuple[Store, Order]], timeout_s: float = ROUND_S) -> list[Completed]:
+        """Each order completed, with all lookups of a store within `timeout_s`; what isn't found in that time stays blank."""
         shops: dict[tuple[str, str], tuple[Store, set[ProductKey]]] = {}
         for store, order in orders:
             shops.setdefault((store.name, order.store_url), (store, set()))[1].update(wanted(order))
-        # A store may have several addresses: an order names the one that it was placed at.
-        whole, deadlines = Deadline(max(patience_s, _ALL_STORES_S)), dict[str, Deadline]()
+        # A store can have several addresses; an order contains the one where it was placed.
+        whole, deadlines = Deadline(max(timeout_s, _ALL_STORES_S)), dict[str, Deadline]()
         known: dict[tuple[str, str], dict[ProductKey, Known]] = {}
         for (name, address), (store, keys) in shops.items():
-            deadline = deadlines.get(name) or deadlines.setdefault(name, Deadline(min(patience_s, whole.left)))
+            deadline = deadlines.get(name) or deadlines.setdefault(name, Deadline(min(timeout_s, whole.left)))
             known[name, address] = self._know(store, address, keys, deadline) if keys else {}
         return [_completed(order, known[store.name, order.store_url]) for store, order in orders]
 
@@ -84,16 +82,16 @@ class Catalog:
             known = known_products(connection, store.name, keys)
         missing = keys - set(fresh_keys(known, now))
         if missing:
-            told = {key: entry for key, entry in known.items() if entry.source == WEBHOOK and entry.product is not None}
-            known |= self._ask(store, address, missing, told, deadline)
+            from_webhooks = {key: entry for key, entry in known.items() if entry.source == WEBHOOK and entry.product is not None}
+            known |= self._ask(store, address, missing, from_webhooks, deadline)
         return known
 
     def _ask(
-        self, store: Store, address: str, missing: set[ProductKey], told_once: Mapping[ProductKey, Known], deadline: Deadline
+        self, store: Store, address: str, missing: set[ProductKey], from_webhooks: Mapping[ProductKey, Known], deadline: Deadline
     ) -> dict[ProductKey, Known]:
-        """Ask the store's sources, the preferred first, for what is still missing; what all of them were asked for in vain is a miss.
+        """Ask the store's sources for what is still missing, the preferred source first. A product that none of them has is a miss.
 
-        But for what a webhook told: it tells of products that no visitor is shown as well, and of those that are gone.
+        Data from an earlier webhook is kept instead of a miss: webhooks also describe products that are unpublished or deleted by now.
         """
         now, found, asked_all = self._clock(), dict[ProductKey, Known](), True
         sources = self._sources_of(store, address)
@@ -101,47 +99,47 @@ class Catalog:
             left = missing - set(found)
             if not left:
                 break
-            if asked.rests_until > time.monotonic() or not deadline.left:  # one that gets no time has not failed
+            if asked.rests_until > time.monotonic() or not deadline.left:  # a source without any time left hasn't failed
                 asked_all = False
                 continue
-            told, whole = self._look_up(store, asked, left, deadline)
-            self._tally(asked, left, told, whole=whole)
+            answered, whole = self._look_up(store, asked, left, deadline)
+            self._tally(asked, left, answered, whole=whole)
             asked_all = asked_all and whole
-            found |= {product.key: Known(product, asked.source.name, now) for product in told if product.key in left}
+            found |= {product.key: Known(product, asked.source.name, now) for product in answered if product.key in left}
         misses = missing - set(found) if asked_all and sources else set[ProductKey]()
-        found |= {key: Known(told_once[key].product, WEBHOOK, now) for key in misses & set(told_once)}
+        found |= {key: Known(from_webhooks[key].product, WEBHOOK, now) for key in misses & set(from_webhooks)}
         misses -= set(found)
         self._keep(store, found, misses, now)
         return found | {key: Known(None, "", now) for key in misses}
 
     def _look_up(self, store: Store, asked: _Asked, keys: Iterable[ProductKey], deadline: Deadline) -> tuple[list[Product], bool]:
-        """What one source says, and whether it was asked for all."""
-        told: list[Product] = []
+        """What one source returns, and whether it was asked for every key."""
+        products: list[Product] = []
         ordered, most = sorted(keys), asked.source.at_once
         try:
             for start in range(0, len(ordered), most):
-                told += _patiently(asked.source, ordered[start : start + most], deadline)
+                products += _look_up_in_time(asked.source, ordered[start : start + most], deadline)
         except StoreTrouble as trouble:
             self._note(store, asked, trouble)
-            return told, False
-        except Exception as error:  # noqa: BLE001 - whatever a store's answer sets off must never cost an order
-            self._note(store, asked, StoreTrouble(f"its answer could not be read ({type(error).__name__})"))
-            return told, False
+            return products, False
+        except Exception as error:  # noqa: BLE001 - nothing in a store's response may fail an order
+            self._note(store, asked, StoreTrouble(f"its response could not be read ({type(error).__name__})"))
+            return products, False
         asked.failures = 0
-        return told, True
+        return products, True
 
-    def _tally(self, asked: _Asked, wanted_of: Set[ProductKey], told: Sequence[Product], *, whole: bool) -> None:
-        """Count how many products a source was asked for, by what came of it."""
-        found = len(wanted_of & {product.key for product in told})
+    def _tally(self, asked: _Asked, wanted_of: Set[ProductKey], products: Sequence[Product], *, whole: bool) -> None:
+        """Count the products that a source was asked for, by outcome."""
+        found = len(wanted_of & {product.key for product in products})
         self._outcomes[asked.source.name, "found"] += found
         self._outcomes[asked.source.name, "missing" if whole else "failed"] += len(wanted_of) - found
-        self._outcomes = +self._outcomes  # without those of which there are none
+        self._outcomes = +self._outcomes  # drops the zeros
 
     def _note(self, store: Store, asked: _Asked, trouble: StoreTrouble) -> None:
         asked.failed(trouble)
         rests = max(0, round(asked.rests_until - time.monotonic()))
         about = {"action": "look_up_failed", "store": store.name, "source": asked.source.name, "seconds": rests}
-        log.warning("products could not be looked up: %s", trouble, extra=about)
+        log.warning("product lookup failed: %s", trouble, extra=about)
 
     def _keep(self, store: Store, found: Mapping[ProductKey, Known], misses: Iterable[ProductKey], now: datetime) -> None:
         by_source: dict[str, list[Product]] = {}
@@ -162,14 +160,14 @@ class Catalog:
         if not store.api.look_up_products:
             return []
         if (store.name, address) not in self._sources:
-            if len(self._sources) >= _MOST_SHOPS:  # an address may come from a payload: keep no endless number
+            if len(self._sources) >= _MOST_SHOPS:  # an address can come from a payload: limit their number
                 self._sources.clear()
             self._sources[store.name, address] = [_Asked(source) for source in sources_of(store, self._settings, address)]
         return self._sources[store.name, address]
 
 
-def _patiently(source: ProductSource, keys: Sequence[ProductKey], deadline: Deadline) -> Sequence[Product]:
-    """What a source says; where it asks for a pause that there is time for, after that."""
+def _look_up_in_time(source: ProductSource, keys: Sequence[ProductKey], deadline: Deadline) -> Sequence[Product]:
+    """What a source returns, after the pauses that it asks for as long as there is time."""
     while True:
         try:
             return source.look_up(keys, deadline)
@@ -182,11 +180,13 @@ def _patiently(source: ProductSource, keys: Sequence[ProductKey], deadline: Dead
 
 def _completed(order: Order, known: Mapping[ProductKey, Known]) -> Completed:
     products = {key: entry.product for key, entry in known.items() if entry.product is not None}
-    sources = {"/".join(part for part in (key.product_id, key.variant_id) if part): _said(known.get(key)) for key in sorted(wanted(order))}
+    sources = {
+        "/".join(part for part in (key.product_id, key.variant_id) if part): _origin_of(known.get(key)) for key in sorted(wanted(order))
+    }
     return Completed(complete(order, products), sources)
 
 
-def _said(entry: Known | None) -> str:
+def _origin_of(entry: Known | None) -> str:
     if entry is None:
         return "not asked"
     return entry.source if entry.product is not None else "not found"

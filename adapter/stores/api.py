@@ -1,6 +1,6 @@
-"""What a store's own API can be asked: products, past orders, the webhooks registered there.
+"""The interfaces of a store's own API: products, past orders, registered webhooks.
 
-Each platform is one module beside this one, with one `PLATFORM`; everything else here asks through these shapes.
+Each platform is a folder beside this module with one `PLATFORM`, and everything else uses it through these interfaces.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,32 +15,32 @@ from mappings import Product, ProductKey, encode
 
 @dataclass(frozen=True, kw_only=True)
 class Shop:
-    """A store as its API is reached."""
+    """A store, and the connection to its API."""
 
     store: Store
     http: Http
     address: str
-    """The shop's public address, without a trailing slash: from the settings, else from the order's own payload."""
+    """The shop's public address, without a trailing slash: from the settings, else from the order's payload."""
 
 
 class ProductSource(Protocol):
-    """One way to ask a store for products."""
+    """One way to look up a store's products."""
 
     @property
     def name(self) -> str:
-        """A word for tables and pages: `storefront`, `store_api`, ..."""
+        """Its name in tables and on pages: `storefront`, `store_api`, ..."""
 
     @property
     def at_once(self) -> int:
-        """How many keys one request takes."""
+        """The number of keys that one request takes."""
 
     def look_up(self, keys: Sequence[ProductKey], deadline: Deadline) -> Sequence[Product]:
-        """What the store knows of at most `at_once` of them; what it does not know is left out. Raises `StoreTrouble`."""
+        """The products of at most `at_once` keys; those that the store doesn't have are left out. Raises `StoreTrouble`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """Which past orders are asked for; times are aware and in UTC, `until` is not included. None: any."""
+    """Which past orders to read. Times are aware and in UTC, `until` is exclusive, None means no limit."""
 
     created_since: datetime | None = None
     created_until: datetime | None = None
@@ -49,47 +49,47 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """Some orders of a store, the oldest first, each as the JSON that its webhook would carry."""
+    """Some orders of a store, oldest first, each as the JSON of its webhook."""
 
     orders: Sequence[bytes]
     cursor: str
-    """Where to go on after this page, also in another process and on another day."""
+    """Where to continue after this page, also in another process or on another day."""
 
 
 def payload_of(order: Mapping[str, Any], host: str) -> bytes:
-    """An order as its webhook would carry it; raises `StoreTrouble` for one that is nested deeper than can be printed."""
+    """An order as the JSON of its webhook; raises `StoreTrouble` for one that is nested too deeply to encode."""
     try:
         return encode(order)
     except RecursionError:
-        raise StoreTrouble(f"{host} answered with an order that is nested too deeply") from None
+        raise StoreTrouble(f"{host} returned an order that is nested too deeply") from None
 
 
 class History(Protocol):
-    """The orders that a store has; needs credentials."""
+    """A store's past orders; needs credentials."""
 
     def count(self, window: Window) -> int | None:
-        """How many there are; None if the store does not say. Raises `StoreTrouble`."""
+        """How many there are; None if the store doesn't report it. Raises `StoreTrouble`."""
 
     def pages(self, window: Window, cursor: str = "") -> Iterator[Page]:
-        """All of them, the oldest first, from `cursor` on: none missed or told twice, whatever changes meanwhile. Raises `StoreTrouble`."""
+        """All of them from `cursor` on, oldest first: none is missed or repeated, whatever changes meanwhile. Raises `StoreTrouble`."""
 
     def note(self, window: Window) -> str:
-        """What a person should know about what was found, such as that older orders need another permission; "" for nothing."""
+        """A remark for people on what was found, such as that older orders need another permission; "" for none."""
 
     def order(self, order_id: str, deadline: Deadline) -> bytes | None:
-        """One order, as its webhook would carry it; None if there is none. Waits for nothing; raises `StoreTrouble`."""
+        """One order, as the JSON of its webhook; None if there is none. Doesn't wait; raises `StoreTrouble`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Webhook:
-    """A webhook as it is registered at a store."""
+    """A webhook that is registered at a store."""
 
     id: str
     topic: str
     address: str
     active: bool = True
     ours: bool | None = None
-    """Whether its name says that it was made for this adapter; None where webhooks have no names."""
+    """Whether its name shows that it was created for this adapter; None where webhooks have no names."""
 
 
 class Registry(Protocol):
@@ -97,33 +97,33 @@ class Registry(Protocol):
 
     @property
     def topics(self) -> Sequence[str]:
-        """The topics that we need."""
+        """The topics that the adapter needs."""
 
     def webhooks(self) -> Sequence[Webhook]:
-        """All that can be seen with these credentials."""
+        """All that these credentials can see."""
 
     def create(self, topic: str, address: str) -> None:
-        """Register one; signed with the store's secret of the settings where the platform lets us choose."""
+        """Register a webhook, signed with the secret from the settings if the platform allows that."""
 
     def repair(self, webhook: Webhook, address: str) -> None:
-        """Make one active, at this address."""
+        """Activate a webhook, with this address."""
 
     def delete(self, webhook: Webhook) -> None:
-        """Take one away."""
+        """Delete a webhook."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """What can be asked of the stores of one platform."""
+    """What the stores of one platform offer."""
 
     name: str
     sources: Callable[[Shop], Sequence[ProductSource]]
-    """The ways to look up products, the preferred first; those that need credentials only where they are set."""
+    """The ways to look up products, the preferred first; those that need credentials only if these are set."""
     history: Callable[[Shop], History | None]
     """None without credentials."""
     registry: Callable[[Shop], Registry | None]
-    """None without credentials, or where the platform has no webhooks of its own to register."""
+    """None without credentials, or if the platform has no webhooks to register."""
     by_hand: Callable[[str, str], Sequence[str]]
-    """(webhook address, secret) -> what to click and paste, line by line."""
+    """(webhook address, secret) -> instructions for a person, line by line."""
     credentials: Sequence[str] = ()
-    """The settings that open the API, for messages."""
+    """The settings that give access to the API, for messages."""

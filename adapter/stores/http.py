@@ -1,4 +1,4 @@
-"""The one way to a store's API: bounded in time and size, never to an address inside our own network, never with credentials elsewhere."""
+"""HTTP requests to a store's API: limited in time and size, never to our own network, and credentials never go to another host."""
 
 import math
 import queue
@@ -22,15 +22,15 @@ MOST_BYTES = 20_000_000
 _MOST_REDIRECTS = 3
 _PIECE = 65_536
 _LONGEST_WAIT_S = 3600.0
-# Names that stand for nobody's host (RFC 2606): those of fixtures and documents. To ask for them would only cost time.
-_NOBODYS = (".example", ".invalid", ".example.com", ".example.net", ".example.org")
+# Reserved names without a host (RFC 2606), as in fixtures and documents. A request to one would only cost time.
+_RESERVED = (".example", ".invalid", ".example.com", ".example.net", ".example.org")
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class StoreTrouble(AdapterError):  # noqa: N818
-    """A store's API does not do what it was asked for; the message says why and names the setting to change.
+    """A request to a store's API failed; the message says why and names the setting to change.
 
-    `wait_s` is how long it wants to be left alone, where it said so.
+    `wait_s` is how long the store asks us to wait, if it does.
     """
 
     def __init__(self, message: str, *, wait_s: float | None = None) -> None:
@@ -39,11 +39,11 @@ class StoreTrouble(AdapterError):  # noqa: N818
 
 
 class AnswerTooLong(StoreTrouble):
-    """An answer is longer than we take; a smaller page may do."""
+    """A response is too long; a smaller page may work."""
 
 
 class Deadline:
-    """A moment after which nobody waits any more; on the monotonic clock."""
+    """A point in time on the monotonic clock after which nothing waits any longer."""
 
     def __init__(self, seconds: float) -> None:
         self._until = time.monotonic() + seconds
@@ -56,7 +56,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """How a store answered."""
+    """A store's response."""
 
     url: str
     status: int
@@ -64,15 +64,15 @@ class Reply:
     content: bytes
 
     def json(self) -> Any:
-        """The answer as JSON, numbers exact; raises `StoreTrouble` for anything else, such as a page of HTML."""
+        """The body as JSON with exact numbers; raises `StoreTrouble` for anything else, such as an HTML page."""
         try:
             return parse(self.content)
         except Rejected:
-            raise StoreTrouble(f"{host_of(self.url)} answered {self.status} with something that is no JSON") from None
+            raise StoreTrouble(f"{host_of(self.url)} returned {self.status} with a body that isn't JSON") from None
 
     @property
     def wait_s(self) -> float | None:
-        """Retry-After in seconds, where it is given so; never longer than an hour."""
+        """Retry-After, if it is given in seconds; at most an hour."""
         value = self.headers.get("Retry-After", "").strip()
         try:
             seconds = float(value)
@@ -82,13 +82,13 @@ class Reply:
 
 
 class BearerToken(AuthBase):
-    """A token in a header; as `auth`, so that it can be left behind at a redirect."""
+    """A token in a header; as `auth`, so that it can be dropped at a redirect."""
 
     def __init__(self, token: str, header: str = "Authorization", prefix: str = "Bearer ") -> None:
         self._header, self._value = header, f"{prefix}{token}"
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Put the token into a request."""
+        """Add the token to a request."""
         request.headers[self._header] = self._value
         return request
 
@@ -96,7 +96,7 @@ class BearerToken(AuthBase):
 class Http:
     """Requests to one store's API. Used by one thread.
 
-    `named` are the hosts, as `host` or `host:port`, that the store's own settings name: only these may be inside our own network.
+    `named` are the hosts in the store's own settings, as `host` or `host:port`: only these may be in our own network.
     """
 
     def __init__(self, named: Collection[str] = (), site: str = "") -> None:
@@ -114,7 +114,7 @@ class Http:
         headers: Mapping[str, str] | None = None,
         most_bytes: int = MOST_BYTES,
     ) -> Reply:
-        """GET; a redirect is followed, but to another host without credentials. Raises `StoreTrouble` where there is no answer."""
+        """GET. Follows redirects, to another host without credentials. Raises `StoreTrouble` without a response."""
         for _ in range(_MOST_REDIRECTS + 1):
             reply = self.send("GET", url, deadline=deadline, params=params, auth=auth, headers=headers, most_bytes=most_bytes)
             if reply.status not in _REDIRECTS or not reply.headers.get("Location"):
@@ -123,7 +123,7 @@ class Http:
             if urlsplit(target)[:2] != urlsplit(reply.url)[:2]:
                 auth, headers = None, None
             url, params = target, None
-        raise StoreTrouble(f"{host_of(url)} redirects in a circle")
+        raise StoreTrouble(f"{host_of(url)} redirects too many times")
 
     def send(
         self,
@@ -138,16 +138,16 @@ class Http:
         headers: Mapping[str, str] | None = None,
         most_bytes: int = MOST_BYTES,
     ) -> Reply:
-        """One request, without following redirects. Raises `StoreTrouble` where there is no answer."""
+        """Send one request, without following redirects. Raises `StoreTrouble` without a response."""
         url = _as_asked(url)
         host = host_of(url)
         if urlsplit(url).scheme not in ("http", "https") or not host:
-            raise StoreTrouble(f"{url[:80]!r} is no http(s) address")
-        if f".{host.partition(':')[0]}".endswith(_NOBODYS):
-            raise StoreTrouble(f"{host} is a name for examples: no store is there")
+            raise StoreTrouble(f"{url[:80]!r} isn't an http(s) address")
+        if f".{host.partition(':')[0]}".endswith(_RESERVED):
+            raise StoreTrouble(f"{host} is an example name, not a real store")
         seconds = deadline.left
         if seconds <= 0:
-            raise StoreTrouble(f"no time was left to ask {host}")
+            raise StoreTrouble(f"no time left for a request to {host}")
         is_named = host in self._named or host.partition(":")[0] in self._named
         session, adapters = self._session(is_named=is_named)
         request = requests.Request(
@@ -159,7 +159,7 @@ class Http:
             for adapter in adapters:
                 adapter.cut()
             del self._sessions[is_named]
-            raise StoreTrouble(f"{host} did not answer in time") from None
+            raise StoreTrouble(f"{host} didn't respond in time") from None
         if isinstance(reply, StoreTrouble):
             raise reply
         return reply
@@ -167,7 +167,7 @@ class Http:
     def _session(self, *, is_named: bool) -> tuple[requests.Session, tuple[CuttableAdapter, CuttableAdapter]]:
         if is_named not in self._sessions:
             session = requests.Session()
-            session.trust_env = False  # a proxy or a .netrc of the machine is not meant for these
+            session.trust_env = False  # the machine's proxy and .netrc aren't meant for stores
             plain, secure = (CuttableAdapter(), CuttableAdapter()) if is_named else (_GuardedAdapter(False), _GuardedAdapter(True))
             session.mount("http://", plain)
             session.mount("https://", secure)
@@ -176,7 +176,7 @@ class Http:
 
 
 class _GuardedAdapter(CuttableAdapter, IPFilterAdapter):  # type: ignore[misc]
-    """Connects to no address of our own machine or network, whatever a name resolves to."""
+    """Refuses to connect to our own machine or network, whatever a name resolves to."""
 
     def __init__(self, is_https: bool) -> None:
         IPFilterAdapter.__init__(self, is_https_proto=is_https)
@@ -188,13 +188,15 @@ def host_of(url: str) -> str:
 
 
 def _as_asked(url: str, base: str = "") -> str:
-    """An address as it will be asked for. Parsers differ about where a host ends, as in `http://127.0.0.1\\x@shop.example`; whatever is
-    decided by the host must be decided by the one to which the request goes.
+    """An address as it will be requested.
+
+    Parsers disagree about where a host ends, as in `http://127.0.0.1\\x@shop.example`. Decisions about the host must be about the one that
+    gets the request.
     """
     try:
         return requests.Request("GET", urljoin(base, url)).prepare().url or ""
     except (requests.RequestException, ValueError):
-        raise StoreTrouble(f"{url[:80]!r} is no http(s) address") from None
+        raise StoreTrouble(f"{url[:80]!r} isn't an http(s) address") from None
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -210,15 +212,17 @@ def _exchange(session: requests.Session, request: requests.Request, seconds: flo
             for piece in response.iter_content(_PIECE):
                 content += piece
                 if len(content) > most_bytes:
-                    return AnswerTooLong(f"the answer of {host} is longer than {most_bytes} bytes")
+                    return AnswerTooLong(f"the response of {host} is longer than {most_bytes} bytes")
             return Reply(prepared.url or "", response.status_code, response.headers, bytes(content))
     except InvalidIPAddress:
-        return StoreTrouble(f"{host} is an address inside our own network: only a store's own setting may name such")
+        return StoreTrouble(f"{host} is in our own network; only the store's own settings may contain such an address")
     except requests.Timeout:
-        return StoreTrouble(f"{host} did not answer in time")
+        return StoreTrouble(f"{host} didn't respond in time")
     except requests.exceptions.SSLError:
-        return StoreTrouble(f"no secure connection to {host}: its certificate could not be verified")
+        return StoreTrouble(f"no secure connection to {host}: its certificate couldn't be verified")
     except requests.RequestException as error:
-        return StoreTrouble(f"no connection to {host} ({type(error).__name__}): is it up, and is store_url or api_url right?")
-    except Exception as error:  # noqa: BLE001 - whatever a hostile answer sets off must not stop the sender
-        return StoreTrouble(f"the answer of {host} broke off ({type(error).__name__})")
+        return StoreTrouble(
+            f"no connection to {host} ({type(error).__name__}): check that it is up and that store_url or api_url is correct"
+        )
+    except Exception as error:  # noqa: BLE001 - no hostile response may stop the sender
+        return StoreTrouble(f"the response of {host} was cut off ({type(error).__name__})")

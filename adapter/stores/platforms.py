@@ -1,4 +1,4 @@
-"""Which platform's API belongs to a store, and the way to it."""
+"""Finds the platform of a store, and connects to its API."""
 
 import pkgutil
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from adapter.stores.http import Http
 
 @cache
 def platforms() -> dict[str, Platform]:
-    """The platforms whose API is used, by the provider's name: each folder here that holds a `PLATFORM`."""
+    """The platforms by the provider's name: each folder here with a `PLATFORM`."""
     packages = (
         import_module(f"adapter.stores.{found.name}") for found in pkgutil.iter_modules([str(Path(__file__).parent)]) if found.ispkg
     )
@@ -22,25 +22,25 @@ def platforms() -> dict[str, Platform]:
 
 
 def sources_of(store: Store, settings: Settings, address: str = "") -> Sequence[ProductSource]:
-    """The ways to look up a store's products, the preferred first. `address` is what an order's own payload says of it."""
+    """The ways to look up a store's products, the preferred first. `address` is the shop's, from an order's payload."""
     shop = _shop(store, settings, address)
     return platforms()[store.provider.name].sources(shop) if shop else ()
 
 
 def history_of(store: Store, settings: Settings) -> History | None:
-    """The way to a store's past orders; None without credentials, or if no address of it is known."""
+    """A store's past orders; None without credentials, or if its address is unknown."""
     shop = _shop(store, settings)
     return platforms()[store.provider.name].history(shop) if shop else None
 
 
 def registry_of(store: Store, settings: Settings) -> Registry | None:
-    """The way to a store's webhooks; None without credentials, or where the platform has none to register."""
+    """A store's webhooks; None without credentials, or if the platform has none to register."""
     shop = _shop(store, settings)
     return platforms()[store.provider.name].registry(shop) if shop else None
 
 
 def _shop(store: Store, settings: Settings, address: str = "") -> Shop | None:
-    """A store as its API is reached, by the settings before all; None if no address of it is known."""
+    """A store with the connection to its API; None if its address is unknown. The settings win over the payload."""
     url = (store.options.store_url or next(iter(store.options.store_urls.values()), "") or address or store.api.url).rstrip("/")
     if store.provider.name not in platforms() or not url:
         return None

@@ -42,7 +42,7 @@ class Shelf:
         if self.takes_s:
             time.sleep(min(self.takes_s, deadline.left))
             if self.takes_s > deadline.left:
-                raise StoreTrouble("did not answer in time")
+                raise StoreTrouble("didn't respond in time")
         if self.throttles_s and len(self.asked) % 2:
             raise StoreTrouble("throttled", wait_s=self.throttles_s)
         if self.fails:

@@ -35,7 +35,7 @@ def test_an_answer_is_read_exactly(http: Http, server: HostileServer) -> None:
 @pytest.mark.parametrize("path", ["/drip", "/slow-headers", "/silent"])
 def test_a_slow_answer_costs_no_more_than_the_deadline(http: Http, server: HostileServer, path: str) -> None:
     begun = time.monotonic()
-    with pytest.raises(StoreTrouble, match="did not answer in time"):
+    with pytest.raises(StoreTrouble, match="didn't respond in time"):
         http.get(server.url + path, deadline=Deadline(0.5))
     assert time.monotonic() - begun < 2
     assert http.get(f"{server.url}/ok", deadline=Deadline(5)).status == 200  # and the next request is served
@@ -52,13 +52,13 @@ def test_an_endless_answer_is_broken_off(http: Http, server: HostileServer) -> N
 
 
 def test_nothing_is_asked_when_no_time_is_left(http: Http, server: HostileServer) -> None:
-    with pytest.raises(StoreTrouble, match="no time was left"):
+    with pytest.raises(StoreTrouble, match="no time left"):
         http.get(f"{server.url}/ok", deadline=Deadline(0))
     assert server.seen == []
 
 
 def test_a_page_of_html_is_no_answer(http: Http, server: HostileServer) -> None:
-    with pytest.raises(StoreTrouble, match="no JSON"):
+    with pytest.raises(StoreTrouble, match="isn't JSON"):
         http.get(f"{server.url}/html", deadline=Deadline(5)).json()
 
 
@@ -82,14 +82,14 @@ def test_a_page_of_html_is_no_answer(http: Http, server: HostileServer) -> None:
 )
 def test_an_address_inside_our_own_network_is_never_asked(server: HostileServer, address: str) -> None:
     server.seen.clear()
-    with pytest.raises(StoreTrouble, match=r"inside our own network|no connection"):
+    with pytest.raises(StoreTrouble, match=r"in our own network|no connection"):
         Http({"shop.example"}).get(address.format(port=server.url.rpartition(":")[2]), deadline=Deadline(3))
     assert server.seen == []
 
 
 def test_a_redirect_into_our_own_network_is_not_followed() -> None:
     with hostile_server() as named, hostile_server() as inner:
-        with pytest.raises(StoreTrouble, match="inside our own network"):
+        with pytest.raises(StoreTrouble, match="in our own network"):
             Http({named.host}).get(f"{named.url}/to?{inner.url}/ok", deadline=Deadline(5))
         assert len(named.seen) == 1
         assert inner.seen == []
@@ -99,10 +99,10 @@ def test_a_redirect_into_our_own_network_is_not_followed() -> None:
 def test_a_redirect_that_only_looks_like_the_stores_own_is_not_followed(form: str) -> None:
     """To one parser it is the store's address with a user name before it, to another a path on the inner host."""
     with hostile_server() as named, hostile_server() as inner:
-        with pytest.raises(StoreTrouble, match="inside our own network"):
+        with pytest.raises(StoreTrouble, match="in our own network"):
             Http({named.host}).get(f"{named.url}/to?{form.format(inner=inner.host, named=named.host)}", deadline=Deadline(5))
         assert inner.seen == []
-        with pytest.raises(StoreTrouble, match="inside our own network"):
+        with pytest.raises(StoreTrouble, match="in our own network"):
             Http({named.host}).get(form.format(inner=inner.host, named=named.host), deadline=Deadline(5))
         assert inner.seen == []
 
@@ -134,7 +134,7 @@ def test_a_post_is_never_redirected(http: Http, server: HostileServer) -> None:
 
 
 def test_a_circle_of_redirects_ends(http: Http, server: HostileServer) -> None:
-    with pytest.raises(StoreTrouble, match="in a circle"):
+    with pytest.raises(StoreTrouble, match="redirects too many times"):
         http.get(f"{server.url}/circle", deadline=Deadline(5))
     assert len(server.seen) == 4
 
@@ -148,7 +148,7 @@ def test_only_http_addresses_are_asked(http: Http, address: str) -> None:
 @pytest.mark.parametrize("host", ["shop.example", "a.shop.example:8443", "example.com", "nobody.invalid"])
 def test_the_names_of_examples_cost_no_time(host: str) -> None:
     begun = time.monotonic()
-    with pytest.raises(StoreTrouble, match="a name for examples"):
+    with pytest.raises(StoreTrouble, match="an example name"):
         Http({host}).get(f"https://{host}/ok", deadline=Deadline(3))
     assert time.monotonic() - begun < 0.5
 

@@ -10,19 +10,19 @@ from adapter.stores.shopify.registry import WebhookRegistry, by_hand
 
 
 def sources(shop: Shop) -> Sequence[ProductSource]:
-    """The Storefront API, which needs no token and tells of what is published; then the Admin API."""
+    """The Storefront API, which needs no token and contains what is published, then the Admin API."""
     client = Client(shop)
     return [Storefront(client), Admin(client)] if client.has_credentials else [Storefront(client)]
 
 
 def history(shop: Shop) -> History | None:
-    """The shop's orders; None without credentials. Without the address to which they may go, asking raises `StoreTrouble`."""
+    """The shop's orders; None without credentials. Requests raise `StoreTrouble` if `api_url` isn't set."""
     client = Client(shop)
     return OrderHistory(client) if client.has_credentials else None
 
 
 def registry(shop: Shop) -> Registry | None:
-    """The app's webhooks; None without credentials. Without the address to which they may go, asking raises `StoreTrouble`."""
+    """The app's webhooks; None without credentials. Requests raise `StoreTrouble` if `api_url` isn't set."""
     client = Client(shop)
     return WebhookRegistry(client) if client.has_credentials else None
 

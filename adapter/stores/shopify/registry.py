@@ -1,7 +1,7 @@
 """Shopify's webhooks: by the Admin API, and by hand.
 
-Facts from shopify.dev: webhookSubscriptions, webhookSubscriptionCreate, -Update and -Delete. Webhooks that were made by hand, or that an
-app's TOML file declares, are not among them.
+Facts from shopify.dev: webhookSubscriptions, webhookSubscriptionCreate, -Update and -Delete. The API doesn't list webhooks that were
+created by hand or in an app's TOML file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ TOPICS = ("orders/create", "orders/updated", "products/update")
 _REQUEST_S = 30.0
 _MOST_PAGES = 20
 _LONGEST_MESSAGE = 300
-# A webhook may be made and seen with the scope of what it tells.
+# A webhook needs the scope of its contents.
 _SCOPES = "the scopes read_orders and read_products"
 _LIST = """query($after: String) { webhookSubscriptions(first: 100, after: $after) {
   nodes { id topic uri } pageInfo { hasNextPage endCursor } } }"""
@@ -24,12 +24,12 @@ _CREATE = """mutation($topic: WebhookSubscriptionTopic!, $webhook: WebhookSubscr
 _UPDATE = """mutation($id: ID!, $webhook: WebhookSubscriptionInput!) {
   webhookSubscriptionUpdate(id: $id, webhookSubscription: $webhook) { webhookSubscription { id } userErrors { field message } } }"""
 _DELETE = """mutation($id: ID!) { webhookSubscriptionDelete(id: $id) { deletedWebhookSubscriptionId userErrors { field message } } }"""
-# "Address for this topic has already been taken": it is there, which is what was asked for.
-_THERE_ALREADY = "already been taken"
+# "Address for this topic has already been taken": the webhook exists, which is what was wanted.
+_EXISTS = "already been taken"
 
 
 class WebhookRegistry:
-    """The webhooks that this app made. Shopify signs them with the app's client secret, and takes away those that keep failing."""
+    """The webhooks that this app created. Shopify signs them with the app's client secret, and deletes those that keep failing."""
 
     topics: Sequence[str] = TOPICS
 
@@ -37,14 +37,14 @@ class WebhookRegistry:
         self._client = client
 
     def webhooks(self) -> Sequence[Webhook]:
-        """All of the app's."""
+        """All of the app's webhooks."""
         found: list[Webhook] = []
         after = None
         for _ in range(_MOST_PAGES):
             page = self._ask(_LIST, {"after": after}).get("webhookSubscriptions")
             nodes = page.get("nodes") if isinstance(page, dict) else None
             if not isinstance(page, dict) or not isinstance(nodes, list):
-                raise StoreTrouble(f"{self._client.host} answered without its webhooks")
+                raise StoreTrouble(f"{self._client.host} returned no list of webhooks")
             found += [webhook for node in nodes if (webhook := _webhook(node))]
             info = page.get("pageInfo")
             after = info.get("endCursor") if isinstance(info, dict) and info.get("hasNextPage") else None
@@ -53,42 +53,42 @@ class WebhookRegistry:
         return found
 
     def create(self, topic: str, address: str) -> None:
-        """Register one; one that is there already is as good."""
+        """Register a webhook, unless it exists."""
         self._do(_CREATE, {"topic": _enum(topic), "webhook": {"uri": address, "format": "JSON"}}, "webhookSubscriptionCreate")
 
     def repair(self, webhook: Webhook, address: str) -> None:
-        """Let one point here."""
+        """Change a webhook's address."""
         self._do(_UPDATE, {"id": webhook.id, "webhook": {"uri": address}}, "webhookSubscriptionUpdate")
 
     def delete(self, webhook: Webhook) -> None:
-        """Take one away."""
+        """Delete a webhook."""
         self._do(_DELETE, {"id": webhook.id}, "webhookSubscriptionDelete")
 
     def _do(self, mutation: str, variables: Mapping[str, Any], name: str) -> None:
         result = self._ask(mutation, variables).get(name)
         errors = result.get("userErrors") if isinstance(result, dict) else None
         if not isinstance(errors, list):
-            raise StoreTrouble(f"{self._client.host} did not say whether it did {name}")
+            raise StoreTrouble(f"{self._client.host} didn't confirm {name}")
         messages = [str(error.get("message") if isinstance(error, dict) else error) for error in errors]
-        if not all(_THERE_ALREADY in message for message in messages):
+        if not all(_EXISTS in message for message in messages):
             why = " ".join("; ".join(messages)[:_LONGEST_MESSAGE].split())
-            raise StoreTrouble(f"{self._client.host} refuses {name}: {why}")
+            raise StoreTrouble(f"{self._client.host} rejected {name}: {why}")
 
     def _ask(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         return self._client.admin(query, variables, Deadline(_REQUEST_S), _SCOPES)
 
 
 def by_hand(address: str, secret: str) -> Sequence[str]:
-    """What to click and paste in the shop's administration; the secret is Shopify's own there."""
+    """Instructions for the shop's admin; Shopify generates the secret there."""
     return [
-        "In the shop's administration:",
-        "1. Open Settings > Notifications > Webhooks and press Create webhook.",
-        "2. Fill in, once for each of the events Order creation, Order update and Product update:",
+        "In the shop's admin:",
+        "1. Open Settings > Notifications > Webhooks and click Create webhook.",
+        "2. Create one webhook for each of the events Order creation, Order update and Product update, with:",
         "     Format:       JSON",
         f"     URL:          {address}",
-        "     API version:  the newest that is not called unstable",
-        "3. Below the list Shopify shows the key that signs all of them: copy it into SHOPIFY_WEBHOOK_SECRET (secret in STORES) here.",
-        "Send test notification, in the menu of a webhook, shows at once whether it arrives: it is kept, and skipped as a test.",
+        "     API version:  the newest that isn't called unstable",
+        "3. Copy the key that Shopify shows below the list into SHOPIFY_WEBHOOK_SECRET (secret in STORES). It signs all of them.",
+        "To test a webhook, choose Send test notification in its menu: the delivery is stored and skipped as a test.",
     ]
 
 

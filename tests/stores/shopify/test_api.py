@@ -186,7 +186,7 @@ class TestProducts:
 
     def test_a_closed_storefront_is_not_blamed_on_a_token(self, shop: Shop) -> None:
         shop.scripted.append(reply({}, 403))
-        with pytest.raises(StoreTrouble, match="answered 403") as trouble:
+        with pytest.raises(StoreTrouble, match="returned 403") as trouble:
             source(shop, "storefront").look_up(keys(701), Deadline(5))
         assert "TOKEN" not in str(trouble.value)
 
@@ -244,7 +244,7 @@ class TestTokens:
     @pytest.mark.parametrize("status", [429, 500, 503])
     def test_a_shopify_that_is_down_blames_no_setting(self, shop: Shop, status: int) -> None:
         shop.scripted.append(Scripted(b"", status))
-        with pytest.raises(StoreTrouble, match=f"answered {status} where a token was asked for: try again later"):
+        with pytest.raises(StoreTrouble, match=f"returned {status} to the request for a token; try again later"):
             source(shop, "admin", **BOUGHT).look_up(keys(701), Deadline(5))
 
     def test_a_wrong_static_token_names_the_setting(self, shop: Shop) -> None:
