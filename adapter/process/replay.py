@@ -84,7 +84,7 @@ def target_of(case: Case, settings: Settings, name: str = "") -> Target:
 
 
 def sandbox_target(name: str) -> Target:
-    """A store of the stand-in's, whose secret everybody knows."""
+    """A store that `serve --sandbox` opened; its secret is no secret."""
     return Target(name, Credentials(secrets=(SANDBOX_ACCOUNT,)))
 
 

@@ -1,4 +1,4 @@
-"""Answers as Drip words them, and the rules by which people and tests have the stand-in answer otherwise."""
+"""Answers as Drip words them, and rules with which people and tests make the sandbox answer differently."""
 
 import threading
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ _OVER_LIMIT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """An HTTP answer to be; `body` is a JSON document, or a string to send as it is."""
+    """An HTTP answer; `body` is a JSON document, or a string to send as it is."""
 
     status: int
     body: Any = None
@@ -50,7 +50,7 @@ def refusal(status: int, kind: Kind = "single") -> Answer:
         return Answer(status=429, body=_OVER_LIMIT)
     if status == 422:
         attribute = "email" if kind == "single" else "orders.0.email"
-        return errors(422, [("email_error", attribute, "was refused as told")])
+        return errors(422, [("email_error", attribute, "was refused by a rule")])
     if status in _REFUSALS:
         code, message = _REFUSALS[status]
     else:
@@ -60,8 +60,8 @@ def refusal(status: int, kind: Kind = "single") -> Answer:
 
 
 @dataclass(kw_only=True)
-class Told:
-    """A rule: what to answer instead, to which requests, and how often. None is any request, no end, or as usual."""
+class Rule:
+    """What to answer instead, to which requests, and how often. None means any request, without end, or as usual."""
 
     status: int | None = None
     times: int | None = None
@@ -82,8 +82,8 @@ class Told:
     def records(self) -> bool:
         return not (self.drop or self.refuses) if self.record is None else self.record
 
-    def fits(self, account: str, kind: Kind | None, order_ids: list[str]) -> bool:
-        """Whether it speaks of this request; of a batch if it holds the order."""
+    def matches(self, account: str, kind: Kind | None, order_ids: list[str]) -> bool:
+        """Whether it applies to this request; to a batch if the order is in it."""
         return self.account in (None, account) and self.kind in (None, kind) and (self.order_id is None or self.order_id in order_ids)
 
 
@@ -92,7 +92,7 @@ def _dict_or_text(value: Any) -> None:
         raise ValidationError("Not an object, or a string to answer with as it is.")
 
 
-class ToldSchema(Schema):
+class RuleSchema(Schema):
     """The body of `PUT /answers`."""
 
     status = fields.Integer(strict=True, allow_none=True, validate=validate.Range(200, 599))
@@ -110,19 +110,19 @@ class ToldSchema(Schema):
     record = fields.Boolean(allow_none=True)
 
     @post_load
-    def make(self, values: dict[str, Any], **kwargs: Any) -> Told:
-        return Told(**values)
+    def make(self, values: dict[str, Any], **kwargs: Any) -> Rule:
+        return Rule(**values)
 
 
-def instead(answer: Answer, kind: Kind, told: Told, released: threading.Event) -> Answer | None:
-    """What a rule makes of the usual answer, after waiting as told; None for a connection to be dropped."""
-    if told.hang:
-        released.wait(told.hang)
-    if told.drop:
+def apply_rule(answer: Answer, kind: Kind, rule: Rule, released: threading.Event) -> Answer | None:
+    """The usual answer as a rule changes it, after the rule's delay; None to drop the connection."""
+    if rule.hang:
+        released.wait(rule.hang)
+    if rule.drop:
         return None
-    if told.status is not None and told.refuses:
-        answer = refusal(told.status, kind)
-    elif told.status is not None and answer.status == 202:
-        answer = Answer(status=told.status, body=answer.body)
-    body = answer.body if told.body is None else told.body
-    return Answer(status=answer.status, body=body, headers={**answer.headers, **told.headers})
+    if rule.status is not None and rule.refuses:
+        answer = refusal(rule.status, kind)
+    elif rule.status is not None and answer.status == 202:
+        answer = Answer(status=rule.status, body=answer.body)
+    body = answer.body if rule.body is None else rule.body
+    return Answer(status=answer.status, body=body, headers={**answer.headers, **rule.headers})

@@ -1,13 +1,13 @@
-"""The stand-in for Drip: a small web app that enforces the Order Activity contract and keeps what it got in memory.
+"""The sandbox: a small web app that takes Drip's place, enforces the Order Activity contract, and keeps what it received in memory.
 
-The two order addresses, and the one that tells whose account it is, behave as Drip's documentation says (pages "Order Activity",
-"Batch API", "Accounts", "Authentication", "Rate limiting", "Errors"); any token opens any account. Where it is silent: a body that is
-not JSON, or not sent as `application/json`, is 400; a request spends quota unless it is refused for want of credentials or of quota;
-the code of a 401 is `authentication_error`. The contract decides what an order is; the actions are its own
-and those of Drip's current page.
+The two order endpoints and the account endpoint behave as Drip's documentation says (pages "Order Activity", "Batch API", "Accounts",
+"Authentication", "Rate limiting", "Errors"); any token opens any account. Where the documentation says nothing: a body that isn't JSON,
+or isn't sent as `application/json`, is a 400; every request spends quota, except one refused for its credentials or for lack of quota;
+the code of a 401 is `authentication_error`. The contract defines an order; its actions are allowed, and so are those of Drip's current
+page.
 
-Everything else is for people and tests and needs no credentials: `/`, `/received`, `/requests`, `/answers`. State belongs to one
-process: run it with threads, not with several workers.
+Everything else is for people and tests and needs no credentials: `/`, `/received`, `/requests`, `/answers`. The state is in memory, so
+run it in one process, with threads.
 """
 
 import socket
@@ -19,7 +19,7 @@ from flask import Flask, Response, render_template, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from adapter.sandbox.answers import MOST_BODY_BYTES, Answer, Kind, ToldSchema, errors, instead, refusal
+from adapter.sandbox.answers import MOST_BODY_BYTES, Answer, Kind, RuleSchema, apply_rule, errors, refusal
 from adapter.sandbox.posted import Posted, read_posted
 from adapter.sandbox.state import Seen, State, now
 from mappings import Rejected, dotted, encode, parse
@@ -28,13 +28,13 @@ _SHOWN_ON_PAGE = 50
 
 
 class Sandbox:
-    """The views. An order request is: credentials, quota, told answers, contract."""
+    """The views. An order request passes credentials, quota, rules and contract, in this order."""
 
     def __init__(self, state: State) -> None:
         self.state = state
 
     def routes(self) -> tuple[tuple[str, str, Callable[..., Response]], ...]:
-        """Method, path and view of every address."""
+        """Method, path and view of every endpoint."""
         return (
             ("POST", "/v3/<account>/shopper_activity/order", self.single),
             ("POST", "/v3/<account>/shopper_activity/order/batch", self.batch),
@@ -43,9 +43,9 @@ class Sandbox:
             ("DELETE", "/received", self.forget_received),
             ("GET", "/requests", self.requests),
             ("DELETE", "/requests", self.forget_requests),
-            ("GET", "/answers", self.told),
-            ("PUT", "/answers", self.tell),
-            ("DELETE", "/answers", self.untell),
+            ("GET", "/answers", self.rules),
+            ("PUT", "/answers", self.add_rule),
+            ("DELETE", "/answers", self.clear_rules),
             ("GET", "/", self.page),
         )
 
@@ -56,9 +56,9 @@ class Sandbox:
         return self._post(account, "batch")
 
     def _post(self, account: str, kind: Kind) -> Response:
-        seen = self.state.see(_seen(account, kind))
+        seen = self.state.log_request(_seen(account, kind))
         try:
-            payload: bytes | None = request.get_data()  # in any case, since an answer before the body's end may never be read
+            payload: bytes | None = request.get_data()  # always: an answer sent before the body has been read may never arrive
         except RequestEntityTooLarge:
             payload = None
         allowed, remaining = self.state.spend(account, kind, free=seen.auth is None)
@@ -69,24 +69,24 @@ class Sandbox:
         return _end(seen, answer, {"X-RateLimit-Limit": str(self.state.limits[kind]), "X-RateLimit-Remaining": str(remaining)})
 
     def account(self, account: str) -> Response:
-        """`GET /v2/accounts/<account>`: the fields by which an account is known. Rules for no kind count here as well."""
-        seen = self.state.see(_seen(account, None))
+        """`GET /v2/accounts/<account>`: the account's main fields. Rules without a kind apply here as well."""
+        seen = self.state.log_request(_seen(account, None))
         if seen.auth is None:
             return _end(seen, refusal(401))
-        known = {"id": account, "name": "Stand-in for Drip", "href": request.base_url}
+        known = {"id": account, "name": "Sandbox", "href": request.base_url}
         answer = Answer(status=200, body={"links": {}, "accounts": [known]})
-        rule = self.state.instead(account, None, [])
-        return _end(seen, answer if rule is None else instead(answer, "single", *rule))
+        rule = self.state.take_rule(account, None, [])
+        return _end(seen, answer if rule is None else apply_rule(answer, "single", *rule))
 
     def _judge(self, seen: Seen, account: str, kind: Kind, payload: bytes | None) -> Answer | None:
-        """The answer to an admitted request; None for none at all."""
+        """The answer to a request that passed credentials and quota; None to drop the connection."""
         posted = Posted(problem=refusal(413)) if payload is None else read_posted(kind, request.mimetype, payload)
         order_ids = posted.order_ids
         seen.orders, seen.order_id = len(order_ids), order_ids[0] if kind == "single" and order_ids else None
-        rule = self.state.instead(account, kind, order_ids)
+        rule = self.state.take_rule(account, kind, order_ids)
         record = rule is None or rule[0].records
         answer = posted.problem or self.state.accept(account, kind, posted.orders, record=record)
-        return answer if rule is None else instead(answer, kind, *rule)
+        return answer if rule is None else apply_rule(answer, kind, *rule)
 
     def received(self) -> Response:
         """`GET /received`: the accepted orders; `?account=`, `?order_id=`, `?since=` (an index), `?limit=`."""
@@ -106,27 +106,27 @@ class Sandbox:
         self.state.forget_requests()
         return Response(status=204)
 
-    def tell(self) -> Response:
-        """`PUT /answers`: add a rule."""
+    def add_rule(self) -> Response:
+        """`PUT /answers`: answer differently from now on."""
         try:
-            self.state.tell(ToldSchema().load(parse(request.get_data())))
+            self.state.add_rule(RuleSchema().load(parse(request.get_data())))
         except Rejected as error:
             return _respond(errors(400, [("format_error", "", str(error))]))
         except ValidationError as error:
             problems = dotted(error.messages)
             return _respond(errors(422, [("format_error", path, why) for path, reasons in problems.items() for why in reasons]))
-        return self.told()
+        return self.rules()
 
-    def told(self) -> Response:
-        """`GET /answers`: the rules that have times left."""
-        return _respond(Answer(status=200, body={"answers": self.state.told()}))
+    def rules(self) -> Response:
+        """`GET /answers`: the rules in force."""
+        return _respond(Answer(status=200, body={"answers": self.state.rules()}))
 
-    def untell(self) -> Response:
-        self.state.untell()
+    def clear_rules(self) -> Response:
+        self.state.clear_rules()
         return Response(status=204)
 
     def page(self) -> Response:
-        """`GET /`: what this is, and the newest orders."""
+        """`GET /`: what the sandbox is, and the newest orders."""
         total, rows = self.state.received()
         shown = [(row, parse(row.order.encoded_json.encode())) for _, row in reversed(rows[-_SHOWN_ON_PAGE:])]
         response = Response(render_template("received.html", total=total, shown=shown, limits=self.state.limits), mimetype="text/html")
@@ -136,10 +136,10 @@ class Sandbox:
         return response
 
     def failed(self, error: HTTPException) -> Response:
-        """Any other address, in Drip's form; a wrong method is as unknown as a wrong address."""
+        """Any other request, in Drip's form; a wrong method is answered like a wrong path."""
         status = 404 if error.code in (None, 404, 405) else error.code
         if status == 404 and request.path.startswith(("/v2/", "/v3/")):
-            self.state.see(_seen(None, None)).end(status)
+            self.state.log_request(_seen(None, None)).end(status)
         return _respond(refusal(status))
 
 
@@ -151,10 +151,10 @@ def create_sandbox(
     hour: float = 3600,
     keep: int = 100_000,
 ) -> Flask:
-    """The stand-in as a WSGI app.
+    """The sandbox as a WSGI app.
 
-    `hour` is the length in seconds of the window that the limits count in; `keep` is how many orders, and how many requests, are
-    remembered. Without `enforce_limits` the quota is told but never refused.
+    `hour` is the length in seconds of the window for the limits; `keep` is how many orders, and how many requests, are remembered.
+    Without `enforce_limits` the quota is reported but never enforced.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
@@ -172,7 +172,7 @@ def _seen(account: str | None, kind: Kind | None) -> Seen:
 
 
 def _end(seen: Seen, answer: Answer | None, headers: Mapping[str, str] | None = None) -> Response:
-    """Send an answer and write it down; None drops the connection."""
+    """Send an answer and record its status; None drops the connection."""
     seen.end(answer.status if answer else None)
     if answer is None:
         _drop_connection()
@@ -181,7 +181,7 @@ def _end(seen: Seen, answer: Answer | None, headers: Mapping[str, str] | None = 
 
 
 def _auth_scheme() -> str | None:
-    """`basic` or `bearer` if the request carries a token that way."""
+    """`basic` or `bearer`, if the request has a token of that kind."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return "bearer" if token.strip() else None
@@ -194,7 +194,7 @@ def _auth_scheme() -> str | None:
 def _drop_connection() -> None:
     connection = request.environ.get("werkzeug.socket") or request.environ.get("gunicorn.socket")
     if not isinstance(connection, socket.socket):
-        raise RuntimeError("told to drop the connection, but the server does not hand out its socket: use werkzeug or gunicorn")
+        raise RuntimeError("cannot drop the connection: this server does not pass its socket to the app; use werkzeug or gunicorn")
     with suppress(OSError):  # the client was faster
         connection.shutdown(socket.SHUT_RDWR)
 
@@ -210,7 +210,7 @@ def _respond(answer: Answer) -> Response:
 
 
 def _listing(total: int, name: str, rows: Sequence[tuple[int, Any]], filters: tuple[str, ...]) -> Response:
-    """Numbered entries that have what the query asks for."""
+    """Numbered entries that match the query."""
     wanted = {key: request.args[key] for key in filters if key in request.args}
     found = ((index, vars(row)) for index, row in rows)
     shown = [{"index": index} | row for index, row in found if all(row[key] == value for key, value in wanted.items())]

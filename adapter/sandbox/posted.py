@@ -1,4 +1,4 @@
-"""What a request to Drip holds, judged by the contract."""
+"""The orders in a request to Drip, checked against the contract."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from mappings import OrderActivity, Rejected, dotted, parse
 from mappings.core.contract import EMAIL, FORMAT, LENGTH, PRESENCE, RANGE, TIME, URL
 
 MOST_ORDERS_A_BATCH = 1000
-# Far less than Python's own limit, so that what was taken can also be shown.
+# Far below Python's own limit, so that what was accepted can also be shown.
 _DEEPEST = 100
 _CODES = {
     PRESENCE: "presence_error",
@@ -24,7 +24,7 @@ _CONTRACT = OrderActivity()
 
 @dataclass(frozen=True, kw_only=True)
 class Posted:
-    """What a request's body holds. `problem` is how Drip would refuse it; without one, every order keeps the contract."""
+    """The contents of a request. `problem` is Drip's refusal; without one, every order meets the contract."""
 
     orders: tuple[Any, ...] = ()
     problem: Answer | None = None
@@ -35,7 +35,7 @@ class Posted:
 
 
 def read_posted(kind: Kind, content_type: str, payload: bytes) -> Posted:
-    """Judge a body by the contract."""
+    """Check a body against the contract."""
     if content_type != "application/json":
         return Posted(problem=errors(400, [("format_error", "Content-Type", "must be application/json")]))
     try:

@@ -1,4 +1,4 @@
-"""The stand-in served from a thread: for tests, and for whoever wants to look on."""
+"""The sandbox, served from a thread: for tests."""
 
 import threading
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class RunningSandbox:
-    """A stand-in that answers at `url`."""
+    """A sandbox that listens at `url`."""
 
     url: str
     app: Flask
@@ -25,23 +25,23 @@ class RunningSandbox:
 
 @contextmanager
 def running_sandbox(host: str = "127.0.0.1", port: int = 0, **options: Any) -> Iterator[RunningSandbox]:
-    """Serve a stand-in from a thread, on a free port by default; `options` are those of `create_sandbox`.
+    """Serve a sandbox from a thread, on a free port by default; `options` are those of `create_sandbox`.
 
-    On leaving, whatever still hangs is released.
+    On leaving, requests that are still delayed are answered.
     """
     app = create_sandbox(**options)
     with serving(app, host, port) as url:
         try:
             yield RunningSandbox(url=url, app=app)
         finally:
-            app.extensions["sandbox"].untell()
+            app.extensions["sandbox"].clear_rules()
 
 
 @contextmanager
 def serving(app: "WSGIApplication", host: str = "127.0.0.1", port: int = 0, *, tls: tuple[str, str] | None = None) -> Iterator[str]:
-    """Serve an app from a thread; its address. Over HTTPS with `tls`, the paths of a certificate and its key."""
+    """Serve an app from a thread; yields its address. With `tls`, the paths of a certificate and its key, over HTTPS."""
     server = make_server(host, port, app, threaded=True, request_handler=_QuietHandler, ssl_context=tls)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="stand-in", daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, name="sandbox", daemon=True)
     thread.start()
     try:
         yield f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{server.server_port}"
@@ -53,4 +53,4 @@ def serving(app: "WSGIApplication", host: str = "127.0.0.1", port: int = 0, *, t
 
 class _QuietHandler(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-        """Say nothing: the app knows what it was asked."""
+        """Print nothing: the app keeps its own list of requests."""

@@ -1,4 +1,4 @@
-"""All that the stand-in remembers: what it was sent, what it has spent of its quota, what it was told."""
+"""What the sandbox remembers: the orders and requests it received, how much quota is spent, and the rules for its answers."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from simplejson import RawJSON
 
-from adapter.sandbox.answers import Answer, Kind, Told
+from adapter.sandbox.answers import Answer, Kind, Rule
 from mappings import encode, timestamp
 
 _Entry = TypeVar("_Entry")
@@ -33,7 +33,7 @@ class Received:
 
 @dataclass(kw_only=True)
 class Seen:
-    """A request as it came in; `status` stays None while it waits, and for good if it was dropped."""
+    """A request; `status` is None while it waits, and stays None if the connection was dropped."""
 
     account: str | None
     kind: Kind | None
@@ -52,7 +52,7 @@ class Seen:
 
 
 class Log(Generic[_Entry]):
-    """The newest `keep` entries, numbered from 0 in the order in which they came."""
+    """The newest `keep` entries, numbered from 0 in order of arrival."""
 
     def __init__(self, keep: int) -> None:
         self._entries: deque[_Entry] = deque(maxlen=keep)
@@ -63,28 +63,28 @@ class Log(Generic[_Entry]):
         self.total += 1
 
     def since(self, index: int) -> Iterator[tuple[int, _Entry]]:
-        """Those still kept from number `index` on, each with its number."""
+        """The entries kept from number `index` on, each with its number."""
         oldest = self.total - len(self._entries)
         first = max(index, oldest)
         return enumerate(islice(self._entries, first - oldest, None), first)
 
 
 class State:
-    """All that the stand-in remembers; each method is one step for every thread."""
+    """Everything the sandbox remembers; each method is atomic among threads."""
 
     def __init__(
         self, limits: Mapping[Kind, int], *, enforce: bool, hour: float, keep: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.limits, self.enforce, self.hour, self.keep, self.clock = limits, enforce, hour, keep, clock
         self._lock = threading.Lock()
-        self._told: list[Told] = []
+        self._rules: list[Rule] = []
         self._released = threading.Event()
         self._windows: dict[tuple[str, Kind], deque[float]] = {}
         self._received: Log[Received] = Log(keep)
         self._requests: Log[Seen] = Log(keep)
 
     def spend(self, account: str, kind: Kind, *, free: bool) -> tuple[bool, int]:
-        """Take one request from the quota of the last hour unless it is free or there is none; whether it may go on, and what remains."""
+        """Take one request from the hour's quota, unless it is free or nothing is left; whether it is allowed, and what remains."""
         limit, moment = self.limits[kind], self.clock()
         with self._lock:
             if len(self._windows) > _MOST_ACCOUNTS:
@@ -97,13 +97,13 @@ class State:
                 window.append(moment)
             return allowed, limit - len(window)
 
-    def see(self, seen: Seen) -> Seen:
+    def log_request(self, seen: Seen) -> Seen:
         with self._lock:
             self._requests.add(seen)
         return seen
 
     def accept(self, account: str, kind: Kind, orders: tuple[Any, ...], *, record: bool) -> Answer:
-        """The 202 for orders that keep the contract, recorded or, as if Drip lost them, not."""
+        """The 202 for orders that meet the contract; without `record` they are lost afterwards, as Drip might lose them."""
         received = [
             Received(
                 account=account,
@@ -121,40 +121,40 @@ class State:
         ids = [entry.request_id for entry in received]
         return Answer(status=202, body={"request_id": ids[0]} if kind == "single" else {"request_ids": ids})
 
-    def tell(self, told: Told) -> None:
+    def add_rule(self, rule: Rule) -> None:
         with self._lock:
-            self._told.append(told)
+            self._rules.append(rule)
 
-    def told(self) -> list[dict[str, Any]]:
+    def rules(self) -> list[dict[str, Any]]:
         with self._lock:
-            return [asdict(told) for told in self._told]
+            return [asdict(rule) for rule in self._rules]
 
-    def instead(self, account: str, kind: Kind | None, order_ids: list[str]) -> tuple[Told, threading.Event] | None:
-        """The first rule for this request, one time less, and what ends its waiting."""
+    def take_rule(self, account: str, kind: Kind | None, order_ids: list[str]) -> tuple[Rule, threading.Event] | None:
+        """The first rule for this request, used up by one, and the event that ends its delay early."""
         with self._lock:
-            told = next((told for told in self._told if told.fits(account, kind, order_ids)), None)
-            if told is None:
+            rule = next((rule for rule in self._rules if rule.matches(account, kind, order_ids)), None)
+            if rule is None:
                 return None
-            if told.times is not None:
-                told.times -= 1
-                if not told.times:
-                    self._told.remove(told)
-            return told, self._released
+            if rule.times is not None:
+                rule.times -= 1
+                if not rule.times:
+                    self._rules.remove(rule)
+            return rule, self._released
 
-    def untell(self) -> None:
-        """Forget all rules and end all waiting."""
+    def clear_rules(self) -> None:
+        """Drop all rules and end all delays."""
         with self._lock:
-            self._told.clear()
+            self._rules.clear()
             self._released.set()
             self._released = threading.Event()
 
     def received(self, since: int = 0) -> tuple[int, list[tuple[int, Received]]]:
-        """How many orders were ever accepted, and those still kept, oldest first."""
+        """How many orders were accepted in all, and those still kept, oldest first."""
         with self._lock:
             return self._received.total, list(self._received.since(since))
 
     def requests(self, since: int = 0) -> tuple[int, list[tuple[int, Seen]]]:
-        """How many requests ever came, and those still kept, oldest first."""
+        """How many requests were received in all, and those still kept, oldest first."""
         with self._lock:
             return self._requests.total, list(self._requests.since(since))
 

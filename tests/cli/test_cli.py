@@ -35,7 +35,7 @@ def lines(result: Result) -> list[Any]:
     return [json.loads(line, parse_float=Decimal) for line in result.stdout.splitlines()]
 
 
-# Help and wrong use
+# Help and wrong usage
 
 
 @pytest.mark.parametrize("path", list(COMMANDS), ids=" ".join)
@@ -86,7 +86,7 @@ def test_the_list_of_commands_gives_each_one_the_summary_of_its_own_help() -> No
         ["sandbox", "--bind", "nowhere"],
     ],
 )
-def test_wrong_use_exits_with_2(arguments: list[str]) -> None:
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     result = run(*arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "Usage:" in result.stderr
@@ -95,7 +95,7 @@ def test_wrong_use_exits_with_2(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     "command", [["check"], ["status"], ["migrate"], ["send"], ["serve"], ["deliveries", "list"], ["deliveries", "retry", "1"]]
 )
-def test_wrong_settings_exit_with_2_and_name_every_fault(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+def test_wrong_settings_exit_with_2_and_name_every_problem(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     monkeypatch.setenv("PORT", "x")
     monkeypatch.setenv("LOG_LEVEL", "y")
     result = run(*command)
@@ -113,7 +113,7 @@ def test_a_process_exits_with_0_1_and_2() -> None:
     assert wrong.stderr.startswith(b"settings: DATABASE_URL: ")
 
 
-def test_serving_to_the_stand_in_is_refused_beside_credentials_for_drip() -> None:
+def test_the_sandbox_is_refused_together_with_credentials_for_drip() -> None:
     result = terminal.run("serve", "--sandbox", DRIP_ACCOUNT_ID="1", DRIP_API_KEY="k")
     assert (result.returncode, result.stdout) == (2, b"")
     assert b"DRIP_ACCOUNT_ID" in result.stderr
@@ -162,21 +162,21 @@ def test_map_takes_several_files_in_their_order() -> None:
     assert [next(iter(line)) for line in lines(result)] == ["provider", "rejected", "provider"]
 
 
-def test_map_is_told_the_topic() -> None:
+def test_map_takes_the_topic() -> None:
     payload = Case(FIXTURES / "shopify/paid-order").payload
     [sent] = lines(run("map", "shopify", "-", "--topic", "orders/updated", stdin=payload))
     [skipped] = lines(run("map", "shopify", "-", "--topic", "refunds/create", stdin=payload))
     assert (sent["action"], skipped) == ("created", {"skipped": "not_an_order"})
 
 
-def test_map_speaks_todays_vocabulary_if_it_is_told_to() -> None:
+def test_map_uses_the_lifecycle_vocabulary_on_request() -> None:
     [line] = lines(map_case("shopify/lifecycle-refund-partial", "--vocabulary", "lifecycle"))
     assert [line] == Case(FIXTURES / "shopify/lifecycle-refund-partial").expected
     [plain] = lines(map_case("shopify/lifecycle-refund-partial"))
     assert (line["action"], plain["action"], "billing_address" in plain) == ("placed", "created", False)
 
 
-def test_map_is_told_the_stores_address_and_says_when_it_had_to_make_one_up() -> None:
+def test_map_takes_the_stores_address_and_says_when_it_assumes_one() -> None:
     told = map_case("magento/grouped-product", "--store-url", "https://told.example")
     untold = map_case("magento/grouped-product")
     assert (untold.exit_code, lines(told)[0]["store_url"]) == (0, "https://told.example")
@@ -217,7 +217,7 @@ def listed(*options: str) -> list[str]:
     return [line["id"] for line in lines(result)]
 
 
-def test_the_list_is_one_json_document_a_line_with_exactly_these_keys(adapter: AdapterUnderTest) -> None:
+def test_the_list_is_one_json_document_per_line_with_exactly_these_keys(adapter: AdapterUnderTest) -> None:
     result = run("deliveries", "list", "--json")
     assert [list(line) for line in lines(result)] == [KEYS] * 4
     dead, skipped, second, first = lines(result)
@@ -230,7 +230,7 @@ def test_the_list_is_one_json_document_a_line_with_exactly_these_keys(adapter: A
     assert first["settled_at"].endswith("Z")
 
 
-def test_the_list_of_what_waits_has_no_time_of_settling(adapter: AdapterUnderTest) -> None:
+def test_a_pending_delivery_has_no_settled_at(adapter: AdapterUnderTest) -> None:
     adapter.post(shopify_order(1004))
     [line] = lines(run("deliveries", "list", "--json", "--state", "pending"))
     assert (line["order_id"], line["settled_at"]) == (None, None)
@@ -257,7 +257,7 @@ def test_the_list_is_newest_first_and_filtered(adapter: AdapterUnderTest) -> Non
     assert {options: listed(*options) for options in FILTERS} == FILTERS
 
 
-def test_the_table_says_what_became_of_each_and_why(adapter: AdapterUnderTest) -> None:
+def test_the_table_shows_each_state_and_why(adapter: AdapterUnderTest) -> None:
     table = run("deliveries", "list").stdout.splitlines()
     assert len(table) == 5
     assert [word in line for word, line in zip(("total_price", "no_email", "1001", "orders/create"), table[1:], strict=True)] == [True] * 4
@@ -266,7 +266,7 @@ def test_the_table_says_what_became_of_each_and_why(adapter: AdapterUnderTest) -
 
 @pytest.mark.parametrize("columns", [80, 140])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_the_table_fits_the_terminal_and_cuts_nothing_that_matters(adapter: AdapterUnderTest, database_url: str, columns: int) -> None:
+def test_the_table_fits_the_terminal_and_cuts_nothing_important(adapter: AdapterUnderTest, database_url: str, columns: int) -> None:
     adapter.post(shopify_order(1002, minutes=1, email=""), topic="com.adobe.commerce.observer.sales_order_save_commit_after")
     adapter.settle()
     status, shown = terminal.run_in_terminal(columns, "deliveries", "list", variables={"DATABASE_URL": database_url})
@@ -278,7 +278,7 @@ def test_the_table_fits_the_terminal_and_cuts_nothing_that_matters(adapter: Adap
     assert ("sales_order_save_commit_after" in shown) == (columns == 140)
 
 
-def test_a_delivery_is_shown_with_its_attempts_and_what_drip_was_sent(adapter: AdapterUnderTest) -> None:
+def test_a_delivery_is_shown_with_its_attempts_and_the_body_sent(adapter: AdapterUnderTest) -> None:
     [document] = lines(run("deliveries", "show", "2", "--json"))
     assert list(document)[: len(KEYS)] == KEYS
     [attempt] = document["tries"]
@@ -296,7 +296,7 @@ def test_a_dead_delivery_is_shown_with_its_problems(adapter: AdapterUnderTest) -
     assert "total_price: " in run("deliveries", "show", "4").stdout
 
 
-def test_a_delivery_is_shown_with_what_todays_code_makes_of_it(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delivery_is_shown_with_what_todays_mapping_makes_of_it(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBLIC_URL", adapter.settings.public_url)
     today = lines(run("deliveries", "show", "2", "--json"))[0]["today"]
     assert (today["skip"], today["problems"], today["orders"], today["sums_differ"], today["difference"]) == (None, None, 1, None, [])
@@ -342,7 +342,7 @@ def test_an_unknown_delivery_exits_with_1(adapter: AdapterUnderTest) -> None:
 # orders, audit
 
 
-def test_an_order_is_told_with_its_history_and_what_drip_has(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_order_is_shown_with_its_history_and_what_drip_has(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIP_ACCOUNT_ID", ACCOUNT.id)
     monkeypatch.setenv("DRIP_API_KEY", "k")
     [order] = lines(run("orders", "show", "#1001", "--json"))
@@ -363,7 +363,7 @@ def test_an_order_is_told_with_its_history_and_what_drip_has(adapter: AdapterUnd
     assert (missing.exit_code, "none was sent to Drip" in missing.stderr) == (1, True)
 
 
-def test_the_audit_is_told_newest_first(adapter: AdapterUnderTest) -> None:
+def test_the_audit_is_printed_newest_first(adapter: AdapterUnderTest) -> None:
     assert run("audit").stdout == "Nothing has been changed yet.\n"
     for delivery in ("4", "3"):
         run("deliveries", "retry", delivery)
@@ -377,7 +377,7 @@ def test_the_audit_is_told_newest_first(adapter: AdapterUnderTest) -> None:
 # retry
 
 
-def test_retrying_maps_the_payload_anew_and_sends_what_has_changed_at_drip(adapter: AdapterUnderTest) -> None:
+def test_a_retry_maps_the_payload_again_and_sends_what_changed(adapter: AdapterUnderTest) -> None:
     with transaction(adapter.engine) as connection:  # as if the mapping had been mended since
         mended = json.dumps(shopify_order(1003)).encode()
         connection.execute(update(deliveries).where(deliveries.c.id == 4).values(payload=mended))
@@ -388,7 +388,7 @@ def test_retrying_maps_the_payload_anew_and_sends_what_has_changed_at_drip(adapt
     assert adapter.received()[-1]["order_id"] == "1003"
 
 
-def test_a_retry_stands_in_the_audit_and_each_delivery_in_the_log(adapter: AdapterUnderTest) -> None:
+def test_a_retry_is_in_the_audit_and_each_delivery_in_the_log(adapter: AdapterUnderTest) -> None:
     for options in (("4",), ("--state", "skipped"), ("1", "2", "--topic", "orders/create"), ("--state", "pending", "--dry-run")):
         result = run("deliveries", "retry", *options)
     assert result.exit_code == 0
@@ -431,7 +431,7 @@ def test_deliveries_are_retried_in_bulk(adapter: AdapterUnderTest) -> None:
                 connection.execute(update(deliveries).where(deliveries.c.id == delivery).values(values))
 
 
-def test_what_drip_has_already_is_sent_again_only_by_force(adapter: AdapterUnderTest) -> None:
+def test_what_drip_has_already_is_sent_again_only_with_force(adapter: AdapterUnderTest) -> None:
     run("deliveries", "retry", "2")
     adapter.settle()
     assert (adapter.states()[1], len(adapter.received())) == ("skipped:unchanged", 2)
@@ -462,7 +462,7 @@ def test_migrating_twice_is_safe(database_url: str, monkeypatch: pytest.MonkeyPa
     engine.dispose()
 
 
-def test_a_database_without_tables_is_told_how_to_get_them(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tables_a_command_says_how_to_create_them(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
     for command in (["deliveries", "list"], ["deliveries", "show", "1"], ["deliveries", "retry", "1"], ["status"]):
         result = run(*command)
@@ -485,7 +485,7 @@ def test_in_the_wrong_folder_a_command_says_so_and_creates_no_file(
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["deliveries", "list"], ["status"], ["serve"]])
-def test_a_file_that_is_no_database_exits_with_1_and_stays_as_it_is(
+def test_a_file_that_is_not_a_database_exits_with_1_and_stays_as_it_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: list[str]
 ) -> None:
     file = tmp_path / "notes.txt"
@@ -499,7 +499,7 @@ def test_a_file_that_is_no_database_exits_with_1_and_stays_as_it_is(
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["deliveries", "list"], ["status"], ["serve"]])
-def test_a_database_out_of_reach_exits_with_1_and_names_its_setting(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+def test_an_unreachable_database_exits_with_1_and_names_its_setting(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")
     result = run(*command)
     assert (result.exit_code, result.stdout) == (1, "")
@@ -509,7 +509,7 @@ def test_a_database_out_of_reach_exits_with_1_and_names_its_setting(monkeypatch:
 # status
 
 
-def test_status_is_well_while_nothing_waits_for_want_of_an_account(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_is_good_while_orders_reach_drip(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIP_ACCOUNT_ID", "9999999")
     monkeypatch.setenv("DRIP_API_KEY", "k")
     [report] = lines(run("status", "--json"))
@@ -520,7 +520,7 @@ def test_status_is_well_while_nothing_waits_for_want_of_an_account(adapter: Adap
     assert "store shopify: 1 dead, 2 delivered, 1 skipped" in shown.stdout
 
 
-def test_status_tells_the_figures_of_the_overview(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_prints_the_figures_of_the_overview(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIP_ACCOUNT_ID", ACCOUNT.id)
     monkeypatch.setenv("DRIP_API_KEY", "k")
     adapter.post(shopify_order(1009))
@@ -540,7 +540,7 @@ def test_status_tells_the_figures_of_the_overview(adapter: AdapterUnderTest, mon
     assert f"left this hour for account {ACCOUNT.id}: 3598 of 3600 single requests, 50 of 50 batches" in shown
 
 
-def test_status_exits_with_1_and_says_why_orders_do_not_move(adapter: AdapterUnderTest) -> None:
+def test_status_exits_with_1_and_says_why_orders_are_stuck(adapter: AdapterUnderTest) -> None:
     result = run("status")
     assert result.exit_code == 1
     assert "DRIP_ACCOUNT_ID" in result.stdout

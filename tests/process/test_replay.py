@@ -63,7 +63,7 @@ def running(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
 
 
 @on_sqlite
-def test_every_fixture_below_a_folder_is_posted_as_it_lies_there(running: Running) -> None:
+def test_every_fixture_in_a_folder_is_posted_byte_for_byte(running: Running) -> None:
     result = running.replay(SHOPIFY, "--json")
     assert result.exit_code == 0
     folders = sorted(path.parent for path in Path(SHOPIFY).rglob("payload.json"))
@@ -76,21 +76,21 @@ def test_every_fixture_below_a_folder_is_posted_as_it_lies_there(running: Runnin
 
 
 @on_sqlite
-def test_a_folder_or_a_file_of_one_case_will_do(running: Running) -> None:
+def test_the_path_may_be_one_case_or_one_of_its_files(running: Running) -> None:
     result = running.replay(PAID, f"{SHOPIFY}/refund-full/payload.json")
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "2 posted, 2 accepted, 0 refused")
     assert [line.split()[:2] for line in result.stdout.splitlines()[:-1]] == [["200", "shopify/paid-order"], ["200", "shopify/refund-full"]]
 
 
 @on_sqlite
-def test_repeating_gives_duplicates(running: Running) -> None:
+def test_repeating_posts_duplicates(running: Running) -> None:
     result = running.replay(PAID, "--repeat", "3", "--json")
     assert [json.loads(answer["answer"])["status"] for answer in answers(result)] == ["kept", "duplicate", "duplicate"]
     assert len(running.payloads()) == 1
 
 
 @on_sqlite
-def test_fresh_ones_are_new_orders_that_drip_is_sent(running: Running) -> None:
+def test_fresh_webhooks_are_new_orders_that_reach_drip(running: Running) -> None:
     result = running.replay(PAID, "--repeat", "3", "--fresh", "--json")
     assert [json.loads(answer["answer"])["status"] for answer in answers(result)] == ["kept"] * 3
     running.adapter.clock.now = datetime.now(UTC)
@@ -135,12 +135,12 @@ def test_a_wrong_secret_is_refused_and_exits_with_1(running: Running, monkeypatc
 
 
 @on_sqlite
-def test_a_store_may_be_named(running: Running) -> None:
+def test_the_store_may_be_chosen(running: Running) -> None:
     result = running.replay(PAID, "--store", "elsewhere", "--json")
     assert (result.exit_code, [answer["status"] for answer in answers(result)]) == (1, [404])
 
 
-def test_where_nobody_listens_it_exits_with_1_and_says_where() -> None:
+def test_if_nothing_listens_it_exits_with_1_and_says_where() -> None:
     url = f"http://127.0.0.1:{free_port('127.0.0.1')}"
     result = run(PAID, "--to", url)
     assert (result.exit_code, result.stdout) == (1, "")
@@ -154,7 +154,7 @@ def test_a_path_without_fixtures_exits_with_1(tmp_path: Path) -> None:
     assert "headers.json" in result.stderr
 
 
-def test_the_order_of_every_fixture_becomes_another_one_of_now() -> None:
+def test_fresh_turns_the_order_of_every_fixture_into_a_new_one() -> None:
     changed: Counter[bool] = Counter()
     for case in find_cases([FIXTURES]):
         before, after = identities(case, case.payload), identities(case, freshen(case))

@@ -22,11 +22,11 @@ from adapter.sandbox import running_sandbox
 from tests.support import terminal
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings, shopify_order, signed
 
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 
 
-def wait_until(there: Callable[[], Any], patience_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + patience_s
+def wait_until(there: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> None:
+    deadline = time.monotonic() + timeout_s
     while not there():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -134,7 +134,7 @@ def test_a_signal_ends_everything_within_ten_seconds(served: Served, number: sig
     assert "Traceback" not in served.errors.read_text()
 
 
-def test_a_sender_that_dies_is_started_again_and_what_came_meanwhile_is_delivered(served: Served) -> None:
+def test_a_sender_that_dies_is_restarted_and_delivers_what_arrived_meanwhile(served: Served) -> None:
     [sender] = served.children("send")
     os.kill(sender, signal.SIGKILL)
     served.post(shopify_order(1001))
@@ -144,10 +144,10 @@ def test_a_sender_that_dies_is_started_again_and_what_came_meanwhile_is_delivere
     assert [order["order_id"] for order in served.received()] == ["1001"]
 
 
-def test_without_the_web_side_nothing_goes_on(served: Served) -> None:
+def test_when_web_dies_everything_stops(served: Served) -> None:
     oldest = min(served.children("web"))
     os.kill(oldest, signal.SIGKILL)
-    assert served.process.wait(PATIENCE_S) == 1
+    assert served.process.wait(TIMEOUT_S) == 1
     wait_until(lambda: not served.children())
     assert "action=stopping" in served.errors.read_text()
 
@@ -159,7 +159,7 @@ def test_no_child_outlives_a_killed_parent(served: Served) -> None:
     assert not is_up(f"{served.url}/healthz")
 
 
-def test_workers_under_the_stand_in_take_each_others_sessions(tmp_path: Path) -> None:
+def test_workers_with_the_sandbox_share_sessions(tmp_path: Path) -> None:
     with serving(tmp_path, "--sandbox", WEB_CONCURRENCY="2") as served:
         browser = requests.Session()
         browser.headers["Connection"] = "close"  # so that either worker is asked
@@ -187,7 +187,7 @@ def test_without_an_account_deliveries_are_kept_and_wait(tmp_path: Path) -> None
         assert (status.status_code, status.json()["ok"]) == (503, False)
 
 
-def test_a_sender_alone_sends_what_another_process_has_kept(engine: Engine, database_url: str) -> None:
+def test_a_sender_alone_sends_what_another_process_stored(engine: Engine, database_url: str) -> None:
     with running_sandbox() as drip:
         adapter = AdapterUnderTest(engine, make_settings(drip.url, account=None), drip.url)
         adapter.post(shopify_order(1001))

@@ -1,4 +1,4 @@
-"""The stand-in for Drip, over real HTTP on loopback."""
+"""The sandbox, over real HTTP on loopback."""
 
 import json
 import socket
@@ -27,7 +27,7 @@ TOKEN = ("token", "")
 
 
 class Client:
-    """Speaks to a stand-in as the adapter would, and as a test does."""
+    """A client of the sandbox: the adapter's requests, and a test's."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -120,7 +120,7 @@ def test_the_contracts_own_example_is_accepted_and_kept_with_its_digits(client: 
     assert b'"total_taxes":1.00,' in requests.get(f"{client.url}/received", timeout=10).content
 
 
-def test_todays_vocabulary_is_accepted_and_what_it_has_not_is_refused(client: Client) -> None:
+def test_drips_current_actions_are_accepted_and_others_are_refused(client: Client) -> None:
     home = {"first_name": "Ada", "address_1": "1 Quay Road", "country": "US"}
     told = {"action": "refunded", "refund_amount": 12.5, "initial_status": "unsubscribed", "billing_address": home}
     assert client.post(example(**told)).status_code == 202
@@ -132,14 +132,14 @@ def test_todays_vocabulary_is_accepted_and_what_it_has_not_is_refused(client: Cl
 
 @pytest.mark.parametrize("key", REQUIRED)
 @pytest.mark.parametrize("value", [ABSENT, None, ""])
-def test_each_required_key_is_missed(client: Client, key: str, value: Any) -> None:
+def test_a_missing_required_key_is_reported(client: Client, key: str, value: Any) -> None:
     assert refused(client.post(example(**{key: value}))) == [("presence_error", key)]
     assert client.received() == []
 
 
 @pytest.mark.parametrize("key", REQUIRED_OF_ITEM)
 @pytest.mark.parametrize("value", [ABSENT, None])
-def test_each_required_key_of_an_item_is_missed(client: Client, key: str, value: Any) -> None:
+def test_a_missing_required_key_of_an_item_is_reported(client: Client, key: str, value: Any) -> None:
     assert refused(client.post(with_item(**{key: value}))) == [("presence_error", f"items.0.{key}")]
 
 
@@ -175,11 +175,11 @@ def test_a_person_is_an_email_or_a_person_id(client: Client) -> None:
         (with_item(image_url="picture.png"), "url_error", "items.0.image_url"),
     ],
 )
-def test_each_breach_has_drips_code_and_the_attribute(client: Client, document: Any, code: str, attribute: str) -> None:
+def test_each_violation_has_drips_code_and_the_attribute(client: Client, document: Any, code: str, attribute: str) -> None:
     assert refused(client.post(document)) == [(code, attribute)]
 
 
-def test_all_breaches_are_told_at_once(client: Client) -> None:
+def test_all_violations_are_reported_at_once(client: Client) -> None:
     order = example(provider=ABSENT, occurred_at="soon", items=[{}])
     assert set(refused(client.post(order))) == {
         ("presence_error", "provider"),
@@ -188,7 +188,7 @@ def test_all_breaches_are_told_at_once(client: Client) -> None:
     }
 
 
-def test_repeats_are_taken_and_visible(client: Client) -> None:
+def test_duplicates_are_accepted_and_visible(client: Client) -> None:
     assert {client.post(EXAMPLE).status_code for _ in range(3)} == {202}
     assert [row["order"]["action"] for row in client.received(order_id="456445746")] == ["created"] * 3
 
@@ -279,11 +279,11 @@ def test_a_body_that_is_not_json_is_400(client: Client, content_type: str, body:
     assert "X-RateLimit-Remaining" in answer.headers
 
 
-def test_a_charset_beside_the_content_type_is_no_fault(client: Client) -> None:
+def test_a_charset_in_the_content_type_is_accepted(client: Client) -> None:
     assert client.post(EXAMPLE, headers={"Content-Type": "application/json; charset=utf-8"}).status_code == 202
 
 
-def test_a_body_that_is_no_object_is_422(client: Client) -> None:
+def test_a_body_that_is_not_an_object_is_422(client: Client) -> None:
     assert client.post([example()]).status_code == 422
 
 
@@ -327,7 +327,7 @@ def remaining(answer: requests.Response) -> tuple[int, str, str]:
     return answer.status_code, answer.headers["X-RateLimit-Limit"], answer.headers["X-RateLimit-Remaining"]
 
 
-def test_every_answer_tells_the_quota_of_its_account_and_kind(client: Client) -> None:
+def test_every_answer_reports_the_quota_of_its_account_and_kind(client: Client) -> None:
     assert remaining(client.post(EXAMPLE)) == (202, "3600", "3599")
     assert remaining(client.post({})) == (422, "3600", "3598")
     assert remaining(client.post(EXAMPLE, auth=None)) == (401, "3600", "3598")
@@ -365,7 +365,7 @@ def test_an_hour_may_be_shorter() -> None:
         client.wait_for(lambda: client.post(EXAMPLE).status_code == 202)
 
 
-def test_unenforced_limits_are_told_only() -> None:
+def test_limits_that_are_not_enforced_are_still_reported() -> None:
     with client_of(single_limit=1, enforce_limits=False) as client:
         assert [remaining(client.post(EXAMPLE)) for _ in range(3)] == [(202, "1", "0")] * 3
 
@@ -378,7 +378,7 @@ def test_the_quota_is_exact_under_threads() -> None:
         assert [row["index"] for row in client.received()] == list(range(20))
 
 
-def test_accounts_that_rest_are_forgotten_and_those_that_work_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_accounts_are_forgotten_and_busy_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapter.sandbox.state._MOST_ACCOUNTS", 2)
     moments = {0: "a", 1: "b", 2: "c", 3: "d", 3601: "a", 3601.1: "b", 3601.2: "c", 3601.3: "d"}
     assert [allowed for allowed, _ in spend_at(moments, limit=1)] == [True, True, True, True, True, True, False, False]
@@ -409,7 +409,7 @@ def test_only_the_newest_are_kept_but_all_are_counted() -> None:
 
 
 @pytest.mark.parametrize(("since", "expected"), [(0, [2, 3]), (3, [3]), (4, []), (9, [])])
-def test_a_log_numbers_what_it_dropped(since: int, expected: list[int]) -> None:
+def test_a_log_keeps_counting_what_it_dropped(since: int, expected: list[int]) -> None:
     log: Log[int] = Log(2)
     for number in range(4):
         log.add(number)
@@ -429,7 +429,7 @@ def test_requests_are_listed(client: Client) -> None:
     assert client.get("/requests") == {"total": 0, "requests": []}
 
 
-def test_no_user_agent_is_no_fault(client: Client) -> None:
+def test_a_user_agent_is_not_required(client: Client) -> None:
     host = client.url.removeprefix("http://")
     head = f"POST /v3/1/shopper_activity/order HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer x\r\n"
     head += f"Content-Type: application/json\r\nContent-Length: {len(EXAMPLE)}\r\nConnection: close\r\n\r\n"
@@ -459,7 +459,7 @@ def test_the_page_shows_the_last_50(client: Client) -> None:
     assert "order-009" not in text
 
 
-# Told to answer otherwise
+# Rules for answers
 
 
 @pytest.mark.parametrize(
@@ -467,7 +467,7 @@ def test_the_page_shows_the_last_50(client: Client) -> None:
     [(401, "authentication_error"), (403, "authorization_error"), (404, "not_found_error"), (422, "email_error"), (500, "internal_error")],
 )
 @pytest.mark.parametrize("kind", ["single", "batch"])
-def test_a_told_status_has_drips_body(client: Client, status: int, code: str, kind: str) -> None:
+def test_a_status_set_by_a_rule_has_drips_body(client: Client, status: int, code: str, kind: str) -> None:
     client.tell(status=status, times=1)
     answer = client.post_batch(example()) if kind == "batch" else client.post(EXAMPLE)
     assert (answer.status_code, [error["code"] for error in answer.json()["errors"]]) == (status, [code])
@@ -476,13 +476,13 @@ def test_a_told_status_has_drips_body(client: Client, status: int, code: str, ki
     assert client.post(EXAMPLE).status_code == 202
 
 
-def test_a_told_422_names_an_attribute_as_drip_would(client: Client) -> None:
+def test_a_422_set_by_a_rule_names_an_attribute_as_drip_would(client: Client) -> None:
     client.tell(status=422)
     assert refused(client.post(EXAMPLE)) == [("email_error", "email")]
     assert refused(client.post_batch(example())) == [("email_error", "orders.0.email")]
 
 
-def test_a_told_429_is_the_quotas(client: Client) -> None:
+def test_a_429_set_by_a_rule_is_that_of_the_quota(client: Client) -> None:
     client.tell(status=429, headers={"Retry-After": "7", "X-RateLimit-Remaining": "0"})
     answer = client.post(EXAMPLE)
     assert answer.json()["message"] == "API rate limit exceeded. Please try again in an hour."
@@ -493,7 +493,7 @@ def test_a_told_429_is_the_quotas(client: Client) -> None:
     )
 
 
-def test_a_told_redirect_and_an_unnamed_status(client: Client) -> None:
+def test_a_rule_may_set_a_redirect_or_an_unassigned_status(client: Client) -> None:
     client.tell(status=302, times=1, headers={"Location": "https://example.com/"})
     client.tell(status=599)
     answer = client.post(EXAMPLE)
@@ -501,7 +501,7 @@ def test_a_told_redirect_and_an_unnamed_status(client: Client) -> None:
     assert client.post(EXAMPLE).status_code == 599
 
 
-def test_rules_apply_in_the_order_told_and_as_often_as_told(client: Client) -> None:
+def test_rules_apply_in_order_and_as_often_as_they_say(client: Client) -> None:
     client.tell(status=500, times=2)
     client.tell(status=403, times=1)
     assert [client.post(EXAMPLE).status_code for _ in range(4)] == [500, 500, 403, 202]
@@ -522,7 +522,7 @@ def test_a_rule_is_for_a_kind_an_account_or_an_order(client: Client) -> None:
     assert client.post(EXAMPLE).status_code == 202
 
 
-def test_a_rule_for_an_order_is_for_the_batch_that_holds_it(client: Client) -> None:
+def test_a_rule_for_an_order_applies_to_a_batch_that_contains_it(client: Client) -> None:
     client.tell(status=422, order_id="7", body={"errors": [{"code": "format_error", "attribute": "provider", "message": "no"}]})
     answer = client.post_batch(example(order_id="6"), example(order_id="7"))
     assert (answer.status_code, answer.json()["errors"][0]["attribute"]) == (422, "provider")
@@ -536,7 +536,7 @@ def test_headers_alone_change_no_more_than_the_headers(client: Client) -> None:
     assert len(client.received()) == 1
 
 
-def test_a_told_success_still_enforces_the_contract(client: Client) -> None:
+def test_a_success_set_by_a_rule_still_enforces_the_contract(client: Client) -> None:
     client.tell(status=200)
     assert client.post(EXAMPLE).status_code == 200
     assert client.post(example(provider=ABSENT)).status_code == 422
@@ -544,26 +544,26 @@ def test_a_told_success_still_enforces_the_contract(client: Client) -> None:
 
 
 @pytest.mark.parametrize(("rule", "status", "kept"), [({"status": 500, "record": True}, 500, 1), ({"record": False}, 202, 0)])
-def test_what_is_answered_and_what_is_kept_are_told_apart(client: Client, rule: dict[str, Any], status: int, kept: int) -> None:
+def test_a_rule_decides_separately_what_is_answered_and_what_is_kept(client: Client, rule: dict[str, Any], status: int, kept: int) -> None:
     client.tell(**rule)
     assert client.post(EXAMPLE).status_code == status
     assert len(client.received()) == kept
 
 
-def test_a_told_status_may_have_no_body(client: Client) -> None:
+def test_a_status_set_by_a_rule_may_have_no_body(client: Client) -> None:
     client.tell(status=204)
     answer = client.post(EXAMPLE)
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-def test_a_hang_holds_the_answer_back(client: Client) -> None:
+def test_a_delay_holds_the_answer_back(client: Client) -> None:
     client.tell(hang=0.4, times=1)
     begun = time.monotonic()
     assert client.post(EXAMPLE).status_code == 202
     assert time.monotonic() - begun >= 0.4
 
 
-def test_a_hang_outlasts_the_senders_patience_and_others_go_on(client: Client) -> None:
+def test_a_delay_outlasts_the_senders_timeout_and_holds_up_no_other_request(client: Client) -> None:
     client.tell(hang=60, times=1)
     with pytest.raises(requests.ReadTimeout):
         client.post(EXAMPLE, timeout=0.3)
@@ -572,7 +572,7 @@ def test_a_hang_outlasts_the_senders_patience_and_others_go_on(client: Client) -
     assert len(client.received()) == 2
 
 
-def test_deleted_rules_wake_what_hangs(client: Client) -> None:
+def test_deleting_the_rules_ends_delays(client: Client) -> None:
     client.tell(hang=100, status=503)
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(client.post, EXAMPLE, timeout=30) for _ in range(3)]
@@ -584,7 +584,7 @@ def test_deleted_rules_wake_what_hangs(client: Client) -> None:
     assert client.received() == []
 
 
-def test_leaving_wakes_what_hangs() -> None:
+def test_stopping_ends_delays() -> None:
     with client_of() as client:
         client.tell(hang=100)
         answers: list[int] = []
@@ -606,7 +606,7 @@ def test_a_drop_closes_the_connection(client: Client, rule: dict[str, Any], kept
     assert client.post(EXAMPLE).status_code == 202
 
 
-def test_a_drop_records_nothing_that_breaks_the_contract(client: Client) -> None:
+def test_a_drop_records_nothing_that_violates_the_contract(client: Client) -> None:
     client.tell(drop=True, record=True)
     assert dropped(lambda: client.post(example(provider=ABSENT)))
     assert client.received() == []
@@ -655,7 +655,7 @@ def test_a_drop_needs_a_server_that_hands_out_its_socket() -> None:
         browser.post("/v3/1/shopper_activity/order", data=EXAMPLE, content_type="application/json", auth=("token", ""))
 
 
-def test_two_stand_ins_know_nothing_of_each_other() -> None:
+def test_two_sandboxes_share_nothing() -> None:
     with client_of() as one, client_of() as other:
         one.post(EXAMPLE)
         assert (len(one.received()), len(other.received())) == (1, 0)

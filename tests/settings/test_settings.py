@@ -1,4 +1,4 @@
-"""What the environment decides, and how its faults are told."""
+"""What the environment decides, and how its problems are reported."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -27,13 +27,13 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> Environ:
     return setenv
 
 
-def faults(**options: Any) -> list[str]:
+def problems(**options: Any) -> list[str]:
     with pytest.raises(SettingsError) as caught:
         read_settings(**options)
     return str(caught.value).splitlines()
 
 
-def test_nothing_set_is_a_whole_configuration_that_waits_for_more() -> None:
+def test_without_settings_the_defaults_are_complete() -> None:
     settings = read_settings()
     assert (settings.stores, settings.accounts) == ({}, {})
     assert settings.database_url == "sqlite:///adapter.db"
@@ -99,20 +99,20 @@ def test_a_variable_that_is_set_but_blank_counts_as_unset(environ: Environ, name
         ("MAGENTO_WEBHOOK_SECRET", ""),
     ],
 )
-def test_a_fault_names_its_setting(environ: Environ, name: str, value: str) -> None:
+def test_a_problem_names_its_setting(environ: Environ, name: str, value: str) -> None:
     environ(**{name: value})
-    [fault] = faults()
-    assert fault.startswith(f"{name}: ")
+    [problem] = problems()
+    assert problem.startswith(f"{name}: ")
 
 
-def test_stores_that_are_neither_file_nor_toml_are_not_repeated(environ: Environ) -> None:
+def test_stores_that_are_neither_a_file_nor_toml_are_not_quoted(environ: Environ) -> None:
     environ(STORES='{"stores": {"eu": {"secret": "hunter2"}}}')
-    [fault] = faults()
-    assert "neither TOML" in fault
-    assert "hunter2" not in fault
+    [problem] = problems()
+    assert "neither TOML" in problem
+    assert "hunter2" not in problem
 
 
-def test_all_faults_come_in_one_message(environ: Environ) -> None:
+def test_all_problems_are_in_one_message(environ: Environ) -> None:
     environ(
         PORT="x",
         LOG_LEVEL="y",
@@ -120,7 +120,7 @@ def test_all_faults_come_in_one_message(environ: Environ) -> None:
         SHOPIFY_WEBHOOK_SECRET="",
         STORES='[other]\na = 1\n[stores.eu]\nprovider = "shopify"\nfoo = 1\n[stores."A B"]\nprovider = "shopify"\n',
     )
-    named = {fault.partition(": ")[0] if not fault.startswith("STORES: ") else fault.split(": ")[1] for fault in faults()}
+    named = {problem.partition(": ")[0] if not problem.startswith("STORES: ") else problem.split(": ")[1] for problem in problems()}
     assert named == {
         "PORT", "LOG_LEVEL", "DRIP_ACCOUNT_ID", "SHOPIFY_WEBHOOK_SECRET", "contains other; only tables [stores.NAME] are allowed",
         "stores.eu.secret", "stores.eu.foo", "stores.A B",
@@ -150,21 +150,21 @@ def test_an_api_key_goes_as_basic_and_an_access_token_as_bearer(environ: Environ
         ({"DRIP_ACCOUNT_ID": "1", "DRIP_ACCESS_TOKEN": "Bearer t"}, "DRIP_ACCESS_TOKEN"),
     ],
 )
-def test_half_an_account_or_a_botched_one_is_a_fault(environ: Environ, given: dict[str, str], named: str) -> None:
+def test_an_incomplete_or_garbled_account_is_a_problem(environ: Environ, given: dict[str, str], named: str) -> None:
     environ(**given)
-    [fault] = faults()
-    assert fault.startswith(f"{named}: ")
+    [problem] = problems()
+    assert problem.startswith(f"{named}: ")
 
 
 # Stores of the environment
 
 
 @pytest.mark.parametrize("platform", ["shopify", "woocommerce", "magento"])
-def test_a_platforms_store_needs_only_its_secret_and_magento_its_address(environ: Environ, platform: str) -> None:
+def test_the_store_of_a_platform_needs_only_its_secret_and_magento_its_address(environ: Environ, platform: str) -> None:
     environ(**DRIP, **{f"{platform.upper()}_WEBHOOK_SECRET": "a,b, c"})
     if platform == "magento":
-        [fault] = faults()
-        assert fault.startswith("MAGENTO_STORE_URL: missing")
+        [problem] = problems()
+        assert problem.startswith("MAGENTO_STORE_URL: missing")
         environ(MAGENTO_STORE_URL="https://shop.example/")
     [store] = read_settings().stores.values()
     assert (store.name, store.provider.name, store.secret_setting) == (platform, platform, f"{platform.upper()}_WEBHOOK_SECRET")
@@ -188,22 +188,22 @@ def test_space_around_a_secret_is_no_part_of_it(environ: Environ, around: str) -
 @pytest.mark.parametrize("blank", [" ", "\n", "\t \r\n"])
 def test_a_blank_secret_is_refused_also_the_previous_one(environ: Environ, blank: str) -> None:
     environ(WOOCOMMERCE_WEBHOOK_SECRET=blank)
-    [fault] = faults()
-    assert fault == "WOOCOMMERCE_WEBHOOK_SECRET: is blank, so anyone could forge webhooks"
+    [problem] = problems()
+    assert problem == "WOOCOMMERCE_WEBHOOK_SECRET: is blank, so anyone could forge webhooks"
     environ(WOOCOMMERCE_WEBHOOK_SECRET="s", WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS=blank)
-    [fault] = faults()
-    assert fault == "WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS: is blank, so anyone could forge webhooks"
+    [problem] = problems()
+    assert problem == "WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS: is blank, so anyone could forge webhooks"
 
 
 def test_a_store_address_of_the_environment_is_checked_and_used(environ: Environ) -> None:
     environ(SHOPIFY_WEBHOOK_SECRET="s", SHOPIFY_STORE_URL="https://shop.example")
     assert read_settings().stores["shopify"].options.store_url == "https://shop.example"
     environ(SHOPIFY_STORE_URL="shop.example")
-    [fault] = faults()
-    assert fault.startswith("SHOPIFY_STORE_URL: ")
+    [problem] = problems()
+    assert problem.startswith("SHOPIFY_STORE_URL: ")
 
 
-def test_without_an_account_the_stores_are_open_all_the_same(environ: Environ) -> None:
+def test_stores_are_open_without_a_drip_account(environ: Environ) -> None:
     environ(SHOPIFY_WEBHOOK_SECRET="s")
     settings = read_settings()
     assert (settings.stores["shopify"].account, settings.accounts) == (None, {})
@@ -280,8 +280,8 @@ def test_addresses_may_be_given_by_store_view(environ: Environ) -> None:
     environ(STORES='[stores.m]\nprovider = "magento"\nsecret = "s"\nstore_url = { 1 = "https://de.example", 2 = "https://fr.example" }')
     assert read_settings().stores["m"].options.store_urls == {"1": "https://de.example", "2": "https://fr.example"}
     environ(STORES='[stores.m]\nprovider = "magento"\nsecret = "s"\nstore_url = { 1 = "https://de.example", 2 = "fr.example" }')
-    [fault] = faults()
-    assert fault.startswith("STORES: stores.m.store_url: 2 ")
+    [problem] = problems()
+    assert problem.startswith("STORES: stores.m.store_url: 2 ")
 
 
 @pytest.mark.parametrize(
@@ -333,10 +333,10 @@ def test_consent_is_a_fixed_answer_or_a_path(environ: Environ, consent: str) -> 
         ('drip_api_key = "k"', "drip_account_id"),
     ],
 )
-def test_what_a_store_cannot_mean_is_a_fault_that_names_it(environ: Environ, line: str, named: str) -> None:
+def test_an_invalid_option_of_a_store_is_named(environ: Environ, line: str, named: str) -> None:
     environ(STORES=EU + line)
-    [fault] = faults()
-    assert fault.startswith(f"STORES: stores.eu.{named}: ")
+    [problem] = problems()
+    assert problem.startswith(f"STORES: stores.eu.{named}: ")
 
 
 @pytest.mark.parametrize(
@@ -350,34 +350,34 @@ def test_what_a_store_cannot_mean_is_a_fault_that_names_it(environ: Environ, lin
 )
 def test_an_unknown_option_is_refused_with_the_one_that_was_meant(environ: Environ, option: str, message: str) -> None:
     environ(STORES=EU + option)
-    assert faults() == [f"STORES: stores.eu.{message}"]
+    assert problems() == [f"STORES: stores.eu.{message}"]
 
 
 @pytest.mark.parametrize("name", ["EU", "e u", "", "-eu", "e/u"])
-def test_a_stores_name_must_fit_into_its_address(environ: Environ, name: str) -> None:
+def test_a_stores_name_must_fit_into_a_webhook_address(environ: Environ, name: str) -> None:
     environ(STORES=f'[stores."{name}"]\nprovider = "shopify"\nsecret = "s"')
-    [fault] = faults()
-    assert fault.startswith(f"STORES: stores.{name}: ")
+    [problem] = problems()
+    assert problem.startswith(f"STORES: stores.{name}: ")
 
 
 def test_basic_authentication_needs_a_user_name(environ: Environ) -> None:
     environ(STORES='[stores.m]\nprovider = "magento"\nsecret = "s"\nauth = "basic"\nstore_url = "https://m.example"')
-    [fault] = faults()
-    assert fault.startswith("STORES: stores.m.username: ")
+    [problem] = problems()
+    assert problem.startswith("STORES: stores.m.username: ")
 
 
 def test_a_store_is_configured_in_one_place_only(environ: Environ) -> None:
     environ(SHOPIFY_WEBHOOK_SECRET="s", STORES='[stores.shopify]\nprovider = "shopify"\nsecret = "t"')
-    [fault] = faults()
-    assert fault.startswith("STORES: stores.shopify: ")
-    assert "SHOPIFY_WEBHOOK_SECRET" in fault
+    [problem] = problems()
+    assert problem.startswith("STORES: stores.shopify: ")
+    assert "SHOPIFY_WEBHOOK_SECRET" in problem
 
 
 def test_two_stores_whose_order_ids_would_collide_at_drip_are_refused(environ: Environ) -> None:
     other = WOO.replace("eu", "us")
     environ(**DRIP, STORES=WOO + other)
-    [fault] = faults()
-    assert fault.startswith("STORES: stores.us.drip_provider: ")
+    [problem] = problems()
+    assert problem.startswith("STORES: stores.us.drip_provider: ")
     environ(STORES=WOO + other + 'drip_provider = "us_store"')
     assert set(read_settings().stores) == {"eu", "us"}
     environ(STORES=WOO + other + 'drip_account_id = "2"\ndrip_api_key = "k"')
@@ -385,11 +385,11 @@ def test_two_stores_whose_order_ids_would_collide_at_drip_are_refused(environ: E
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_nor_may_two_platforms_go_by_one_name(environ: Environ, turned: bool) -> None:
+def test_nor_may_two_platforms_share_a_drip_provider(environ: Environ, turned: bool) -> None:
     tables = [EU, WOO.replace("eu", "us") + 'drip_provider = "shopify"\n']
     environ(**DRIP, STORES="".join(reversed(tables) if turned else tables))
-    [fault] = faults()
-    assert ".drip_provider: " in fault
+    [problem] = problems()
+    assert ".drip_provider: " in problem
 
 
 def test_two_shopify_stores_may_feed_one_account(environ: Environ) -> None:
@@ -400,39 +400,39 @@ def test_two_shopify_stores_may_feed_one_account(environ: Environ) -> None:
 
 def test_one_account_has_one_token(environ: Environ) -> None:
     environ(**DRIP, SHOPIFY_WEBHOOK_SECRET="s", STORES=EU + 'drip_account_id = "9999999"\ndrip_api_key = "another-key"')
-    [fault] = faults()
-    assert fault.startswith("STORES: stores.eu.drip_api_key: ")
-    assert "DRIP_API_KEY" in fault
+    [problem] = problems()
+    assert problem.startswith("STORES: stores.eu.drip_api_key: ")
+    assert "DRIP_API_KEY" in problem
 
 
 def test_a_name_belongs_to_one_store(environ: Environ) -> None:
     environ(STORES=EU + 'aliases = ["us"]\n' + EU.replace("eu", "us"))
-    [fault] = faults()
-    assert fault.startswith("STORES: stores.us: ")
+    [problem] = problems()
+    assert problem.startswith("STORES: stores.us: ")
 
 
 # The database
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_the_platforms_way_to_name_postgresql_is_understood(environ: Environ, scheme: str) -> None:
+def test_every_scheme_for_postgresql_is_understood(environ: Environ, scheme: str) -> None:
     environ(DATABASE_URL=f"{scheme}://u:p%40ss@db.example:5432/inbox?sslmode=require", DYNO="web.1")
     assert read_settings().database_url == "postgresql+psycopg://u:p%40ss@db.example:5432/inbox?sslmode=require"
 
 
-def test_a_database_address_that_cannot_be_read_is_a_fault_without_its_password(environ: Environ) -> None:
+def test_a_malformed_database_address_is_reported_without_its_password(environ: Environ) -> None:
     environ(DATABASE_URL="postgres://u:hunter2@db.example:port/inbox")
-    [fault] = faults(checks=CHECKS)
-    assert fault.startswith("DATABASE_URL: ")
-    assert "hunter2" not in fault
+    [problem] = problems(checks=CHECKS)
+    assert problem.startswith("DATABASE_URL: ")
+    assert "hunter2" not in problem
 
 
 @pytest.mark.parametrize("mark", ["DYNO", "K_SERVICE", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME"])
 def test_sqlite_is_refused_where_the_disk_vanishes(environ: Environ, mark: str) -> None:
     environ(**{mark: "x"})
-    [fault] = faults()
-    assert fault.startswith("DATABASE_URL: ")
-    assert "ALLOW_EPHEMERAL" in fault
+    [problem] = problems()
+    assert problem.startswith("DATABASE_URL: ")
+    assert "ALLOW_EPHEMERAL" in problem
     environ(ALLOW_EPHEMERAL="1")
     assert read_settings().database_url == "sqlite:///adapter.db"
 
@@ -445,10 +445,10 @@ def test_the_public_address_is_taken_from_herokus_metadata(environ: Environ) -> 
     assert (settings.public_url, settings.public_url_is_set) == ("https://adapter.example", True)
 
 
-# The stand-in
+# The sandbox
 
 
-def test_the_stand_in_opens_a_store_a_platform_and_takes_all_orders() -> None:
+def test_the_sandbox_opens_a_store_for_each_platform_and_takes_all_orders() -> None:
     settings = read_settings(sandbox=True, sandbox_url="http://127.0.0.1:1")
     assert {name: store.credentials.secrets for name, store in settings.stores.items()} == dict.fromkeys(PROVIDERS, ("sandbox",))
     assert list(settings.accounts) == ["sandbox"]
@@ -456,7 +456,7 @@ def test_the_stand_in_opens_a_store_a_platform_and_takes_all_orders() -> None:
     assert "SHOPIFY_WEBHOOK_SECRET" in settings.stores["shopify"].secret_setting
 
 
-def test_the_stand_in_takes_the_orders_of_the_configured_stores(environ: Environ) -> None:
+def test_the_sandbox_takes_the_orders_of_the_configured_stores(environ: Environ) -> None:
     environ(SHOPIFY_WEBHOOK_SECRET="real")
     [store] = read_settings(sandbox=True, sandbox_url="http://127.0.0.1:1").stores.values()
     assert store.credentials.secrets == ("real",)
@@ -465,19 +465,19 @@ def test_the_stand_in_takes_the_orders_of_the_configured_stores(environ: Environ
 
 
 @pytest.mark.parametrize("name", ["DRIP_ACCOUNT_ID", "DRIP_API_KEY", "DRIP_ACCESS_TOKEN"])
-def test_the_stand_in_is_refused_beside_credentials_for_drip(environ: Environ, name: str) -> None:
+def test_the_sandbox_is_refused_together_with_credentials_for_drip(environ: Environ, name: str) -> None:
     environ(**{name: "1"})
-    [fault] = faults(sandbox=True)
-    assert fault.startswith(f"{name}: ")
+    [problem] = problems(sandbox=True)
+    assert problem.startswith(f"{name}: ")
 
 
-def test_the_stand_in_is_refused_beside_a_stores_own_credentials(environ: Environ) -> None:
+def test_the_sandbox_is_refused_together_with_a_stores_own_credentials(environ: Environ) -> None:
     environ(STORES=EU + 'drip_account_id = "1"\ndrip_api_key = "k"')
-    [fault] = faults(sandbox=True)
-    assert fault.startswith("STORES: stores.eu.drip_account_id: ")
+    [problem] = problems(sandbox=True)
+    assert problem.startswith("STORES: stores.eu.drip_account_id: ")
 
 
-def test_secrets_are_in_no_repr_and_in_no_fault(environ: Environ) -> None:
+def test_no_repr_and_no_problem_contains_a_secret(environ: Environ) -> None:
     stores = (
         '[stores.eu]\nprovider = "shopify"\nsecret = "hush-1"\nsecret_previous = "hush-2"\n'
         'drip_account_id = "2"\ndrip_access_token = "hush-3"\n'
@@ -494,5 +494,5 @@ def test_secrets_are_in_no_repr_and_in_no_fault(environ: Environ) -> None:
     shown = [repr(settings), str(settings), repr(settings.accounts), repr(settings.stores)]
     assert "eu" in shown[0]
     environ(PORT="x", STORES=stores + 'drip_api_key = "hush-8"\ncolour = "hush-9"')
-    shown += faults()
+    shown += problems()
     assert "hush" not in "\n".join(shown)

@@ -1,4 +1,4 @@
-"""The adapter's parts put together for a test: a real database, the real web app, reader and sender, and a stand-in for Drip."""
+"""The adapter's parts put together for a test: a real database, the real web app, reader and sender, and the sandbox."""
 
 import json
 from collections.abc import Mapping
@@ -161,7 +161,7 @@ class AdapterUnderTest:
     # --- Drip's side
 
     def received(self) -> list[dict[str, Any]]:
-        """The orders that the stand-in accepted, the oldest first."""
+        """The orders that the sandbox accepted, oldest first."""
         answer = requests.get(f"{self.sandbox_url}/received", params={"limit": "100000"}, timeout=10)
         return [entry["order"] for entry in answer.json()["orders"]]
 
@@ -174,11 +174,11 @@ class AdapterUnderTest:
         return made
 
     def tell_drip(self, **rule: Any) -> None:
-        """Let the stand-in answer otherwise."""
+        """Make the sandbox answer differently."""
         requests.put(f"{self.sandbox_url}/answers", json=rule, timeout=10).raise_for_status()
 
     def drip_forgets(self) -> None:
-        """As if the stand-in had just been started."""
+        """As if the sandbox had just been started."""
         for address in ("answers", "received", "requests"):
             requests.delete(f"{self.sandbox_url}/{address}", timeout=10).raise_for_status()
 
@@ -190,7 +190,7 @@ def restart(sandbox: RunningSandbox) -> None:
     """Let the sandbox be as if it had just been started."""
     views = sandbox.app.extensions["sandbox"]
     state: State = views.state
-    state.untell()  # releases requests that still hang
+    state.clear_rules()  # releases requests that still hang
     views.state = State(state.limits, enforce=state.enforce, hour=state.hour, keep=state.keep)
 
 
