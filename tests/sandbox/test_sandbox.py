@@ -454,7 +454,7 @@ def test_the_page_escapes_and_runs_nothing(client: Client) -> None:
 def test_the_page_shows_the_last_50(client: Client) -> None:
     client.post_batch(*(example(order_id=f"order-{number:03}") for number in range(60)))
     text = requests.get(client.url, timeout=10).text
-    assert "60 received, the last 50" in text
+    assert "60 orders received; the last 50" in text
     assert text.index("order-059") < text.index("order-010")
     assert "order-009" not in text
 
