@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal_column, select
 
-from adapter.inbox import counters, sending
+from adapter.inbox import sending
 from adapter.inbox.sending import PRIORITIES
 from adapter.inbox.tables import deliveries, leases, refusals
 from adapter.settings import Settings
@@ -61,9 +61,9 @@ def backlog(connection: Connection, store: str, now: datetime) -> Backlog:
 
 
 def unread(connection: Connection) -> dict[str, tuple[int, datetime]]:
-    """Deliveries not read yet, by store: how many, and when the oldest was received."""
-    some = _some(select(deliveries.c.store, deliveries.c.received_at).where(_UNREAD).order_by(deliveries.c.id))
-    rows = connection.execute(select(some.c.store, func.count(), func.min(some.c.received_at)).group_by(some.c.store))
+    """Deliveries not read yet, by store: how many, and since when the oldest has been due."""
+    some = _some(select(deliveries.c.store, deliveries.c.due_at).where(_UNREAD).order_by(deliveries.c.id))
+    rows = connection.execute(select(some.c.store, func.count(), func.min(some.c.due_at)).group_by(some.c.store))
     return {store: (number, since) for store, number, since in rows}
 
 
@@ -72,23 +72,6 @@ def dead(connection: Connection) -> dict[str, tuple[int, datetime]]:
     some = _some(select(deliveries.c.store, deliveries.c.settled_at).where(deliveries.c.state == "dead").order_by(deliveries.c.id.desc()))
     rows = connection.execute(select(some.c.store, func.count(), func.max(some.c.settled_at)).group_by(some.c.store))
     return {store: (number, last) for store, number, last in rows}
-
-
-def by_state(connection: Connection, stores: Sequence[str], now: datetime) -> dict[str, dict[str, int]]:
-    """How many deliveries of each store are in each state. Pending and dead ones are counted up to `MOST`; delivered and skipped ones
-    include those that have been purged since.
-    """
-    counted: dict[str, dict[str, int]] = {store: {} for store in stores}
-    waiting, died = unread(connection), dead(connection)
-    for store, states in counted.items():
-        waits = backlog(connection, store, now)
-        states["pending"] = waits.due + waits.later + waiting.get(store, (0, None))[0]
-        states["dead"] = died.get(store, (0, None))[0]
-    for name, labels, number in counters.totals(connection):
-        if name in ("delivered", "skipped") and labels["store"] in counted:
-            states = counted[labels["store"]]
-            states[name] = states.get(name, 0) + number
-    return {store: {state: number for state, number in states.items() if number} for store, states in counted.items()}
 
 
 def requests_spent(connection: Connection, account: str, kind: str, now: datetime) -> int:
@@ -136,11 +119,3 @@ def count_pending(connection: Connection, store: str) -> int:
 def all_refusals(connection: Connection) -> Sequence[Row[Any]]:
     """How many requests failed verification, by store and reason."""
     return connection.execute(select(refusals).order_by(refusals.c.store, refusals.c.reason)).all()
-
-
-def oldest_due(connection: Connection, now: datetime) -> datetime | None:
-    """When the oldest due delivery became due."""
-    due: datetime | None = connection.execute(
-        select(func.min(deliveries.c.due_at)).where(deliveries.c.state == "pending", deliveries.c.due_at <= now)
-    ).scalar()
-    return due

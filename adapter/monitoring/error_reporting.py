@@ -1,7 +1,7 @@
-"""Faults of ours, told to Sentry where SENTRY_DSN is set; of an event goes only what is listed here.
+"""Internal errors, reported to Sentry if SENTRY_DSN is set.
 
-A fault is told by its type and place. Its message, local variables, the request and everything else may quote an order or a secret, so
-nothing of that leaves the process.
+A report contains the error's type and location only. Its message, local variables, the request and everything else may quote an order or a
+secret, so none of that leaves the process.
 """
 
 import json
@@ -23,22 +23,22 @@ from adapter import __version__
 _KEPT = ("event_id", "timestamp", "platform", "level", "release", "environment", "transaction", "sdk")
 _KEPT_OF_FRAMES = ("filename", "abs_path", "function", "module", "lineno", "in_app")
 _FLUSH_S = 2
-TOLD_AGAIN_AFTER_S = 300.0
+REPEATED_AFTER_S = 300.0
 _MOST_REMEMBERED = 100
-_told: dict[str, float] = {}
+_reported: dict[str, float] = {}
 
 
 def why_no_dsn(dsn: str) -> str:
-    """What is wrong with a DSN; blank if nothing is."""
+    """What is wrong with a DSN; blank if it is valid."""
     try:
         Dsn(dsn)
-    except (BadDsn, ValueError):  # whose messages may quote the key
-        return "is no DSN, such as https://KEY@HOST/PROJECT: Sentry shows it under Settings > Projects > Client Keys (DSN)"
+    except (BadDsn, ValueError):  # their messages may quote the key
+        return "isn't a DSN such as https://KEY@HOST/PROJECT; Sentry shows yours under Settings > Projects > Client Keys (DSN)"
     return ""
 
 
 def set_up(dsn: str) -> None:
-    """Tell Sentry of faults from now on; without a DSN nobody is told."""
+    """Report errors to Sentry from now on; without a DSN nothing is reported."""
     if not dsn:
         return
     sentry_sdk.init(
@@ -65,29 +65,29 @@ def set_up(dsn: str) -> None:
 
 
 def report(error: BaseException) -> None:
-    """Tell of a fault that we outlive."""
+    """Report an error that doesn't stop the process."""
     sentry_sdk.capture_exception(error)
 
 
 def _stripped(event: Event, hint: Hint) -> Event | None:
-    """An event with nothing in it but what names the fault and its place."""
+    """An event reduced to the error's type and location; None if it was reported recently."""
     values: Iterable[dict[str, Any]] = event.get("exception", {}).get("values", ())
     places = [_place(value) for value in values]
-    if _was_told(json.dumps(places, sort_keys=True)):
+    if _was_reported(json.dumps(places, sort_keys=True)):
         return None
     kept: Any = {name: event[name] for name in _KEPT if name in event}  # type: ignore[literal-required]
     kept["exception"] = {"values": places}
     return kept  # type: ignore[no-any-return]
 
 
-def _was_told(fault: str) -> bool:
-    """Whether this very fault has been told a moment ago: a loop that fails fails every two seconds."""
+def _was_reported(error: str) -> bool:
+    """Whether the same error was reported recently: a failing loop fails every two seconds."""
     now = time.monotonic()
-    if now - _told.get(fault, float("-inf")) < TOLD_AGAIN_AFTER_S:
+    if now - _reported.get(error, float("-inf")) < REPEATED_AFTER_S:
         return True
-    if len(_told) >= _MOST_REMEMBERED:
-        _told.clear()
-    _told[fault] = now
+    if len(_reported) >= _MOST_REMEMBERED:
+        _reported.clear()
+    _reported[error] = now
     return False
 
 

@@ -1,6 +1,6 @@
-"""One line for each event, for people and for `grep`: `action=` first, then what it is about.
+"""One log line per event, for people and for `grep`: `action=` first, then the ids involved.
 
-Nothing that is logged may hold a secret, an e-mail address or a payload: messages are ours, and the fields are ids, counts and names.
+No line may contain a secret, an email address or a payload: messages are fixed texts, and fields are ids, counts and names.
 """
 
 import logging
@@ -12,9 +12,9 @@ FIELDS = (
     "action", "delivery", "store", "order", "account", "reason", "attempt", "seconds", "status", "drip_request_id", "source", "orders",
     "count", "request_id",
 )  # fmt: skip
-"""What a line may tell beside its words, in this order."""
+"""The fields of a line beside its message, in this order."""
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the web request in hand; all its lines carry it."""
+"""The id of the current web request, included in all its lines."""
 
 
 class LineFormatter(logging.Formatter):
@@ -32,16 +32,16 @@ class LineFormatter(logging.Formatter):
 
 
 def set_up(level: str) -> None:
-    """Log to standard error, as platforms expect."""
+    """Log to standard error, as hosting platforms expect."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # The last two would tell the tokens and bodies that they sign.
+    # The last two would log the tokens and bodies they sign.
     for noisy in ("alembic", "urllib3", "werkzeug", "oauthlib", "requests_oauthlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # Their lines may quote an address that alerts or faults are told to; we say ourselves how that went.
-    for talkative in ("apprise", "sentry_sdk.errors"):
-        logging.getLogger(talkative).setLevel(logging.CRITICAL + 1)
+    # Their lines may quote the address alerts or errors are sent to; failures are logged by the adapter itself.
+    for silenced in ("apprise", "sentry_sdk.errors"):
+        logging.getLogger(silenced).setLevel(logging.CRITICAL + 1)
 
 
 def _quoted(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What one sender process does for the instruments, beside sending: what happened is added up, and troubles are told."""
+"""Monitoring done by one sender process beside sending: it updates the counters and sends alerts."""
 
 import time
 
@@ -11,13 +11,13 @@ from adapter.monitoring.alerts import Alerts
 from adapter.settings import Settings
 
 SETTLED_AFTER_S = 60.0
-"""An insert that was begun is committed or given up by then: a statement takes 3 s at most."""
+"""Any insert has been committed or rolled back by then: a statement takes 3 s at most."""
 _HOURS_A_STEP = 24
-"""After a time without a sender there may be many; alerts wait for no more than these."""
+"""After a time without a sender there may be many hours to count; alerts don't wait for more than these."""
 
 
 class MonitoringLoop:
-    """Used by one thread of whoever holds the reader's lease."""
+    """Used by one thread of the process that holds the reader's lease."""
 
     def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
         self._engine = engine
@@ -28,7 +28,7 @@ class MonitoringLoop:
         self._rolled_up = 0
 
     def step(self) -> None:
-        """Do all of it once."""
+        """Do everything once."""
         self._roll_up()
         for _ in range(_HOURS_A_STEP):
             if not count_hour(self._engine, self._clock()):

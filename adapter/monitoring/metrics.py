@@ -1,6 +1,6 @@
-"""What Prometheus is told: figures counted in the database, so that each process that is asked tells the same.
+"""Metrics for Prometheus, counted in the database so that every process reports the same values.
 
-Names begin with `drip_adapter_` and end in their unit. Labels are names and codes: nothing here is about a shopper.
+Names begin with `drip_adapter_` and end in their unit. Labels are names and codes; nothing here identifies a shopper.
 """
 
 import threading
@@ -21,66 +21,67 @@ from adapter.inbox import arrivals, counters, figures
 from adapter.inbox.accounts import LIFETIME, READER
 from adapter.inbox.counters import BEYOND, BUCKETS_S
 from adapter.inbox.database import database_now, snapshot
-from adapter.operations.health import rhythm
-from adapter.operations.silence import Rhythm
+from adapter.operations.health import all_stores
+from adapter.operations.silence import Silence, store_silence
+from adapter.operations.waiting import read_waiting
 from adapter.settings import Settings
 from mappings import Verdict
 
 PREFIX = "drip_adapter_"
 CACHED_S = 3.0
-_RHYTHM_CACHED_S = 60.0
-# Counter in the database -> (metric, what it counts, its labels).
+_SILENCE_CACHED_S = 60.0
+# Counter in the database -> (metric, help text, labels).
 _COUNTERS = {
-    "kept": ("deliveries_kept", "Deliveries kept: webhooks, parts of bodies that held several orders, past orders", ("store",)),
-    "duplicates": ("webhooks_duplicate", "Webhooks that had arrived before", ("store",)),
-    "refused": ("webhooks_refused", "Webhooks that were not proved genuine", ("store", "reason")),
-    "delivered": ("deliveries_delivered", "Deliveries that Drip took", ("store",)),
-    "skipped": ("deliveries_skipped", "Deliveries that were not sent, by reason", ("store", "reason")),
-    "dead": ("deliveries_dead", "Deliveries given up; one that dies twice counts twice", ("store",)),
+    "kept": ("deliveries_kept", "Deliveries stored: webhooks, orders split from a body with several, past orders", ("store",)),
+    "duplicates": ("webhooks_duplicate", "Webhooks received before", ("store",)),
+    "refused": ("webhooks_refused", "Webhooks refused because the signature is missing or doesn't match", ("store", "reason")),
+    "delivered": ("deliveries_delivered", "Deliveries accepted by Drip", ("store",)),
+    "skipped": ("deliveries_skipped", "Deliveries not sent, by reason", ("store", "reason")),
+    "dead": ("deliveries_dead", "Deliveries that became dead letters; one that does so twice counts twice", ("store",)),
     "attempts": ("attempts", "Orders posted to Drip, by outcome", ("account", "kind", "outcome")),
     "requests": ("requests", "Requests to Drip, by HTTP status", ("account", "kind", "status")),
-    "look_ups": ("product_look_ups", "Products that a store was asked for, by source and outcome", ("store", "source", "outcome")),
-    "sums_differ": ("sums_differ", "Orders whose own amounts do not add up to their total", ("store",)),
+    "look_ups": ("product_look_ups", "Products looked up in a store, by source and outcome", ("store", "source", "outcome")),
+    "sums_differ": ("sums_differ", "Orders whose amounts don't add up to their total", ("store",)),
 }
-_TIME_TO_DRIP = ("delivery_seconds", "Time from a webhook's receipt to Drip's 2xx, of live deliveries")
+_TIME_TO_DRIP = ("delivery_seconds", "Time from receiving a webhook to Drip's 2xx response; live deliveries only")
 _GAUGES = {
-    "deliveries_waiting": ("Deliveries not settled yet, by what they wait for; counted up to 10000", ("store", "state")),
-    "oldest_waiting_seconds": ("For how long the oldest has waited, unread or due; 0: nothing waits", ("store", "state")),
-    "dead_letters": ("Deliveries that nobody will retry unasked; counted up to 10000 in all", ("store",)),
-    "account_paused": ("1 while Drip takes nothing from the account", ("account",)),
-    "account_outage": ("1 while Drip does not answer", ("account",)),
-    "quota_limit_requests": ("Requests that any sliding hour may have", ("account", "kind")),
-    "quota_left_requests": ("Requests that may be made now; 0 after a 429", ("account", "kind")),
-    "sender_lease_age_seconds": ("Since when the account's sender has not renewed its lease; above 20: nobody sends", ("account",)),
-    "reader_lease_age_seconds": ("Since when the reader has not renewed its lease; above 20: nobody reads", ()),
+    "deliveries_waiting": ("Deliveries not settled yet, by what they are waiting for; counted up to 10000", ("store", "state")),
+    "oldest_waiting_seconds": ("How long the oldest delivery has been waiting, unread or due; 0 if none is", ("store", "state")),
+    "dead_letters": ("Deliveries that won't be retried automatically; counted up to 10000 in total", ("store",)),
+    "account_paused": ("1 while the account is paused because Drip refuses it", ("account",)),
+    "account_outage": ("1 while Drip is not responding", ("account",)),
+    "quota_limit_requests": ("Requests allowed in any sliding hour", ("account", "kind")),
+    "quota_left_requests": ("Requests that can be made now; 0 after a 429", ("account", "kind")),
+    "sender_lease_age_seconds": ("Time since the account's sender renewed its lease; above 20, no sender is running", ("account",)),
+    "reader_lease_age_seconds": ("Time since the reader renewed its lease; above 20, no reader is running", ()),
     "store_silence_seconds": ("Time since the store's last webhook", ("store",)),
-    "store_patience_seconds": ("Silence that would be strange for the store, by its own rhythm; absent: not known yet", ("store",)),
-    "store_quiet": ("1 where the store has been silent for longer than that", ("store",)),
+    "store_patience_seconds": ("How long a silence is normal for the store; absent while too little is known", ("store",)),
+    "store_quiet": ("1 if the store has been silent for longer than that", ("store",)),
 }
 
 
 class Metrics(Collector):
-    """Looks into the database for all figures at once, at most every few seconds."""
+    """Reads all metrics from the database at once, at most every few seconds."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
         self._known: list[Metric] = []
         self._known_until = float("-inf")
-        self._rhythms: dict[str, tuple[float, Rhythm]] = {}
+        self._silences: dict[str, tuple[float, Silence]] = {}
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: a registry would collect at registration otherwise."""
+        """Nothing: otherwise the registry would collect at registration."""
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """What was read last."""
+        """The metrics read last."""
         return self._known
 
     def text(self, engine: Engine, accept: str) -> tuple[bytes, str]:
-        """All metrics in a format that the scraper accepts, and its content type; raises `DatabaseAway`."""
+        """All metrics in a format the scraper accepts, and its content type; raises `DatabaseAway`."""
         with self._lock:
             if time.monotonic() > self._known_until:
                 with snapshot(engine) as connection:
@@ -101,14 +102,12 @@ class Metrics(Collector):
         yield from gauges.families.values()
 
     def _waiting(self, connection: Connection, gauges: "_Gauges", now: datetime) -> None:
-        unread, dead = figures.unread(connection), figures.dead(connection)
-        for store in {*self._settings.stores, *unread, *dead}:
-            backlog = figures.backlog(connection, store, now)
-            number, since = unread.get(store, (0, now))
-            for state, value in (("unread", number), ("due", backlog.due), ("later", backlog.later)):
+        dead = figures.dead(connection)
+        for store, waiting in read_waiting(connection, all_stores(connection, self._settings), now).items():
+            for state, value in (("unread", waiting.unread), ("due", waiting.due), ("later", waiting.later)):
                 gauges.set("deliveries_waiting", value, store, state)
-            gauges.set("oldest_waiting_seconds", _seconds(now, since), store, "unread")
-            gauges.set("oldest_waiting_seconds", _seconds(now, backlog.due_since or now), store, "due")
+            gauges.set("oldest_waiting_seconds", _seconds(now, waiting.unread_since or now), store, "unread")
+            gauges.set("oldest_waiting_seconds", _seconds(now, waiting.due_since or now), store, "due")
             gauges.set("dead_letters", dead.get(store, (0, now))[0], store)
 
     def _accounts(self, connection: Connection, gauges: "_Gauges", now: datetime) -> None:
@@ -129,20 +128,20 @@ class Metrics(Collector):
         last_at = arrivals.last_arrival(connection, store)
         if last_at is None:
             return
-        asked_at, known = self._rhythms.get(store, (float("-inf"), Rhythm(None, None)))
-        if time.monotonic() - asked_at > _RHYTHM_CACHED_S:
-            known = rhythm(connection, store)
-            self._rhythms[store] = (time.monotonic(), known)
+        read_at, known = self._silences.get(store, (float("-inf"), Silence(None, None)))
+        if time.monotonic() - read_at > _SILENCE_CACHED_S:
+            known = store_silence(connection, store)
+            self._silences[store] = (time.monotonic(), known)
         gauges.set("store_silence_seconds", _seconds(now, last_at), store)
-        gauges.set("store_quiet", Rhythm(last_at, known.patience).is_quiet(now), store)
-        if known.patience is not None:
-            gauges.set("store_patience_seconds", known.patience.total_seconds(), store)
+        gauges.set("store_quiet", Silence(last_at, known.limit).is_unusual(now), store)
+        if known.limit is not None:
+            gauges.set("store_patience_seconds", known.limit.total_seconds(), store)
 
 
 @dataclass(slots=True)
 class _Gauges:
     families: dict[str, Metric] = field(
-        default_factory=lambda: {name: GaugeMetricFamily(PREFIX + name, words, labels=labels) for name, (words, labels) in _GAUGES.items()}
+        default_factory=lambda: {name: GaugeMetricFamily(PREFIX + name, help_, labels=labels) for name, (help_, labels) in _GAUGES.items()}
     )
 
     def set(self, name: str, value: float, *labels: str) -> None:
@@ -152,7 +151,7 @@ class _Gauges:
 
 
 def _counted(connection: Connection, settings: Settings) -> Iterator[Metric]:
-    """The counters. Those of a configured store are there from the beginning, so that a first increase is seen as one."""
+    """The counters. Those of a configured store start at 0, so that the first increase shows as one."""
     values: dict[str, dict[tuple[str, ...], int]] = {
         name: {(store,): 0 for store in settings.stores} if labels == ("store",) else {} for name, (_, _, labels) in _COUNTERS.items()
     }
@@ -167,8 +166,8 @@ def _counted(connection: Connection, settings: Settings) -> Iterator[Metric]:
         values["kept"][(store,)] = counters.kept(connection, store)
     for row in figures.all_refusals(connection):
         values["refused"][row.store, row.reason] = row.times
-    for name, (metric, words, of) in _COUNTERS.items():
-        family = CounterMetricFamily(PREFIX + metric, words, labels=of)
+    for name, (metric, help_, of) in _COUNTERS.items():
+        family = CounterMetricFamily(PREFIX + metric, help_, labels=of)
         for labelled, value in values[name].items():
             family.add_metric(labelled, value)
         yield family

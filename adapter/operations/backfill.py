@@ -1,4 +1,4 @@
-"""Past orders, from a store's own API through the same inbox as its webhooks, at the lowest priority."""
+"""Past orders: read from a store's API into the same inbox as its webhooks, at the lowest priority."""
 
 import hashlib
 import json
@@ -24,37 +24,39 @@ from mappings import Context, Order, timestamp
 
 log = logging.getLogger(__name__)
 TOPIC = ""
-KEPT_SO_FAR = "what has been read so far is kept, and the same command goes on from there"
-# Shopify lets an app ask for some 80 variants, and then for as many each nine seconds; a page of orders may be of some hundred.
-_CATALOG_PATIENCE_S = 45.0
-_DATABASE_PATIENCE_S = 60.0
+KEPT_SO_FAR = "everything read so far is stored; run the same command again to resume"
+# Shopify's rate limit allows about 80 variants at once, then as many every nine seconds; a page of orders may need a few hundred.
+_CATALOG_TIMEOUT_S = 45.0
+_DATABASE_TIMEOUT_S = 60.0
 _BETWEEN_TRIES_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a backfill has come. `total` is None where the store does not say."""
+    """How far a backfill has got. `total` is None if the store doesn't report it."""
 
     found: int
     kept: int
     never_heard_of: int
-    """Orders of which no webhook had ever come, among those that this run has read."""
+    """Orders read in this run for which no webhook had ever arrived."""
     total: int | None
     note: str = ""
 
 
 def required_history(store: Store, settings: Settings) -> History:
-    """The way to a store's past orders; raises `WorkFailed` with the settings that are missing."""
+    """The API of a store's past orders; raises `WorkFailed` naming the missing settings."""
     history = history_of(store, settings)
     if history is None:
         platform = platforms().get(store.provider.name)
-        needed = f"set {' or '.join(platform.credentials)}" if platform else f"{store.provider.title} has none that we know"
-        raise WorkFailed(f"past orders are read from the API of store {store.name}, which needs its address and credentials: {needed}")
+        needed = (
+            f"set {' or '.join(platform.credentials)}" if platform else f"reading past orders isn't supported for {store.provider.title}"
+        )
+        raise WorkFailed(f"reading past orders requires the address of store {store.name} and credentials for its API: {needed}")
     return history
 
 
 class Backfill:
-    """One reading of a store's past orders: page by page into the inbox, from where it broke off."""
+    """One read of a store's past orders, page by page into the inbox; resumes where an earlier run stopped."""
 
     def __init__(self, engine: Engine, settings: Settings, store: Store, window: Window, *, again: bool = False) -> None:
         self._engine = engine
@@ -68,17 +70,17 @@ class Backfill:
 
     @property
     def resumed(self) -> bool:
-        """Whether an earlier run had begun it."""
+        """Whether an earlier run had already read some of it."""
         return bool(self._past.cursor)
 
     def run(self) -> Iterator[Progress]:
-        """Keep page after page, and tell after each how far it has come; raises `WorkFailed` if the store's API fails."""
+        """Store page after page and yield the progress after each; raises `WorkFailed` if the store's API fails."""
         never_heard_of = 0
         try:
             total = self._history.count(self._window)
             yield self._progress(never_heard_of, total)
             for page in self._history.pages(self._window, self._past.cursor):
-                never_heard_of += self._keep_patiently(page)
+                never_heard_of += self._keep_with_retries(page)
                 yield self._progress(never_heard_of, total)
         except StoreTrouble as trouble:
             raise WorkFailed(f"{trouble}; {KEPT_SO_FAR}") from trouble
@@ -89,9 +91,9 @@ class Backfill:
     def _progress(self, never_heard_of: int, total: int | None) -> Progress:
         return Progress(self._past.found, self._past.kept, never_heard_of, total, self._history.note(self._window))
 
-    def _keep_patiently(self, page: Page) -> int:
-        """Keep a page as soon as the database takes it: unlike with a webhook nobody waits for our answer."""
-        until = time.monotonic() + _DATABASE_PATIENCE_S
+    def _keep_with_retries(self, page: Page) -> int:
+        """Store a page, retrying while the database is away: unlike with a webhook, nobody is waiting for a response."""
+        until = time.monotonic() + _DATABASE_TIMEOUT_S
         while True:
             try:
                 return self._keep(page)
@@ -101,9 +103,9 @@ class Backfill:
                 time.sleep(_BETWEEN_TRIES_S)
 
     def _keep(self, page: Page) -> int:
-        """Keep a page's orders that tell anything new; how many of them nobody had heard of."""
+        """Store those of a page's orders that are new or changed; returns how many orders had never been seen before."""
         snapshots = [self._read(payload) for payload in page.orders]
-        self._catalog.complete([(self._store, order) for _, order in snapshots if order is not None], _CATALOG_PATIENCE_S)
+        self._catalog.complete([(self._store, order) for _, order in snapshots if order is not None], _CATALOG_TIMEOUT_S)
         past = [past for past, _ in snapshots]
         account = self._store.account.id if self._store.account else ""
         with transaction(self._engine) as connection:
@@ -114,7 +116,7 @@ class Backfill:
         return sum(order is not None and not known.includes(each) for each, order in snapshots)
 
     def _read(self, payload: bytes) -> tuple[Past, Order | None]:
-        """An order's id and version, and the order itself for the catalog where it can be mapped."""
+        """An order's id and version, and the mapped order for the catalog if it can be mapped."""
         now = datetime.now(UTC)
         provider = self._store.provider
         context = Context(topic=TOPIC, received_at=now, options=self._store.options)
@@ -126,7 +128,7 @@ class Backfill:
             moment = trusted(reading.identity.updated_at, now)
             past = Past(payload, digest, reading.identity.order_id, (moment, reading.identity.progress) if moment else None)
             return past, None if reading.skip(placed=reading.placed) else provider.map(reading, context)
-        except Exception:  # noqa: BLE001 - the reader will say so, with the reasons; one order must not keep all others from being read
+        except Exception:  # noqa: BLE001 - the reader records the reasons; one bad order must not stop the rest
             return Past(payload, digest, "", None), None
 
 

@@ -1,4 +1,4 @@
-"""`check`: what is wrong with the set-up, and how to mend it."""
+"""`check`: problems with the setup, and how to fix them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from adapter import __version__
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import snapshot
 from adapter.inbox.migration import is_migrated
-from adapter.operations.health import overview
+from adapter.operations.health import status_report
 from adapter.operations.sums import Difference, recent_differences
 from adapter.settings import Account, Settings, Store
 from adapter.stores.http import StoreTrouble
 from adapter.stores.platforms import registry_of
-from adapter.stores.registration import Work, plan
+from adapter.stores.registration import Work, address_of, plan
 from mappings import Verdict
 
 _TIMEOUT_S = 8
@@ -25,7 +25,7 @@ _TIMEOUT_S = 8
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. `ok` is None for what is worth knowing but no fault."""
+    """The result of one check. `ok` is None for something worth knowing that isn't a problem."""
 
     what: str
     ok: bool | None
@@ -33,7 +33,7 @@ class Finding:
 
 
 def look(settings: Settings, engine: Engine) -> Iterator[Finding]:
-    """Look at settings, database, Drip and stores."""
+    """Check settings, database, Drip and stores."""
     yield from _stores(settings)
     for store in settings.stores.values():
         yield from _webhooks(store, settings)
@@ -42,7 +42,7 @@ def look(settings: Settings, engine: Engine) -> Iterator[Finding]:
     for account in settings.accounts.values():
         yield _drip(settings, account)
     if not settings.accounts:
-        yield Finding("drip", False, "no Drip account: set DRIP_ACCOUNT_ID and DRIP_API_KEY; until then deliveries are kept and wait")
+        yield Finding("drip", False, "no Drip account: set DRIP_ACCOUNT_ID and DRIP_API_KEY; until then orders are stored but not sent")
 
 
 def _stores(settings: Settings) -> Iterator[Finding]:
@@ -50,13 +50,11 @@ def _stores(settings: Settings) -> Iterator[Finding]:
         names = "SHOPIFY_WEBHOOK_SECRET, WOOCOMMERCE_WEBHOOK_SECRET or MAGENTO_WEBHOOK_SECRET"
         yield Finding("stores", False, f"no store is configured: set {names}, or STORES")
     for store in settings.stores.values():
-        yield Finding(
-            f"store {store.name}", True, f"{store.provider.title}; its webhooks go to {settings.public_url}/webhooks/{store.name}"
-        )
+        yield Finding(f"store {store.name}", True, f"{store.provider.title}; webhook address {address_of(store.name, settings)}")
 
 
 def _webhooks(store: Store, settings: Settings) -> Iterator[Finding]:
-    """Which of our webhooks are registered at a store, where its API can be asked."""
+    """Which of our webhooks are registered in a store, if there are credentials for its API."""
     what = f"webhooks of {store.name}"
     try:
         registry = registry_of(store, settings)
@@ -67,8 +65,8 @@ def _webhooks(store: Store, settings: Settings) -> Iterator[Finding]:
         yield Finding(what, False, str(trouble))
         return
     for step in steps:
-        mend = "" if step.work is Work.KEEP else f"; run drip-adapter connect {store.name}"
-        yield Finding(what, step.work is Work.KEEP, f"{step.topic} {step.why}{mend}")
+        fix = "" if step.work is Work.KEEP else f"; run drip-adapter connect {store.name}"
+        yield Finding(what, step.work is Work.KEEP, f"{step.topic} {step.why}{fix}")
 
 
 def _address(settings: Settings) -> Iterator[Finding]:
@@ -76,8 +74,8 @@ def _address(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "address",
             None,
-            f"PUBLIC_URL is not set: stores and shoppers cannot reach {settings.public_url}, where webhooks go and "
-            "the picture of a product that has none is shown from",
+            f"PUBLIC_URL is not set: stores can't send webhooks to {settings.public_url}, and shoppers can't load the placeholder "
+            "image for products without one",
         )
 
 
@@ -85,10 +83,10 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
     kind = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}.get(engine.dialect.name, engine.dialect.name)
     try:
         if not is_migrated(engine):
-            yield Finding("database", False, f"{kind} answers, but its schema is not up to date: run drip-adapter migrate")
+            yield Finding("database", False, f"{kind} is reachable, but its schema is out of date: run drip-adapter migrate")
             return
         with snapshot(engine) as connection:
-            report = overview(connection, settings, datetime.now(UTC))
+            report = status_report(connection, settings, datetime.now(UTC))
             differing = {store.name: recent_differences(connection, store, settings) for store in settings.stores.values()}
     except DatabaseAway as error:
         yield Finding("database", False, str(error))
@@ -103,9 +101,7 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
         if settings.store(name) is None:
             yield Finding(f"store {name}", None, _orphan(name, store))
         if store["quiet"]:
-            yield Finding(
-                f"store {name}", False, f"has been silent since {store['last_at']}, longer than ever: is its webhook still active?"
-            )
+            yield Finding(f"store {name}", False, f"silent since {store['last_at']}, unusually long: is its webhook still active?")
         for reason, seen in store["refused"].items():
             times = f"{seen['count']} {'request' if seen['count'] == 1 else 'requests'} refused, the last at {seen['last_at']}"
             yield Finding(f"store {name}", None, f"{times}: {_refusal(settings, name, reason)}")
@@ -120,43 +116,43 @@ def _sums(differences: Sequence[tuple[int, Difference]]) -> str:
 
 def _orphan(name: str, store: dict[str, Any]) -> str:
     count = sum(store["deliveries"].values())
-    return f"{count} deliveries are kept of it, and no setting names it: if it was renamed, put {name!r} into aliases of its new name"
+    return f"not in the settings, but has {count} stored deliveries; if the store was renamed, add {name!r} to the aliases of its new name"
 
 
 def _refusal(settings: Settings, name: str, reason: str) -> str:
     if reason == Verdict.MISSING:
-        return "no signature; they came from elsewhere, or the webhook at the store has no secret"
+        return "no signature; they came from elsewhere, or the store's webhook has no secret"
     store = settings.store(name)
     setting = store.secret_setting if store else "the store's secret"
-    return f"the signature does not match; compare {setting} with the secret that the store signs with"
+    return f"the signature does not match; compare {setting} with the secret the store signs with"
 
 
 def _drip(settings: Settings, account: Account) -> Finding:
-    """Ask Drip who we are; reading the account changes nothing there."""
+    """Read the account at Drip, which changes nothing there."""
     what = f"Drip account {account.id}"
     url = settings.drip_api_url
-    # Given as `auth` in either case: requests would let a .netrc replace a mere header.
+    # Always passed as `auth`: requests would let a .netrc override a plain header.
     auth = _Bearer(account.token) if account.auth == "bearer" else requests.auth.HTTPBasicAuth(account.token, "")
     headers = {"User-Agent": f"drip-order-adapter/{__version__} ({settings.public_url})"}
     try:
         address = f"{url}/v2/accounts/{account.id}"
         response = requests.get(address, auth=auth, headers=headers, timeout=_TIMEOUT_S, allow_redirects=False)
     except requests.RequestException as error:
-        return Finding(what, False, f"no answer from {url} ({type(error).__name__}): check DRIP_API_URL and the network")
-    if _is_of(response, account.id):
-        return Finding(what, True, f"{url} takes the credentials")
+        return Finding(what, False, f"no response from {url} ({type(error).__name__}): check DRIP_API_URL and the network")
+    if _describes(response, account.id):
+        return Finding(what, True, f"{url} accepts the credentials")
     status = response.status_code
     advice = {
         401: f"check {account.token_setting}",
-        403: f"the token in {account.token_setting} may not see this account; check {account.id_setting}",
+        403: f"the token in {account.token_setting} has no access to this account; check {account.id_setting}",
         404: f"check {account.id_setting} and DRIP_API_URL",
-        429: "the quota of this hour is used up; ask again later",
-    }.get(status, "that is a trouble of Drip's own; ask again later" if status >= 500 else "that is not Drip; check DRIP_API_URL")
-    return Finding(what, False, f"{url} answered {status}: {advice}")
+        429: "the hourly request quota is used up; try again later",
+    }.get(status, "Drip is having problems; try again later" if status >= 500 else "this is not Drip's API; check DRIP_API_URL")
+    return Finding(what, False, f"{url} returned {status}: {advice}")
 
 
-def _is_of(response: requests.Response, account_id: str) -> bool:
-    """Whether this is Drip telling of that account, and not just any server that has something to say."""
+def _describes(response: requests.Response, account_id: str) -> bool:
+    """Whether a response is Drip's description of the account, and not just any page."""
     try:
         return response.status_code == 200 and str(response.json()["accounts"][0]["id"]) == account_id
     except (ValueError, LookupError, TypeError):

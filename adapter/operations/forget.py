@@ -1,7 +1,7 @@
-"""Finds what is kept of one shopper, wherever it stands, and erases it. The rows stay, and so does what Drip has of each order.
+"""Finds and erases the personal data of one shopper. The rows stay, and so does the record of what Drip has of each order.
 
-Found are the deliveries whose address it is, those of orders that were named, and every payload or body that holds the address anywhere;
-then all deliveries of the same orders, and the bodies that these were split from.
+It finds deliveries with the shopper's address, deliveries of the given orders, and every payload or body that contains the address; then
+all other deliveries of the same orders, and the bodies they were split from.
 """
 
 import logging
@@ -23,21 +23,21 @@ from mappings import Rejected, lookup, parse
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 50
-"""Payloads in memory together; each may have 5 MB."""
+"""Payloads in memory at a time; each may be 5 MB."""
 _PIECE = 200
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shopper:
-    """By what a shopper is known. Nothing of it is ever logged."""
+    """How a shopper is identified. None of it is ever logged."""
 
     address: str = field(default="", repr=False)
     order_ids: Sequence[str] = ()
     marks: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Path -> value that only payloads of this shopper have there."""
+    """Path -> value found there only in this shopper's payloads."""
 
     def is_in(self, content: bytes) -> bool:
-        """Whether a payload or a body holds the address, in whatever case and escaping, or one of the marks."""
+        """Whether a payload or body contains the address, in any case and escaping, or one of the marks."""
         text = content.decode("utf-8", "replace")
         if not self._may_be_in(text):
             return False
@@ -50,7 +50,7 @@ class Shopper:
         )
 
     def _may_be_in(self, text: str) -> bool:
-        """A quick look, which spares most payloads the parsing."""
+        """A quick check that saves parsing most payloads."""
         if any(mark in text for mark in self.marks.values()):
             return True
         if not self.address:
@@ -68,12 +68,12 @@ class Shopper:
 
     @cached_property
     def _whole(self) -> re.Pattern[str]:
-        """The address, but not as the end of a longer one, nor as its beginning."""
+        """The address, but not as part of a longer one."""
         return re.compile(rf"(?<![\w.+-]){re.escape(self.address)}(?![\w-]|\.\w)", re.IGNORECASE)
 
 
 def _texts(document: Any) -> Iterator[str]:
-    """Every string in a document, keys too; without recursion, since it may be nested as deep as the parser allows."""
+    """Every string in a document, including keys; iterative, because it may be nested as deeply as the parser allows."""
     waiting = [document]
     while waiting:
         node = waiting.pop()
@@ -87,9 +87,9 @@ def _texts(document: Any) -> Iterator[str]:
 
 
 class Search:
-    """One search for a shopper, in one store or in all.
+    """One search for a shopper, in one store or all of them.
 
-    Requests about personal data that still wait are not found: they erase themselves.
+    Requests about personal data that are still waiting are not included: each erases itself once done.
     """
 
     def __init__(self, engine: Engine, shopper: Shopper, *, store: str = "") -> None:
@@ -98,10 +98,10 @@ class Search:
         self._of_store: ColumnElement[bool] = deliveries.c.store == store if store else true()
         self.found: set[int] = set()
         self.orders = 0
-        """Of how many orders the deliveries found are."""
+        """How many orders the deliveries found belong to."""
         self.seen = 0
         self.total = 0
-        """How much has been looked through, and how much there is: for a bar."""
+        """How much has been searched, and how much there is, for a progress bar."""
 
     def run(self) -> Iterator[None]:
         """Search piece by piece."""
@@ -135,7 +135,7 @@ class Search:
         return set(connection.execute(select(deliveries.c.id).where(which, self._of_store)).scalars())
 
     def _extend(self, connection: Connection) -> None:
-        """Add the other deliveries of the orders found, and the bodies that they were split from."""
+        """Add the other deliveries of the orders found, and the bodies they were split from."""
         lanes: dict[str, set[str]] = {}
         for row in self._rows(connection, self.found):
             if row.order_id is not None:
@@ -156,7 +156,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """A payload or a body, and whose it is; blank once erased."""
+    """A payload or body and its delivery; blank once erased."""
 
     place: int
     delivery: int
@@ -176,12 +176,12 @@ def _some_bodies(connection: Connection, which: ColumnElement[bool], after: int)
 
 
 def erase_found(engine: Engine, found: set[int], why: str, at: datetime) -> Iterator[int]:
-    """Erase what is kept of these deliveries, piece by piece; how many in each. What was pending cannot be sent any more, and is dead."""
+    """Erase these deliveries' personal data in batches, yielding the size of each. Pending ones can no longer be sent and become dead."""
     for some in parts(sorted(found), _PIECE):
         with snapshot(engine) as connection:
             waiting = and_(deliveries.c.id.in_(some), deliveries.c.state == "pending")
             pending = connection.execute(select(deliveries.c.id).where(waiting)).scalars().all()
-        for delivery in pending:  # each by itself, lest a sender that settles several of them wait for us and we for it
+        for delivery in pending:  # one at a time, to avoid a deadlock with a sender settling several of them
             with transaction(engine) as connection:
                 given_up = give_up(connection, delivery, why, at)
             if given_up:

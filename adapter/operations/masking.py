@@ -1,4 +1,4 @@
-"""Which values of a payload or a body tell of a person; the pages hide them until somebody asks."""
+"""Which values of a payload or body are personal data; the pages hide them until someone asks to see them."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 HIDDEN = "•••••"
 _SHORTEST_REPEATED = 4
 _LONGEST = 2000
-# Names of what tells of a person wherever it stands: in all spellings, since each platform has its own.
+# Keys of personal data anywhere in a document, in each platform's spelling.
 _PERSONAL = re.compile(
     r"e?mail|phone|(^|_)fax|(^|_)(first|last|middle|full|given|family|nick|user|sur)_?name|^firstname|^lastname|^middlename"
     r"|customer_(first|middle|last)?name"
@@ -15,14 +15,14 @@ _PERSONAL = re.compile(
     r"|postcode|postal_code|address_?[12]|latitude|longitude|browser_ip|remote_ip|ip_address|user_agent|token|order_key)(_|$)|forwarded_for|^ip$",
     re.IGNORECASE,
 )
-# Names of what holds nothing but a person, or what shoppers and extensions may write anything into.
+# Keys of objects that describe a person, or that shoppers and extensions can write anything into.
 _CONTAINERS = re.compile(
     r"^(customer|billing|shipping|billing_address|shipping_address|default_address|address|addresses|customer_address|client_details"
     r"|note_attributes|properties|destination|origin_location|receipt|payment_details|payment|payment_additional_info)$",
     re.IGNORECASE,
 )
 _FREE_VALUES = re.compile(r"^(meta_data|custom_attributes|extension_attributes)$", re.IGNORECASE)
-# Of such containers these say nothing of the person.
+# Keys within such objects that are not personal.
 _HARMLESS = re.compile(
     r"(^|_)(id|ids|key|code|currency|method|type|created_at|updated_at|status|display_key)$"
     r"|^(country|country_code|province_code|state|tags|total|title|name|key)$",
@@ -35,8 +35,8 @@ Path = tuple[str | int, ...]
 
 
 def personal(document: Any) -> dict[Path, str]:
-    """The paths of a document's values that tell of a person, and how each is shown instead."""
-    found = {path: HIDDEN for path, value in leaves(document) if value not in (None, "", True, False) and _tells(path)}
+    """The paths of a document's personal values, and what is shown in place of each."""
+    found = {path: HIDDEN for path, value in leaves(document) if value not in (None, "", True, False) and _is_personal(path)}
     repeated = {str(value).casefold() for path, value in leaves(document) if path in found and isinstance(value, str)}
     repeated = {value for value in repeated if len(value) >= _SHORTEST_REPEATED}
     for path, value in leaves(document):
@@ -48,19 +48,19 @@ def personal(document: Any) -> dict[Path, str]:
 
 
 def without_addresses(text: str) -> str:
-    """A text without e-mail addresses, and without the keys in an address's query; of a long one only its beginning."""
+    """A text with email addresses and secret URL parameters hidden, cut off if long."""
     if len(text) > _LONGEST:
         text = f"{text[:_LONGEST]}…"
     return _SECRET_QUERY.sub(rf"\g<1>{HIDDEN}", _EMAIL.sub(HIDDEN, text))
 
 
 def masked(document: Any) -> Any:
-    """A copy of a document in which nothing tells of a person."""
+    """A copy of a document with its personal values hidden."""
     return _replaced(document, personal(document), ())
 
 
 def leaves(document: Any) -> Iterator[tuple[Path, Any]]:
-    """Every value that holds no others, by its path; without recursion, since a payload may be nested as deep as the parser allows."""
+    """Every scalar value with its path; iterative, because a payload may be nested as deeply as the parser allows."""
     waiting: list[tuple[Path, Any]] = [((), document)]
     while waiting:
         path, node = waiting.pop()
@@ -72,7 +72,7 @@ def leaves(document: Any) -> Iterator[tuple[Path, Any]]:
             yield path, node
 
 
-def _tells(path: Path) -> bool:
+def _is_personal(path: Path) -> bool:
     names = [name for name in path if isinstance(name, str)]
     if not names:
         return False

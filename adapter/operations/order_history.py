@@ -1,4 +1,4 @@
-"""One order's history across its deliveries, and what Drip has of it: what the dashboard's page and `orders show` say alike."""
+"""One order's history across its deliveries, and what Drip has: shown by the dashboard's order page and by `orders show`."""
 
 import json
 from datetime import datetime
@@ -13,17 +13,17 @@ from mappings import parse, timestamp
 
 
 def history(connection: Connection, configured: Settings, store: str, order_id: str) -> dict[str, Any]:
-    """What is known of an order: its deliveries, what Drip was told, and what it has; the oldest first."""
+    """An order's deliveries and attempts, oldest first, and what Drip has of it."""
     named = configured.store(store)
     names = named.names if named else (store,)
     rows = views.history(connection, names, order_id)
     ids = [row.id for row in rows]
-    told: dict[int, list[Row[Any]]] = {}
+    attempts: dict[int, list[Row[Any]]] = {}
     for attempt in views.attempts_of(connection, ids):
-        told.setdefault(attempt.delivery_id, []).append(attempt)
+        attempts.setdefault(attempt.delivery_id, []).append(attempt)
     return {
         "deliveries": rows,
-        "told": told,
+        "attempts": attempts,
         "at_drip": views.at_drip(connection, list(configured.accounts), names, order_id),
         "body": views.newest_body(connection, ids) if ids else None,
         "number": next((row.order_number for row in reversed(rows) if row.order_number), ""),
@@ -31,7 +31,7 @@ def history(connection: Connection, configured: Settings, store: str, order_id: 
 
 
 def document(found: dict[str, Any], store: str, order_id: str) -> dict[str, Any]:
-    """What `history` found, as `orders show --json` prints it; personal data hidden."""
+    """The result of `history` as `orders show --json` prints it, with personal data hidden."""
     return {
         "store": store,
         "order_id": order_id,
@@ -48,11 +48,11 @@ def document(found: dict[str, Any], store: str, order_id: str) -> dict[str, Any]
             for row in found["at_drip"]
         ],
         "body": masked(parse(found["body"].body)) if found["body"] is not None else None,
-        "deliveries": [_delivery(row, found["told"].get(row.id, [])) for row in found["deliveries"]],
+        "deliveries": [_delivery(row, found["attempts"].get(row.id, [])) for row in found["deliveries"]],
     }
 
 
-def _delivery(row: Row[Any], told: list[Row[Any]]) -> dict[str, Any]:
+def _delivery(row: Row[Any], attempts: list[Row[Any]]) -> dict[str, Any]:
     return {
         "id": str(row.id),
         "topic": row.topic,
@@ -73,7 +73,7 @@ def _delivery(row: Row[Any], told: list[Row[Any]]) -> dict[str, Any]:
                 "status": each.status,
                 "drip_request_id": each.drip_request_id,
             }
-            for each in told
+            for each in attempts
         ],
     }
 

@@ -1,4 +1,4 @@
-"""A kept delivery mapped again with today's code: what Drip would get, what that is made from, and how it differs from what was sent."""
+"""A stored delivery mapped again with the current code: what Drip would receive, where each field comes from, what differs from before."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -12,22 +12,22 @@ from adapter.inbox.products import known_products
 from adapter.inbox.sources import Source, crash, source_of
 from adapter.operations.masking import masked
 from adapter.operations.sums import Difference, difference_of
-from adapter.operations.tracing import Traces, said, trace
+from adapter.operations.tracing import Traces, dotted, trace
 from adapter.settings import Settings
 from mappings import VOCABULARIES, Order, Product, ProductKey, Reading, Rejected, complete, parse, render, wanted
 
 _BEGINNINGS = frozenset(actions[0] for actions in VOCABULARIES.values())
 LONGEST = 2_000_000
-"""Payloads beyond this are not taken apart for somebody to look at; bytes."""
+"""Bytes. Larger payloads are not previewed."""
 Problems = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Remapped:
-    """What today's code makes of a payload: one of a body, a reason to skip, problems, or several orders."""
+class Preview:
+    """What the current code makes of a payload: a body, a reason to skip it, problems, or several orders."""
 
     document: Any = None
-    """The payload, parsed; None where it is no JSON."""
+    """The parsed payload; None if it isn't JSON."""
     body: dict[str, Any] | None = None
     skip: str = ""
     problems: Problems = field(default_factory=dict)
@@ -37,30 +37,30 @@ class Remapped:
     traces: Traces = field(default_factory=dict)
 
 
-def remap(connection: Connection, row: Row[Any], settings: Settings, sent: Mapping[str, Any] | None) -> Remapped:
-    """Map a delivery's payload, with the products that are known; nobody is asked. `sent` is what Drip was sent of it, if anything."""
+def make_preview(connection: Connection, row: Row[Any], settings: Settings, sent: Mapping[str, Any] | None) -> Preview:
+    """Map a delivery's payload with the products already in the catalog, without requests. `sent` is the body Drip was sent, if any."""
     try:
         document = parse(row.payload)
     except Rejected as rejected:
-        return Remapped(problems=rejected.problems)
+        return Preview(problems=rejected.problems)
     if settings.store(row.store) is None:
-        return Remapped(document=document, problems={"": ["no setting names the store of this delivery"]})
+        return Preview(document=document, problems={"": [f"store {row.store} is not in the settings"]})
     source = source_of(row, settings)
     try:
         return _mapped(connection, source, document, sent)
     except Rejected as rejected:
-        return Remapped(document=document, problems=rejected.problems)
-    except Exception as error:  # noqa: BLE001 - a payload that crashes the mapping is what somebody came here to look at
-        return Remapped(document=document, problems=crash(error))
+        return Preview(document=document, problems=rejected.problems)
+    except Exception as error:  # noqa: BLE001 - a payload that crashes the mapping is exactly what people come here to look at
+        return Preview(document=document, problems=crash(error))
 
 
 def document(connection: Connection, row: Row[Any], attempts: Sequence[Row[Any]], settings: Settings) -> dict[str, Any] | None:
-    """What today's code makes of a delivery, as `deliveries show --json` prints it; None where its payload is erased or too long."""
+    """The preview of a delivery as `deliveries show --json` prints it; None if its payload is erased or too large."""
     if row.payload is None or len(row.payload) > LONGEST:
         return None
     bodies = [attempt.body for attempt in attempts if attempt.body is not None]
     sent = parse(bodies[-1]) if bodies else None
-    today = remap(connection, row, settings, sent)
+    today = make_preview(connection, row, settings, sent)
     return {
         "body": today.body,
         "skip": today.skip or None,
@@ -68,36 +68,36 @@ def document(connection: Connection, row: Row[Any], attempts: Sequence[Row[Any]]
         "orders": today.orders,
         "sums_differ": f"{today.sums} {today.sums.advice}" if today.sums else None,
         "difference": difference(sent, today.body, shown=True) if sent and today.body else [],
-        "made_from": {said(path): [said(source) for source in sources] for path, sources in today.traces.items()},
+        "made_from": {dotted(path): [dotted(source) for source in sources] for path, sources in today.traces.items()},
     }
 
 
 def difference(sent: Mapping[str, Any], today: Mapping[str, Any], *, shown: bool) -> list[str]:
-    """How today's body differs from what was sent, as the lines of a unified diff; none where it does not."""
+    """How today's body differs from the one sent, as lines of a unified diff; empty if they are the same."""
     before, after = (_printed(body if shown else masked(body)) for body in (sent, today))
-    if sent != today and before == after:  # only in what is hidden
-        return ["  the same, but for personal data: show it to see what"]
+    if sent != today and before == after:
+        return ["  Only personal data differs. Show personal data to see it."]
     return list(difflib.unified_diff(before, after, "sent", "today", lineterm="", n=2))[2:]
 
 
-def _mapped(connection: Connection, source: Source, document: Any, sent: Mapping[str, Any] | None) -> Remapped:
+def _mapped(connection: Connection, source: Source, document: Any, sent: Mapping[str, Any] | None) -> Preview:
     several = source.provider.split(document)
     if several is not None and len(several) != 1:
-        return Remapped(document=document, orders=len(several))
+        return Preview(document=document, orders=len(several))
     reading = source.provider.read(document if several is None else several[0], source.context)
     if skip := reading.skip(placed=True):
-        return Remapped(document=document, skip=str(skip.reason))
+        return Preview(document=document, skip=str(skip.reason))
     order = source.provider.map(reading, source.context)
     known = known_products(connection, source.store.name, wanted(order))
     products = {key: entry.product for key, entry in known.items() if entry.product is not None}
-    maker = _Maker(source, products, sent or {})
+    renderer = _Renderer(source, products, sent or {})
     sums = difference_of(source.provider, reading.payload, order)
-    return Remapped(document=document, body=maker.body(order), sums=sums, traces=trace(document, maker.try_))
+    return Preview(document=document, body=renderer.body(order), sums=sums, traces=trace(document, renderer.try_))
 
 
 @dataclass(frozen=True, slots=True)
-class _Maker:
-    """Makes bodies of one delivery's payload, and of changed ones."""
+class _Renderer:
+    """Renders one delivery's payload, and modified versions of it, as Drip's body."""
 
     source: Source
     products: Mapping[ProductKey, Product]
@@ -116,7 +116,7 @@ class _Maker:
             several = provider.split(document)
             reading: Reading = provider.read(document if several is None else several[0], context)
             return None if reading.skip(placed=True) else self.body(provider.map(reading, context))
-        except Exception:  # noqa: BLE001 - whatever a changed payload sets off only says that there is no body
+        except Exception:  # noqa: BLE001 - a modified payload may raise anything; then there is no body
             return None
 
 

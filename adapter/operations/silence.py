@@ -1,38 +1,51 @@
-"""Whether a store that used to speak has gone quiet, by its own rhythm."""
+"""Whether a store has been silent unusually long, judged by its own webhooks of the last two weeks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from sqlalchemy import Connection
+
+from adapter.inbox import arrivals
+
 HOURS = 14 * 24
-"""A rhythm is told by the hours of so long a time: two weekends and all the nights between."""
-_FEWEST = 5
-_LONGER_THAN_EVER = 2
-_A_WEEK = timedelta(days=7)
-# A store that is known for less than a week has shown neither its nights nor its Sundays.
-_SHORTEST_WHILE_NEW = timedelta(days=1)
-_AN_HOUR = timedelta(hours=1)
+"""How far back a store's webhooks are considered: two weekends and all the nights between."""
+_MIN_HOURS = 5
+"""A store with webhooks in fewer hours than this isn't judged."""
+_FACTOR = 2
+"""A silence is unusual once it exceeds this many times the longest one before."""
+_WEEK = timedelta(days=7)
+_HOUR = timedelta(hours=1)
+_MIN_LIMIT_OF_NEW_STORE = timedelta(days=1)
+"""For a store known for less than a week: its nights and Sundays haven't been seen yet."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
-    """When a store spoke last, and how long it may be silent before that is strange; None: too little is known of it."""
+class Silence:
+    """A store's last webhook, and how long a silence is normal for it. `limit` is None while too little is known."""
 
     last_at: datetime | None
-    patience: timedelta | None
+    limit: timedelta | None
 
-    def is_quiet(self, now: datetime) -> bool:
-        """Whether it has been silent for longer than it ever was."""
-        return self.last_at is not None and self.patience is not None and now - self.last_at > self.patience
+    def is_unusual(self, now: datetime) -> bool:
+        """Whether the store has been silent for longer than the limit."""
+        return self.last_at is not None and self.limit is not None and now - self.last_at > self.limit
 
 
-def rhythm_of(last_at: datetime | None, spoke: Sequence[bool]) -> Rhythm:
-    """The rhythm of a store that spoke last at `last_at`, and in these of the hours before that, the newest first."""
-    hours = [number for number, any_ in enumerate(spoke) if any_]
-    if last_at is None or len(hours) < _FEWEST:
-        return Rhythm(last_at, None)
+def store_silence(connection: Connection, store: str) -> Silence:
+    """A store's silence, from its webhooks in the inbox."""
+    last_at = arrivals.last_arrival(connection, store)
+    active = arrivals.hours_with_arrivals(connection, store, last_at, HOURS) if last_at else ()
+    return silence_of(last_at, active)
+
+
+def silence_of(last_at: datetime | None, active: Sequence[bool]) -> Silence:
+    """The silence of a store whose last webhook came at `last_at`; `active` is whether any came in each hour before that, newest first."""
+    hours = [number for number, any_ in enumerate(active) if any_]
+    if last_at is None or len(hours) < _MIN_HOURS:
+        return Silence(last_at, None)
     longest = max(older - newer for newer, older in pairwise(hours))
-    is_new = hours[-1] * _AN_HOUR < _A_WEEK and not any(spoke[-24:])
-    shortest = _SHORTEST_WHILE_NEW if is_new else _AN_HOUR
-    return Rhythm(last_at, max(longest * _LONGER_THAN_EVER * _AN_HOUR, shortest))
+    is_new = hours[-1] * _HOUR < _WEEK and not any(active[-24:])
+    shortest = _MIN_LIMIT_OF_NEW_STORE if is_new else _HOUR
+    return Silence(last_at, max(longest * _FACTOR * _HOUR, shortest))

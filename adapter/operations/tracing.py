@@ -1,7 +1,7 @@
-"""What each field of Drip's body was made from, found by trial.
+"""Which payload fields each field of Drip's body comes from, found by experiment.
 
-A value of the payload is changed, and whatever changes in the body was made from it. No table has to be kept for any platform, and nothing
-here can be wrong about the mapping, for it is the mapping that is asked.
+One value of the payload is changed at a time; whatever changes in the body depends on it. That needs no table for any platform and can't
+disagree with the mapping, because it runs the mapping.
 """
 
 import re
@@ -15,27 +15,27 @@ from adapter.operations.masking import Path, leaves
 
 Body = dict[str, Any]
 Traces = dict[Path, list[Path]]
-PATIENCE_S = 0.8
+TIMEOUT_S = 0.8
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:)(\d)(\d)")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _MOST_SOURCES = 6
 _NOTHING = object()
 
 
-def trace(document: Any, make: Callable[[Any], Body | None], patience_s: float = PATIENCE_S) -> Traces:
-    """Path in the body -> the paths in the payload that it was made from. `make` gives the body of a document, None where it has none.
+def trace(document: Any, make: Callable[[Any], Body | None], timeout_s: float = TIMEOUT_S) -> Traces:
+    """Path in the body -> the paths in the payload it comes from. `make` maps a document to a body, or to None.
 
-    Ends after `patience_s`; what was not tried by then is left out. The document is as it was afterwards.
+    Stops after `timeout_s`, leaving out what wasn't tried by then. The document is unchanged afterwards.
     """
-    return _Trial(document, make, time.monotonic() + patience_s).run()
+    return _Tracer(document, make, time.monotonic() + timeout_s).run()
 
 
-def said(path: Path) -> str:
-    """A path as people write it."""
+def dotted(path: Path) -> str:
+    """A path as people write it: `line_items.0.title`."""
     return ".".join(map(str, path))
 
 
-class _Trial:
+class _Tracer:
     def __init__(self, document: Any, make: Callable[[Any], Body | None], ends: float) -> None:
         self._root = [document]
         self._make = make
@@ -55,7 +55,7 @@ class _Trial:
         return {path: sources[:_MOST_SOURCES] for path, sources in self._found.items()}
 
     def _try(self, holder: Any, key: Any, path: Path) -> None:
-        """Change all of a part at once; only where that does something are its own parts looked at."""
+        """Change a whole part at once; look at its own parts only if that had an effect."""
         if time.monotonic() > self._ends:
             return
         part = holder[key]
@@ -73,7 +73,7 @@ class _Trial:
                 self._found.setdefault(where, []).append(path)
 
     def _changed_by(self, holder: Any, key: Any, part: Any) -> set[Path] | None:
-        """What of the body changes with a part; None if there is no body any more."""
+        """The paths of the body that change with a part; None if the changed payload has no body."""
         holder[key] = self._altered(part)
         try:
             body = self._make(self._root[0])
@@ -85,7 +85,7 @@ class _Trial:
         differing = {path for path in {*now, *self._plain} if now.get(path, _NOTHING) != self._plain.get(path, _NOTHING)}
         if isinstance(part, (dict, list)):
             return differing
-        # A line that a quantity of 0 takes out moves all others up: that says nothing of where their fields come from.
+        # A quantity of 0 removes its line and moves the others up, which says nothing about where their fields come from.
         moved = {name for name, value in body.items() if isinstance(value, list) and len(value) != self._lengths.get(name)}
         return {path for path in differing if path[0] not in moved or len(path) < 3}
 
@@ -97,7 +97,7 @@ class _Trial:
         return self._other(part)
 
     def _other(self, value: Any) -> Any:
-        """Another value of the same kind; numbers each by a step of their own, so that no two changes cancel out."""
+        """A different value of the same kind; each number changes by its own step, so that no two changes cancel out."""
         step = next(self._steps)
         if isinstance(value, bool):
             return not value

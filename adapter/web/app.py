@@ -11,8 +11,8 @@ from adapter.process.wake_up import wake_senders
 from adapter.settings import Settings
 from adapter.stores.magento.adobe_keys import with_adobe_keys
 from adapter.web import health, webhooks
-from adapter.web.dashboard import open_dashboard
-from adapter.web.dashboard.access import may_see
+from adapter.web.dashboard import add_dashboard
+from adapter.web.dashboard.login import may_see
 from adapter.web.database import Inbox
 from adapter.web.request_ids import name_requests
 
@@ -27,7 +27,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     app.extensions["inbox"] = Inbox(engine)
     app.extensions["metrics"] = Metrics(settings)
     name_requests(app)
-    open_dashboard(app)
+    add_dashboard(app)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(health.blueprint)
     app.register_error_handler(HTTPException, _error)

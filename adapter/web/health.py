@@ -14,7 +14,7 @@ from adapter.errors import DatabaseAway
 from adapter.inbox.database import snapshot
 from adapter.inbox.tables import deliveries
 from adapter.monitoring.metrics import Metrics
-from adapter.operations.health import overview
+from adapter.operations.health import status_report
 from adapter.settings import Settings
 from adapter.web.database import Inbox
 
@@ -73,7 +73,7 @@ def _can_read(engine: Engine) -> None:
 
 def _report(engine: Engine, settings: Settings) -> dict[str, Any]:
     with snapshot(engine) as connection:
-        return overview(connection, settings, datetime.now(UTC))
+        return status_report(connection, settings, datetime.now(UTC))
 
 
 def _require_sight() -> None:

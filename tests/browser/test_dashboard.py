@@ -43,20 +43,20 @@ def settled(page: Page, delivery: int, state: str) -> None:
 def test_from_the_first_run_to_the_first_delivered_order(fresh: Running, browser: Browser) -> None:
     with opened(browser, fresh) as page:
         page.goto("/")
-        expect(page.get_by_text("Ready: waiting for the first webhook.")).to_be_visible()
+        expect(page.get_by_text("Ready and waiting for the first webhook.")).to_be_visible()
         expect(page.get_by_text("never to Drip")).to_be_visible()
         page.goto("/stores/shopify")
         expect(page.get_by_text("Waiting for the first webhook")).to_be_visible()
         fresh.receive(payload(shopify_order(990001)))
-        expect(page.get_by_text("Received.")).to_be_visible()  # turns by itself
+        expect(page.get_by_text("Receiving webhooks.")).to_be_visible()  # without a reload by hand
         page.goto("/")
         page.get_by_role("button", name="Replay the samples").click()
-        expect(page.get_by_text("12 of 12 samples are kept")).to_be_visible()
+        expect(page.get_by_text("12 of 12 samples received")).to_be_visible()
         page.locator("table.list tbody tr", has_text="#2041").get_by_role("link").first.click()
         settled(page, int(page.url.rpartition("/")[2]), "delivered")
-        expect(page.get_by_text("Drip took it")).to_be_visible()
+        expect(page.get_by_text("accepted by Drip")).to_be_visible()
         page.goto("/")
-        expect(page.get_by_text("Orders move.")).to_be_visible()
+        expect(page.get_by_text("Orders are reaching Drip.")).to_be_visible()
     received = requests.get(f"{fresh.stand_in}/received", timeout=10).json()["orders"]
     assert "990001" in {order["order_id"] for order in received}
 
@@ -93,18 +93,18 @@ def test_dead_letters_are_mended_and_retried_in_bulk(running: Running, page: Pag
     found = [running.receive(payload(shopify_order(880000 + number))) for number in range(3)]
     for delivery in found:
         settled(page, delivery, "dead")
-    expect(page.get_by_text("nobody retries it unasked").first).to_be_visible()
+    expect(page.get_by_text("won't be retried automatically").first).to_be_visible()
     requests.delete(f"{running.stand_in}/answers", timeout=10).raise_for_status()
     page.goto("/deliveries?state=dead&topic=orders%2Fupdated")
-    page.get_by_role("checkbox", name="all on this page").check()
+    page.get_by_role("checkbox", name="Select all on this page").check()
     page.get_by_role("button", name="Retry selected").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Send 3 deliveries again?")
     page.get_by_role("button", name="Send 3 again").click()
-    expect(page.get_by_text("3 deliveries are sent again.")).to_be_visible()
+    expect(page.get_by_text("3 deliveries have been queued and will be sent again.")).to_be_visible()
     for delivery in found:
         settled(page, delivery, "delivered")
     page.goto("/audit")
-    expect(page.get_by_text("3 deliveries picked")).to_be_visible()
+    expect(page.get_by_text("3 selected")).to_be_visible()
 
 
 def test_a_script_in_a_product_name_is_inert(running: Running, page: Page) -> None:
@@ -142,7 +142,7 @@ def test_it_works_without_javascript(running: Running, browser: Browser) -> None
     page.goto("/")
     page.get_by_role("searchbox").fill("nobody at all")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("No delivery is like that")).to_be_visible()
+    expect(page.get_by_text("No deliveries match")).to_be_visible()
     context.close()
 
 
@@ -156,9 +156,9 @@ def test_the_log_in_refuses_and_is_throttled(guarded: Running, browser: Browser)
     with opened(browser, guarded) as page:
         for _ in range(5):
             log_in(page, "guessed")
-            expect(page.get_by_role("alert")).to_have_text("That is not the password.")
+            expect(page.get_by_role("alert")).to_have_text("Wrong password.")
         log_in(page, PASSWORD)
-        expect(page.get_by_role("alert")).to_have_text("Too many tries. Wait a quarter of an hour.")
+        expect(page.get_by_role("alert")).to_have_text("Too many attempts. Try again in 15 minutes.")
         page.goto("/")
         expect(page.get_by_label("Password")).to_be_visible()
 

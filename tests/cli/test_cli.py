@@ -396,7 +396,7 @@ def test_a_retry_is_in_the_audit_and_each_delivery_in_the_log(adapter: AdapterUn
         noted = [(row.actor, row.action, row.subject) for row in reversed(audit.noted(connection, 9))]
     assert noted == [
         ("command line", "retried", subject)
-        for subject in ("delivery 4", "deliveries: state skipped", "deliveries: 2 by id, topic orders/create")
+        for subject in ("delivery 4", "deliveries: state skipped", "deliveries: 2 selected, topic orders/create")
     ]
     line = run("deliveries", "retry", "4").stderr
     assert " action=reopened delivery=4 " in line

@@ -1,4 +1,4 @@
-"""What ALERT_URL is told: each trouble once, and its end once, whatever is restarted, and never at the cost of an order."""
+"""Alerts to ALERT_URL: one when a problem starts and one when it is resolved, across restarts, and never delaying an order."""
 
 import logging
 import threading
@@ -83,18 +83,18 @@ class TestOnce:
         for _ in range(3):
             alerts.step()
             clock.advance(minutes=2)
-        assert chat.texts() == [f"Drip order adapter: account {ACCOUNT.id} is paused: 401: check DRIP_API_KEY"]
+        assert chat.texts() == [f"Drip order adapter: Drip account {ACCOUNT.id} is paused: 401: check DRIP_API_KEY"]
         paused(engine, None)
         for _ in range(3):
             alerts.step()
             clock.advance(minutes=2)
         assert len(chat.bodies) == 2
-        assert chat.texts()[1].startswith("Drip order adapter: over, 6 min after it began: account")
+        assert chat.texts()[1].startswith("Drip order adapter: Resolved after 6 min: Drip account")
         paused(engine, clock())
         alerts.step()
         assert len(chat.bodies) == 3
 
-    def test_a_restart_tells_nothing_again(self, engine: Engine, settings: Settings, alerts: Alerts, chat: Listener, clock: Clock) -> None:
+    def test_a_restart_repeats_nothing(self, engine: Engine, settings: Settings, alerts: Alerts, chat: Listener, clock: Clock) -> None:
         paused(engine, clock())
         alerts.step()
         for _ in range(3):
@@ -102,7 +102,7 @@ class TestOnce:
             Alerts(engine, settings, clock).step()
         assert len(chat.bodies) == 1
 
-    def test_an_outage_of_a_moment_is_nobodys_business(self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock) -> None:
+    def test_a_short_outage_is_not_reported(self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock) -> None:
         outage(engine, clock())
         alerts.step()
         clock.advance(minutes=4)
@@ -122,17 +122,17 @@ class TestOnce:
         clock.advance(minutes=10)
         kill(engine, 2, clock())
         alerts.step()
-        assert [" 1 dead letter of store shopify" in text for text in chat.texts()] == [True]
+        assert [" 1 dead letter in store shopify" in text for text in chat.texts()] == [True]
         clock.advance(minutes=51)
         alerts.step()
         clock.advance(hours=5)
         alerts.step()
-        assert ["2 dead letters of store shopify" in text for text in chat.texts()] == [False, True]
+        assert ["2 dead letters in store shopify" in text for text in chat.texts()] == [False, True]
         with transaction(engine) as connection:
             settling.reopen(connection, deliveries.c.state == "dead", at=clock())
         clock.advance(seconds=1)
         alerts.step()
-        assert "over, " in chat.texts()[-1]
+        assert "Resolved after " in chat.texts()[-1]
 
     def test_a_store_that_sends_errors_for_orders(self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock) -> None:
         adapter = AdapterUnderTest(engine, make_settings("http://127.0.0.1:9"), "http://127.0.0.1:9", clock)
@@ -141,26 +141,26 @@ class TestOnce:
             adapter.post(error, store="woocommerce", topic="order.created")
         adapter.read()
         alerts.step()
-        assert ["store woocommerce is losing orders: 2 webhooks" in text for text in chat.texts()] == [True]
+        assert ["Store woocommerce is losing orders: 2 webhooks" in text for text in chat.texts()] == [True]
         adapter.post({"id": 4, "status": "pending", "total": "1"}, store="woocommerce", topic="order.created")
         adapter.read()
         clock.advance(minutes=2)
         alerts.step()
-        assert "over, " in chat.texts()[1]
+        assert "Resolved after " in chat.texts()[1]
 
-    def test_a_store_that_has_gone_quiet(self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock) -> None:
+    def test_a_store_that_is_silent_unusually_long(self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock) -> None:
         for hour in range(24 * 9):
             keep(engine, hour, clock() - timedelta(hours=30 + hour))
         with transaction(engine) as connection:
             connection.execute(update(deliveries).values(state="delivered", settled_at=clock()))
         alerts.step()
-        assert ["store shopify has been silent since" in text for text in chat.texts()] == [True]
+        assert ["Store shopify has been silent since" in text for text in chat.texts()] == [True]
         keep(engine, 1000, clock())
         clock.advance(minutes=2)
         alerts.step()
-        assert "over, " in chat.texts()[1]
+        assert "Resolved after " in chat.texts()[1]
 
-    def test_orders_that_are_stuck_unless_it_is_known_why(self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock) -> None:
+    def test_stuck_orders_unless_the_reason_is_known(self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock) -> None:
         keep(engine, 1, clock())
         with transaction(engine) as connection:
             connection.execute(update(deliveries).values(read_at=clock(), order_id="1"))
@@ -170,15 +170,15 @@ class TestOnce:
         paused(engine, clock())
         clock.advance(minutes=2)
         alerts.step()
-        assert ["have waited" in text for text in chat.texts()] == [False]
+        assert ["have been waiting" in text for text in chat.texts()] == [False]
         paused(engine, None)
         clock.advance(minutes=2)
         alerts.step()
-        assert "orders of store shopify have waited since" in chat.texts()[1]
+        assert "Orders of store shopify have been waiting since" in chat.texts()[1]
 
 
 class TestCalm:
-    def test_several_troubles_are_one_message_and_there_is_one_a_minute(
+    def test_several_problems_are_one_message_with_at_most_one_a_minute(
         self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock
     ) -> None:
         paused(engine, clock())
@@ -196,7 +196,7 @@ class TestCalm:
         alerts.step()
         assert [len(text.splitlines()) for text in chat.texts()] == [2, 2]
 
-    def test_an_address_that_fails_is_tried_again_ever_more_seldom(
+    def test_a_failing_address_is_retried_at_growing_intervals(
         self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:
         chat.status = 500
@@ -221,7 +221,7 @@ class TestCalm:
         alerts.step()
         assert len(chat.bodies) == 1
 
-    def test_nobody_is_told_of_what_began_and_ended_while_the_address_failed(
+    def test_a_problem_that_began_and_ended_while_the_address_failed_is_not_reported(
         self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock
     ) -> None:
         chat.status = 503
@@ -234,19 +234,19 @@ class TestCalm:
         alerts.step()
         assert chat.bodies == []
 
-    def test_nothing_personal_is_told(self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock) -> None:
+    def test_no_personal_data_is_sent(self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock) -> None:
         kill(engine, 1, clock())
         alerts.step()
         assert "@" not in chat.texts()[0]
 
-    def test_without_an_address_nothing_is_noted(self, engine: Engine, settings: Settings, clock: Clock) -> None:
+    def test_without_an_address_nothing_is_recorded(self, engine: Engine, settings: Settings, clock: Clock) -> None:
         kill(engine, 1, clock())
         Alerts(engine, replace(settings, alert_url=""), clock).step()
         with snapshot(engine) as connection:
             assert troubles.known(connection) == []
 
 
-def test_an_address_that_never_answers_delays_no_order(
+def test_an_address_that_never_responds_delays_no_order(
     adapter: AdapterUnderTest, chat: Listener, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "_BETWEEN_LOOKS_S", 0.05)
@@ -271,29 +271,29 @@ class TestAddresses:
     @pytest.mark.parametrize(
         "url", ["https://hooks.example/T0/B0/x", "http://127.0.0.1:9/x", "json://127.0.0.1/x", "mailto://u:p@mail.example"]
     )
-    def test_are_understood(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_are_accepted(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ALERT_URL", url)
         settings = settings_for()
         assert settings.alert_url == url
         assert url not in repr(settings)
 
     @pytest.mark.parametrize("url", ["nonsense-hush", "foo://hush", "https://", "https://[hush", "slack://"])
-    def test_or_are_a_fault_that_quotes_nothing(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_or_rejected_without_quoting_them(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ALERT_URL", url)
         with pytest.raises(SettingsError, match=r"^ALERT_URL: ") as caught:
             settings_for()
         assert "hush" not in str(caught.value)
         assert why_no_address(url)
 
-    def test_apprises_own_services_are_told(self, chat: Listener) -> None:
-        alert_channels.tell(f"json://{chat.address}/", "account 1 is paused")
+    def test_apprise_services_get_the_text(self, chat: Listener) -> None:
+        alert_channels.send(f"json://{chat.address}/", "account 1 is paused")
         assert b"account 1 is paused" in chat.bodies[0]
 
-    def test_a_slow_one_is_given_up(self, chat: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(alert_channels, "PATIENCE_S", 0.2)
+    def test_a_slow_one_times_out(self, chat: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(alert_channels, "TIMEOUT_S", 0.2)
         chat.silent.set()
-        with pytest.raises(WorkFailed, match="no answer within"):
-            alert_channels.tell(f"http://{chat.address}/hush", "x")
+        with pytest.raises(WorkFailed, match="no response within"):
+            alert_channels.send(f"http://{chat.address}/hush", "x")
         chat.silent.clear()
 
 

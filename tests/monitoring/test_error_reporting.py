@@ -31,7 +31,7 @@ def sentry() -> Iterator[Listener]:
 @pytest.fixture
 def told(sentry: Listener) -> Iterator[Listener]:
     """As under SENTRY_DSN, until the test ends."""
-    error_reporting._told.clear()
+    error_reporting._reported.clear()
     error_reporting.set_up(f"http://public@{sentry.address}/1")
     yield sentry
     sentry_sdk.get_client().close(timeout=2)
@@ -128,6 +128,6 @@ def test_without_a_dsn_nobody_is_told(sentry: Listener) -> None:
 @pytest.mark.parametrize("dsn", ["hush", "https://sentry.example/1", "ftp://hush@sentry.example/1", "https://hush@sentry.example/"])
 def test_what_is_no_dsn_is_a_fault_that_quotes_nothing(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENTRY_DSN", dsn)
-    with pytest.raises(SettingsError, match=r"^SENTRY_DSN: is no DSN") as caught:
+    with pytest.raises(SettingsError, match=r"^SENTRY_DSN: isn't a DSN") as caught:
         settings_for()
     assert "hush" not in str(caught.value)

@@ -227,9 +227,7 @@ class TestEveryChangeOfStateHasALine:
         page = Visitor(create_app(with_dashboard(adapter.settings), adapter.engine).test_client())
         page.log_in()
         page.post("/deliveries/1/retry", at="/deliveries/1", headers={"X-Request-ID": "01234567-89ab"})
-        assert [line.partition(" action=")[2] for line in log_lines] == [
-            "reopened delivery=1 request_id=01234567-89ab asked for by a person"
-        ]
+        assert [line.partition(" action=")[2] for line in log_lines] == ["reopened delivery=1 request_id=01234567-89ab retry requested"]
 
     def test_what_is_forgotten_before_it_is_sent(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:
         adapter.post(shopify_order(1001))

@@ -279,7 +279,7 @@ class TestStatus:
                 update(leases).where(leases.c.account == ACCOUNT.id).values(paused_since=datetime.now(UTC), pause_reason="401")
             )
         answer = adapter.web.get("/status")
-        assert (answer.status_code, answer.get_json()["why"]) == (503, [f"account {ACCOUNT.id} is paused: 401"])
+        assert (answer.status_code, answer.get_json()["why"]) == (503, [f"Drip account {ACCOUNT.id} is paused: 401"])
         assert adapter.web.get("/readyz").status_code == 200
 
     def test_a_sender_that_was_killed_does_not_run(self, adapter: AdapterUnderTest) -> None:

@@ -242,7 +242,7 @@ def test_it_waits_for_a_database_that_is_busy(open_adapter: AdapterUnderTest, sh
     assert last.kept == last.found == len(shop.listed())
 
     again = Backfill(open_adapter.engine, open_adapter.settings, store, ALL, again=True)
-    monkeypatch.setattr(backfill, "_DATABASE_PATIENCE_S", 0.0)
+    monkeypatch.setattr(backfill, "_DATABASE_TIMEOUT_S", 0.0)
     locked[:] = [1]
     with pytest.raises(WorkFailed, match="database is locked; what has been read so far is kept"):
         list(again.run())

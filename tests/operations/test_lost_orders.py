@@ -8,7 +8,7 @@ from sqlalchemy import Engine, update
 
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.tables import BACKFILL, deliveries
-from adapter.operations.health import overview
+from adapter.operations.health import status_report
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings
 
 NO_ACCESS = {"code": "woocommerce_rest_cannot_view", "message": "Sorry, you cannot view this resource.", "data": {"status": 403}}
@@ -33,7 +33,7 @@ def post(adapter: AdapterUnderTest, document: Any, topic: str = "order.updated")
 
 def report(adapter: AdapterUnderTest) -> dict[str, Any]:
     with snapshot(adapter.engine) as connection:
-        return overview(connection, adapter.settings, datetime.now(UTC))
+        return status_report(connection, adapter.settings, datetime.now(UTC))
 
 
 def lost(adapter: AdapterUnderTest) -> int:

@@ -1,4 +1,4 @@
-"""What each Drip field was made from is found by changing the payload, so it is as right as the mapping itself."""
+"""The source of each Drip field is found by changing the payload, so it is as accurate as the mapping itself."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from adapter.operations.tracing import said, trace
+from adapter.operations.tracing import dotted, trace
 from adapter.process.replay import Case, find_cases
 from mappings import PROVIDERS, Context, Options, parse, render
 
@@ -48,7 +48,7 @@ def maker(case: Case) -> Callable[[Any], dict[str, Any] | None]:
 def test_fields_are_traced_to_where_the_mapping_takes_them_from(provider: str) -> None:
     [case] = find_cases([FIXTURES / CASES[provider]])
     document = parse(case.payload)
-    found = {said(path): {said(source) for source in sources} for path, sources in trace(document, maker(case), 30).items()}
+    found = {dotted(path): {dotted(source) for source in sources} for path, sources in trace(document, maker(case), 30).items()}
     for field, source in EXPECTED[provider].items():
         last = {name.removeprefix("data.").removeprefix("order.") for name in found.get(field, set())}
         assert source in last, (field, found.get(field))

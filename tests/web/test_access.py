@@ -155,7 +155,7 @@ def test_no_page_of_the_frameworks_own_is_shown(monkeypatch: pytest.MonkeyPatch,
     def fail(*_: Any) -> None:
         raise RuntimeError("hush-hush of ada@example.com")
 
-    monkeypatch.setattr("adapter.web.dashboard.overview.overview", fail)
+    monkeypatch.setattr("adapter.web.dashboard.overview.status_report", fail)
     answer = page.get("/")
     assert (answer.status_code, answer.mimetype) == (500, "text/html")
     assert [word for word in ("hush", "ada@", "Traceback", "RuntimeError", "adapter/web") if word in answer.text] == []

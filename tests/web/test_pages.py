@@ -1,4 +1,4 @@
-"""What the pages say of deliveries, orders and stores, and what they do about them."""
+"""The pages of deliveries, orders and stores, and their actions."""
 
 import io
 import json
@@ -26,7 +26,7 @@ def test_the_overview_says_whether_orders_move(adapter: AdapterUnderTest, page: 
     adapter.settle()
     answer = page.get("/?span=hour")
     assert answer.status_code == 200
-    assert "Orders move." in answer.text
+    assert "Orders are reaching Drip." in answer.text
     assert re.search(r"1 kept, \d+ delivered", answer.text)
 
 
@@ -34,7 +34,7 @@ def test_the_overview_says_what_is_wrong(adapter: AdapterUnderTest, page: Visito
     adapter.tell_drip(status=401)
     adapter.post(shopify_order())
     adapter.settle()
-    assert "Orders do not move." in page.get("/").text
+    assert "Orders are stuck." in page.get("/").text
 
 
 def test_without_drip_settings_the_overview_says_where_they_are(engine: Engine) -> None:
@@ -42,8 +42,8 @@ def test_without_drip_settings_the_overview_says_where_they_are(engine: Engine) 
     somebody.log_in()
     said = somebody.get("/").text
     assert "DRIP_ACCOUNT_ID" in said
-    assert "kept safely and wait" in said
-    assert "stand-in" not in said
+    assert "Orders are stored safely until Drip is connected" in said
+    assert "sandbox" not in said
 
 
 @pytest.mark.parametrize("span", ["hour", "day", "month", "century"])
@@ -79,7 +79,7 @@ def test_a_search_finds_an_order_by_what_people_know_of_it(adapter: AdapterUnder
     adapter.settle()
     assert page.post("/search", {"q": "#1042"}, at="/").location == "/orders/shopify/880011"
     assert page.post("/search", {"q": "nobody"}, at="/").location == "/deliveries?q=nobody"
-    assert "No delivery is like that" in page.get("/deliveries?q=nobody").text
+    assert "No deliveries match" in page.get("/deliveries?q=nobody").text
 
 
 def test_an_address_typed_stands_nowhere(adapter: AdapterUnderTest, page: Visitor, caplog: pytest.LogCaptureFixture) -> None:
@@ -93,7 +93,7 @@ def test_an_address_typed_stands_nowhere(adapter: AdapterUnderTest, page: Visito
     assert re.findall(r'<td><a href="/deliveries/\d+">(\d+)', listed) == [str(adapter.rows()[0].id)]
     assert "ada.shopper" not in listed.lower()
     assert "ada.shopper" not in caplog.text.lower()
-    assert "No delivery is like that" in page.get("/deliveries?mail=lost").text
+    assert "No deliveries match" in page.get("/deliveries?mail=lost").text
 
 
 def test_filters_choose_by_store_state_reason_topic_and_time(adapter: AdapterUnderTest, page: Visitor) -> None:
@@ -112,7 +112,7 @@ def test_a_delivery_tells_its_way_and_what_each_field_was_made_from(adapter: Ada
     delivery = delivery_of(adapter.post(shopify_order(1001)))
     adapter.settle()
     said = page.get(f"/deliveries/{delivery}").text
-    steps = ("Received and kept", "Read", "Mapped, products looked up", "Sent as created, alone: Drip took it", "Delivered")
+    steps = ("Received and stored", "Read", "Mapped, products looked up", "Sent as created: accepted by Drip", "Delivered")
     for words in (*steps, "No difference"):
         assert words in said
     made_from = re.findall(
@@ -173,8 +173,8 @@ def test_what_cannot_be_read_is_told_with_what_to_do(adapter: AdapterUnderTest, 
     adapter.settle()
     said = page.get(f"/deliveries/{delivery}").text
     assert "line_items.0.price" in said
-    assert "Today&#39;s code cannot map it either" in said or "Today's code cannot map it either" in said
-    assert "The payload is no JSON" in page.get(f"/deliveries/{garbage}").text
+    assert "The current version of the adapter can't map it either" in said
+    assert "The payload isn't valid JSON" in page.get(f"/deliveries/{garbage}").text
     assert "{not json" in page.post(f"/deliveries/{garbage}/reveal", at="/").text
 
 
@@ -216,10 +216,10 @@ def test_an_erased_delivery_says_so_and_cannot_be_retried(adapter: AdapterUnderT
     with transaction(adapter.engine) as connection:
         connection.execute(text("UPDATE deliveries SET payload = NULL"))
         connection.execute(text("UPDATE attempts SET body = NULL"))
-    assert "is erased, so it cannot be sent again" in page.get(f"/deliveries/{delivery}").text
+    assert "has been erased, so this delivery can't be sent again" in page.get(f"/deliveries/{delivery}").text
     page.post(f"/deliveries/{delivery}/retry", at="/")
     assert adapter.row(delivery).state == "delivered"
-    assert "cannot be sent again" in page.get("/").text
+    assert "can&#39;t be sent again" in page.get("/").text
     assert page.post(f"/deliveries/{delivery}/fixture", at="/").status_code == 404
 
 
@@ -261,7 +261,7 @@ def test_many_are_counted_before_they_are_retried(adapter: AdapterUnderTest, pag
     assert answer.location == "/deliveries?state=dead"
     assert {row.state for row in adapter.rows()} == {"pending"}
     assert audited(adapter.engine)[-1] == ("retried", "deliveries: state dead")
-    assert "450 deliveries are sent again" in page.get("/deliveries").text
+    assert "450 deliveries have been queued" in page.get("/deliveries").text
 
 
 def test_a_retry_that_takes_too_long_goes_on_from_where_it_stopped(
@@ -275,7 +275,7 @@ def test_a_retry_that_takes_too_long_goes_on_from_where_it_stopped(
     monkeypatch.setattr("adapter.web.dashboard.bulk_actions.time", SimpleNamespace(monotonic=lambda: next(times)))
     said = page.post("/deliveries/retry/now", {"state": "dead", "below": "1000000"}, at="/").text
     monkeypatch.undo()
-    assert "200 are sent again" in said
+    assert "200 deliveries queued so far" in said
     form = dict(re.findall(r'name="(below|done|state)" value="(\w+)"', said))
     page.post("/deliveries/retry/now", form, at="/")
     assert {row.state for row in adapter.rows()} == {"pending"}
@@ -311,10 +311,10 @@ def test_a_store_waits_for_its_first_webhook_and_says_when_it_came(adapter: Adap
     assert page.get(asked).json == {"received": False, "delivery": None, "changed": False}
     adapter.web.post("/webhooks/shopify", data=b"{}", headers={"X-Shopify-Hmac-Sha256": "wrong"})
     assert page.get(asked).json["changed"] is True  # type: ignore[index]
-    assert "does not match" in page.get("/stores/shopify").text
+    assert "doesn&#39;t match" in page.get("/stores/shopify").text
     delivery = delivery_of(adapter.post(shopify_order()))
     assert page.get(asked).json == {"received": True, "delivery": delivery, "changed": True}
-    assert "Received." in page.get("/stores/shopify").text
+    assert "Receiving webhooks." in page.get("/stores/shopify").text
 
 
 def test_the_samples_are_replayed_under_the_stand_in_only(adapter: AdapterUnderTest, page: Visitor) -> None:

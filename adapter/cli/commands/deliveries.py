@@ -1,6 +1,6 @@
 """`deliveries`: look into the inbox, and send again what it holds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.erasure import email_digest
 from adapter.inbox.tables import deliveries
 from adapter.operations.preview import document
-from adapter.operations.retry import reopen, tell
+from adapter.operations.retry import log_reopened, reopen, subject_of
 from mappings import Reason
 
 
@@ -55,16 +55,6 @@ def _which(chosen: Mapping[str, Any]) -> ColumnElement[bool]:
     times = {name: chosen[name].replace(tzinfo=UTC) for name in ("since", "until") if chosen[name] is not None}
     words = {name: value for name, value in chosen.items() if name not in ("since", "until", "email") and value}
     return search.filtered(**words, **times, email_digest=email_digest(chosen["email"]) or "")
-
-
-def _described(ids: Sequence[int], chosen: Mapping[str, Any]) -> str:
-    """A choice in words, for the audit; an e-mail address is not quoted."""
-    if len(ids) == 1:
-        return f"delivery {ids[0]}"
-    words = [f"{len(ids)} by id"] if ids else []
-    words += [f"{name.removesuffix('_id')} {value}" for name, value in chosen.items() if value and name != "email"]
-    words += ["found by e-mail address"] if chosen.get("email") else []
-    return f"deliveries: {', '.join(words)}"
 
 
 @command.command("list")
@@ -128,9 +118,10 @@ def retry(ids: tuple[int, ...], dry_run: bool, force: bool, as_json: bool, **cho
             with snapshot(engine) as connection:
                 _print_count(search.retriable(connection, which), dry_run=True, as_json=as_json)
             return
+        subject = subject_of(ids, is_search=bool(chosen["email"]), order=chosen["order_id"], **chosen)
         with transaction(engine) as connection:
-            reopened = reopen(connection, which, at=datetime.now(UTC), forced=force, subject=_described(ids, chosen), actor=audit.COMMAND)
-    tell(reopened)
+            reopened = reopen(connection, which, at=datetime.now(UTC), forced=force, subject=subject, actor=audit.COMMAND)
+    log_reopened(reopened)
     count = len(reopened)
     _print_count(count, dry_run=False, as_json=as_json)
     if ids and (missed := len(set(ids)) - count):

@@ -14,8 +14,9 @@ from adapter.cli.parameters import AS_JSON
 from adapter.cli.startup import settings_for
 from adapter.inbox.charts import SPANS
 from adapter.inbox.database import snapshot
-from adapter.operations.activity import document, recent
-from adapter.operations.health import overview
+from adapter.operations.activity import document, read_activity
+from adapter.operations.health import all_stores, status_report
+from adapter.operations.waiting import read_waiting
 
 _REQUESTS = {"single": "single requests", "batch": "batches"}
 _REFUSED = {"missing": "without a signature", "mismatch": "with a signature that doesn't match"}
@@ -32,8 +33,9 @@ def command(span: str, as_json: bool) -> None:
     """
     settings, now = settings_for(), datetime.now(UTC)
     with open_inbox(settings) as engine, snapshot(engine) as connection:
-        report = overview(connection, settings, now)
-        report |= document(recent(connection, settings, list(report["stores"]), SPANS[span], now), SPANS[span])
+        waiting = read_waiting(connection, all_stores(connection, settings), now)
+        report = status_report(connection, settings, now, waiting)
+        report |= document(read_activity(connection, settings, waiting, SPANS[span], now), SPANS[span])
     if as_json:
         output.document(report)
     else:

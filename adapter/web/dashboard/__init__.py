@@ -6,28 +6,28 @@ Pages show things and start them; the work itself is in `adapter.operations`.
 from flask import Flask
 
 from adapter.web.dashboard import (
-    access,
     actions,
     audit,
     bulk_actions,
     deliveries,
     delivery,
-    first_run,
-    orders,
+    filters,
+    login,
+    order,
     overview,
+    samples,
     security,
     stores,
-    words,
 )
-from adapter.web.dashboard.layout import blueprint, frame_variables
+from adapter.web.dashboard.layout import blueprint, layout_variables
 
-__all__ = ["actions", "audit", "bulk_actions", "deliveries", "delivery", "first_run", "open_dashboard", "orders", "overview", "stores"]
+__all__ = ["actions", "add_dashboard", "audit", "bulk_actions", "deliveries", "delivery", "order", "overview", "samples", "stores"]
 
 
-def open_dashboard(app: Flask) -> None:
-    """Add the dashboard to an app. Without ADMIN_PASSWORD all of it answers 404, but under the stand-in on this machine."""
-    access.guard(app)
+def add_dashboard(app: Flask) -> None:
+    """Add the dashboard to an app. Without ADMIN_PASSWORD every page is a 404, except on this machine with the sandbox."""
+    login.require_login(app)
     security.secure(app)
-    app.jinja_env.filters.update(words.FILTERS)
-    app.context_processor(frame_variables)
+    app.jinja_env.filters.update(filters.FILTERS)
+    app.context_processor(layout_variables)
     app.register_blueprint(blueprint)

@@ -1,4 +1,4 @@
-"""What a person does about one delivery: send it again, or take it along as a fixture."""
+"""Actions on one delivery: retry it, or download it as a fixture."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as Redirect
 
 from adapter.inbox import audit
 from adapter.inbox.tables import deliveries
-from adapter.operations.retry import reopen, tell
+from adapter.operations.retry import log_reopened, reopen, subject_of
 from adapter.process.wake_up import wake_senders
 from adapter.web.dashboard.delivery import find
 from adapter.web.dashboard.layout import back_to, blueprint, now, settings, write
@@ -19,37 +19,37 @@ from adapter.web.dashboard.layout import back_to, blueprint, now, settings, writ
 
 @blueprint.post("/deliveries/<int:delivery>/retry")
 def retry(delivery: int) -> Redirect:
-    """Send it again, from what was kept."""
+    """Send a stored delivery again."""
     find(delivery)
     forced = request.form.get("force") == "1"
 
     def again(connection: Connection) -> Sequence[int]:
-        subject = f"delivery {delivery}"
+        subject = subject_of([delivery])
         return reopen(connection, deliveries.c.id == delivery, at=now(), forced=forced, subject=subject, actor=audit.ADMINISTRATOR)
 
     if reopened := write(again):
-        tell(reopened)
+        log_reopened(reopened)
         wake_senders(settings().database_url)
-        flash("It is sent again.", "good")
+        flash("The delivery has been queued and will be sent again.", "good")
     else:
-        flash("It cannot be sent again: what was kept of it is erased.", "bad")
+        flash("The delivery can't be sent again because its payload has been erased.", "bad")
     return back_to("show_delivery", delivery=delivery)
 
 
 @blueprint.post("/deliveries/<int:delivery>/fixture")
 def copy_as_fixture(delivery: int) -> Response:
-    """The delivery as a fixture folder, zipped: what `map` and `replay` take, and a test of the mapping begins with."""
+    """The delivery as a zipped fixture folder, for `map`, `replay` and tests of the mapping."""
     row = find(delivery)
     store = settings().store(row.store)
     if row.payload is None or store is None:
-        abort(404, "There is nothing to copy: what was kept of it is erased, or no setting names its store.")
+        abort(404, "There is nothing to download: the payload has been erased, or the store is no longer in the settings.")
     headers = {
         "Content-Type": "application/json",
         **({store.provider.topic_headers[0]: row.topic} if row.topic else {}),
         **json.loads(row.headers),
     }
     folder = f"{store.provider.name}/{store.name}-{row.id}"
-    write(lambda connection: audit.note(connection, "copied as a fixture, with personal data", f"delivery {delivery}", "", now()))
+    write(lambda connection: audit.note(connection, "downloaded as a fixture, with personal data", subject_of([delivery]), "", now()))
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(f"{folder}/headers.json", json.dumps(headers, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What people did by the dashboard."""
+"""The audit page: what people did in the dashboard or on the command line."""
 
 from flask import render_template, request
 
@@ -11,7 +11,7 @@ _PAGE = 50
 
 @blueprint.get("/audit")
 def show_audit() -> str:
-    """Each change made by a person, and each look at personal data."""
+    """Every change made by a person, and every time someone viewed personal data."""
     before = whole(request.args.get("before", ""))
     rows = read(lambda connection: audit.noted(connection, _PAGE + 1, before))
     return render_template("audit.html", rows=rows[:_PAGE], before=rows[_PAGE - 1].id if len(rows) > _PAGE else None)

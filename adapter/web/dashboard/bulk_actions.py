@@ -1,7 +1,8 @@
-"""Sending many again: how many it would be, and then piece by piece."""
+"""Retrying many deliveries: first a confirmation with their number, then in batches."""
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from flask import flash, render_template, request
 from sqlalchemy import Connection
@@ -11,20 +12,20 @@ from adapter.inbox import audit, search, views
 from adapter.inbox.counters import newest_id
 from adapter.inbox.tables import deliveries
 from adapter.inbox.views import Choice
-from adapter.operations.retry import reopen, tell
+from adapter.operations.retry import log_reopened, reopen, subject_of
 from adapter.process.wake_up import wake_senders
 from adapter.web.dashboard.deliveries import choice_of, chosen, whole
 from adapter.web.dashboard.layout import back_to, blueprint, now, read, settings, write
 
-_PIECE = 200
-"""So many are locked at once: webhooks wait for no longer than that takes."""
-_PATIENCE_S = 8.0
-"""A page that takes longer is cut off by platforms."""
+_BATCH = 200
+"""How many rows are locked at a time, which limits how long a webhook may have to wait."""
+_TIMEOUT_S = 8.0
+"""Hosting platforms cut off requests that take much longer."""
 
 
 @blueprint.post("/deliveries/retry")
 def confirm_retry() -> str:
-    """Say how many would be sent again, before anything is done."""
+    """Show how many deliveries would be sent again, before anything happens."""
     picked, everything = _picked(), request.form.get("which") == "all"
     choice = choice_of(request.form)
     until, count = read(lambda connection: _count(connection, choice, None if everything else picked))
@@ -41,51 +42,43 @@ def confirm_retry() -> str:
 
 @blueprint.post("/deliveries/retry/now")
 def retry_chosen() -> Response | str:
-    """Send them again, as many as the time of a page allows."""
+    """Send them again, as many as one request has time for."""
     picked, choice = _picked(), choice_of(request.form)
     before, done = whole(request.form.get("below", "")) or 0, whole(request.form.get("done", "")) or 0
     forced = request.form.get("force") == "1"
     if picked:
-        done = _reopen(picked, f"{len(picked)} deliveries picked", forced=forced)
+        done = _reopen(picked, subject_of(picked), forced=forced)
     else:
         done, left = _retry_all(choice, before, done, forced=forced)
         if left is not None:
             return render_template("retrying.html", done=done, until=left, chosen=chosen(request.form), forced=forced)
     if done:
         wake_senders(settings().database_url)
-    flash(f"{done:,} {'delivery is' if done == 1 else 'deliveries are'} sent again.", "good")
+    flash(f"{done:,} {'delivery has' if done == 1 else 'deliveries have'} been queued and will be sent again.", "good")
     return back_to("list_deliveries", **chosen(request.form) if not picked else {})
 
 
-def described(choice: Choice) -> str:
-    """A choice in words; a search for a shopper is not quoted."""
-    words = [f"{name} {getattr(choice, name)}" for name in ("store", "state", "reason", "topic") if getattr(choice, name)]
-    words += [f"received {name} {moment:%Y-%m-%d %H:%M}" for name, moment in (("since", choice.since), ("until", choice.until)) if moment]
-    words += ["found by a search"] if choice.text or choice.email_digest else []
-    return ", ".join(words) or "all"
-
-
 def _retry_all(choice: Choice, before: int, done: int, *, forced: bool) -> tuple[int, int | None]:
-    """How many were sent again so far, and the id to go on from if time ran out."""
-    ends = time.monotonic() + _PATIENCE_S
-    subject = f"deliveries: {described(choice)}"
+    """How many have been queued so far, and the id to continue from if time ran out."""
+    ends = time.monotonic() + _TIMEOUT_S
+    subject = subject_of(is_search=bool(choice.text or choice.email_digest), **asdict(choice))
     while time.monotonic() < ends:
-        found: Sequence[int] = read(lambda connection, before=before: views.retriable(connection, choice, before, _PIECE))  # type: ignore[misc]
+        found: Sequence[int] = read(lambda connection, before=before: views.retriable(connection, choice, before, _BATCH))  # type: ignore[misc]
         if not found:
             return done, None
-        if piece := _reopen(found, subject, forced=forced):
-            done, subject = done + piece, ""  # each page that did something stands in the audit once
+        if count := _reopen(found, subject, forced=forced):
+            done, subject = done + count, ""  # one audit entry per request that did something
         before = found[-1]
     return done, before
 
 
 def _reopen(ids: Sequence[int], subject: str, *, forced: bool) -> int:
-    """Send some again, and note it under a subject, if there is one; how many."""
+    """Queue some deliveries, record it in the audit if there is a subject, and return how many."""
     which = deliveries.c.id.in_(ids)
     reopened = write(
         lambda connection: reopen(connection, which, at=now(), forced=forced, subject=subject, actor=audit.ADMINISTRATOR),
     )
-    tell(reopened)
+    log_reopened(reopened)
     return len(reopened)
 
 

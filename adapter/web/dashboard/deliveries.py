@@ -1,4 +1,4 @@
-"""The inbox: newest first, searched by what a person knows of an order, filtered by what it became."""
+"""The list of deliveries, newest first, with filters and search."""
 
 import secrets
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _SEARCHES_KEPT = 5
 
 @blueprint.get("/deliveries")
 def list_deliveries() -> str:
-    """A page of deliveries."""
+    """One page of the list."""
     choice, before = choice_of(request.args), whole(request.args.get("before", ""))
     page, count, names = read(lambda connection: _look(connection, choice, before))
     return render_template(
@@ -42,7 +42,7 @@ def list_deliveries() -> str:
 
 @blueprint.post("/search")
 def search() -> Response:
-    """Find an order by what was typed. An e-mail address is matched by its digest, and stands in no address and no log."""
+    """Find an order by number, id or email. An email address is matched by its digest and appears in no URL and no log."""
     typed = request.form.get("q", "").strip()[:_LONGEST]
     if "@" in typed:
         found = session.get("searches", {})
@@ -62,7 +62,7 @@ def search() -> Response:
 
 
 def choice_of(values: Mapping[str, str]) -> Choice:
-    """The choice of deliveries that a page's address, or a form, describes; what makes no sense is left out."""
+    """The choice of deliveries described by a URL or form; invalid values are ignored."""
     state, reason = values.get("state", ""), values.get("reason", "")
     mail = values.get("mail", "")
     return Choice(
@@ -73,13 +73,13 @@ def choice_of(values: Mapping[str, str]) -> Choice:
         since=_moment(values.get("since", "")),
         until=_moment(values.get("until", "")),
         text=values.get("q", "").strip()[:_LONGEST],
-        # An old search that the session has lost finds nothing, and not everything.
+        # A search that the session no longer has finds nothing rather than everything.
         email_digest=session.get("searches", {}).get(mail, "forgotten") if mail else "",
     )
 
 
 def chosen(values: Mapping[str, str]) -> dict[str, str]:
-    """The parts of an address, or of a form, that describe a choice."""
+    """The parameters of a URL or form that describe a choice."""
     return {name: values[name] for name in _PLAIN if values.get(name)}
 
 
@@ -98,5 +98,5 @@ def _moment(text: str) -> datetime | None:
 
 
 def whole(text: str) -> int | None:
-    """A whole number that both databases take; None for anything else."""
+    """A whole number that fits both databases; None for anything else."""
     return int(text) if text.isascii() and text.isdecimal() and int(text) < 2**63 else None

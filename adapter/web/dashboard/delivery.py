@@ -1,4 +1,4 @@
-"""One delivery: what became of it, step by step, and what Drip was sent of it."""
+"""The page of one delivery: what happened to it, step by step, and what was sent to Drip."""
 
 import json
 from collections import Counter
@@ -14,20 +14,21 @@ from adapter.inbox import audit, search, views
 from adapter.operations import preview
 from adapter.operations.masking import without_addresses
 from adapter.web.dashboard import json_tree
+from adapter.web.dashboard.advice import outcome
+from adapter.web.dashboard.filters import duration
 from adapter.web.dashboard.layout import blueprint, now, read, settings, write
-from adapter.web.dashboard.words import outcome, took
 from mappings import parse
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A step of a delivery's way."""
+    """A step in a delivery's timeline."""
 
     at: datetime | None
     what: str
     detail: str = ""
     kind: str = ""
-    """`done`, `failed`, `next`, or blank."""
+    """`done`, `failed`, `next` or blank."""
     after: str = ""
 
 
@@ -39,29 +40,29 @@ def show_delivery(delivery: int) -> str:
 
 @blueprint.post("/deliveries/<int:delivery>/reveal")
 def reveal(delivery: int) -> str:
-    """The page with personal data, once; the asking is in the audit."""
+    """The page with personal data, this once; recorded in the audit."""
     find(delivery)
     write(lambda connection: audit.note(connection, "looked at personal data", f"delivery {delivery}", "", now()))
     return render_template("delivery.html", **read(lambda connection: _look(connection, delivery, shown=True)))
 
 
 def find(delivery: int) -> Row[Any]:
-    """A delivery; the page is a 404 where there is none."""
+    """A delivery; the page is a 404 if there is none."""
     row = read(lambda connection: views.one(connection, delivery)) if delivery < 2**63 else None
     if row is None:
-        abort(404, f"There is no delivery {delivery}. Its row may have been purged.")
+        abort(404, f"There is no delivery {delivery}. It may have been deleted after the retention period.")
     return row
 
 
 def _look(connection: Connection, delivery: int, *, shown: bool) -> dict[str, Any]:
     row = views.one(connection, delivery) if delivery < 2**63 else None
     if row is None:
-        abort(404, f"There is no delivery {delivery}. Its row may have been purged.")
+        abort(404, f"There is no delivery {delivery}. It may have been deleted after the retention period.")
     attempts = search.attempts_of(connection, delivery)
     kept = next((attempt for attempt in reversed(attempts) if attempt.body is not None), None)
     sent = parse(kept.body) if kept else None
     too_long = row.payload is not None and len(row.payload) > preview.LONGEST
-    today = preview.remap(connection, row, settings(), sent) if row.payload is not None and not too_long else None
+    today = preview.make_preview(connection, row, settings(), sent) if row.payload is not None and not too_long else None
     return {
         "row": row,
         "problems": _problems(row.problems),
@@ -78,7 +79,7 @@ def _look(connection: Connection, delivery: int, *, shown: bool) -> dict[str, An
     }
 
 
-def _side_by_side(today: preview.Remapped | None, sent: Any, *, shown: bool) -> dict[str, Any]:
+def _side_by_side(today: preview.Preview | None, sent: Any, *, shown: bool) -> dict[str, Any]:
     document = today.document if today else None
     body = sent if sent is not None else (today.body if today else None)
     anchors = json_tree.anchors_of(document, "p") if document is not None else {}
@@ -91,15 +92,15 @@ def _side_by_side(today: preview.Remapped | None, sent: Any, *, shown: bool) -> 
 
 
 def _events(row: Row[Any], attempts: Sequence[Row[Any]]) -> list[Event]:
-    events = [Event(row.received_at, "Received and kept", f"{row.topic or 'no topic'} from {row.store}", "done")]
+    events = [Event(row.received_at, "Received and stored", f"{row.topic or 'no topic'} from {row.store}", "done")]
     if row.parent_id:
-        events[0] = Event(row.received_at, "Split off", f"from delivery {row.parent_id}", "done")
+        events[0] = Event(row.received_at, f"Split from delivery {row.parent_id}", "", "done")
     if row.read_at:
-        of = f"order {row.order_id}" if row.order_id else "no order in it"
-        events.append(Event(row.read_at, "Read", of, "done", f"{took(row.read_at - row.received_at)} later"))
+        of = f"order {row.order_id}" if row.order_id else "contains no order"
+        events.append(Event(row.read_at, "Read", of, "done", f"{duration(row.read_at - row.received_at)} later"))
     stored: set[tuple[str, str]] = set()
     for attempt in attempts:
-        # What is in doubt is repeated from what was stored, without mapping it again.
+        # A request without a known outcome is repeated with the stored body, without mapping it again.
         repeated = (attempt.action, attempt.digest) in stored and not attempt.looked_up
         events += [_tried(attempt)] if repeated else [_made(attempt), _tried(attempt)]
         stored.add((attempt.action, attempt.digest))
@@ -107,12 +108,12 @@ def _events(row: Row[Any], attempts: Sequence[Row[Any]]) -> list[Event]:
 
 
 def _made(attempt: Row[Any]) -> Event:
-    """The body is stored when the request is begun, so that is when it was mapped and its products were looked up."""
+    """The body is stored when its request begins, so that is when it was mapped and its products were looked up."""
     looked_up = json.loads(attempt.looked_up) if attempt.looked_up else {}
     if attempt.body is None:
-        return Event(attempt.begun_at, "Mapped", "what was sent is erased", "done")
+        return Event(attempt.begun_at, "Mapped", "the body has been erased", "done")
     if not looked_up:
-        return Event(attempt.begun_at, "Mapped", "no product to look up", "done")
+        return Event(attempt.begun_at, "Mapped", "no products to look up", "done")
     sources = Counter(str(source) for source in looked_up.values())
     detail = ", ".join(f"{source} ({count})" for source, count in sources.items())
     return Event(attempt.begun_at, "Mapped, products looked up", detail, "done")
@@ -120,31 +121,31 @@ def _made(attempt: Row[Any]) -> Event:
 
 def _tried(attempt: Row[Any]) -> Event:
     answer = json.loads(attempt.answer) if attempt.answer else {}
-    said = [f"HTTP {attempt.status}"] if attempt.status else []
-    said += [without_addresses(str(answer["what"]))] if answer.get("what") and attempt.outcome != "delivered" else []
-    said += [without_addresses(json.dumps(error, ensure_ascii=False)) for error in answer.get("errors", ())]
-    said += [f"Drip's request id {attempt.drip_request_id}"] if attempt.drip_request_id else []
+    details = [f"HTTP {attempt.status}"] if attempt.status else []
+    details += [without_addresses(str(answer["what"]))] if answer.get("what") and attempt.outcome != "delivered" else []
+    details += [without_addresses(json.dumps(error, ensure_ascii=False)) for error in answer.get("errors", ())]
+    details += [f"Drip request ID {attempt.drip_request_id}"] if attempt.drip_request_id else []
     kind = "done" if attempt.outcome == "delivered" else "failed"
-    length = f"answered in {took(attempt.ended_at - attempt.begun_at)}" if attempt.ended_at else ""
-    way = "in a batch" if attempt.kind == "batch" else "alone"
-    return Event(attempt.begun_at, f"Sent as {attempt.action}, {way}: {outcome(attempt.outcome)}", "; ".join(said), kind, length)
+    length = f"response after {duration(attempt.ended_at - attempt.begun_at)}" if attempt.ended_at else ""
+    in_batch = " in a batch" if attempt.kind == "batch" else ""
+    return Event(attempt.begun_at, f"Sent as {attempt.action}{in_batch}: {outcome(attempt.outcome)}", "; ".join(details), kind, length)
 
 
 def _end(row: Row[Any]) -> Event:
     if row.state == "pending":
         if row.read_at is None:
-            return Event(None, "Waits to be read", "", "next")
+            return Event(None, "Waiting to be read", "", "next")
         if row.due_at > now() + timedelta(seconds=1):
-            return Event(row.due_at, "Next try", "", "next")
-        return Event(None, "Is due: goes to Drip as soon as its account takes orders", "", "next")
-    length = took(row.settled_at - row.received_at) if row.settled_at else ""
+            return Event(row.due_at, "Next attempt", "", "next")
+        return Event(None, "Due: will be sent as soon as the Drip account accepts orders", "", "next")
+    length = duration(row.settled_at - row.received_at) if row.settled_at else ""
     if row.state == "delivered":
-        return Event(row.settled_at, "Delivered", f"{length} after its receipt", "done")
+        return Event(row.settled_at, "Delivered", f"{length} after it was received", "done")
     if row.state == "skipped":
         return Event(row.settled_at, "Skipped", row.detail or "", "done")
-    return Event(row.settled_at, "Dead: nobody retries it unasked", "", "failed")
+    return Event(row.settled_at, "Dead: won't be retried automatically", "", "failed")
 
 
 def _problems(text: str | None) -> list[tuple[str, str]]:
-    """Path and what is wrong there."""
+    """Path, and what is wrong there."""
     return [(path, without_addresses(" ".join(reasons))) for path, reasons in (json.loads(text) if text else {}).items()]

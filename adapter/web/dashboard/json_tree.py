@@ -1,4 +1,4 @@
-"""A JSON document as lines of a page: the personal values hidden, each Drip field with what it was made from."""
+"""A JSON document as lines of a page: personal values hidden, each Drip field with the payload fields it comes from."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 import simplejson
 
 from adapter.operations.masking import Path, personal
-from adapter.operations.tracing import said
+from adapter.operations.tracing import dotted
 
 MOST_LINES = 2500
 _DEEPEST = 5
@@ -17,7 +17,7 @@ _LONGEST = 400
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line. `anchor` is its id in the page."""
+    """One line; `anchor` is its id in the page."""
 
     anchor: str
     depth: int
@@ -25,7 +25,7 @@ class Line:
     value: str
     is_masked: bool = False
     sources: Sequence[tuple[str, str]] = ()
-    """(anchor, path) of what it was made from."""
+    """(anchor, path) of the payload fields it comes from."""
 
 
 def lines(
@@ -36,14 +36,14 @@ def lines(
     sources: Mapping[Path, Sequence[Path]] | None = None,
     anchors: Mapping[Path, str] | None = None,
 ) -> list[Line]:
-    """A document as lines, at most `MOST_LINES`; `shown` leaves nothing hidden."""
+    """A document as at most `MOST_LINES` lines; with `shown`, nothing is hidden."""
     hidden = {} if shown else personal(document)
     made: list[Line] = []
     for number, (path, value) in enumerate(_walk(document)):
         if number >= MOST_LINES:
-            made.append(Line(f"{prefix}{number}", 0, "", "… and more: copy it as a fixture to see all of it"))
+            made.append(Line(f"{prefix}{number}", 0, "", "… and more. Download it as a fixture to see everything."))
             break
-        come_from = [((anchors or {}).get(source, ""), said(source)) for source in (sources or {}).get(path, ())]
+        come_from = [((anchors or {}).get(source, ""), dotted(source)) for source in (sources or {}).get(path, ())]
         name = str(path[-1]) if path else ""
         text = hidden.get(path, "") or _text(value)
         made.append(Line(f"{prefix}{number}", min(len(path), _DEEPEST), name, text, path in hidden, come_from))
@@ -51,7 +51,7 @@ def lines(
 
 
 def anchors_of(document: Any, prefix: str) -> dict[Path, str]:
-    """Path -> the anchor that `lines` gives it."""
+    """Path -> the anchor `lines` gives it."""
     return {path: f"{prefix}{number}" for number, (path, _) in zip(range(MOST_LINES), _walk(document), strict=False)}
 
 

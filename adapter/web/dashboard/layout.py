@@ -1,4 +1,4 @@
-"""What all pages share: the blueprint, the way to the database, and what the frame around each page shows."""
+"""What all pages share: the blueprint, access to the database, and the variables of the page layout."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,9 +17,9 @@ from adapter.web.database import Inbox
 
 blueprint = Blueprint("dashboard", __name__)
 Result = TypeVar("Result")
-# A process has three connections. However many people look, the stores keep two of them.
+# A process has three database connections. However many people use the dashboard, two stay free for webhooks.
 _ONE_AT_A_TIME = BoundedSemaphore()
-_PATIENCE_S = 8.0
+_TIMEOUT_S = 8.0
 
 
 def settings() -> Settings:
@@ -34,36 +34,36 @@ def now() -> datetime:
 
 
 def read(work: Callable[[Connection], Result]) -> Result:
-    """What `work` finds in the database; the page is a 503 where that does not answer."""
-    return _run(lambda engine: _within(snapshot, engine, work))
+    """The result of `work` on a read-only snapshot; the page is a 503 if the database doesn't respond."""
+    return _run(lambda engine: _inside(snapshot, engine, work))
 
 
 def write(work: Callable[[Connection], Result]) -> Result:
-    """Do `work` in a transaction of its own; the page is a 503 where the database does not answer."""
-    return _run(lambda engine: _within(transaction, engine, work))
+    """The result of `work` in a transaction of its own; the page is a 503 if the database doesn't respond."""
+    return _run(lambda engine: _inside(transaction, engine, work))
 
 
 def back_to(endpoint: str, **values: Any) -> Response:
-    """The answer to a change: the page that shows it, to be fetched by GET."""
+    """The response to a change: a redirect to the page that shows the result."""
     return redirect(url_for(f"dashboard.{endpoint}", **values), 303)
 
 
-def frame_variables() -> dict[str, Any]:
-    """What the frame around each page shows."""
+def layout_variables() -> dict[str, Any]:
+    """Variables for the layout around every page."""
     if request.blueprint != blueprint.name:
         return {}
     return {"settings": settings(), "now": now(), "version": __version__}
 
 
-def _within(way: Callable[[Engine], Any], engine: Engine, work: Callable[[Connection], Result]) -> Result:
-    with way(engine) as connection:
+def _inside(opened: Callable[[Engine], Any], engine: Engine, work: Callable[[Connection], Result]) -> Result:
+    with opened(engine) as connection:
         return work(connection)
 
 
 def _run(work: Callable[[Engine], Result]) -> Result:
     inbox: Inbox = current_app.extensions["inbox"]
-    if not _ONE_AT_A_TIME.acquire(timeout=_PATIENCE_S):
-        abort(503, "Other pages keep the database busy. Try again in a moment.")
+    if not _ONE_AT_A_TIME.acquire(timeout=_TIMEOUT_S):
+        abort(503, "The database is busy with other pages. Try again in a moment.")
     try:
         return inbox.run(work)
     except DatabaseAway as error:

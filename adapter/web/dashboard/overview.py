@@ -1,4 +1,4 @@
-"""The overview: is it working, what waits, and what happened lately."""
+"""The overview: whether orders are reaching Drip, what is waiting, and what happened recently."""
 
 from datetime import datetime
 from typing import Any
@@ -7,31 +7,27 @@ from flask import render_template, request
 from sqlalchemy import Connection
 
 from adapter.inbox.charts import SPANS, Span
-from adapter.operations.activity import recent
-from adapter.operations.health import overview
+from adapter.operations.activity import read_activity
+from adapter.operations.health import all_stores, status_report
+from adapter.operations.waiting import read_waiting
 from adapter.settings import Settings
 from adapter.web.dashboard.layout import blueprint, now, read, settings
 
 
 @blueprint.get("/")
 def show_overview() -> str:
-    """Is it working?"""
+    """The start page."""
     span = SPANS.get(request.args.get("span", ""), SPANS["day"])
     found = read(lambda connection: _look(connection, settings(), span, now()))
     return render_template("overview.html", span=span, spans=SPANS, **found)
 
 
 def _look(connection: Connection, configured: Settings, span: Span, at: datetime) -> dict[str, Any]:
-    report = overview(connection, configured, at)
-    found = recent(connection, configured, list(report["stores"]), span, at)
+    waiting = read_waiting(connection, all_stores(connection, configured), at)
+    report = status_report(connection, configured, at, waiting)
     return {
         "report": report,
-        "waits": found.waits,
-        "oldest": found.oldest,
-        "counts": found.counts,
-        "starts": found.starts,
-        "times": found.times,
-        "quotas": found.quotas,
+        "activity": read_activity(connection, configured, waiting, span, at),
         "last": {name: _moment(store["last_at"]) for name, store in report["stores"].items()},
     }
 

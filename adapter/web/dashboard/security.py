@@ -1,93 +1,96 @@
-"""Headers, sessions and forged requests: what makes the pages safe in a browser. Only the dashboard is touched by any of it."""
+"""Browser security of the dashboard: headers, HTTPS, session cookies and CSRF protection. Other routes are not affected."""
 
 import hashlib
 import secrets
 from datetime import timedelta
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, abort, redirect, request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
-from flask_talisman import Talisman
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.wrappers import Response as Redirect
 
 from adapter.settings import Settings
 from adapter.web.dashboard.layout import blueprint
 from adapter.web.webhooks import blueprint as webhooks
 
-_CSP = {
-    "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "img-src": "'self'", "connect-src": "'self'",
-    "form-action": "'self'", "frame-ancestors": "'none'", "base-uri": "'none'",
-}  # fmt: skip
-_LASTS = timedelta(hours=12)
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "Permissions-Policy": "browsing-topics=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_HSTS = "max-age=31556926"
+_SESSION_LIFETIME = timedelta(hours=12)
 _SALT = b"drip-order-adapter sessions"
-_LARGEST_FORM = 500_000
-"""Bytes. Anybody may post to the log-in, and what is posted is gathered before it is looked at."""
+_MAX_FORM_BYTES = 500_000
+"""Anyone can post to the login page, and a form is read into memory before it is checked."""
 
 
 def secure(app: Flask) -> None:
-    """Set up sessions, security headers, and tokens against forged requests."""
+    """Set up sessions, security headers and CSRF tokens."""
     settings: Settings = app.extensions["settings"]
     is_https = settings.public_url.startswith("https://")
     app.secret_key = _secret_key(settings)
     app.session_interface = _Sessions()
-    app.config.update(SESSION_COOKIE_NAME="drip_adapter", WTF_CSRF_TIME_LIMIT=None, PERMANENT_SESSION_LIFETIME=_LASTS)
-    _Headers(
-        app,
-        content_security_policy=_CSP,
-        force_https=is_https,
-        frame_options="DENY",
-        referrer_policy="same-origin",
-        session_cookie_secure=False,  # by default it waits for the first request
-        strict_transport_security_include_subdomains=False,
+    app.config.update(
+        SESSION_COOKIE_NAME="drip_adapter",
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=is_https,
+        PERMANENT_SESSION_LIFETIME=_SESSION_LIFETIME,
+        WTF_CSRF_TIME_LIMIT=None,
     )
-    app.config["SESSION_COOKIE_SECURE"] = is_https
-    app.before_request(_refuse_what_no_page_sends)
+    if is_https:
+        app.before_request(_redirect_to_https)
+    app.before_request(_refuse_unusable_input)
+    app.after_request(_add_headers)
     CSRFProtect(app).exempt(webhooks)
 
 
-class _Headers(Talisman):  # type: ignore[misc]
-    """Talisman for the dashboard alone: webhooks and health checks are read by machines, over whatever their platform uses."""
+def _redirect_to_https() -> Redirect | None:
+    # Only if a proxy reports that the visitor used http: behind one that reports nothing, the redirect would loop.
+    if request.blueprint != blueprint.name or request.is_secure or request.headers.get("X-Forwarded-Proto", "") != "http":
+        return None
+    return redirect(request.url.replace("http://", "https://", 1))
 
-    def _force_https(self) -> Response | None:
-        # Only where a proxy says that the visitor came by http: one that says nothing would be sent round in a circle.
-        if request.blueprint != blueprint.name or request.headers.get("X-Forwarded-Proto", "") != "http":
-            return None
-        answer: Response | None = super()._force_https()
-        return answer
 
-    def _set_response_headers(self, response: Response) -> Response:
-        if request.blueprint == blueprint.name or request.endpoint == "static":
-            super()._set_response_headers(response)
-        if request.blueprint == blueprint.name:
-            response.headers.setdefault("Cache-Control", "no-store")  # no order stays in a browser after the log-out
-        return response
+def _add_headers(response: Response) -> Response:
+    if request.blueprint == blueprint.name or request.endpoint == "static":
+        response.headers.update(_HEADERS)
+        if request.is_secure or request.headers.get("X-Forwarded-Proto", "") == "https":
+            response.headers["Strict-Transport-Security"] = _HSTS
+    if request.blueprint == blueprint.name:
+        response.headers.setdefault("Cache-Control", "no-store")  # no order stays in the browser after logging out
+    return response
 
 
 class _Sessions(SecureCookieSessionInterface):
-    """Sessions of the dashboard's visitors; no other answer gets a cookie, or a header for caches about one."""
+    """Sessions for the dashboard only: no other response gets a cookie or a header for caches about one."""
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         if request.blueprint == blueprint.name:
             super().save_session(app, session, response)
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        """Whether the browser gives the cookie back over https only: also where nobody set PUBLIC_URL, and a proxy knows better."""
+        """Whether the browser returns the cookie over https only: also if PUBLIC_URL isn't set but a proxy reports https."""
         return super().get_cookie_secure(app) or request.headers.get("X-Forwarded-Proto", "") == "https"
 
 
-def _refuse_what_no_page_sends() -> None:
+def _refuse_unusable_input() -> None:
     if request.blueprint != blueprint.name:
         return
-    request.max_content_length = _LARGEST_FORM
-    # PostgreSQL has no NUL in its texts, and no name, number or topic holds one.
+    request.max_content_length = _MAX_FORM_BYTES
+    # PostgreSQL can't store NUL in text, and no name, number or topic contains one.
     if any("\0" in text for text in (request.path, *request.values.values())):
-        abort(400, "A NUL character means nothing here.")
+        abort(400, "NUL characters are not allowed.")
 
 
 def _secret_key(settings: Settings) -> bytes:
-    """The key of the sessions: alike in all workers and after a restart, where it is set or there is a password to make it from.
+    """The key that signs sessions: the same in all workers and after a restart, if there is a SECRET_KEY or a password to derive it from.
 
-    Not from the password alone: the log-in page gives everybody a signed cookie, by which a weak password could be guessed at home,
-    past all throttling. Who has a store or an account has other secrets, which are not weak.
+    It isn't derived from the password alone: everyone gets a signed cookie from the login page and could use it to guess a weak password
+    offline, past all throttling. An installation with a store or an account has other, strong secrets.
     """
     if settings.secret_key:
         return settings.secret_key.encode()

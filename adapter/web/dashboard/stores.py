@@ -1,4 +1,4 @@
-"""The stores: the address to paste, what to click, and whether a webhook has come."""
+"""The pages of the stores: the webhook address, setup steps, and whether webhooks are arriving."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from flask import Response, abort, jsonify, render_template, request, url_for
 from sqlalchemy import Connection
 
 from adapter.inbox import figures, views
-from adapter.operations.health import rhythm
+from adapter.operations.silence import store_silence
 from adapter.settings import Store
 from adapter.stores.platforms import platforms
 from adapter.stores.registration import address_of
@@ -15,19 +15,19 @@ from adapter.web.dashboard.layout import blueprint, now, read, settings
 
 @blueprint.get("/stores")
 def list_stores() -> str:
-    """Each store, and when it last spoke."""
+    """All stores, and when each last sent a webhook."""
     names = list(settings().stores)
-    newest = read(lambda connection: {name: rhythm(connection, name) for name in names})
-    return render_template("stores.html", stores=settings().stores, newest=newest, missing=_missing())
+    silences = read(lambda connection: {name: store_silence(connection, name) for name in names})
+    return render_template("stores.html", stores=settings().stores, silences=silences, missing=_missing())
 
 
 @blueprint.get("/stores/<name>")
 def show_store(name: str) -> str:
-    """One store: how it is connected."""
+    """One store and how to connect it."""
     store = settings().store(name)
     found = read(lambda connection: _look(connection, name))
     if store is None and found["newest"] is None:
-        abort(404, "No store has this name.")
+        abort(404, "There is no store with this name.")
     mark = found["newest"].id if found["newest"] else 0
     return render_template(
         "store.html",
@@ -36,14 +36,14 @@ def show_store(name: str) -> str:
         address=address_of(name, settings()),
         steps=_steps(store) if store else [],
         arrivals=url_for("dashboard.arrivals", name=name, since=mark, refused=_refused(found)),
-        is_quiet=found["rhythm"].is_quiet(now()),
+        is_silent=found["silence"].is_unusual(now()),
         **found,
     )
 
 
 @blueprint.get("/stores/<name>/arrivals.json")
 def arrivals(name: str) -> Response:
-    """Whether anything has come, or was refused, since a page was made."""
+    """Whether anything has been received or refused since a page was rendered."""
     found = read(lambda connection: _look(connection, name))
     newest = found["newest"].id if found["newest"] else 0
     changed = str(newest) != request.args.get("since", "0") or str(_refused(found)) != request.args.get("refused", "0")
@@ -53,7 +53,7 @@ def arrivals(name: str) -> Response:
 def _look(connection: Connection, name: str) -> dict[str, Any]:
     return {
         "newest": views.newest_of(connection, name),
-        "rhythm": rhythm(connection, name),
+        "silence": store_silence(connection, name),
         "refusals": [row for row in figures.all_refusals(connection) if row.store == name],
     }
 
@@ -63,11 +63,11 @@ def _refused(found: dict[str, Any]) -> int:
 
 
 def _steps(store: Store) -> list[str]:
-    """What to click, without the secret itself."""
+    """The setup steps, without the secret itself."""
     platform = platforms().get(store.provider.name)
     if platform is None:
         return []
-    shown = f"(what {store.secret_setting or 'the secret of the settings'} is set to)"
+    shown = f"(the value of {store.secret_setting or 'the secret in the settings'})"
     return list(platform.by_hand(address_of(store.name, settings()), shown))
 
 

@@ -1,7 +1,7 @@
 "use strict";
-// Every page works without this; it only spares people a click.
+// Optional: every page also works without JavaScript.
 
-// What a Drip field was made from lights up while the field is pointed at or focused.
+// Highlight the payload field that a Drip field comes from while its link is hovered or focused.
 for (const link of document.querySelectorAll(".from a")) {
   const target = document.getElementById(decodeURIComponent(link.hash.slice(1)));
   const light = (on) => target && target.classList.toggle("lit", on);
@@ -18,14 +18,14 @@ for (const link of document.querySelectorAll(".from a")) {
   });
 }
 
-// One box that selects all on the page.
+// A checkbox that selects everything on the page.
 for (const box of document.querySelectorAll("[data-all]")) {
   box.closest("label").hidden = false;
   const boxes = () => box.form.querySelectorAll('input[name="id"]');
   box.addEventListener("change", () => boxes().forEach((each) => { each.checked = box.checked; }));
 }
 
-// Copy an address.
+// Copy buttons.
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = !navigator.clipboard;
   button.addEventListener("click", async () => {
@@ -34,21 +34,21 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
-// Turn "waiting for the first webhook" into "received" as soon as it is.
+// Reload a store's page as soon as a webhook is received or refused.
 const live = document.querySelector("[data-arrivals]");
 if (live) {
-  const ask = async () => {
+  const check = async () => {
     try {
-      const answer = await fetch(live.dataset.arrivals, { headers: { Accept: "application/json" } });
-      if (answer.status === 401) return location.reload();
-      const said = await answer.json();
-      if (said.changed) return location.reload();
-    } catch { /* the next one will tell */ }
-    setTimeout(ask, document.hidden ? 10000 : 2000);
+      const response = await fetch(live.dataset.arrivals, { headers: { Accept: "application/json" } });
+      if (response.status === 401) return location.reload();
+      const state = await response.json();
+      if (state.changed) return location.reload();
+    } catch { /* try again below */ }
+    setTimeout(check, document.hidden ? 10000 : 2000);
   };
-  setTimeout(ask, 1000);
+  setTimeout(check, 1000);
 }
 
-// A page that waits for something to move comes again by itself, unless somebody is reading on.
-const again = document.querySelector("[data-again]");
-if (again) setTimeout(() => { if (window.scrollY < 200) location.reload(); }, Number(again.dataset.again) * 1000);
+// Reload a page that is waiting for a change, unless the reader has scrolled down.
+const waiting = document.querySelector("[data-reload]");
+if (waiting) setTimeout(() => { if (window.scrollY < 200) location.reload(); }, Number(waiting.dataset.reload) * 1000);

@@ -1,4 +1,4 @@
-"""One order's whole history, and what Drip has of it now."""
+"""The page of one order: its whole history, and what Drip has now."""
 
 from flask import abort, render_template
 
@@ -13,7 +13,7 @@ def show_order(store: str, order_id: str) -> str:
     """The page of an order."""
     found = read(lambda connection: history(connection, settings(), store, order_id))
     if not found["deliveries"] and not found["at_drip"]:
-        abort(404, "No delivery of this order is kept, and Drip was never sent it.")
+        abort(404, "No deliveries of this order are stored, and it was never sent to Drip.")
     body = found.pop("body")
     lines = json_tree.lines(parse(body.body), "d", shown=False) if body is not None else []
     return render_template("order.html", store=store, order_id=order_id, body=lines, **found)

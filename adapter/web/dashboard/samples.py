@@ -1,4 +1,4 @@
-"""The first run: sample orders, posted as a store would, while the stand-in is in Drip's place."""
+"""Sample orders for a first run: posted as a store would post them, while the sandbox takes the place of Drip."""
 
 from pathlib import Path
 
@@ -26,22 +26,22 @@ SAMPLES = (
     "magento/configurable-product",
     "magento/refund-partial",
 )
-"""A dozen that show what becomes of orders: most are delivered, some skipped, one is dead."""
+"""A dozen typical cases: most are delivered, some are skipped, and one is dead."""
 
 
 @blueprint.post("/first-run/samples")
 def replay_samples() -> Response:
-    """Post the samples to our own webhook addresses, each as a new order."""
+    """Post the samples to the adapter's own webhook addresses, each as a new order."""
     if not settings().sandbox:
         abort(404)
     try:
         cases = find_cases(_FIXTURES / sample for sample in SAMPLES)
     except WorkFailed:
-        abort(404, "The sample orders are not installed here: they lie in the folder fixtures of the source code.")
+        abort(404, "The sample orders are not installed: they are in the fixtures folder of the source code.")
     client = Client(current_app.wsgi_app)
     kept = sum(_post(client, case) for case in cases)
     write(lambda connection: audit.note(connection, "replayed the samples", f"{kept} deliveries", "", now()))
-    flash(f"{kept} of {len(cases)} samples are kept. Watch them go to the stand-in.", "good")
+    flash(f"{kept} of {len(cases)} samples received. Watch them being sent to the sandbox.", "good")
     return back_to("list_deliveries")
 
 

@@ -1,0 +1,62 @@
+"""What a reason for skipping means and what to do about it, and how an attempt ended, in words for the pages."""
+
+from mappings import Reason
+
+MEANINGS = {
+    Reason.STORE_ERROR: (
+        "The store sent an error message instead of an order.",
+        "If the overview says that the store is losing orders, act now: run drip-adapter connect to replace its webhooks. Otherwise the "
+        "order was deleted before its webhook was sent.",
+    ),
+    Reason.NOT_AN_ORDER: (
+        "This is a refund, invoice, shipment, draft, checkout or similar, not an order.",
+        "Nothing to do. If you see many of these, remove the topics you don't need from the store's webhooks.",
+    ),
+    Reason.TEST_ORDER: ("A test order or test notification.", "Nothing to do: the connection works."),
+    Reason.DRAFT: ("A draft order, or an order in the trash.", "Nothing to do."),
+    Reason.CHILD_ORDER: ("One vendor's part of a larger order; the complete order is sent instead.", "Nothing to do."),
+    Reason.TOO_OLD: (
+        "Created before the date in this store's ignore_orders_before setting.",
+        "Nothing to do. To send older orders, change ignore_orders_before.",
+    ),
+    Reason.UNPAID: ("The shopper hasn't paid yet.", "Nothing to do: the order is sent automatically once it is placed."),
+    Reason.NEVER_PLACED: (
+        "Canceled or failed before any payment was kept.",
+        "Nothing to do: if the order is placed after all, it is sent automatically.",
+    ),
+    Reason.NO_EMAIL: (
+        "The order has no valid email address, so Drip can't match it to a person.",
+        "Nothing to do for orders taken in person or by phone. If every order looks like this, the app or webhook doesn't have access to "
+        "customer data: grant it in the store.",
+    ),
+    Reason.STALE: ("Drip already has a newer version of this order.", "Nothing to do."),
+    Reason.UNCHANGED: (
+        "Drip already has exactly this version of the order.",
+        "Nothing to do. If Drip lost it, retry with “Send even if nothing changed”.",
+    ),
+    Reason.SUPERSEDED: ("A newer version of the order was sent instead.", "Nothing to do."),
+    Reason.SPLIT: ("It contained several orders. Each is now a delivery of its own.", "Look at those deliveries, listed below."),
+    Reason.CATALOG: ("A product, not an order. Its page and image are saved for future orders.", "Nothing to do."),
+}
+"""Reason -> what it means, and what to do about it."""
+OUTCOMES = {
+    "delivered": "accepted by Drip", "retry": "failed, will be retried", "throttled": "rate limited by Drip",
+    "blocked": "Drip rejected the account", "refused": "rejected by Drip",
+    "split": "batch rejected, resent in smaller batches", "unknown": "no response, will be sent again",
+    "no_batches": "batches not available, sent individually",
+}  # fmt: skip
+
+
+def meaning(reason: str) -> str:
+    """What a reason means."""
+    return MEANINGS[Reason(reason)][0]
+
+
+def advice(reason: str) -> str:
+    """What to do about a reason."""
+    return MEANINGS[Reason(reason)][1]
+
+
+def outcome(name: str | None) -> str:
+    """How an attempt ended."""
+    return OUTCOMES.get(name or "unknown", name or "")

@@ -1,0 +1,71 @@
+"""Template filters: how the pages show times, durations and numbers, and what a reason or an outcome means."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from markupsafe import Markup
+
+from adapter.web.dashboard.advice import advice, meaning, outcome
+
+_NONE = "\N{EN DASH}"
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def duration(length: timedelta | float | None) -> str:
+    """A duration in its two largest units: `2 h 5 min`."""
+    if length is None:
+        return _NONE
+    seconds = length.total_seconds() if isinstance(length, timedelta) else length
+    if seconds < 10:
+        return f"{seconds:.1f} s" if seconds >= 0.1 else "under 0.1 s"
+    left, parts = round(seconds), list[str]()
+    for unit, size in _UNITS:
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count} {unit}")
+        if parts and (len(parts) == 2 or not left):
+            break
+    return " ".join(parts)
+
+
+def ago(moment: datetime | None) -> Markup | str:
+    """How long ago, or how far ahead, with the exact time in a tooltip."""
+    if moment is None:
+        return "never"
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    amount = _largest(abs(seconds))
+    text = "just now" if -1 < seconds < 2 else (f"{amount} ago" if seconds > 0 else f"in {amount}")
+    return _time(moment, text)
+
+
+def when(moment: datetime | None) -> Markup | str:
+    """A time in UTC, to the second."""
+    return _time(moment, f"{moment:%Y-%m-%d %H:%M:%S}") if moment else _NONE
+
+
+def number(value: int | float) -> str:
+    """A number with thousands separators."""
+    return f"{value:,}"
+
+
+def bounded(value: int, most: int) -> str:
+    """A count that stops at `most`: `1,000+`."""
+    return f"{most:,}+" if value > most else f"{value:,}"
+
+
+def _largest(seconds: float) -> str:
+    for unit, size in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "1 s"
+
+
+def _time(moment: datetime, text: str) -> Markup:
+    return Markup('<time datetime="{0}" title="{1} UTC">{2}</time>').format(moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S}", text)
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "meaning": meaning, "advice": advice, "outcome": outcome, "duration": duration, "ago": ago, "when": when, "number": number,
+    "bounded": bounded,
+}  # fmt: skip
