@@ -1,4 +1,7 @@
-"""A real browser against the whole adapter under the stand-in, each part in a process of its own, as `make run` starts them."""
+"""A real browser and the whole adapter with the sandbox, each part in its own process, as `make run` starts them.
+
+There is one browser and one adapter of each kind per session; a test that needs an adapter to itself asks for `fresh`.
+"""
 
 import os
 import shutil
@@ -7,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,16 +29,16 @@ _ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync",
 ]  # fmt: skip
-_PATIENCE_S = 30.0
+_TIMEOUT_S = 30.0
 PASSWORD = "correct horse battery"
 
 
 @dataclass
 class Running:
-    """An adapter that runs; `address` is where its pages are."""
+    """A running adapter; `address` is where its pages are."""
 
     address: str
-    stand_in: str
+    sandbox: str
     folder: Path
 
     def engine(self) -> Engine:
@@ -62,54 +65,62 @@ def _free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One that all tests share."""
-    with _started(tmp_path_factory.mktemp("browser")) as found:
-        yield found
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Running]]:
+    """Starts an adapter, with further settings; all of them are stopped together when the session ends."""
+    processes: list[subprocess.Popen[bytes]] = []
 
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Running]:
-    """One that nothing has come to yet."""
-    with _started(tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def guarded(tmp_path: Path) -> Iterator[Running]:
-    """One with a password."""
-    with _started(tmp_path, ADMIN_PASSWORD=PASSWORD) as found:
-        yield found
-
-
-@contextmanager
-def _started(folder: Path, **more: str) -> Iterator[Running]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed here: apt-get install chromium")
-    web, stand_in = _free_ports(2)
-    command = [sys.executable, "-m", "adapter", "serve", "--sandbox", "--bind", f"127.0.0.1:{web}", "--sandbox-port", str(stand_in)]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("DRIP_", "SHOPIFY_"))}
-    environ |= {"PYTHONPATH": str(Path(__file__).parent.parent.parent), "SINGLE_REQUESTS_PER_HOUR": "100000", **more}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=log, stderr=log)
-    found = Running(f"http://127.0.0.1:{web}", f"http://127.0.0.1:{stand_in}", folder)
-    try:
+    def start_one(**settings: str) -> Running:
+        found, process = _start(tmp_path_factory.mktemp("browser"), settings)
+        processes.append(process)
         _await(f"{found.address}/readyz", process)
-        yield found
-    finally:
+        return found
+
+    yield start_one
+    for process in processes:
         process.send_signal(signal.SIGTERM)
+    for process in processes:
         process.wait(20)
 
 
+@pytest.fixture(scope="session")
+def running(start: Callable[..., Running]) -> Running:
+    """An adapter that tests share."""
+    return start()
+
+
+@pytest.fixture
+def fresh(start: Callable[..., Running]) -> Running:
+    """An adapter that has received nothing yet."""
+    return start()
+
+
+@pytest.fixture(scope="session")
+def guarded(start: Callable[..., Running]) -> Running:
+    """An adapter with a password that tests share; each visits it from an address of its own, because of the throttling."""
+    return start(ADMIN_PASSWORD=PASSWORD)
+
+
+def _start(folder: Path, settings: Mapping[str, str]) -> tuple[Running, "subprocess.Popen[bytes]"]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed here: apt-get install chromium")
+    web, sandbox = _free_ports(2)
+    command = [sys.executable, "-m", "adapter", "serve", "--sandbox", "--bind", f"127.0.0.1:{web}", "--sandbox-port", str(sandbox)]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("DRIP_", "SHOPIFY_"))}
+    environ |= {"PYTHONPATH": str(Path(__file__).parent.parent.parent), "SINGLE_REQUESTS_PER_HOUR": "100000", **settings}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environ, stdout=log, stderr=log)
+    return Running(f"http://127.0.0.1:{web}", f"http://127.0.0.1:{sandbox}", folder), process
+
+
 def _await(url: str, process: "subprocess.Popen[bytes]") -> None:
-    until = time.monotonic() + _PATIENCE_S
+    until = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < until and process.poll() is None:
         try:
             if requests.get(url, timeout=2).ok:
                 return
         except requests.RequestException:
             time.sleep(0.1)
-    raise AssertionError(f"{url} does not answer")
+    raise AssertionError(f"{url} is not responding")
 
 
 @pytest.fixture(scope="session")
@@ -123,17 +134,18 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, running: Running) -> Iterator[Page]:
-    """A page on a desk; anything that the browser complains of fails the test, but for an answer that is an error on purpose."""
-    context = browser.new_context(base_url=running.address, viewport={"width": 1280, "height": 800})
+def opened(browser: Browser, running: Running, address: str = "") -> Iterator[Page]:
+    """A page on a desktop, visited from an IP address; browser errors fail the test, except for responses with a status of 4xx."""
+    headers = {"X-Forwarded-For": address} if address else None
+    context = browser.new_context(base_url=running.address, viewport={"width": 1280, "height": 800}, extra_http_headers=headers)
     shown = context.new_page()
     shown.set_default_timeout(10_000)
-    complaints: list[str] = []
-    shown.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
-    shown.on("pageerror", lambda error: complaints.append(str(error)))
+    errors: list[str] = []
+    shown.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
+    shown.on("pageerror", lambda error: errors.append(str(error)))
     yield shown
     context.close()
-    assert [each for each in complaints if not each.startswith("Failed to load resource: the server responded with a status of 4")] == []
+    assert [each for each in errors if not each.startswith("Failed to load resource: the server responded with a status of 4")] == []
 
 
 @pytest.fixture

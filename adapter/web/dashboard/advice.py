@@ -1,4 +1,4 @@
-"""What a reason for skipping means and what to do about it, and how an attempt ended, in words for the pages."""
+"""What a reason for skipping means and what to do about it, how an attempt ended, and where a product comes from."""
 
 from mappings import Reason
 
@@ -55,6 +55,11 @@ def meaning(reason: str) -> str:
 def advice(reason: str) -> str:
     """What to do about a reason."""
     return MEANINGS[Reason(reason)][1]
+
+
+def product_source(name: str) -> str:
+    """Where a product's page and image come from; `name` is as stored with the attempt."""
+    return {"not asked": "not looked up", "not found": "not found"}.get(name, f"from {name}")
 
 
 def outcome(name: str | None) -> str:

@@ -14,7 +14,7 @@ from adapter.inbox import audit, search, views
 from adapter.operations import preview
 from adapter.operations.masking import without_addresses
 from adapter.web.dashboard import json_tree
-from adapter.web.dashboard.advice import outcome
+from adapter.web.dashboard.advice import outcome, product_source
 from adapter.web.dashboard.filters import duration
 from adapter.web.dashboard.layout import blueprint, now, read, settings, write
 from mappings import parse
@@ -42,7 +42,7 @@ def show_delivery(delivery: int) -> str:
 def reveal(delivery: int) -> str:
     """The page with personal data, this once; recorded in the audit."""
     find(delivery)
-    write(lambda connection: audit.note(connection, "looked at personal data", f"delivery {delivery}", "", now()))
+    write(lambda connection: audit.note(connection, "viewed personal data", f"delivery {delivery}", "", now()))
     return render_template("delivery.html", **read(lambda connection: _look(connection, delivery, shown=True)))
 
 
@@ -112,11 +112,9 @@ def _made(attempt: Row[Any]) -> Event:
     looked_up = json.loads(attempt.looked_up) if attempt.looked_up else {}
     if attempt.body is None:
         return Event(attempt.begun_at, "Mapped", "the body has been erased", "done")
-    if not looked_up:
-        return Event(attempt.begun_at, "Mapped", "no products to look up", "done")
     sources = Counter(str(source) for source in looked_up.values())
-    detail = ", ".join(f"{source} ({count})" for source, count in sources.items())
-    return Event(attempt.begun_at, "Mapped, products looked up", detail, "done")
+    products = ", ".join(f"{count} {product_source(source)}" for source, count in sources.items())
+    return Event(attempt.begun_at, "Mapped", f"products: {products}" if products else "no products to look up", "done")
 
 
 def _tried(attempt: Row[Any]) -> Event:
