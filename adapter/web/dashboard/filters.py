@@ -66,6 +66,6 @@ def _time(moment: datetime, text: str) -> Markup:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "meaning": meaning, "advice": advice, "outcome": outcome, "product_source": product_source, "duration": duration, "ago": ago, "when": when, "number": number,
-    "bounded": bounded,
+    "meaning": meaning, "advice": advice, "outcome": outcome, "product_source": product_source,
+    "duration": duration, "ago": ago, "when": when, "number": number, "bounded": bounded,
 }  # fmt: skip
