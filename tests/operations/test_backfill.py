@@ -189,7 +189,7 @@ def test_a_store_that_fails_leaves_what_was_read(open_adapter: AdapterUnderTest,
     for _ in range(2):
         half = next(running)
     shop.scripted += [Scripted(status=401)] * 20
-    with pytest.raises(WorkFailed, match="goes on from there"):
+    with pytest.raises(WorkFailed, match="run the same command again to resume"):
         list(running)
     assert len(open_adapter.rows()) == half.kept > 0
 
@@ -244,7 +244,7 @@ def test_it_waits_for_a_database_that_is_busy(open_adapter: AdapterUnderTest, sh
     again = Backfill(open_adapter.engine, open_adapter.settings, store, ALL, again=True)
     monkeypatch.setattr(backfill, "_DATABASE_TIMEOUT_S", 0.0)
     locked[:] = [1]
-    with pytest.raises(WorkFailed, match="database is locked; what has been read so far is kept"):
+    with pytest.raises(WorkFailed, match="database is locked; everything read so far is stored"):
         list(again.run())
 
 
@@ -391,7 +391,7 @@ def test_a_signal_ends_it_with_a_word(environment: dict[str, str], shop: Shop, n
     shop.after_page = lambda: os.kill(os.getpid(), number) if next(stops, False) else None
     done = run("backfill", "woocommerce", "--since", "2000-01-01")
     assert done.exit_code == 1
-    assert "interrupted; what has been read so far is kept, and the same command goes on from there" in done.output
+    assert "interrupted; everything read so far is stored; run the same command again to resume" in done.output
     assert "resuming where" in run("backfill", "woocommerce", "--since", "2000-01-01").output
 
 
@@ -526,7 +526,7 @@ def test_from_a_settings_file_with_two_stores_to_whole_orders(
         looked = run("check")
         assert looked.exit_code == 1
         for store in ("tea", "lamps"):
-            assert f"its webhooks go to https://adapter.example/webhooks/{store}" in looked.output
+            assert f"webhook address https://adapter.example/webhooks/{store}" in looked.output
             assert f"is missing; run drip-adapter connect {store}" in looked.output
             assert "Nothing was changed." in run("connect", store, "--dry-run").output
         assert not tea.webhooks
