@@ -1,4 +1,4 @@
-"""Postal addresses by Drip's names; sent in the lifecycle vocabulary only."""
+"""Postal addresses with Drip's field names; sent in the lifecycle vocabulary only."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from mappings.core.reading import Context
 from mappings.core.text import plain
 
 _text = Text().deserialize
-# Drip's name -> what the platforms call it.
+# Drip's name -> the platforms' names.
 _NAMES: Mapping[str, Sequence[str]] = {
     "first_name": ("first_name", "firstname"),
     "last_name": ("last_name", "lastname"),
@@ -24,9 +24,9 @@ _NAMES: Mapping[str, Sequence[str]] = {
 
 
 def addresses(context: Context, **raw: Any) -> dict[str, Any]:
-    """The addresses that a store's vocabulary asks for, by the names of `Order`; none in the contract's, which has no place for them.
+    """The addresses that the store's vocabulary has, by the names of `Order`; the contract's vocabulary has none.
 
-    Where a payload may hold one in several places these come as a list; the first that says anything counts.
+    If a payload can have an address in several places, they come as a list, and the first that isn't empty counts.
     """
     if context.options.vocabulary != "lifecycle":
         return {}
@@ -38,7 +38,7 @@ def _places(value: Any) -> Sequence[Any]:
 
 
 def drip_address(raw: Any) -> dict[str, str]:
-    """A store's address by Drip's names; what is not there is left out, and so is whatever is no text."""
+    """A store's address with Drip's names; anything missing or not a text is left out."""
     if not isinstance(raw, Mapping):
         return {}
     first, rest = _street(raw.get("street"))
@@ -49,7 +49,7 @@ def drip_address(raw: Any) -> dict[str, str]:
 
 
 def _street(street: Any) -> tuple[str, str]:
-    """Magento prints the lines of a street as a list, or as one text with line breaks."""
+    """Magento sends the lines of a street as a list, or as one text with line breaks."""
     lines = street.splitlines() if isinstance(street, str) else street if isinstance(street, list) else ()
     texts = [text for line in lines if (text := plain(_text(line)))]
     return (texts[0], ", ".join(texts[1:])) if texts else ("", "")

@@ -23,7 +23,7 @@ STATUSES = ("active", "unsubscribed")
 ADDRESS_KEYS = (
     "label", "first_name", "last_name", "company", "address_1", "address_2", "city", "state", "postal_code", "country", "phone",
 )  # fmt: skip
-"""What Drip's current page knows of an address."""
+"""The fields of an address on Drip's current page."""
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 LONGEST = 255
 """The longest text that Drip takes."""
@@ -31,9 +31,9 @@ LONGEST = 255
 PRESENCE, FORMAT, EMAIL, URL, TIME, RANGE, LENGTH = (
     "is required",
     "has the wrong type or format",
-    "is no e-mail address",
-    "is no absolute http(s) address",
-    "is no ISO 8601 time",
+    "isn't an email address",
+    "isn't an absolute http(s) URL",
+    "isn't an ISO 8601 time",
     "is out of range",
     "is too long",
 )
@@ -213,12 +213,12 @@ class OrderActivity(Schema):
 
     @pre_load
     def ignore_email(self, body: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        """Of `person_id` and `email` the latter is ignored."""
+        """If both are there, Drip ignores `email`."""
         return {key: value for key, value in body.items() if key != "email"} if body.get("person_id") else body
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def check_person(self, body: dict[str, Any], original: dict[str, Any], **kwargs: Any) -> None:
-        """Either `person_id` or `email` must be there."""
+        """Either `person_id` or `email` is required."""
         if not any(str(original.get(name) or "").strip() for name in ("person_id", "email")):
             raise ValidationError(PRESENCE, "email")
 

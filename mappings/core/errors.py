@@ -1,14 +1,14 @@
-"""What a mapping says when a payload cannot become an order."""
+"""The error of a payload that can't become an order."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class Rejected(Exception):  # noqa: N818 - the word that every table and page uses
-    """An authentic payload that cannot be mapped.
+    """An authentic payload that can't be mapped.
 
-    `problems` maps a dotted path inside the order's payload to the reasons, as in `{"line_items.0.price": ["not a number"]}`;
-    the path `""` stands for the payload as a whole.
+    `problems` maps a dotted path in the order's payload to the reasons, as in `{"line_items.0.price": ["Not a valid number."]}`; the path
+    `""` is the payload as a whole.
     """
 
     def __init__(self, problems: Mapping[str, list[str]]) -> None:

@@ -1,8 +1,8 @@
 """Marshmallow fields for what stores really send.
 
-Stores leave keys out, send null for "", numbers as strings and `[]` for an empty object. So each of these fields reads absent, null and
-blank as one, and gives a default for it; only an id or a number that cannot be read is an error, since guessing there would
-send a wrong order. They read in one step instead of marshmallow's chain of validators, because an order has hundreds of values.
+Stores leave keys out, send null for "", numbers as strings, and `[]` for an empty object. Each of these fields therefore treats absent,
+null and blank the same and has a default for them. Only an unreadable ID or number is an error, because a guess would send a wrong order.
+The fields skip marshmallow's chain of validators, because an order has hundreds of values.
 """
 
 import re
@@ -19,7 +19,7 @@ from mappings.core.money import rounded
 
 MISSING = "Missing data for required field."
 _LARGEST_EXPONENT = 15
-# A JSON number with more decimals than this is binary noise (Magento prints 19.989999999999998).
+# A JSON number with more decimals than this is binary noise (Magento sends 19.989999999999998).
 _MOST_DECIMALS = 6
 _NOISE_PLACES = 4
 _LONGEST_ID = 255
@@ -28,10 +28,10 @@ _FLAGS = {True: True, False: False, "1": True, "0": False, "true": True, "false"
 
 
 class PayloadSchema(Schema):
-    """Base of every schema that loads a payload: takes what it declares and leaves the rest.
+    """Base of the schemas that load payloads: reads the declared fields and ignores the rest.
 
-    A payload without errors is loaded by a plan that is compiled once, which is several times faster. At the first error marshmallow loads
-    it again, and reports every error by its path.
+    A payload without errors is loaded by a plan that is compiled once, which is several times faster. At the first error, marshmallow loads
+    it again and reports every error by its path.
     """
 
     class Meta:
@@ -47,7 +47,7 @@ class PayloadSchema(Schema):
             return self.load_reporting(data, many=many, **kwargs)
 
     def load_reporting(self, data: Any, *, many: bool | None = None, **kwargs: Any) -> Any:
-        """The same by marshmallow alone."""
+        """The same, by marshmallow alone."""
         return super().load(data, many=many, **kwargs)
 
     def _load_by_plan(self, data: Any) -> dict[str, Any]:
@@ -64,22 +64,22 @@ class PayloadSchema(Schema):
 
     @cached_property
     def _plan(self) -> "Sequence[tuple[str, str, Any, Callable[[Any], Any]]]":
-        """Name, key in the payload, value if blank, and reader of each field that may be blank."""
+        """The name, key in the payload, default and reader of each plain field."""
         return [(name, field.data_key or name, field.default, field.read) for name, field in self._fields() if field.is_plain]
 
     @cached_property
     def _exceptions(self) -> "Sequence[tuple[str, str, Callable[[Any], Any]]]":
-        """The fields that must be there, or tell an absent value from a blank one."""
+        """The fields that are required, or that tell an absent value from a blank one."""
         return [(name, field.data_key or name, field.deserialize) for name, field in self._fields() if not field.is_plain]
 
     def _fields(self) -> "Iterator[tuple[str, _Field]]":
         for name, field in self.load_fields.items():
-            assert isinstance(field, _Field)  # noqa: S101 - whoever declares a schema uses the fields of this module
+            assert isinstance(field, _Field)  # noqa: S101 - schemas only use the fields of this module
             yield name, field
 
 
 class _Field(fields.Field[Any]):
-    """A value that may be absent, null or blank, which is all the same."""
+    """A value that may be absent, null or blank, all of which mean the same."""
 
     default: ClassVar[Any] = None
 
@@ -96,12 +96,12 @@ class _Field(fields.Field[Any]):
         return self.read(value)
 
     def read(self, value: Any) -> Any:
-        """A value that is there, in its own type; raises `ValidationError` where only a guess could go on."""
+        """Convert a value that is there; raises `ValidationError` if it could only be guessed."""
         raise NotImplementedError
 
 
 class Id(_Field):
-    """An identifier, as a string whatever the store prints; "" for none."""
+    """An ID, as a string whatever type the store sends; "" for none."""
 
     default = ""
 
@@ -177,13 +177,13 @@ def _bounded(number: Decimal) -> Decimal:
 
 
 class Amount(Number):
-    """A number that is 0 where the store does not say."""
+    """A number that is 0 if the store doesn't send it."""
 
     default = Decimal(0)
 
 
 class Time(_Field):
-    """An ISO 8601 time in UTC; a time printed without zone is taken for UTC; None for an unreadable one."""
+    """An ISO 8601 time, converted to UTC; a time without a zone counts as UTC, and an unreadable one as None."""
 
     def read(self, value: Any) -> datetime | None:
         try:
@@ -194,31 +194,31 @@ class Time(_Field):
 
 
 class Flag(_Field):
-    """A boolean in any of its spellings; None where it is not one."""
+    """A boolean in any of its spellings; None for anything else."""
 
     def read(self, value: Any) -> bool | None:
         try:
             return _FLAGS.get(value.strip().lower() if isinstance(value, str) else value)
-        except TypeError:  # an unhashable value
+        except TypeError:  # the value isn't hashable
             return None
 
 
 class TextOrAbsent(Text):
-    """Text whose absence means something else than its being blank: None where the key itself is not there."""
+    """Text that tells an absent key (None) from a blank value ("")."""
 
     def deserialize(self, value: Any, attr: str | None = None, data: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
         return None if value is missing else super().deserialize(value, attr, data, **kwargs)
 
 
 class Raw(_Field):
-    """Whatever is there, unread."""
+    """Any value, as it is."""
 
     def read(self, value: Any) -> Any:
         return value
 
 
 class Texts(_Field):
-    """A list of strings without its blanks."""
+    """A list of strings, without blank ones."""
 
     default = ()
 
@@ -227,7 +227,7 @@ class Texts(_Field):
 
 
 class Part(_Field):
-    """A nested object; one loaded from nothing where the store sends none, or PHP's empty list for it."""
+    """A nested object; its defaults if the store sends none, or PHP's empty list instead."""
 
     def __init__(self, schema: type[PayloadSchema], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -239,9 +239,9 @@ class Part(_Field):
 
 
 class Rows(_Field):
-    """A list of nested objects; an object keyed by id counts as the list of its values.
+    """A list of nested objects; an object keyed by ID counts as the list of its values.
 
-    `strict` rows are what an order is made of: there an entry that is no object is an error, elsewhere it is passed over.
+    An entry that isn't an object is ignored, except in `strict` rows, which an order can't do without: there it is an error.
     """
 
     default = ()

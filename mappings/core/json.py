@@ -1,4 +1,4 @@
-"""Payload bytes to a JSON document, and Drip bodies back to bytes; numbers stay exact both ways."""
+"""Reads payloads and writes Drip bodies as JSON, with exact numbers both ways."""
 
 import codecs
 import json
@@ -11,9 +11,9 @@ from simplejson.encoder import encode_basestring
 
 from mappings.core.errors import Rejected
 
-# An id never has more digits than this; Python refuses to read an int beyond 4300 digits.
+# No ID has more digits than this; Python refuses to read an int of more than 4300 digits.
 _LONGEST_INT = 40
-# Escapes of NUL and of surrogates; a well-formed pair is harmless, but cheap enough to walk.
+# Escapes of NUL and of surrogates. A valid pair is harmless, but cheap to check.
 _SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
@@ -22,10 +22,10 @@ _REPLACEMENT = "\ufffd"
 def parse(payload: bytes) -> Any:
     """Read a JSON payload: integers as `int`, every other number as `Decimal`.
 
-    NUL and lone surrogates, which no database keeps, become U+FFFD. Of a key given twice the last one counts, as for PHP,
-    Ruby and JavaScript, which wrote it.
+    NUL and lone surrogates, which databases can't store, become U+FFFD. If a key occurs twice, the last one counts, as in PHP, Ruby and
+    JavaScript, which write these payloads.
 
-    Raises `Rejected` with the byte at which the payload stops being JSON.
+    Raises `Rejected` with the position at which the payload stops being JSON.
     """
     mark = len(codecs.BOM_UTF8) if payload.startswith(codecs.BOM_UTF8) else 0
     try:
@@ -65,16 +65,16 @@ def _integer(digits: str) -> int | Decimal:
 def _decimal(digits: str) -> Decimal | str:
     try:
         return Decimal(digits)
-    except InvalidOperation:  # an exponent beyond what even Decimal holds: the field that reads it will refuse the text
+    except InvalidOperation:  # an exponent that Decimal can't hold: the field that reads it rejects the text
         return digits
 
 
 def _constant(name: str) -> Any:
-    raise _not_json(f"{name} is no JSON number")
+    raise _not_json(f"{name} isn't a JSON number")
 
 
 def _storable(document: Any) -> Any:
-    """Replace what cannot be stored in every string, without recursion: a document may be nested as deep as the parser allows."""
+    """Replace what can't be stored in all strings; without recursion, because a document can be nested as deeply as the parser allows."""
     root = [document]
     waiting: list[Any] = [root]
     while waiting:

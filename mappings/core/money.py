@@ -1,4 +1,4 @@
-"""Exact amounts: reading what a store sent, and rounding what we compute."""
+"""Exact amounts: currencies, and rounding of what is computed."""
 
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
@@ -17,13 +17,13 @@ def is_currency(code: str) -> bool:
 
 
 def places(currency: str, sent: Iterable[Decimal] = ()) -> int:
-    """Decimals to which computed amounts are rounded: the currency's minor unit, or as many as the store itself sent."""
+    """The decimals of computed amounts: the currency's minor unit, or as many as the store sent."""
     minor = _MINOR_UNITS.get(currency)
     return max([_UNKNOWN_MINOR_UNIT if minor is None else minor, *map(_decimals, sent)])
 
 
 def rounded(amount: Decimal, digits: int) -> Decimal:
-    """Half up to at most `digits` decimals; an amount with fewer keeps the digits it has."""
+    """Round half up to at most `digits` decimals; an amount with fewer keeps its digits."""
     exponent = amount.as_tuple().exponent
     if isinstance(exponent, int) and -exponent > digits:
         amount = amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
@@ -31,7 +31,7 @@ def rounded(amount: Decimal, digits: int) -> Decimal:
 
 
 def unit_price(amount: Decimal) -> Decimal:
-    """A computed price of one unit: four decimals, without trailing zeros beyond the second."""
+    """A computed price of one unit: up to four decimals, without trailing zeros after the second."""
     price = rounded(amount, _UNIT_PRICE_PLACES)
     return price if price != rounded(price, 2) else rounded(price, 2)
 

@@ -1,4 +1,4 @@
-"""What a store's settings decide about the mapping of its orders."""
+"""The settings of a store that affect how its orders are mapped."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,28 +12,28 @@ from mappings.core.text import absolute_url, origin
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """The options of one store, as design.md's `STORES` table names them."""
+    """The options of one store, named as in `STORES`."""
 
     store_url: str = ""
-    """The store's public address; blank: taken from the payload where the platform has it there."""
+    """The store's public address; blank: taken from the payload if the platform sends it."""
     store_urls: Mapping[str, str] = field(default_factory=dict)
     """Magento: the address of each store view, by `store_id`."""
     fallback_url: str = ""
-    """The store's address where neither settings nor payload know one; only for trials, blank when orders are sent."""
+    """The store's address if neither settings nor payload have one; only for the command `map`, blank when orders are sent."""
     public_url: str = ""
     """This adapter's own address, where the placeholder image is served; blank or unreachable from the internet: not used."""
     local_addresses_allowed: bool = False
     """Bodies may contain addresses of this machine and its network; for the sandbox, which sends no email."""
     drip_provider: str = ""
     person_id: str = ""
-    """Path of the value to send as `person_id`."""
+    """The path of the value to send as `person_id`."""
     order_id: Literal["", "entity_id", "increment_id"] = ""
-    """Magento: which of its two numbers is the order's id."""
+    """Magento: which of its two numbers is the order's ID."""
     currency: Literal["shop", "presentment"] = "shop"
     order_url_template: str = ""
     placeholder_image: str = ""
     custom_attributes: Mapping[str, str] = field(default_factory=dict)
-    """Name of an attribute -> path of its value in the order's payload."""
+    """Attribute name -> path of its value in the order's payload."""
     fee_keys: tuple[str, ...] = ()
     """Paths of fields in the order that third-party extensions add as fees."""
     forward_test_orders: bool = False
@@ -43,7 +43,7 @@ class Options:
     consent: str = "send"
     """`send`, `subscribed` or `ignore`; anything else is the path of the shopper's opt-in in the order's payload."""
     vocabulary: Literal["contract", "lifecycle"] = "contract"
-    """Drip's actions: `created` and `updated` of the contract, or `placed`, `paid`, ... of today."""
+    """Drip's actions: the contract's `created` and `updated`, or the newer `placed`, `paid`, ..."""
 
     def reachable(self, url: str) -> bool:
         """Whether an address may stand in a body: one that shoppers can reach, or any in the sandbox."""
@@ -64,6 +64,6 @@ class Options:
         return self.first_reachable(image_url, self.placeholder_image, served, f"{site}/favicon.ico" if site else "")
 
     def templated_order_url(self, *, order_id: str, order_public_id: str, token: str) -> str:
-        """The order's address by the store's own template; "" without one."""
+        """The order's address from the store's template; "" without one."""
         values = {"order_id": order_id, "order_public_id": order_public_id.lstrip("#"), "token": token}
         return absolute_url(self.order_url_template.format(**{name: quote(value, safe="") for name, value in values.items()}))

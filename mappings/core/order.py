@@ -1,4 +1,4 @@
-"""The one canonical shape: what every provider's payload becomes, and what Drip's body is made from."""
+"""The canonical order: every provider's payload becomes one, and Drip's body is rendered from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _A_CENT = Decimal("0.01")
 class Item:
     """One line of an order, at the quantity the order still holds.
 
-    Amounts are in the order's currency and belong to the whole line; `price` is of a single unit before discounts.
+    Amounts are in the order's currency and for the whole line, except `price`: one unit, before discounts.
     """
 
     product_id: str
@@ -32,18 +32,18 @@ class Item:
     shipping: Decimal = ZERO
     total: Decimal
     product_url: str = ""
-    """From the payload or the catalog; blank when neither knows it."""
+    """From the payload or the catalog; blank if neither has it."""
     built_url: str
-    """The last resort for `product_url`: an address built from the platform's documented form."""
+    """The fallback for `product_url`, built from the platform's documented form."""
     image_url: str = ""
     catalog_id: str = ""
-    """The platform's own product id, by which the catalog knows the product; blank for a line that is no product there."""
+    """The platform's product ID, for catalog lookups; blank for a line that isn't a product there."""
     catalog_variant_id: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sale_price(self) -> Decimal | None:
-        """Price of a unit after discounts, where there are any."""
+        """The price of a unit after discounts, if there are any."""
         if self.discounts <= 0 or self.quantity <= 0:
             return None
         return unit_price(max(ZERO, self.total) / self.quantity)
@@ -51,7 +51,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """A snapshot of an order as its store gave it. Times are aware and in UTC, money is in `currency`."""
+    """A snapshot of an order, as its store sent it. Times are aware and in UTC, amounts are in `currency`."""
 
     provider: str
     order_id: str
@@ -76,21 +76,21 @@ class Order:
     fulfilled: bool = False
     canceled: bool = False
     billing_address: Mapping[str, str] = field(default_factory=dict)
-    """By Drip's names; sent in the lifecycle vocabulary only."""
+    """With Drip's names; sent in the lifecycle vocabulary only."""
     shipping_address: Mapping[str, str] = field(default_factory=dict)
     store_url: str = ""
-    """The address of the store that sold it, with a trailing slash or without; where its products are looked up."""
+    """The address of the store, with or without a trailing slash; its products are looked up there."""
     view: str = ""
-    """Magento: the store view that it was bought in."""
+    """Magento: the store view of the purchase."""
     accepts_marketing: bool | None = None
     """Whether the shopper opted in to marketing; None where the payload does not contain it."""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     discrepancy: Decimal | None = None
-    """By how much the payload's own amounts exceed its total; None where it lacks some of them. Never a reason to refuse."""
+    """By how much the payload's amounts exceed its total; None if some are missing. Never a reason to reject the order."""
 
     @property
     def unexplained(self) -> Decimal:
-        """The discrepancy; 0 where it is no more than rounding, a cent for each line."""
+        """The discrepancy; 0 if it can be rounding, a cent for each line."""
         amount = self.discrepancy or ZERO
         return amount if abs(amount) > _A_CENT * max(1, len(self.items)) else ZERO
 

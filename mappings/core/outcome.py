@@ -1,4 +1,4 @@
-"""A payload's outcome at first sight: what the command `map` prints and what the golden fixtures hold."""
+"""The outcome of a payload, as if its orders were new: what the command `map` prints and what the golden fixtures contain."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from mappings.core.rendering import render
 def outcomes(provider: Provider, payload: bytes, context: Context, known: Iterable[Product] = ()) -> list[dict[str, Any]]:
     """For each order in the payload Drip's body, `{"skipped": reason}`, or `{"rejected": {path: [why]}}`.
 
-    `known` is what a look-up would tell of its products.
+    `known` is the product data that a lookup would return.
     """
     catalog = {product.key: product for product in known}
     try:
@@ -26,7 +26,7 @@ def outcomes(provider: Provider, payload: bytes, context: Context, known: Iterab
 
 
 def first_action(options: Options) -> str:
-    """What is told first of an order."""
+    """The action of an order that is new to Drip."""
     return VOCABULARIES[options.vocabulary][0]
 
 

@@ -1,4 +1,4 @@
-"""What is known of a product beside the order's line: its page, its picture, its brand and its categories."""
+"""Product data that orders lack: page, image, brand and categories."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,20 +8,20 @@ from mappings.core.order import Item, Order
 
 @dataclass(frozen=True, order=True, slots=True)
 class ProductKey:
-    """A product of a store, or one of its variants, by the platform's own ids."""
+    """A product of a store, or one of its variants, by the platform's IDs."""
 
     product_id: str
     variant_id: str = ""
     """Blank for the product itself."""
     view: str = ""
-    """Magento: the store view, whose pages have addresses of their own."""
+    """Magento: the store view, since each has its own product pages."""
     sku: str = field(default="", compare=False)
-    """What the order's line calls it; no part of what it is, but some ways to ask know nothing else."""
+    """From the order's line. Not part of the key, but some lookups only work by SKU."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Product:
-    """A product or a variant as its store describes it; blank where the store says nothing. Addresses are absolute."""
+    """A product or variant as its store describes it; blank where it has no data. Addresses are absolute."""
 
     key: ProductKey
     url: str = ""
@@ -30,11 +30,11 @@ class Product:
     categories: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     gone: bool = False
-    """The store does not have it any more."""
+    """The store deleted it."""
 
 
 def wanted(order: Order) -> set[ProductKey]:
-    """What would have to be known of products to tell all of an order's items."""
+    """The products whose data an order's items lack."""
     keys: set[ProductKey] = set()
     for item in order.items:
         if item.catalog_id:
@@ -45,7 +45,7 @@ def wanted(order: Order) -> set[ProductKey]:
 
 
 def complete(order: Order, known: Mapping[ProductKey, Product]) -> Order:
-    """The order with what its payload did not say of its products; what the payload says stays."""
+    """The order with the product data that its payload lacks; what the payload has stays."""
     return replace(order, items=tuple(_completed(item, order.view, known) for item in order.items))
 
 

@@ -174,7 +174,7 @@ def _common_skips(identity: Identity | None, person_id: str, context: Context) -
     if not first_email(identity.email) and not person_id:
         yield Skip(
             Reason.NO_EMAIL,
-            "the payload has no e-mail field at all: the app or webhook lacks access to customer data"
+            "the payload has no email field at all: the app or webhook has no access to customer data"
             if identity.email_withheld
-            else "the order carries no usable e-mail address",
+            else "the order contains no usable email address",
         )

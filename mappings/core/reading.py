@@ -81,7 +81,7 @@ class Identity:
     """The provider's rank of how far the order has come: refunded sum, shipped count, status."""
     email: str = ""
     email_withheld: bool = False
-    """The payload has no e-mail field at all, as when an app lacks access to customer data."""
+    """The payload has no email field at all, as when an app has no access to customer data."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

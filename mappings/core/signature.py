@@ -1,4 +1,4 @@
-"""Proof over a payload's bytes. Headers and bytes in, a verdict out; secrets and digests are compared in constant time, as bytes."""
+"""Verifies signatures: headers and bytes in, a verdict out. Secrets and digests are compared in constant time, as bytes."""
 
 import base64
 import binascii
@@ -10,62 +10,62 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What became of the proof. Only `GENUINE` opens the door."""
+    """The result of a verification. Only `GENUINE` requests are accepted."""
 
     GENUINE = "genuine"
     MISSING = "missing"
     MISMATCH = "mismatch"
     UNJUDGED = "unjudged"
-    """It may be genuine: the key to judge it by cannot be had just now."""
+    """It may be genuine, but the key to verify it isn't available right now."""
 
 
 class KeyAway(Exception):  # noqa: N818 - reads as what it is in `except`
-    """The public key that a request names cannot be fetched just now."""
+    """The public key for a request can't be fetched right now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Credentials:
-    """What one store's requests are checked against. `secrets` are the current one and, while rotating, the previous one."""
+    """What one store's requests are verified with. `secrets` are the current one and, while rotating, the previous one."""
 
     secrets: Sequence[str] = field(repr=False)
     header: str = ""
-    """The store's own name for the header; blank for the scheme's default."""
+    """The header that the store uses; blank for the scheme's default."""
     username: str = ""
     client_id: str = ""
-    """Adobe I/O Events: to whom every event must be addressed."""
+    """Adobe I/O Events: the recipient that every event must have."""
     public_key: str = ""
     """Adobe Commerce Webhooks: PEM."""
     fetch_key: Callable[[str], bytes] | None = None
-    """Adobe I/O Events: path -> PEM, as Adobe publishes it; b"" if there is no such key. Raises `KeyAway`."""
+    """Adobe I/O Events: path -> the PEM that Adobe publishes there; b"" if there is none. Raises `KeyAway`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scheme:
-    """A way to prove a request genuine: the headers that may carry the proof, and the check of it."""
+    """A way to verify a request: the headers that can contain the signature, and how it is checked."""
 
     headers: Sequence[str]
     """Lower-case names; the first that is present counts."""
     check: Callable[[bytes, bytes, str, Credentials], bool]
-    """(proof as sent, payload, one secret, credentials) -> whether the proof holds."""
+    """(signature as sent, payload, one secret, credentials) -> whether it matches."""
     sign: Callable[[bytes, str, Credentials], str]
-    """(payload, secret, credentials) -> the header's value as the store would send it; used by `replay` and the tests."""
+    """(payload, secret, credentials) -> the header's value, as the store would send it; for `replay` and tests."""
     can_sign: bool = True
-    """Whether we can sign as the store would; not where only the platform has the key."""
+    """Whether `sign` works; not if only the platform has the private key."""
 
     def header(self, credentials: Credentials) -> str:
-        """The name of the header in which this store's requests carry the proof."""
+        """The name of the header with the signature of this store's requests."""
         return credentials.header.lower() or self.headers[0]
 
     def verify(self, headers: Mapping[str, str], payload: bytes, credentials: Credentials) -> Verdict:
-        """Judge a request; `headers` has lower-case names and latin-1 values, as WSGI hands them over."""
+        """Verify a request; `headers` has lower-case names and latin-1 values, as in WSGI."""
         names = (credentials.header.lower(),) if credentials.header else self.headers
-        proof = next((headers[name] for name in names if headers.get(name, "").strip()), "")
-        if not proof:
+        signature = next((headers[name] for name in names if headers.get(name, "").strip()), "")
+        if not signature:
             return Verdict.MISSING
-        sent = proof.strip().encode("latin-1", "replace")
-        # Every secret is tried, so that the time taken does not tell which one held.
-        held = [self.check(sent, payload, secret, credentials) for secret in credentials.secrets if secret]
-        return Verdict.GENUINE if any(held) else Verdict.MISMATCH
+        sent = signature.strip().encode("latin-1", "replace")
+        # Every secret is tried, so that the time taken doesn't reveal which one matched.
+        matches = [self.check(sent, payload, secret, credentials) for secret in credentials.secrets if secret]
+        return Verdict.GENUINE if any(matches) else Verdict.MISMATCH
 
 
 def _digest(payload: bytes, secret: str) -> bytes:
@@ -106,7 +106,7 @@ def hmac_hex_or_base64(*headers: str) -> Scheme:
 
 
 def token(header: str) -> Scheme:
-    """A constant value in a header, with or without `Bearer`."""
+    """A fixed token in a header, with or without `Bearer`."""
     return Scheme(
         headers=(header,),
         check=_token_matches,

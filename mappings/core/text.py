@@ -1,4 +1,4 @@
-"""Strings as stores send them: markup, addresses of people and of pages, and values found by path."""
+"""Strings as stores send them: markup, email addresses, URLs, and values found by path."""
 
 import html
 import re
@@ -14,18 +14,18 @@ _TAG = re.compile(r"<[/!?a-zA-Z][^>]*>")
 # An object or a list as JSON, or as PHP serializes it.
 _STRUCTURE = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]]|[aOs]:\d+:)")
 _SPACE = re.compile(r"\s+")
-# Not more than a shape: what else an address must be is for Drip to judge.
+# Only the general form: the rest is for Drip to judge.
 _EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;.]+")
 _NAME_LENGTH = 255
 _LARGEST_EXPONENT = 15
 _URL_SAFE = "/%:=&?~#+!$,;'@()*[]"
-# How the platforms spell a list of named values: Shopify, WooCommerce, Magento.
+# The name in an entry of a list of named values: Shopify, WooCommerce, Magento.
 _ROW_NAMES = ("name", "key", "attribute_code", "code")
 _UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term")
 
 
 def plain(text: str) -> str:
-    """Text without markup: tags go first, then entities are decoded once, so that an escaped `<` survives."""
+    """Text without markup: tags are removed first, then entities are decoded once, so that an escaped `<` survives."""
     if "<" in text:
         text = _TAG.sub("", text)
     if "&" in text:
@@ -34,12 +34,12 @@ def plain(text: str) -> str:
 
 
 def product_name(text: str, reference: str) -> str:
-    """A line's name as Drip takes it; a nameless one is called by its sku or id."""
+    """A line's name in Drip's length; without one, its SKU or ID."""
     return (plain(text) or f"[product {reference}]")[:_NAME_LENGTH]
 
 
 def first_email(*candidates: str) -> str:
-    """The first candidate that has the shape of an address, trimmed; "" if none has."""
+    """The first candidate that looks like an email address, trimmed; "" if none does."""
     for candidate in candidates:
         if _EMAIL.fullmatch(trimmed := candidate.strip()):
             return trimmed
@@ -47,7 +47,7 @@ def first_email(*candidates: str) -> str:
 
 
 def slug(text: str) -> str:
-    """Lower case words joined by hyphens."""
+    """Lower-case words joined by hyphens."""
     return re.sub(r"[^\w]+", "-", plain(text).lower()).strip("-_")
 
 
@@ -64,20 +64,20 @@ def absolute_url(url: str, base: str = "") -> str:
         parts = urlsplit(joined)
         if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
             return ""
-    except ValueError:  # brackets that are no IPv6 address
+    except ValueError:  # brackets that aren't an IPv6 address
         return ""
     return quote(joined, safe=_URL_SAFE)
 
 
 def origin(url: str) -> str:
-    """Scheme and host of an absolute address; "" if it is none."""
+    """The scheme and host of an absolute address; "" if it isn't one."""
     address = absolute_url(url)
     parts = urlsplit(address)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if address else ""
 
 
 def path_only(url: str) -> str:
-    """The path of an address without its query, where tokens travel; "" for one that holds an e-mail address."""
+    """The path of an address, without the query, which can contain tokens; "" for one with an email address."""
     try:
         path = urlsplit(url).path
     except ValueError:
@@ -95,7 +95,7 @@ def campaign(url: str) -> dict[str, str]:
 
 
 def without_blanks(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Custom attributes without the empty ones; `false` and 0 are values."""
+    """Attributes without the empty ones; `false` and 0 are values."""
     return {name: value for name, value in attributes.items() if value is not None and value not in ("", [], (), {})}
 
 
@@ -125,7 +125,7 @@ def _entry(rows: list[Any], step: str) -> Any:
 
 
 def _is_scalar(value: Any) -> bool:
-    # A number too large for any arithmetic is none that Drip could use either.
+    # A number too large for arithmetic is of no use to Drip either.
     if isinstance(value, str):
         return not _STRUCTURE.match(value)
     return isinstance(value, int) or (isinstance(value, Decimal) and abs(value.adjusted()) <= _LARGEST_EXPONENT)

@@ -133,15 +133,15 @@ class TestSchema:
         "url", ["/order/1", "mysuperstore.com/1", "ftp://x.example/1", "javascript:alert(1)", "https://", "https://x.example/a b"]
     )
     def test_an_address_is_absolute_and_http(self, path: str, url: str) -> None:
-        assert with_value(path, url) == {path: ["is no absolute http(s) address"]}
+        assert with_value(path, url) == {path: ["isn't an absolute http(s) URL"]}
 
     @pytest.mark.parametrize("email", ["user", "user@", "user@gmail", "a b@gmail.com", "user@gmail.com,other@gmail.com"])
     def test_an_email_has_the_shape_of_one(self, email: str) -> None:
-        assert with_value("email", email) == {"email": ["is no e-mail address"]}
+        assert with_value("email", email) == {"email": ["isn't an email address"]}
 
     @pytest.mark.parametrize("time", ["yesterday", "2019-13-01T00:00:00Z", "17/01/2019", "", 1547758200])
     def test_a_time_is_iso_8601(self, time: Any) -> None:
-        assert with_value("occurred_at", time) == {"occurred_at": ["is no ISO 8601 time"]}
+        assert with_value("occurred_at", time) == {"occurred_at": ["isn't an ISO 8601 time"]}
 
     @pytest.mark.parametrize("currency", ["usd", "US", "BTC", "$", ""])
     def test_a_currency_is_iso_4217(self, currency: str) -> None:

@@ -65,7 +65,7 @@ class TestWhatIsNotJson:
 
     @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
     def test_numbers_that_json_has_not_are_refused(self, number: str) -> None:
-        assert why_not(f'{{"total": {number}}}'.encode()) == f"not JSON: {number} is no JSON number"
+        assert why_not(f'{{"total": {number}}}'.encode()) == f"not JSON: {number} isn't a JSON number"
 
     @pytest.mark.parametrize("payload", [b"[" * 10_000 + b"]" * 10_000, b'{"a":' * 10_000 + b"1" + b"}" * 10_000, b"[" * 3_000_000])
     def test_thousands_of_levels_are_refused_and_break_nothing(self, payload: bytes) -> None:
