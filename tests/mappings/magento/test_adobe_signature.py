@@ -312,9 +312,9 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("table", "says"),
         [
-            ('auth = "adobe_io"', 'stores.shop.adobe_client_id: missing beside auth = "adobe_io"'),
-            ('auth = "adobe_webhook"', 'stores.shop.public_key: missing beside auth = "adobe_webhook"'),
-            ('auth = "adobe_webhook"\npublic_key = "x"', "stores.shop.public_key: is no public RSA key in PEM"),
+            ('auth = "adobe_io"', 'stores.shop.adobe_client_id: missing, while auth is "adobe_io"'),
+            ('auth = "adobe_webhook"', 'stores.shop.public_key: missing, while auth is "adobe_webhook"'),
+            ('auth = "adobe_webhook"\npublic_key = "x"', "stores.shop.public_key: isn't a public RSA key in PEM format"),
             ("", "stores.shop.secret: missing"),
         ],
     )
