@@ -1,4 +1,4 @@
-"""What Sentry is told of a fault: its type and place, and nothing of anybody's."""
+"""What is reported to Sentry: an error's type and location, and no data."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ def sentry() -> Iterator[Listener]:
 
 @pytest.fixture
 def told(sentry: Listener) -> Iterator[Listener]:
-    """As under SENTRY_DSN, until the test ends."""
+    """With SENTRY_DSN set, until the test ends."""
     error_reporting._reported.clear()
     error_reporting.set_up(f"http://public@{sentry.address}/1")
     yield sentry
@@ -39,7 +39,7 @@ def told(sentry: Listener) -> Iterator[Listener]:
 
 
 def events(sentry: Listener) -> list[dict[str, Any]]:
-    """The events in the envelopes that were taken."""
+    """The events in the envelopes received."""
     sentry_sdk.flush(timeout=5)
     lines = [json.loads(line) for body in sentry.bodies for line in body.splitlines() if line]
     return [line for line in lines if "exception" in line or "message" in line]
@@ -50,7 +50,7 @@ def private_words(sentry: Listener) -> list[str]:
     return [word for word in PRIVATE if word.lower() in said]
 
 
-def test_a_fault_in_a_web_request(told: Listener) -> None:
+def test_an_error_in_a_web_request(told: Listener) -> None:
     app = Flask("faulty")
 
     @app.post("/webhooks/<name>")
@@ -70,7 +70,7 @@ def test_a_fault_in_a_web_request(told: Listener) -> None:
     assert private_words(told) == []
 
 
-def test_a_fault_in_a_mapping_is_told_though_we_outlive_it(told: Listener) -> None:
+def test_an_error_in_a_mapping_is_reported_though_the_process_goes_on(told: Listener) -> None:
     def read(payload: dict[str, str]) -> None:
         try:
             raise KeyError(payload["email"])
@@ -88,7 +88,7 @@ def test_a_fault_in_a_mapping_is_told_though_we_outlive_it(told: Listener) -> No
     assert private_words(told) == []
 
 
-def test_a_loop_that_goes_on_failing_is_told_once(told: Listener) -> None:
+def test_a_loop_that_keeps_failing_is_reported_once(told: Listener) -> None:
     for number in range(5):
         try:
             raise ValueError(number)
@@ -97,14 +97,14 @@ def test_a_loop_that_goes_on_failing_is_told_once(told: Listener) -> None:
     assert len(events(told)) == 1
 
 
-def test_a_line_in_the_log_is_no_event(told: Listener, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_log_line_is_not_an_event(told: Listener, caplog: pytest.LogCaptureFixture) -> None:
     import logging
 
     logging.getLogger("adapter").error("%s is wrong", EMAIL)
     assert events(told) == []
 
 
-def test_a_command_with_an_address_in_its_arguments_tells_nothing_of_it(sentry: Listener) -> None:
+def test_a_commands_arguments_are_not_reported(sentry: Listener) -> None:
     code = (
         "import sys\nfrom adapter.cli.startup import settings_for\n"
         f"sys.argv = ['adapter', 'forget', {EMAIL!r}]\nsettings_for()\nlocal = {SECRET!r}\nraise OSError({EMAIL!r})\n"
@@ -117,7 +117,7 @@ def test_a_command_with_an_address_in_its_arguments_tells_nothing_of_it(sentry: 
     assert private_words(sentry) == []
 
 
-def test_without_a_dsn_nobody_is_told(sentry: Listener) -> None:
+def test_without_a_dsn_nothing_is_reported(sentry: Listener) -> None:
     error_reporting.set_up("")
     error_reporting.report(ValueError("x"))
     assert not sentry_sdk.get_client().is_active()
@@ -126,7 +126,7 @@ def test_without_a_dsn_nobody_is_told(sentry: Listener) -> None:
 
 
 @pytest.mark.parametrize("dsn", ["hush", "https://sentry.example/1", "ftp://hush@sentry.example/1", "https://hush@sentry.example/"])
-def test_what_is_no_dsn_is_a_fault_that_quotes_nothing(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_dsn_is_rejected_without_quoting_it(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENTRY_DSN", dsn)
     with pytest.raises(SettingsError, match=r"^SENTRY_DSN: isn't a DSN") as caught:
         settings_for()

@@ -1,4 +1,4 @@
-"""What stands in the log: codes and counts for operators, and nothing that is anybody's secret."""
+"""The log: codes and counts for operators, and no secrets or personal data."""
 
 import ast
 import json
@@ -44,7 +44,7 @@ def order(number: int, **more: Any) -> bytes:
     return json.dumps(shopify_order(number, **document)).encode()
 
 
-def test_what_is_signed_for_a_stores_api_stands_in_no_debug_log() -> None:
+def test_signed_store_requests_are_not_in_a_debug_log() -> None:
     script = """
 from adapter.monitoring import logs
 from requests import Request
@@ -57,7 +57,7 @@ Request("POST", "http://shop.example/x", data={"secret": "hush"}, auth=OAuth1("h
     assert "hush" not in done.stderr + done.stdout
 
 
-def test_no_secret_address_token_or_payload_stands_in_any_line_of_a_debug_log(tmp_path: Path) -> None:
+def test_no_secret_address_token_or_payload_is_in_a_debug_log(tmp_path: Path) -> None:
     with (
         running_sandbox() as drip,
         serving(tmp_path, LOG_LEVEL="DEBUG", DRIP_API_URL=drip.url, DRIP_ACCOUNT_ID="9999999", **SECRETS) as served,
@@ -151,7 +151,7 @@ def constants(value: ast.expr) -> set[str]:
     return {node.value for node in ast.walk(value) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
-def test_every_action_is_explained_and_no_other() -> None:
+def test_exactly_the_actions_in_use_are_documented() -> None:
     table = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8").partition("\n## The log\n")[2].partition("\n## ")[0]
     explained = {name for row in table.splitlines() if row.startswith("| `") for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     assert {"kept", "delivered", "dead", "duplicate", "data_request", "paused"} <= actions_in_the_source(), "the search finds too little"
@@ -159,9 +159,7 @@ def test_every_action_is_explained_and_no_other() -> None:
 
 
 class TestRequestIds:
-    def test_a_sound_one_is_echoed_and_stands_in_the_line_that_names_the_delivery(
-        self, adapter: AdapterUnderTest, log_lines: list[str]
-    ) -> None:
+    def test_a_valid_one_is_returned_and_logged_with_the_delivery(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:
         answer = adapter.post(shopify_order(1001), headers={"X-Request-ID": "01234567-89ab-cdef-0123-456789abcdef"})
         assert answer.headers["X-Request-ID"] == "01234567-89ab-cdef-0123-456789abcdef"
         assert [line.partition(" action=")[2] for line in log_lines] == [
@@ -194,7 +192,7 @@ class TestRequestIds:
         assert (seen, len(set(seen))) == (answers, 4)
         assert REQUEST_ID.get() is None
 
-    def test_an_answer_to_what_is_not_there_has_one_too(self, adapter: AdapterUnderTest) -> None:
+    def test_a_404_has_one_too(self, adapter: AdapterUnderTest) -> None:
         assert adapter.web.get("/nothing").headers["X-Request-ID"]
 
 
@@ -214,13 +212,13 @@ class TestEveryChangeOfStateHasALine:
             ["kept 1", "kept 2", "kept 3", "kept 4", "skipped 1", "delivered 2", "skipped 3", "delivered 4", "kept 5", "skipped 5"]
         )
 
-    def test_a_dead_delivery_whose_copy_comes(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:
+    def test_a_dead_delivery_that_arrives_again(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:
         for _ in range(2):
             adapter.post(b"not JSON", webhook_id="w")
             adapter.settle()
         assert self.changes(log_lines) == ["kept 1", "dead 1", "duplicate 1", "reopened 1", "dead 1"]
 
-    def test_what_a_person_retries_by_the_dashboard(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:
+    def test_a_retry_from_the_dashboard(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:
         adapter.post(shopify_order(1001))
         adapter.settle()
         log_lines.clear()
@@ -229,14 +227,14 @@ class TestEveryChangeOfStateHasALine:
         page.post("/deliveries/1/retry", at="/deliveries/1", headers={"X-Request-ID": "01234567-89ab"})
         assert [line.partition(" action=")[2] for line in log_lines] == ["reopened delivery=1 request_id=01234567-89ab retry requested"]
 
-    def test_what_is_forgotten_before_it_is_sent(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:
+    def test_a_delivery_forgotten_before_it_is_sent(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:
         adapter.post(shopify_order(1001))
         adapter.read()
         for _ in erase_found(adapter.engine, {1}, FORGOTTEN, adapter.clock()):
             pass
         assert self.changes(log_lines) == ["kept 1", "dead 1"]
 
-    def test_what_was_held_until_the_order_is_placed(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:
+    def test_a_delivery_held_until_the_order_is_placed(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:
         adapter.post(shopify_order(1001, cancelled_at="2026-09-30T12:01:00Z", financial_status="voided"))
         adapter.settle()
         adapter.post(shopify_order(1001, minutes=5))

@@ -1,4 +1,4 @@
-"""What /metrics and /status tell, and to whom: the same from every process, rising counters whatever is purged, nothing personal."""
+"""/metrics and /status: who may read them, the same from every process, counters that survive purges, no personal data."""
 
 import json
 import re
@@ -52,7 +52,7 @@ def figures_of(text: str) -> Figures:
 
 
 def figures(adapter: AdapterUnderTest) -> Figures:
-    """Read anew, by a process that has not been asked before."""
+    """Read by a process that has nothing cached."""
     text, _ = Metrics(adapter.settings).text(adapter.engine, "")
     return figures_of(text.decode())
 
@@ -66,7 +66,7 @@ def names_told(adapter: AdapterUnderTest) -> set[str]:
 
 
 class TestWhatIsCounted:
-    def test_the_way_of_an_order(self, adapter: AdapterUnderTest) -> None:
+    def test_an_orders_deliveries(self, adapter: AdapterUnderTest) -> None:
         adapter.post(shopify_order(1001), webhook_id="w")
         adapter.post(shopify_order(1001), webhook_id="w")
         adapter.post(shopify_order(1002, test=True))
@@ -95,7 +95,7 @@ class TestWhatIsCounted:
         assert value(told, "delivery_seconds_bucket", store="shopify", le="300.0") == 1
         assert 55 < (value(told, "delivery_seconds_sum", store="shopify") or 0) < 65
 
-    def test_products_that_were_looked_for(self, adapter: AdapterUnderTest, stock: Stock) -> None:
+    def test_product_look_ups(self, adapter: AdapterUnderTest, stock: Stock) -> None:
         stock(Shelf("broken", fails=StoreTrouble("503")), Shelf("storefront", [LAMP_IS]))
         adapter.post(shopify_order(1001))
         adapter.settle()
@@ -129,7 +129,7 @@ class TestWhatIsCounted:
         assert (sum(taken.values()), taken["batch"] > 0) == (400, True)
         assert value(told, "delivery_seconds_count", store="shopify") == 400
 
-    def test_what_waits_and_for_how_long(self, adapter: AdapterUnderTest) -> None:
+    def test_what_is_waiting_and_for_how_long(self, adapter: AdapterUnderTest) -> None:
         adapter.tell_drip(status=400, body={"errors": [{"attribute": "provider", "message": "unknown"}]})
         adapter.post(shopify_order(1001))
         adapter.post(shopify_order(1002))
@@ -149,7 +149,7 @@ class TestWhatIsCounted:
         assert value(told, "account_paused", account=ACCOUNT.id) == 1
         assert 0 <= (value(told, "sender_lease_age_seconds", account=ACCOUNT.id) or -1) < 20
 
-    def test_a_store_that_falls_silent(self, adapter: AdapterUnderTest) -> None:
+    def test_a_silent_store(self, adapter: AdapterUnderTest) -> None:
         now = datetime.now(UTC)
         with transaction(adapter.engine) as connection:
             for hour in range(24 * 9):
@@ -164,7 +164,7 @@ class TestWhatIsCounted:
 
 
 class TestCountersRise:
-    def test_whatever_is_purged(self, adapter: AdapterUnderTest) -> None:
+    def test_after_a_purge(self, adapter: AdapterUnderTest) -> None:
         for number in range(5):
             adapter.post(shopify_order(1000 + number))
         adapter.settle()
@@ -195,7 +195,7 @@ class TestCountersRise:
             work()
         assert value(figures(adapter), "deliveries_dead_total", store="shopify") == 0
 
-    def test_many_at_once_lose_nothing_and_never_wait_in_a_circle(self, adapter: AdapterUnderTest, database_url: str) -> None:
+    def test_many_at_once_lose_nothing_and_dont_deadlock(self, adapter: AdapterUnderTest, database_url: str) -> None:
         begin = threading.Barrier(6)
         stores = list(adapter.settings.stores)
 
@@ -249,7 +249,7 @@ class TestWhoMaySee:
         for sent in ("Bearer ", "Bearer", ""):
             assert client.get(path, headers={"Authorization": sent, **FORWARDED}).status_code == 401
 
-    def test_who_is_logged_in(self, engine: Engine, path: str) -> None:
+    def test_a_logged_in_visitor(self, engine: Engine, path: str) -> None:
         app = create_app(make_settings("http://127.0.0.1:1"), engine)
         app.extensions["may_see"] = lambda: True
         assert app.test_client().get(path, headers=FORWARDED).status_code == 200
@@ -258,13 +258,13 @@ class TestWhoMaySee:
 
 
 class TestStatus:
-    def test_a_quiet_store_is_told_and_is_no_reason_for_503(self, adapter: AdapterUnderTest) -> None:
-        TestWhatIsCounted().test_a_store_that_falls_silent(adapter)
+    def test_a_silent_store_is_reported_without_a_503(self, adapter: AdapterUnderTest) -> None:
+        TestWhatIsCounted().test_a_silent_store(adapter)
         adapter.settle()
         answer = adapter.web.get("/status")
         assert (answer.status_code, answer.get_json()["stores"]["shopify"]["quiet"]) == (200, True)
 
-    def test_what_has_waited_too_long_or_a_paused_account_makes_503_while_readyz_stays(self, adapter: AdapterUnderTest) -> None:
+    def test_stuck_orders_or_a_paused_account_give_503_but_readyz_stays_200(self, adapter: AdapterUnderTest) -> None:
         adapter.post(shopify_order(1001))
         adapter.read()
         assert adapter.web.get("/status").status_code == 200
@@ -282,13 +282,13 @@ class TestStatus:
         assert (answer.status_code, answer.get_json()["why"]) == (503, [f"Drip account {ACCOUNT.id} is paused: 401"])
         assert adapter.web.get("/readyz").status_code == 200
 
-    def test_a_sender_that_was_killed_does_not_run(self, adapter: AdapterUnderTest) -> None:
+    def test_a_killed_sender_is_not_running(self, adapter: AdapterUnderTest) -> None:
         assert adapter.web.get("/status").get_json()["accounts"][ACCOUNT.id]["sender"] is True
         with transaction(adapter.engine) as connection:
             connection.execute(update(leases).values(expires_at=datetime.now(UTC) - timedelta(minutes=2)))
         assert adapter.web.get("/status").get_json()["accounts"][ACCOUNT.id]["sender"] is False
 
-    def test_the_command_says_the_same(self, adapter: AdapterUnderTest, database_url: str) -> None:
+    def test_the_command_reports_the_same(self, adapter: AdapterUnderTest, database_url: str) -> None:
         adapter.post(shopify_order(1001))
         result = terminal.run("status", "--json", DATABASE_URL=database_url, SHOPIFY_WEBHOOK_SECRET="s")
         told = json.loads(result.stdout)
@@ -301,7 +301,7 @@ class TestStatus:
         ]  # fmt: skip
 
 
-def test_two_workers_tell_the_same_and_so_does_the_next_start(tmp_path: Path) -> None:
+def test_two_workers_report_the_same_and_so_does_the_next_start(tmp_path: Path) -> None:
     variables = {"WEB_CONCURRENCY": "2"}
 
     def scrapes(url: str, times: int) -> list[Figures]:
@@ -334,7 +334,7 @@ def test_two_workers_tell_the_same_and_so_does_the_next_start(tmp_path: Path) ->
         assert only_counters(scrapes(served.url, 1)[0]) == only_counters(told[0])
 
 
-def test_both_formats_are_sound(adapter: AdapterUnderTest) -> None:
+def test_both_formats_are_valid(adapter: AdapterUnderTest) -> None:
     adapter.post(shopify_order(1001))
     adapter.settle()
     plain = adapter.web.get("/metrics")
@@ -352,20 +352,20 @@ def test_both_formats_are_sound(adapter: AdapterUnderTest) -> None:
     assert all(name.startswith("drip_adapter_") for name in old)
 
 
-def test_nothing_personal_is_told(adapter: AdapterUnderTest) -> None:
+def test_no_personal_data_is_reported(adapter: AdapterUnderTest) -> None:
     adapter.post(shopify_order(1001))
     adapter.settle()
     text = adapter.web.get("/metrics").get_data(as_text=True) + json.dumps(adapter.web.get("/status").get_json())
     assert [word for word in ("ada.", "1001", "Lamp", "shop.example", ACCOUNT.token) if word in text] == []
 
 
-def test_a_database_that_is_away_is_told_as_such(tmp_path: Path) -> None:
+def test_a_database_that_is_away_gives_503(tmp_path: Path) -> None:
     settings = replace(make_settings("http://127.0.0.1:1"), database_url=f"sqlite:///{tmp_path / 'no' / 'x.db'}")
     assert create_app(settings).test_client().get("/metrics").status_code == 503
 
 
 class TestWhatIsShipped:
-    """The dashboard and the rules name only metrics that are told, with labels that they have."""
+    """The Grafana dashboard and the alert rules use only metrics and labels that exist."""
 
     def expressions(self) -> list[str]:
         board = json.loads((DOCS / "grafana-dashboard.json").read_text(encoding="utf-8"))
@@ -378,7 +378,7 @@ class TestWhatIsShipped:
 
     @pytest.fixture
     def told(self, adapter: AdapterUnderTest) -> Figures:
-        TestWhatIsCounted().test_a_store_that_falls_silent(adapter)
+        TestWhatIsCounted().test_a_silent_store(adapter)
         with transaction(adapter.engine) as connection:
             counters.count(connection, "look_ups", store="shopify", source="storefront", outcome="found")
         assert Lease(adapter.engine, READER).acquire()
@@ -386,11 +386,11 @@ class TestWhatIsShipped:
         adapter.settle()
         return figures(adapter)
 
-    def test_names_metrics_that_are_there(self, told: Figures) -> None:
+    def test_names_only_existing_metrics(self, told: Figures) -> None:
         names = {f"drip_adapter_{name}" for name, _ in told}
         assert {name for each in self.expressions() for name in re.findall(r"drip_adapter_\w+", each)} - names == set()
 
-    def test_groups_and_chooses_by_labels_that_they_have(self, told: Figures) -> None:
+    def test_groups_and_filters_by_existing_labels(self, told: Figures) -> None:
         labels: dict[str, set[str]] = {}
         for name, pairs in told:
             labels.setdefault(f"drip_adapter_{name}", set()).update(label for label, _ in pairs)
@@ -401,7 +401,7 @@ class TestWhatIsShipped:
             for name in names:
                 assert used <= labels[name], each
 
-    def test_a_sender_that_was_stopped_in_order_is_missed_though_its_lease_has_no_age(self, adapter: AdapterUnderTest) -> None:
+    def test_a_stopped_sender_is_missed_though_its_lease_has_no_age(self, adapter: AdapterUnderTest) -> None:
         for lease in (Lease(adapter.engine, READER), Lease(adapter.engine, ACCOUNT.id)):
             lease.acquire()
             lease.release()
@@ -416,7 +416,7 @@ class TestWhatIsShipped:
         missing = "drip_adapter_account_paused unless on (account) drip_adapter_sender_lease_age_seconds"
         assert missing in asked["DripAdapterNobodySends"]
 
-    def test_every_metric_is_explained_and_no_other(self, told: Figures) -> None:
+    def test_exactly_the_existing_metrics_are_documented(self, told: Figures) -> None:
         table = (DOCS / "monitoring.md").read_text(encoding="utf-8").partition("| metric, after")[2].partition("\n\n")[0]
         explained = {
             name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1]) if "_" in name or name == "info"

@@ -1,4 +1,4 @@
-"""`check` against the stand-in and real databases: what it finds, which setting it names, how it exits."""
+"""`check` with the sandbox and real databases: what it finds, which setting it names, and its exit status."""
 
 import json
 import threading
@@ -32,7 +32,7 @@ def check(*options: str) -> Result:
 
 
 def found(what: str) -> list[tuple[bool | None, str]]:
-    """Verdict and words of each finding about something."""
+    """`ok` and text of each finding about something."""
     result = check("--json")
     findings = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.exit_code == (1 if any(finding["ok"] is False for finding in findings) else 0)
@@ -41,7 +41,7 @@ def found(what: str) -> list[tuple[bool | None, str]]:
 
 @pytest.fixture
 def drip(engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
-    """A set-up without a fault."""
+    """A setup without problems."""
     with running_sandbox() as sandbox:
         for name, value in {
             "DATABASE_URL": database_url,
@@ -61,7 +61,7 @@ def tell(drip: RunningSandbox, **rule: Any) -> None:
 
 @contextmanager
 def server_of(answer: Any) -> Iterator[str]:
-    """Some other server, that answers every address alike."""
+    """Some other server with the same response for every URL."""
     app = Flask("elsewhere", static_folder=None)
     app.add_url_rule("/<path:path>", "answer", lambda path: answer)
     server = make_server("127.0.0.1", 0, app, threaded=True)
@@ -73,7 +73,7 @@ def server_of(answer: Any) -> Iterator[str]:
     server.server_close()
 
 
-def test_a_whole_set_up_has_no_fault(drip: RunningSandbox) -> None:
+def test_a_complete_setup_has_no_problems(drip: RunningSandbox) -> None:
     result = check()
     assert result.exit_code == 0
     assert [line.split()[0] for line in result.stdout.splitlines()] == ["ok"] * 3
@@ -82,7 +82,7 @@ def test_a_whole_set_up_has_no_fault(drip: RunningSandbox) -> None:
 
 @on_sqlite
 @pytest.mark.parametrize(("name", "scheme"), [("DRIP_API_KEY", "basic"), ("DRIP_ACCESS_TOKEN", "bearer")])
-def test_drip_is_asked_about_the_account_with_the_credentials_and_nothing_is_sent(
+def test_the_account_is_read_from_drip_and_nothing_is_sent(
     drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch, name: str, scheme: str
 ) -> None:
     monkeypatch.delenv("DRIP_API_KEY")
@@ -94,7 +94,7 @@ def test_drip_is_asked_about_the_account_with_the_credentials_and_nothing_is_sen
     assert requests.get(f"{drip.url}/received", timeout=10).json()["total"] == 0
 
 
-def test_the_stand_in_tells_of_an_account_as_drip_does_and_only_to_those_with_a_token() -> None:
+def test_the_sandbox_returns_accounts_like_drip_and_only_with_a_token() -> None:
     with running_sandbox() as sandbox:
         url = f"{sandbox.url}/v2/accounts/9999999"
         [account] = requests.get(url, auth=("token", ""), timeout=10).json()["accounts"]
@@ -140,7 +140,7 @@ def test_a_refusal_names_the_setting_of_the_store_whose_account_it_is(drip: Runn
 
 @on_sqlite
 @pytest.mark.parametrize("body", ["<html>", '{"accounts": []}', '{"accounts": [{"id": 1}]}'])
-def test_whoever_answers_but_is_not_drip_is_a_fault(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+def test_a_server_that_is_not_drip_is_a_problem(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     with server_of(Response(body)) as url:
         monkeypatch.setenv("DRIP_API_URL", url)
         [(ok, say)] = found("Drip account 9999999")
@@ -149,7 +149,7 @@ def test_whoever_answers_but_is_not_drip_is_a_fault(drip: RunningSandbox, monkey
 
 
 @on_sqlite
-def test_a_redirection_is_not_followed(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redirects_are_not_followed(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     with server_of(redirect(f"{drip.url}/v2/accounts/9999999")) as url:
         monkeypatch.setenv("DRIP_API_URL", url)
         [(ok, say)] = found("Drip account 9999999")
@@ -159,7 +159,7 @@ def test_a_redirection_is_not_followed(drip: RunningSandbox, monkeypatch: pytest
 
 
 @on_sqlite
-def test_nobody_at_drips_address_is_a_fault(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_drip_is_a_problem(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIP_API_URL", f"http://127.0.0.1:{free_port('127.0.0.1')}")
     [(ok, say)] = found("Drip account 9999999")
     assert ok is False
@@ -167,7 +167,7 @@ def test_nobody_at_drips_address_is_a_fault(drip: RunningSandbox, monkeypatch: p
 
 
 @on_sqlite
-def test_neither_a_store_nor_an_account_are_faults_that_say_what_to_set(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_store_and_no_account_are_problems_that_name_the_settings(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DRIP_ACCOUNT_ID", "DRIP_API_KEY", "SHOPIFY_WEBHOOK_SECRET"):
         monkeypatch.delenv(name)
     [(store_ok, store)] = found("stores")
@@ -178,7 +178,7 @@ def test_neither_a_store_nor_an_account_are_faults_that_say_what_to_set(drip: Ru
 
 
 @on_sqlite
-def test_no_public_address_is_worth_a_note_but_no_fault(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_public_address_is_a_note(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PUBLIC_URL")
     [(ok, say)] = found("address")
     assert ok is None
@@ -186,14 +186,14 @@ def test_no_public_address_is_worth_a_note_but_no_fault(drip: RunningSandbox, mo
     assert check().exit_code == 0
 
 
-def test_a_database_without_tables_is_a_fault(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_without_tables_is_a_problem(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
     [(ok, say)] = found("database")
     assert ok is False
     assert "drip-adapter migrate" in say
 
 
-def test_a_database_out_of_reach_is_a_fault_and_the_rest_is_looked_at_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_database_is_a_problem_and_the_rest_is_still_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://u:hush@127.0.0.1:1/none")
     monkeypatch.setenv("SHOPIFY_WEBHOOK_SECRET", "s")
     [(ok, say)] = found("database")
@@ -216,7 +216,7 @@ def test_refused_requests_are_noted_with_the_setting_to_compare(drip: RunningSan
     assert "no signature" in missing[1]
 
 
-def test_orders_that_do_not_move_are_a_fault(drip: RunningSandbox, engine: Engine) -> None:
+def test_stuck_orders_are_a_problem(drip: RunningSandbox, engine: Engine) -> None:
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     with transaction(engine) as connection:
         receiving.keep(
@@ -228,7 +228,7 @@ def test_orders_that_do_not_move_are_a_fault(drip: RunningSandbox, engine: Engin
 
 
 @on_sqlite
-def test_long_findings_are_broken_between_words_on_a_narrow_terminal(drip: RunningSandbox, database_url: str) -> None:
+def test_long_findings_wrap_between_words_on_a_narrow_terminal(drip: RunningSandbox, database_url: str) -> None:
     status, shown = terminal.run_in_terminal(80, "check", variables={"DATABASE_URL": database_url})
     rows = shown.splitlines()
     assert status == 1

@@ -1,4 +1,4 @@
-"""Shopify's requests about personal data are kept and answered like any webhook, and then done."""
+"""Shopify's requests about personal data are stored and acknowledged like any webhook, and then carried out."""
 
 import json
 import logging
@@ -216,7 +216,7 @@ class TestCustomersRedact:
 
 
 class TestBrokenOff:
-    def test_a_request_begins_anew_after_a_crash(self, adapter: AdapterUnderTest) -> None:
+    def test_a_request_starts_again_after_a_crash(self, adapter: AdapterUnderTest) -> None:
         adapter.post(order_of(1))
         adapter.settle()
         adapter.post(redact(), topic="customers/redact")
@@ -227,7 +227,7 @@ class TestBrokenOff:
         assert adapter.states() == ["delivered", "skipped:not_an_order"]
         assert flushed_traces(adapter.engine) == []
 
-    def test_one_that_kills_every_upkeep_is_dead_and_the_next_is_done(self, adapter: AdapterUnderTest) -> None:
+    def test_one_that_crashes_maintenance_every_time_is_dead_and_the_next_is_done(self, adapter: AdapterUnderTest) -> None:
         for number in (1, 2):
             adapter.post(redact(orders=[number]), topic="customers/redact")
         adapter.settle()
@@ -236,7 +236,7 @@ class TestBrokenOff:
         keep_up(adapter)
         assert adapter.states() == ["dead", "skipped:not_an_order"]
 
-    def test_a_fault_of_ours_ends_that_request_alone(self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_internal_error_ends_only_that_request(self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
         adapter.post(redact(orders=[1]), topic="customers/redact")
         adapter.settle()
 
@@ -251,7 +251,7 @@ class TestBrokenOff:
         assert adapter.states() == ["dead"]
         assert EMAIL.lower() not in (adapter.row(1).problems or "").lower()
 
-    def test_a_database_that_is_away_costs_no_beginning(self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_database_that_is_away_doesnt_count_as_a_start(self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
         adapter.post(redact(orders=[1]), topic="customers/redact")
         adapter.settle()
         maintenance = Maintenance(adapter.engine, adapter.settings, adapter.clock)
@@ -359,9 +359,7 @@ def test_requests_go_before_the_purge(adapter: AdapterUnderTest) -> None:
 
 
 @pytest.mark.parametrize("account", [None, ACCOUNT])
-def test_a_senders_process_does_it_by_itself(
-    engine: Engine, sandbox_url: str, account: Account | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sender_does_it_automatically(engine: Engine, sandbox_url: str, account: Account | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapter.delivery.run._BETWEEN_LOOKS_S", 0.1)
     adapter = AdapterUnderTest(engine, replace(make_settings(sandbox_url, account=account), database_url=str(engine.url)), sandbox_url)
     for sender in adapter.senders.values():

@@ -1,4 +1,4 @@
-"""A shopper who is forgotten leaves nothing but the fact that the orders were sent."""
+"""After a shopper is forgotten, nothing remains but the fact that the orders were sent."""
 
 import json
 import logging
@@ -74,7 +74,7 @@ class TestTheCommand:
         assert adapter.states() == ["delivered", "skipped:unchanged", "delivered"]
         assert adapter.actions() == [("created", 100.0), ("updated", 130.0)]
 
-    def test_it_asks_before_and_takes_no_for_an_answer(self, adapter: AdapterUnderTest) -> None:
+    def test_it_asks_first_and_accepts_no(self, adapter: AdapterUnderTest) -> None:
         adapter.post(order_of(1))
         adapter.settle()
         result = run(adapter, EMAIL, answer="n\n")
@@ -84,7 +84,7 @@ class TestTheCommand:
         assert run(adapter, EMAIL, answer="y\n").exit_code == 0
         assert flushed_traces(adapter.engine) == []
 
-    def test_a_dry_run_only_tells(self, adapter: AdapterUnderTest) -> None:
+    def test_a_dry_run_only_counts(self, adapter: AdapterUnderTest) -> None:
         adapter.post(order_of(1))
         adapter.settle()
         assert run(adapter, EMAIL, "--dry-run").stdout == "1 delivery of 1 order would be erased\n"
@@ -96,12 +96,12 @@ class TestTheCommand:
         result = run(adapter, EMAIL)
         assert (result.exit_code, result.stdout) == (0, "Nothing is stored about this address.\n")
 
-    def test_what_is_no_address_is_wrong_use_and_not_repeated(self, adapter: AdapterUnderTest) -> None:
+    def test_an_invalid_address_is_wrong_usage_and_not_quoted(self, adapter: AdapterUnderTest) -> None:
         result = run(adapter, "grace at navy")
         assert result.exit_code == 2
         assert "grace" not in result.output
 
-    def test_what_nobody_has_read_yet_is_read_first(self, adapter: AdapterUnderTest) -> None:
+    def test_unread_deliveries_are_read_first(self, adapter: AdapterUnderTest) -> None:
         """A page of orders is taken apart: the other shoppers' orders are not lost with it."""
         adapter.post({"orders": [shopify_order(1), order_of(2), shopify_order(3)]})
         assert run(adapter, EMAIL, "--yes").exit_code == 0
@@ -131,7 +131,7 @@ class TestWhatIsFound:
             {"deep": [{"er": [[EMAIL]]}]},
         ],
     )
-    def test_the_address_wherever_it_stands(self, adapter: AdapterUnderTest, more: dict[str, Any]) -> None:
+    def test_the_address_anywhere_in_a_payload(self, adapter: AdapterUnderTest, more: dict[str, Any]) -> None:
         adapter.post(shopify_order(1, **more))
         adapter.post(shopify_order(2))
         adapter.settle()
@@ -188,7 +188,7 @@ class TestWhatIsFound:
         assert flushed_traces(adapter.engine) == []
         assert adapter.states() == ["skipped:not_an_order", "dead"]
 
-    def test_what_drip_said_of_it(self, adapter: AdapterUnderTest) -> None:
+    def test_drips_error_messages(self, adapter: AdapterUnderTest) -> None:
         adapter.tell_drip(status=422, body={"errors": [{"attribute": "email", "message": f"{EMAIL} of {NAME} bounces"}]})
         adapter.post(order_of(1))
         adapter.settle()

@@ -1,4 +1,4 @@
-"""What of a payload tells of a person is hidden, and what an operator needs is not."""
+"""Personal data in a payload is hidden, and what an operator needs is not."""
 
 import time
 from pathlib import Path
@@ -32,9 +32,9 @@ FIXTURES = Path(__file__).parent.parent.parent / "fixtures"
     ],
     ids=",".join,
 )
-def test_what_tells_of_a_person_is_hidden(document: Any) -> None:
+def test_personal_data_is_hidden(document: Any) -> None:
     shown = repr(masked(document))
-    told = (
+    private = (
         "ada",
         "Ada",
         "Lovelace",
@@ -52,11 +52,11 @@ def test_what_tells_of_a_person_is_hidden(document: Any) -> None:
         "=abc",
         "+44",
     )
-    assert [word for word in told if word in shown] == []
+    assert [word for word in private if word in shown] == []
     assert HIDDEN in shown
 
 
-def test_what_is_hidden_in_one_place_is_hidden_in_all() -> None:
+def test_a_hidden_value_is_hidden_everywhere() -> None:
     assert masked({"customer": {"last_name": "Lovelace"}, "reference": "lovelace"})["reference"] == HIDDEN
 
 
@@ -72,16 +72,16 @@ def test_what_is_hidden_in_one_place_is_hidden_in_all() -> None:
     ],
     ids=",".join,
 )
-def test_what_tells_of_the_order_is_shown(document: Any) -> None:
+def test_order_data_is_shown(document: Any) -> None:
     assert masked(document) == document
 
 
 @pytest.mark.parametrize("case", find_cases([FIXTURES])[::3], ids=lambda case: f"{case.folder.parent.name}/{case.folder.name}")
-def test_no_fixture_gives_its_shopper_away(case: Case) -> None:
+def test_no_fixture_reveals_its_shopper(case: Case) -> None:
     try:
         document = parse(case.payload)
     except Rejected:
-        pytest.skip("is no JSON: it is not shown at all")
+        pytest.skip("not JSON, so it isn't shown at all")
     shown = repr(masked(document))
     assert "@" not in shown.replace("_@", "")
     for word in _names(document):
@@ -99,7 +99,7 @@ def test_hostile_text_takes_no_time() -> None:
 
 
 def _names(document: Any) -> set[str]:
-    """The family names in a payload, as far as they are no common words."""
+    """The last names in a payload, unless they are short."""
     found: set[str] = set()
     waiting = [document]
     while waiting:

@@ -1,4 +1,4 @@
-"""The dashboard on real databases, with a visitor who has a browser's memory."""
+"""The dashboard on real databases, with visitors who keep cookies."""
 
 import json
 import re
@@ -21,7 +21,7 @@ PASSWORD = "correct horse battery"
 
 @dataclass
 class Visitor:
-    """Somebody with a browser."""
+    """Someone with a browser."""
 
     client: FlaskClient
     base: str = "https://adapter.example"
@@ -30,7 +30,7 @@ class Visitor:
         return self.client.get(path, base_url=self.base, **more)
 
     def post(self, path: str, form: dict[str, Any] | None = None, *, at: str = "/login", **more: Any) -> TestResponse:
-        """Post a form as a page has it, with its token; `at` is the page."""
+        """Post a form with the CSRF token of the page `at`."""
         token = re.search(r'name="csrf_token" value="([^"]+)"', self.get(at).text)
         assert token is not None, at
         return self.bare_post(path, {"csrf_token": token[1], **(form or {})}, **more)
@@ -52,7 +52,7 @@ def visitor(settings: Settings, engine: Engine, base: str = "https://adapter.exa
 
 
 def audited(engine: Engine) -> list[tuple[str, str]]:
-    """What stands in the audit, the oldest first."""
+    """The audit entries, oldest first."""
     with snapshot(engine) as connection:
         return [(row.action, row.subject) for row in reversed(audit.noted(connection, 100))]
 
@@ -71,5 +71,5 @@ def page(adapter: AdapterUnderTest) -> Visitor:
 
 
 def delivery_of(response: TestResponse) -> int:
-    """The delivery that a webhook's answer names."""
+    """The delivery id in a webhook's response."""
     return int(json.loads(response.text)["delivery"])

@@ -1,4 +1,4 @@
-"""Who may see the dashboard, and what keeps everybody else out."""
+"""Who may see the dashboard, and what keeps everyone else out."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -56,7 +56,7 @@ def test_without_a_password_there_is_no_dashboard(settings: Settings, engine: En
     assert somebody.get("/").is_json
 
 
-def test_nothing_is_seen_or_done_before_the_log_in(settings: Settings, engine: Engine) -> None:
+def test_nothing_can_be_seen_or_done_before_login(settings: Settings, engine: Engine) -> None:
     somebody = visitor(settings, engine)
     for path in PAGES:
         answer = somebody.get(path)
@@ -68,13 +68,13 @@ def test_nothing_is_seen_or_done_before_the_log_in(settings: Settings, engine: E
     assert audited(engine) == []
 
 
-def test_the_log_in_too_needs_a_page_of_ours(settings: Settings, engine: Engine) -> None:
+def test_login_needs_a_csrf_token_too(settings: Settings, engine: Engine) -> None:
     somebody = visitor(settings, engine)
     assert somebody.bare_post("/login", {"password": PASSWORD}).status_code == 400
     assert somebody.get("/").status_code == 303
 
 
-def test_a_log_in_that_is_refused_has_a_line(settings: Settings, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_login_is_logged(settings: Settings, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     somebody = visitor(settings, engine)
     for _ in range(6):
         somebody.log_in("hush")
@@ -82,7 +82,7 @@ def test_a_log_in_that_is_refused_has_a_line(settings: Settings, engine: Engine,
     assert "hush" not in caplog.text
 
 
-def test_the_log_in_opens_it_and_the_log_out_closes_it(settings: Settings, engine: Engine) -> None:
+def test_login_and_logout(settings: Settings, engine: Engine) -> None:
     somebody = visitor(settings, engine)
     assert somebody.log_in("wrong").status_code == 401
     assert somebody.get("/").status_code == 303
@@ -93,7 +93,7 @@ def test_the_log_in_opens_it_and_the_log_out_closes_it(settings: Settings, engin
     assert somebody.get("/").status_code == 303
 
 
-def test_the_session_cookie_is_kept_from_scripts_and_other_sites(settings: Settings, engine: Engine) -> None:
+def test_the_session_cookie_is_hidden_from_scripts_and_other_sites(settings: Settings, engine: Engine) -> None:
     cookie = visitor(settings, engine).log_in().headers["Set-Cookie"]
     assert {"HttpOnly", "SameSite=Lax", "Secure"} <= {part.strip() for part in cookie.split(";")}
     plain = replace(settings, public_url="http://127.0.0.1:8000")
@@ -112,7 +112,7 @@ def test_another_password_ends_every_session(settings: Settings, engine: Engine)
         assert other.get("/").status_code == status
 
 
-def test_workers_agree_on_the_key_of_sessions(settings: Settings) -> None:
+def test_workers_share_the_session_key(settings: Settings) -> None:
     assert _secret_key(settings) == _secret_key(replace(settings))
     assert _secret_key(settings) != _secret_key(replace(settings, admin_password="another"))
     assert _secret_key(replace(settings, secret_key="given")) == b"given"
@@ -121,18 +121,18 @@ def test_workers_agree_on_the_key_of_sessions(settings: Settings) -> None:
 @pytest.mark.parametrize(
     "wanted", ["//evil.example", "https://evil.example/", "/\\evil.example", "javascript:alert(1)", "/\n/evil.example"]
 )
-def test_the_log_in_leads_nowhere_else(settings: Settings, engine: Engine, wanted: str) -> None:
+def test_login_redirects_to_no_other_site(settings: Settings, engine: Engine, wanted: str) -> None:
     assert visitor(settings, engine).log_in(next=wanted).location == "/"
 
 
-def test_the_log_in_leads_to_the_page_that_was_asked_for(settings: Settings, engine: Engine) -> None:
+def test_login_redirects_to_the_requested_page(settings: Settings, engine: Engine) -> None:
     somebody = visitor(settings, engine)
     assert somebody.get("/deliveries?state=dead").location == "/login?next=/deliveries?state%3Ddead"
     assert somebody.log_in(next="/deliveries?state=dead").location == "/deliveries?state=dead"
 
 
-def test_the_key_is_no_help_to_who_guesses_passwords_at_home(settings: Settings) -> None:
-    """The log-in page gives a signed cookie to anybody: the password alone must not make its key."""
+def test_the_session_key_doesnt_help_to_guess_passwords_offline(settings: Settings) -> None:
+    """Everyone gets a signed cookie from the login page, so its key must not depend on the password alone."""
     [store] = [store for store in settings.stores.values() if store.name == "shopify"]
     other = replace(store, credentials=replace(store.credentials, secrets=["another"]))
     known_but_for_a_secret = replace(settings, stores={**settings.stores, "shopify": other})
@@ -140,12 +140,12 @@ def test_the_key_is_no_help_to_who_guesses_passwords_at_home(settings: Settings)
     assert _secret_key(replace(settings, database_url="postgresql://a:b@c/d")) != _secret_key(settings)
 
 
-def test_the_cookie_is_for_https_too_where_only_the_proxy_knows_of_it(settings: Settings, engine: Engine) -> None:
+def test_the_cookie_is_secure_if_only_a_proxy_reports_https(settings: Settings, engine: Engine) -> None:
     somebody = visitor(replace(settings, public_url="http://127.0.0.1:8000", public_url_is_set=False), engine)
     assert "Secure" in somebody.get("/login", headers={"X-Forwarded-Proto": "https"}).headers["Set-Cookie"]
 
 
-def test_no_page_of_the_frameworks_own_is_shown(monkeypatch: pytest.MonkeyPatch, adapter: AdapterUnderTest) -> None:
+def test_no_debug_page_is_shown(monkeypatch: pytest.MonkeyPatch, adapter: AdapterUnderTest) -> None:
     monkeypatch.setenv("FLASK_DEBUG", "1")
     app = create_app(adapter.settings, adapter.engine)
     assert not app.debug
@@ -169,7 +169,7 @@ NUL = "\0"
     "path",
     ["/deliveries?q=%00", "/deliveries?topic=a%00", "/orders/shopify/%00", "/orders/%00/1", "/stores/%00", "/stores/%00/arrivals.json"],
 )
-def test_what_no_page_sends_is_refused(page: Visitor, path: str) -> None:
+def test_input_that_no_page_sends_is_refused(page: Visitor, path: str) -> None:
     assert page.get(path).status_code == 400
 
 
@@ -183,16 +183,16 @@ def test_what_no_page_sends_is_refused(page: Visitor, path: str) -> None:
         ("/deliveries/retry/now", {"id": ["x", "9" * 30]}, 303),
     ],
 )
-def test_a_form_that_makes_no_sense_is_no_fault_of_ours(page: Visitor, path: str, form: dict[str, Any], status: int) -> None:
+def test_a_nonsensical_form_is_no_internal_error(page: Visitor, path: str, form: dict[str, Any], status: int) -> None:
     assert page.post(path, form, at="/").status_code == status
 
 
-def test_nobody_can_fill_the_memory_by_the_log_in(settings: Settings, engine: Engine) -> None:
+def test_a_large_login_form_is_refused(settings: Settings, engine: Engine) -> None:
     somebody = visitor(settings, engine)
     assert somebody.post("/login", {"password": "x" * 600_000}).status_code == 413
 
 
-def test_tries_are_throttled_in_all_workers_together(settings: Settings, engine: Engine) -> None:
+def test_login_attempts_are_throttled_across_workers(settings: Settings, engine: Engine) -> None:
     workers = [visitor(settings, engine), visitor(settings, engine)]
     statuses = [workers[index % 2].log_in("wrong").status_code for index in range(7)]
     assert statuses == [401] * 5 + [429] * 2
@@ -202,7 +202,7 @@ def test_tries_are_throttled_in_all_workers_together(settings: Settings, engine:
     assert elsewhere.status_code == 303
 
 
-def test_the_right_password_takes_back_the_failures_before_it(settings: Settings, engine: Engine) -> None:
+def test_the_right_password_clears_earlier_failures(settings: Settings, engine: Engine) -> None:
     somebody = visitor(settings, engine)
     for _ in range(3):
         for _ in range(4):
@@ -211,7 +211,7 @@ def test_the_right_password_takes_back_the_failures_before_it(settings: Settings
         somebody.post("/logout", at="/")
 
 
-def test_forged_addresses_do_not_get_round_the_throttle(settings: Settings, engine: Engine) -> None:
+def test_forged_addresses_dont_bypass_the_throttle(settings: Settings, engine: Engine) -> None:
     somebody = visitor(settings, engine)
     statuses = {
         somebody.post("/login", {"password": "wrong"}, headers={"X-Forwarded-For": f"192.0.2.{index}"}).status_code for index in range(61)
@@ -219,7 +219,7 @@ def test_forged_addresses_do_not_get_round_the_throttle(settings: Settings, engi
     assert statuses == {401, 429}
 
 
-def test_who_goes_on_trying_at_a_shut_door_leaves_nothing_behind(settings: Settings, engine: Engine) -> None:
+def test_attempts_while_throttled_write_nothing(settings: Settings, engine: Engine) -> None:
     with transaction(engine) as connection:
         connection.execute(insert(attempts).values(visitor=login_attempts.EVERYONE, times=60, since=datetime.now(UTC)))
     somebody = visitor(settings, engine)
@@ -252,7 +252,7 @@ def test_every_page_carries_the_headers(page: Visitor) -> None:
         assert headers["Cache-Control"] == "no-store"
 
 
-def test_no_page_names_a_script_or_style_of_its_own(page: Visitor) -> None:
+def test_no_page_has_inline_scripts_or_styles(page: Visitor) -> None:
     for path in ("/", "/deliveries", "/stores", "/stores/shopify", "/audit"):
         text = page.get(path).text
         assert "style=" not in text, path
@@ -261,7 +261,7 @@ def test_no_page_names_a_script_or_style_of_its_own(page: Visitor) -> None:
         assert " on" not in [text[at : at + 3] for at in range(len(text)) if text[at : at + 7] in (" onclic", " onload", " onerro")], path
 
 
-def test_webhooks_and_health_are_as_they_were(adapter: AdapterUnderTest) -> None:
+def test_webhooks_and_health_get_no_page_headers(adapter: AdapterUnderTest) -> None:
     for answer in (adapter.post({"id": 1}), adapter.web.get("/healthz"), adapter.web.get("/readyz")):
         assert answer.status_code == 200
         assert not {"Set-Cookie", "Vary", "Content-Security-Policy", "X-Frame-Options", "Strict-Transport-Security"} & set(
@@ -269,7 +269,7 @@ def test_webhooks_and_health_are_as_they_were(adapter: AdapterUnderTest) -> None
         )
 
 
-def test_http_is_sent_to_https_only_where_a_proxy_says_so(settings: Settings, engine: Engine) -> None:
+def test_http_is_redirected_only_if_a_proxy_reports_it(settings: Settings, engine: Engine) -> None:
     somebody = visitor(settings, engine, "http://adapter.example")
     assert somebody.get("/login").status_code == 200
     moved = somebody.get("/login", headers={"X-Forwarded-Proto": "http"})
@@ -277,7 +277,7 @@ def test_http_is_sent_to_https_only_where_a_proxy_says_so(settings: Settings, en
     assert somebody.get("/healthz", headers={"X-Forwarded-Proto": "http"}).status_code == 200
 
 
-def test_under_the_stand_in_this_machine_needs_no_password(engine: Engine) -> None:
+def test_with_the_sandbox_this_machine_needs_no_password(engine: Engine) -> None:
     somebody = visitor(sandbox(), engine, LOCAL)
     for path in ("/", "/deliveries", "/stores", "/audit"):
         answer = somebody.get(path)
@@ -296,16 +296,16 @@ def test_under_the_stand_in_this_machine_needs_no_password(engine: Engine) -> No
     ],
     ids=["another name", "a longer name", "through a proxy", "through another proxy", "another machine"],
 )
-def test_under_the_stand_in_nobody_else_gets_in(engine: Engine, base: str, more: dict[str, Any]) -> None:
+def test_with_the_sandbox_nobody_else_gets_in(engine: Engine, base: str, more: dict[str, Any]) -> None:
     somebody = visitor(sandbox(), engine, base)
     assert {somebody.get(path, **more).status_code for path in PAGES} == {404}
 
 
-def test_under_the_stand_in_a_password_still_counts(engine: Engine) -> None:
+def test_with_the_sandbox_a_password_still_counts(engine: Engine) -> None:
     assert visitor(sandbox(admin_password=PASSWORD), engine, LOCAL).get("/").status_code == 303
 
 
-def test_a_password_in_the_environment_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_password_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADMIN_PASSWORD", " with spaces ")
     monkeypatch.setenv("SECRET_KEY", "k")
     settings = read_settings()
@@ -314,7 +314,7 @@ def test_a_password_in_the_environment_opens_it(monkeypatch: pytest.MonkeyPatch)
     assert not read_settings().sandbox
 
 
-def test_a_blank_password_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blank_password_is_a_settings_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADMIN_PASSWORD", " ")
     with pytest.raises(SettingsError, match=r"^ADMIN_PASSWORD: is blank"):
         read_settings()
@@ -322,7 +322,7 @@ def test_a_blank_password_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings().admin_password == ""
 
 
-def test_status_is_open_after_the_log_in(page: Visitor) -> None:
+def test_status_is_open_after_login(page: Visitor) -> None:
     far = {"environ_base": {"REMOTE_ADDR": "192.0.2.1"}}
     assert page.get("/status", **far).status_code == 200
     page.post("/logout", at="/")

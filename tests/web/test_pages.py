@@ -20,7 +20,7 @@ from tests.web.conftest import Visitor, audited, delivery_of, visitor, with_dash
 HOSTILE = "<script>alert('x')</script>"
 
 
-def test_the_overview_says_whether_orders_move(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_the_overview_shows_whether_orders_are_reaching_drip(adapter: AdapterUnderTest, page: Visitor) -> None:
     assert "waiting for the first webhook" in page.get("/").text
     adapter.post(shopify_order())
     adapter.settle()
@@ -30,14 +30,14 @@ def test_the_overview_says_whether_orders_move(adapter: AdapterUnderTest, page: 
     assert re.search(r"1 received, \d+ delivered", answer.text)
 
 
-def test_the_overview_says_what_is_wrong(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_the_overview_shows_that_orders_are_stuck(adapter: AdapterUnderTest, page: Visitor) -> None:
     adapter.tell_drip(status=401)
     adapter.post(shopify_order())
     adapter.settle()
     assert "Orders are stuck." in page.get("/").text
 
 
-def test_without_drip_settings_the_overview_says_where_they_are(engine: Engine) -> None:
+def test_without_drip_settings_the_overview_shows_where_to_find_them(engine: Engine) -> None:
     somebody = visitor(with_dashboard(make_settings("http://127.0.0.1:1", account=None)), engine)
     somebody.log_in()
     said = somebody.get("/").text
@@ -47,7 +47,7 @@ def test_without_drip_settings_the_overview_says_where_they_are(engine: Engine) 
 
 
 @pytest.mark.parametrize("span", ["hour", "day", "month", "century"])
-def test_every_span_is_drawn_and_told_as_a_table(adapter: AdapterUnderTest, page: Visitor, span: str) -> None:
+def test_every_span_has_a_chart_and_a_table(adapter: AdapterUnderTest, page: Visitor, span: str) -> None:
     adapter.post(shopify_order())
     said = page.get(f"/?span={span}").text
     assert said.count('scope="row"') >= 24
@@ -61,14 +61,14 @@ def test_deliveries_are_listed_newest_first_and_paged_by_id(adapter: AdapterUnde
     listed = [int(found) for found in re.findall(r'<td><a href="/deliveries/(\d+)">', first)]
     assert listed == sorted(listed, reverse=True)
     assert len(listed) == 50
-    adapter.post(shopify_order(3000))  # what comes meanwhile moves no page
+    adapter.post(shopify_order(3000))  # a new arrival shifts no page
     older = re.search(r'rel="next" href="([^"]+)"', first)
     assert older is not None
     second = [int(found) for found in re.findall(r'<td><a href="/deliveries/(\d+)">', page.get(older[1].replace("&amp;", "&")).text)]
     assert second == list(range(listed[-1] - 1, listed[-1] - 11, -1))
 
 
-def test_a_search_finds_an_order_by_what_people_know_of_it(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_a_search_finds_an_order_by_number_or_id(adapter: AdapterUnderTest, page: Visitor) -> None:
     first = delivery_of(adapter.post({**shopify_order(880011), "name": "#1042"}))
     adapter.post({**shopify_order(880012), "name": "#1043"})
     adapter.settle()
@@ -82,7 +82,7 @@ def test_a_search_finds_an_order_by_what_people_know_of_it(adapter: AdapterUnder
     assert "No deliveries match" in page.get("/deliveries?q=nobody").text
 
 
-def test_an_address_typed_stands_nowhere(adapter: AdapterUnderTest, page: Visitor, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_searched_address_appears_nowhere(adapter: AdapterUnderTest, page: Visitor, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     adapter.post(shopify_order(1001))
     adapter.post({**shopify_order(1002), "email": "someone.else@example.com"})
@@ -108,7 +108,7 @@ def test_filters_choose_by_store_state_reason_topic_and_time(adapter: AdapterUnd
         assert page.get(f"/deliveries?{query}").text.count('name="id"') == count, query
 
 
-def test_a_delivery_tells_its_way_and_what_each_field_was_made_from(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_a_delivery_shows_its_timeline_and_the_source_of_each_field(adapter: AdapterUnderTest, page: Visitor) -> None:
     delivery = delivery_of(adapter.post(shopify_order(1001)))
     adapter.settle()
     said = page.get(f"/deliveries/{delivery}").text
@@ -122,16 +122,16 @@ def test_a_delivery_tells_its_way_and_what_each_field_was_made_from(adapter: Ada
     assert "products: 2 not looked up" in said
 
 
-def test_personal_data_is_hidden_until_asked_for_and_the_asking_is_noted(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_personal_data_is_hidden_until_asked_for_and_that_is_recorded(adapter: AdapterUnderTest, page: Visitor) -> None:
     person = {"first_name": "Augusta", "last_name": "Lovelace", "address1": "12 St James Square", "phone": "+44 20 7946 0000"}
     order = {**shopify_order(1001), "billing_address": person, "customer": {**person, "note": "prefers mornings"}, "note": "ring twice"}
     delivery = delivery_of(adapter.post(order))
     adapter.settle()
-    told = ("ada.shopper", "Augusta", "Lovelace", "St James", "7946", "mornings", "ring twice", "key=k")
+    private = ("ada.shopper", "Augusta", "Lovelace", "St James", "7946", "mornings", "ring twice", "key=k")
     for path in (f"/deliveries/{delivery}", "/orders/shopify/1001", "/deliveries"):
-        assert [word for word in told if word in page.get(path).text] == [], path
+        assert [word for word in private if word in page.get(path).text] == [], path
     shown = page.post(f"/deliveries/{delivery}/reveal", at=f"/deliveries/{delivery}").text
-    assert [word for word in told if word not in shown] == []
+    assert [word for word in private if word not in shown] == []
     assert audited(adapter.engine)[-1] == ("viewed personal data", f"delivery {delivery}")
     assert "Augusta" not in page.get(f"/deliveries/{delivery}").text
 
@@ -165,7 +165,7 @@ def test_a_script_in_a_name_is_only_text(adapter: AdapterUnderTest, page: Visito
     assert "&lt;script&gt;" in page.get(f"/deliveries/{delivery}").text
 
 
-def test_what_cannot_be_read_is_told_with_what_to_do(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_an_unmappable_payload_is_shown_with_what_to_do(adapter: AdapterUnderTest, page: Visitor) -> None:
     broken = shopify_order(1001)
     broken["line_items"][0]["price"] = "ten"
     delivery = delivery_of(adapter.post(broken))
@@ -178,7 +178,7 @@ def test_what_cannot_be_read_is_told_with_what_to_do(adapter: AdapterUnderTest, 
     assert "{not json" in page.post(f"/deliveries/{garbage}/reveal", at="/").text
 
 
-def test_every_reason_has_words(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_every_reason_has_a_page(adapter: AdapterUnderTest, page: Visitor) -> None:
     delivery = delivery_of(adapter.post({**shopify_order(1001), "test": True}))
     adapter.settle()
     for reason in Reason:
@@ -187,7 +187,7 @@ def test_every_reason_has_words(adapter: AdapterUnderTest, page: Visitor) -> Non
         assert page.get(f"/deliveries/{delivery}").status_code == 200, reason
 
 
-def test_mapping_again_shows_what_today_would_be_sent(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_the_preview_shows_what_would_be_sent_now(adapter: AdapterUnderTest, page: Visitor) -> None:
     delivery = delivery_of(adapter.post(shopify_order(1001)))
     adapter.settle()
     store = adapter.settings.stores["shopify"]
@@ -199,7 +199,7 @@ def test_mapping_again_shows_what_today_would_be_sent(adapter: AdapterUnderTest,
     assert "+  &#34;provider&#34;: &#34;my_store&#34;" in said
 
 
-def test_a_retry_sends_it_again_and_is_noted(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_a_retry_sends_it_again_and_is_recorded(adapter: AdapterUnderTest, page: Visitor) -> None:
     delivery = delivery_of(adapter.post(shopify_order(1001)))
     adapter.settle()
     answer = page.post(f"/deliveries/{delivery}/retry", {"force": "1"}, at=f"/deliveries/{delivery}")
@@ -210,7 +210,7 @@ def test_a_retry_sends_it_again_and_is_noted(adapter: AdapterUnderTest, page: Vi
     assert audited(adapter.engine)[-1] == ("retried", f"delivery {delivery}")
 
 
-def test_an_erased_delivery_says_so_and_cannot_be_retried(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_an_erased_delivery_cant_be_retried(adapter: AdapterUnderTest, page: Visitor) -> None:
     delivery = delivery_of(adapter.post(shopify_order(1001)))
     adapter.settle()
     with transaction(adapter.engine) as connection:
@@ -223,7 +223,7 @@ def test_an_erased_delivery_says_so_and_cannot_be_retried(adapter: AdapterUnderT
     assert page.post(f"/deliveries/{delivery}/fixture", at="/").status_code == 404
 
 
-def test_the_copy_as_a_fixture_is_the_payload_byte_for_byte(adapter: AdapterUnderTest, page: Visitor, tmp_path: Path) -> None:
+def test_the_downloaded_fixture_is_the_payload_byte_for_byte(adapter: AdapterUnderTest, page: Visitor, tmp_path: Path) -> None:
     payload = json.dumps(shopify_order(1001), indent=3).encode()
     delivery = delivery_of(adapter.post(payload, topic="orders/create"))
     answer = page.post(f"/deliveries/{delivery}/fixture", at=f"/deliveries/{delivery}")
@@ -234,7 +234,7 @@ def test_the_copy_as_a_fixture_is_the_payload_byte_for_byte(adapter: AdapterUnde
     assert audited(adapter.engine)[-1][1] == f"delivery {delivery}"
 
 
-def test_an_order_tells_its_whole_history_and_what_drip_has(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_an_order_shows_its_history_and_what_drip_has(adapter: AdapterUnderTest, page: Visitor) -> None:
     adapter.post(shopify_order(1001, minutes=5))
     adapter.settle()
     adapter.post(shopify_order(1001, minutes=1))
@@ -264,7 +264,7 @@ def test_many_are_counted_before_they_are_retried(adapter: AdapterUnderTest, pag
     assert "450 deliveries have been queued" in page.get("/deliveries").text
 
 
-def test_a_retry_that_takes_too_long_goes_on_from_where_it_stopped(
+def test_a_retry_that_takes_too_long_continues_where_it_stopped(
     adapter: AdapterUnderTest, page: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(250):
@@ -279,11 +279,11 @@ def test_a_retry_that_takes_too_long_goes_on_from_where_it_stopped(
     form = dict(re.findall(r'name="(below|done|state)" value="(\w+)"', said))
     page.post("/deliveries/retry/now", form, at="/")
     assert {row.state for row in adapter.rows()} == {"pending"}
-    # Each page that did something stands there: whatever a form says was done before.
+    # One entry per request that did something, whatever the form claims was done before.
     assert audited(adapter.engine) == [("logged in", "dashboard"), *[("retried", "deliveries: state dead")] * 2]
 
 
-def test_picked_ones_are_retried_alone(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_only_the_selected_ones_are_retried(adapter: AdapterUnderTest, page: Visitor) -> None:
     first, second = (delivery_of(adapter.post(shopify_order(number))) for number in (1001, 1002))
     adapter.settle()
     asked = page.post("/deliveries/retry", {"which": "picked", "id": [str(first)]}, at="/").text
@@ -302,7 +302,7 @@ def test_a_store_shows_the_address_and_never_the_secret(adapter: AdapterUnderTes
     assert page.get("/stores/nobody").status_code == 404
 
 
-def test_a_store_waits_for_its_first_webhook_and_says_when_it_came(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_a_store_waits_for_its_first_webhook_and_shows_when_it_arrived(adapter: AdapterUnderTest, page: Visitor) -> None:
     said = page.get("/stores/shopify").text
     assert "Waiting for the first webhook" in said
     assert 'http-equiv="refresh"' in said
@@ -317,11 +317,11 @@ def test_a_store_waits_for_its_first_webhook_and_says_when_it_came(adapter: Adap
     assert "Receiving webhooks." in page.get("/stores/shopify").text
 
 
-def test_the_samples_are_replayed_under_the_stand_in_only(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_the_samples_are_replayed_with_the_sandbox_only(adapter: AdapterUnderTest, page: Visitor) -> None:
     assert page.post("/first-run/samples", at="/").status_code == 404
-    trial = visitor(replace(adapter.settings, sandbox=True, admin_password=""), adapter.engine, "http://127.0.0.1:8000")
-    assert "Replay the samples" in trial.get("/").text
-    assert trial.post("/first-run/samples", at="/").location == "/deliveries"
+    sandbox = visitor(replace(adapter.settings, sandbox=True, admin_password=""), adapter.engine, "http://127.0.0.1:8000")
+    assert "Replay the samples" in sandbox.get("/").text
+    assert sandbox.post("/first-run/samples", at="/").location == "/deliveries"
     adapter.settle()
     states = adapter.states()
     assert len(states) == 12
@@ -335,7 +335,7 @@ def test_the_audit_lists_the_newest_first(page: Visitor, adapter: AdapterUnderTe
     assert said.index("viewed personal data") < said.index("logged in")
 
 
-def test_a_database_that_is_away_is_a_page_and_no_traceback(page: Visitor, adapter: AdapterUnderTest) -> None:
+def test_a_database_that_is_away_gives_a_page_without_traceback(page: Visitor, adapter: AdapterUnderTest) -> None:
     with transaction(adapter.engine) as connection:
         connection.execute(text("ALTER TABLE deliveries RENAME TO gone"))
     answer = page.get("/deliveries")
