@@ -4,10 +4,10 @@ import sys
 
 if sys.argv[1:2] == ["supervise"]:  # what `serve` becomes; Click and all commands stay out of a process that lives as long as the adapter
     from adapter.monitoring import logs
-    from adapter.process.supervisor import Supervisor, parts_of
+    from adapter.process.supervisor import supervise
 
     logs.set_up("INFO")
-    sys.exit(Supervisor(parts_of(sys.argv[2])).run())
+    sys.exit(supervise(*sys.argv[2:]))
 else:
     from adapter.cli import main
 

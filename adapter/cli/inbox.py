@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-import click
 from sqlalchemy import Engine
 
-from adapter.cli.startup import settings_for
+from adapter.cli.startup import current_settings
 from adapter.errors import WorkFailed
 from adapter.inbox.database import connect
 from adapter.inbox.migration import is_migrated, migrate, missing_file
-from adapter.settings import DEFAULT_DATABASE_URL, SANDBOX_DATABASE_URL, Settings
+from adapter.settings import Settings
 
 
 @contextmanager
@@ -28,10 +26,7 @@ def connected(settings: Settings) -> Iterator[Engine]:
 @contextmanager
 def open_inbox(settings: Settings | None = None) -> Iterator[Engine]:
     """The database of the settings; raises `WorkFailed` if it has no tables, or the tables of another version."""
-    settings = settings or settings_for()
-    if settings.database_url == DEFAULT_DATABASE_URL and not Path("adapter.db").exists() and Path("sandbox.db").exists():
-        click.echo("note: this is sandbox.db, the database of make run and serve --sandbox", err=True)
-        settings = replace(settings, database_url=SANDBOX_DATABASE_URL)
+    settings = settings or current_settings()
     with connected(settings) as engine:
         require_file(engine)
         if not is_migrated(engine):

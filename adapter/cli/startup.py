@@ -1,7 +1,13 @@
 """What a command needs before it can work: settings, logging, error reporting."""
 
+from pathlib import Path
+
+import click
+
+from adapter.errors import SettingsError
 from adapter.monitoring import logs
-from adapter.settings import Settings, read_settings
+from adapter.process.announcement import find_running_sandbox
+from adapter.settings import DEFAULT_DATABASE_URL, SANDBOX_DATABASE_URL, Settings, read_settings
 
 # What judges or uses a setting is imported only where the setting is set: these libraries are large, and most commands need none of them.
 
@@ -14,6 +20,28 @@ def settings_for(sandbox_url: str = "") -> Settings:
         from adapter.monitoring import error_reporting  # noqa: PLC0415
 
         error_reporting.set_up(settings.sentry_dsn)
+    return settings
+
+
+def current_settings() -> Settings:
+    """The settings of the adapter that runs here: of `serve --sandbox`, if that runs on the same database and sends nothing to Drip.
+
+    Without an adapter.db, the sandbox.db that a stopped `serve --sandbox` left behind is used.
+    """
+    settings = settings_for()
+    uses_default = settings.database_url == DEFAULT_DATABASE_URL
+    database_url = SANDBOX_DATABASE_URL if uses_default else settings.database_url
+    running = None if settings.accounts else find_running_sandbox(database_url)
+    leftover = uses_default and not Path("adapter.db").exists() and Path("sandbox.db").exists()
+    if running is None and not leftover:
+        return settings
+    sandbox_url, listening_url = (running.sandbox_url, running.url) if running else ("", "")
+    try:
+        settings = read_settings(sandbox=True, sandbox_url=sandbox_url, listening_url=listening_url, checks=CHECKS)
+    except SettingsError:  # credentials for Drip: these settings aren't those of a sandbox
+        return settings
+    where = f"which is running at {running.url}" if running else "which isn't running"
+    click.echo(f"note: this is about drip-adapter serve --sandbox, {where}", err=True)
     return settings
 
 

@@ -14,10 +14,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from adapter.errors import WorkFailed
+from adapter.process.announcement import SandboxAddress, announced
 
 log = logging.getLogger(__name__)
 _POLL_S = 0.2
@@ -36,17 +38,21 @@ class Part:
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
-def become_supervisor(parts: Sequence[Part]) -> NoReturn:
-    """Replace this process by a supervisor of the parts; its process id stays."""
+def become_supervisor(parts: Sequence[Part], *announcement: str) -> NoReturn:
+    """Replace this process by a supervisor of the parts; its process id stays. `announcement` is what `supervise` takes."""
     sys.stdout.flush()
     sys.stderr.flush()
     described = json.dumps([asdict(part) for part in parts])
-    os.execv(sys.executable, [sys.executable, "-m", "adapter", "supervise", described])  # noqa: S606 - our own module
+    os.execv(sys.executable, [sys.executable, "-m", "adapter", "supervise", described, *announcement])  # noqa: S606 - our own module
 
 
-def parts_of(argument: str) -> list[Part]:
-    """The parts, as `become_supervisor` hands them over."""
-    return [Part(**described) for described in json.loads(argument)]
+def supervise(described: str, path: str = "", url: str = "", sandbox_url: str = "") -> int:
+    """Run the parts that `become_supervisor` hands over; with a path, announce the sandbox there. Returns the exit status."""
+    supervisor = Supervisor([Part(**part) for part in json.loads(described)])
+    if not path:
+        return supervisor.run()
+    with announced(Path(path), SandboxAddress(url=url, sandbox_url=sandbox_url)):
+        return supervisor.run()
 
 
 class Supervisor:

@@ -3,13 +3,12 @@
 The datagram carries nothing. A sender that misses it finds the webhook when it polls the inbox, within 200 ms.
 """
 
-import hashlib
-import os
 import socket
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+from adapter.process.per_database import path_for
 
 _POLL_S = 1.0
 
@@ -38,7 +37,4 @@ def listen_for_wake_ups(database_url: str, wake: Callable[[], None], stopped: Ca
 
 
 def _address(database_url: str) -> str:
-    # A relative SQLite path is another file in another folder.
-    key = f"{database_url} {Path.cwd()} {os.getuid()}"
-    name = hashlib.sha256(key.encode()).hexdigest()[:16]
-    return str(Path(tempfile.gettempdir()) / f"drip-adapter-{name}.sock")
+    return str(path_for(database_url, "sock"))

@@ -28,17 +28,21 @@ Checks = Mapping[str, Callable[[str], str]]
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
-def read_settings(*, sandbox: bool = False, sandbox_url: str = "", checks: Checks = MappingProxyType({})) -> Settings:
+def read_settings(
+    *, sandbox: bool = False, sandbox_url: str = "", listening_url: str = "", checks: Checks = MappingProxyType({})
+) -> Settings:
     """Read the environment; raises `SettingsError` with every problem found.
 
     With `sandbox`, orders go to the sandbox at `sandbox_url` instead of Drip: credentials for Drip are refused, and if no store is
-    configured, each platform gets one whose secret is `sandbox`. `checks` are for settings that only their user can judge, by name: each
-    takes the value, which isn't blank, and returns what is wrong with it, or "".
+    configured, each platform gets one whose secret is `sandbox`. `listening_url` is the adapter's address unless PUBLIC_URL is set.
+    `checks` are for settings that only their user can judge, by name: each takes the value, which isn't blank, and returns what is wrong
+    with it, or "".
     """
     env = Env(eager=False)
     problems = SettingsProblems()
     port = _number(env, "PORT", 0, 1, 65535) or None
     public_url = _public_url(env)
+    listening_url = listening_url or f"http://127.0.0.1:{port or DEFAULT_PORT}"
     account = _sandbox_account(env, problems) if sandbox else _account(env, problems)
     tables = store_tables(env, problems)
     unconfigured = sandbox and not tables
@@ -47,7 +51,7 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "", checks: Check
     stores = {
         name: store
         for name, table in tables.items()
-        if (store := store_of(name, table, public_url or _listening_url(port), account, problems, sandbox=sandbox))
+        if (store := store_of(name, table, public_url or listening_url, account, problems, sandbox=sandbox))
     }
     if unconfigured:
         unset = f"_WEBHOOK_SECRET (unset, so it is {SANDBOX_ACCOUNT!r})"
@@ -56,7 +60,7 @@ def read_settings(*, sandbox: bool = False, sandbox_url: str = "", checks: Check
         stores=stores,
         database_url=_database_url(env, checks, problems, SANDBOX_DATABASE_URL if sandbox else DEFAULT_DATABASE_URL),
         drip_api_url=sandbox_url if sandbox else _url(env, "DRIP_API_URL") or DRIP_API_URL,
-        public_url=public_url or _listening_url(port),
+        public_url=public_url or listening_url,
         public_url_is_set=bool(public_url),
         sandbox=sandbox,
         max_payload_bytes=_number(env, "MAX_PAYLOAD_BYTES", 5_000_000, 1, 100_000_000),
@@ -130,10 +134,6 @@ def _public_url(env: Env) -> str:
         return url
     host = env.str("HEROKU_APP_DEFAULT_DOMAIN_NAME", "")
     return f"https://{host}" if host else ""
-
-
-def _listening_url(port: int | None) -> str:
-    return f"http://127.0.0.1:{port or DEFAULT_PORT}"
 
 
 def _sandbox_account(env: Env, problems: SettingsProblems) -> Account:

@@ -8,7 +8,7 @@ from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON, TIME
 from adapter.cli.past_orders import configured_store, interruptible, print_result, read_orders, wait_until_sent
-from adapter.cli.startup import settings_for
+from adapter.cli.startup import current_settings
 from adapter.operations.backfill import Backfill
 from adapter.stores.api import Window
 
@@ -29,7 +29,7 @@ def command(store: str, since: datetime, until: datetime | None, again: bool, wa
     Reads them from the store's API into the inbox, oldest first. A running sender takes them from there when nothing newer is waiting. It
     can be interrupted and resumed with the same command, and no order is sent twice.
     """
-    settings = settings_for()
+    settings = current_settings()
     configured = configured_store(store, settings)
     _require_window(since, until)
     window = Window(created_since=since.replace(tzinfo=UTC), created_until=until.replace(tzinfo=UTC) if until else None)

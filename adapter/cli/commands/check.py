@@ -11,7 +11,7 @@ from adapter.cli import output
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import connected
 from adapter.cli.parameters import AS_JSON
-from adapter.cli.startup import settings_for
+from adapter.cli.startup import current_settings
 from adapter.operations.check import Finding, look
 
 _MARKS = {True: Text("ok", "green"), False: Text("FAULT", "bold red"), None: Text("note", "yellow")}
@@ -25,7 +25,7 @@ def command(as_json: bool) -> None:
 
     Looks at settings, database, Drip's answer to the API key, and the webhooks at each store whose API can be asked.
     """
-    settings = settings_for()
+    settings = current_settings()
     with connected(settings) as engine:
         whole = _print_findings(look(settings, engine), as_json=as_json)
     sys.exit(0 if whole else 1)

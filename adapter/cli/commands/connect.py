@@ -6,7 +6,7 @@ import string
 import click
 
 from adapter.cli.exit_status import explained
-from adapter.cli.startup import settings_for
+from adapter.cli.startup import current_settings
 from adapter.errors import SettingsError, WorkFailed
 from adapter.settings import Settings, Store
 from adapter.stores import registration
@@ -31,7 +31,7 @@ def command(store: str, dry_run: bool, yes: bool) -> None:
     by hand. STORE is the name of a
     configured store, or a platform: shopify, woocommerce or magento.
     """
-    settings = settings_for()
+    settings = current_settings()
     configured = settings.store(store)
     try:
         registry = registry_of(configured, settings) if configured else None

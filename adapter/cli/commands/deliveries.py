@@ -12,7 +12,7 @@ from adapter.cli.delivery_output import print_deliveries, print_delivery
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON, MOST, STORE, TIME
-from adapter.cli.startup import settings_for
+from adapter.cli.startup import current_settings
 from adapter.inbox import audit, search, views
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.erasure import email_digest
@@ -80,7 +80,7 @@ def list_(limit: int, before: int | None, as_json: bool, **chosen: Any) -> None:
 @explained
 def show(delivery: int, payload: bool, as_json: bool) -> None:
     """Show one delivery: its state, every attempt, the body sent to Drip, and what today's mapping makes of the payload."""
-    settings = settings_for()
+    settings = current_settings()
     with open_inbox(settings) as engine, snapshot(engine) as connection:
         row = views.one(connection, delivery)
         if row is None:

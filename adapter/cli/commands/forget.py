@@ -13,7 +13,7 @@ from adapter.cli import output
 from adapter.cli.erasing import flush_erased
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
-from adapter.cli.startup import settings_for
+from adapter.cli.startup import current_settings
 from adapter.delivery.lease import Lease
 from adapter.delivery.reader import Reader
 from adapter.inbox import audit
@@ -39,7 +39,7 @@ def command(email: str, dry_run: bool, yes: bool) -> None:
     address = first_email(email)
     if not address:
         raise click.UsageError("EMAIL isn't an e-mail address such as name@shop.example")
-    settings = settings_for()
+    settings = current_settings()
     with open_inbox(settings) as engine:
         _read_first(engine, settings)
         search = Search(engine, Shopper(address=address))

@@ -10,7 +10,7 @@ from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.output import Column
 from adapter.cli.parameters import AS_JSON, STORE
-from adapter.cli.startup import settings_for
+from adapter.cli.startup import current_settings
 from adapter.inbox import views
 from adapter.inbox.database import snapshot
 from adapter.inbox.views import Choice
@@ -35,7 +35,7 @@ def show(order: str, store: str, as_json: bool) -> None:
 
     ORDER is the number that customers see, or the store's own id. If several orders match, all are shown.
     """
-    settings = settings_for()
+    settings = current_settings()
     with open_inbox(settings) as engine, snapshot(engine) as connection:
         rows = views.page(connection, Choice(text=order, store=store)).rows
         bare = order.removeprefix("#")

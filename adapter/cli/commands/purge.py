@@ -8,7 +8,7 @@ import click
 from adapter.cli.erasing import flush_erased
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
-from adapter.cli.startup import settings_for
+from adapter.cli.startup import current_settings
 from adapter.inbox.database import snapshot
 from adapter.inbox.retention import Purged, Retention, purgeable
 
@@ -26,7 +26,7 @@ def command(dry_run: bool) -> None:
 
     A running sender does this every hour. Deliveries that wait to be sent, and what Drip has of each order, are never touched.
     """
-    settings, now, purged = settings_for(), datetime.now(UTC), Purged()
+    settings, now, purged = current_settings(), datetime.now(UTC), Purged()
     with open_inbox(settings) as engine:
         if dry_run:
             with snapshot(engine) as connection:

@@ -9,7 +9,7 @@ from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON
 from adapter.cli.past_orders import Interrupted, configured_store, print_result, read_orders
-from adapter.cli.startup import settings_for
+from adapter.cli.startup import current_settings
 from adapter.errors import WorkFailed
 from adapter.operations.backfill import Backfill
 from adapter.stores.api import Window
@@ -30,7 +30,7 @@ def command(store: str | None, days: int, as_json: bool) -> None:
 
     Run it every day. Asks STORE, or every store with credentials for its API, for the orders that changed in the last days.
     """
-    settings = settings_for()
+    settings = current_settings()
     stores = [configured_store(store, settings)] if store else [each for each in settings.stores.values() if history_of(each, settings)]
     if not stores:
         raise WorkFailed("no store has credentials for its API: see docs/settings.md, Store API options")

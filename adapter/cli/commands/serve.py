@@ -6,6 +6,7 @@ from adapter.cli.exit_status import explained
 from adapter.cli.inbox import migrate_database
 from adapter.cli.parameters import listening_address
 from adapter.cli.startup import settings_for
+from adapter.process.per_database import path_for
 from adapter.process.supervisor import Part, become_supervisor, free_port, require_port
 from adapter.settings import DEFAULT_PORT, Settings
 
@@ -39,7 +40,8 @@ def command(bind: str, sandbox: bool, sandbox_port: int) -> None:
     parts.append(Part(name="web", arguments=("web", "--bind", address, *extra), vital=True, environ=environ))
     parts.append(Part(name="sender", arguments=("send", *extra), vital=False, environ=environ))
     _print_banner(settings, address)
-    become_supervisor(parts)
+    announcement = (str(path_for(settings.database_url, "sandbox")), f"http://{address}", sandbox_url) if sandbox else ()
+    become_supervisor(parts, *announcement)
 
 
 def _print_banner(settings: Settings, address: str) -> None:

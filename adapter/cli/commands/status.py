@@ -11,7 +11,7 @@ from adapter.cli import output
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON
-from adapter.cli.startup import settings_for
+from adapter.cli.startup import current_settings
 from adapter.inbox.charts import SPANS
 from adapter.inbox.database import snapshot
 from adapter.operations.activity import document, read_activity
@@ -31,7 +31,7 @@ def command(span: str, as_json: bool) -> None:
 
     If they are not, it says why, and exits with 1. It also shows what is waiting, what happened lately, and what is left of Drip's quota.
     """
-    settings, now = settings_for(), datetime.now(UTC)
+    settings, now = current_settings(), datetime.now(UTC)
     with open_inbox(settings) as engine, snapshot(engine) as connection:
         waiting = read_waiting(connection, all_stores(connection, settings), now)
         report = status_report(connection, settings, now, waiting)
@@ -44,7 +44,8 @@ def command(span: str, as_json: bool) -> None:
 
 
 def _print_status(report: Mapping[str, Any]) -> None:
-    click.echo("Orders are reaching Drip." if report["ok"] else "Orders are stuck:")
+    target = "the sandbox" if report["sandbox"] else "Drip"
+    click.echo(f"Orders are reaching {target}." if report["ok"] else "Orders are stuck:")
     for line in report["why"]:
         click.echo(f"  {line}")
     _print_activity(report)
