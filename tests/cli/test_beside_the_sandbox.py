@@ -45,7 +45,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str]) 
 
 
 def run(served: Served, variables: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    result = terminal.run(*arguments, DATABASE_URL=served.database_url, **variables)
+    result = terminal.run(*arguments, variables=variables, DATABASE_URL=served.database_url)
     assert f"note: this is about drip-adapter serve --sandbox, which is running at {served.url}" in result.stderr.decode()
     return result
 
@@ -77,7 +77,7 @@ def test_a_backfill_reaches_the_sandbox(served: Served, variables: dict[str, str
 
 
 def test_with_an_account_at_drip_the_settings_are_those_of_the_real_adapter(served: Served, variables: dict[str, str]) -> None:
-    result = terminal.run("status", "--json", DATABASE_URL=served.database_url, DRIP_ACCOUNT_ID="1", DRIP_API_KEY="k", **variables)
+    result = terminal.run("status", "--json", DATABASE_URL=served.database_url, variables=variables, DRIP_ACCOUNT_ID="1", DRIP_API_KEY="k")
     report = json.loads(result.stdout)
     assert (report["sandbox"], list(report["accounts"]), result.stderr) == (False, ["1"], b"")
 

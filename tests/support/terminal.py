@@ -21,10 +21,11 @@ def environment(**variables: str) -> dict[str, str]:
     return kept | {"PYTHONWARNINGS": "error"} | variables
 
 
-def run(*arguments: str, stdin: bytes = b"", timeout: float = 60, **variables: str) -> "subprocess.CompletedProcess[bytes]":
-    return subprocess.run(
-        [*COMMAND, *arguments], input=stdin, capture_output=True, env=environment(**variables), timeout=timeout, check=False
-    )
+def run(
+    *arguments: str, stdin: bytes = b"", timeout: float = 60, variables: Mapping[str, str] | None = None, **more: str
+) -> "subprocess.CompletedProcess[bytes]":
+    env = environment(**(variables or {}), **more)
+    return subprocess.run([*COMMAND, *arguments], input=stdin, capture_output=True, env=env, timeout=timeout, check=False)
 
 
 def run_in_terminal(columns: int, *arguments: str, cwd: Path | None = None, variables: Mapping[str, str] | None = None) -> tuple[int, str]:
