@@ -32,7 +32,7 @@ def items_and_tips(loaded: Loaded, money: Money, base: str) -> tuple[tuple[Item,
     digits = places(money.currency)
     included = bool(loaded["duties_included"])
     standing = [(line, held) for line, held in bought if held > 0]
-    # A cancelled or fully refunded order still shows what it was of.
+    # A canceled or fully refunded order still shows what was bought.
     shown = standing or [(line, line["quantity"]) for line, _ in bought]
     return tuple(_item(line, held, money, digits, base, included) for line, held in shown), tips
 
@@ -47,7 +47,7 @@ def _is_tip(line: Loaded) -> bool:
 def _item(line: Loaded, held: Decimal, money: Money, digits: int, base: str, duties_included: bool) -> Item:
     ordered = line["quantity"]
     price = money.first(line, "price")
-    # Allocations and taxes belong to the quantity ordered; total_discount lacks order-wide discounts.
+    # Allocations and taxes are for the quantity ordered; total_discount lacks order-wide discounts.
     discounts = share(money.total(line["discount_allocations"], "amount"), held, ordered, digits)
     duties = ZERO if duties_included else sum((money.duty(row) for row in line["duties"]), ZERO)
     if price < 0:

@@ -1,4 +1,4 @@
-"""What is read of a Shopify order: the schema of its REST body, of every API version since 2020."""
+"""The schema of a Shopify order: the fields that are read of its REST body, for every API version since 2020."""
 
 from decimal import Decimal
 from typing import Any, ClassVar

@@ -1,6 +1,6 @@
-"""Shopify's products as its product webhooks print them, by REST of any API version.
+"""Shopify's products, as its product webhooks contain them: REST bodies of any API version.
 
-Facts from shopify.dev: the REST Product resource; `media` in the place of `images` in newer versions; `products/delete` is a bare id.
+Facts from shopify.dev: the REST Product resource; newer versions have `media` instead of `images`; `products/delete` only has an ID.
 """
 
 from collections.abc import Mapping
@@ -46,9 +46,9 @@ _DOCUMENT = ProductDocument()
 
 
 def products_of(document: Any, base: str) -> list[Product]:
-    """The product of a document and each of its variants; a document that is nothing but an id tells that it is gone.
+    """The product of a document and each of its variants; a document with nothing but an ID is a deleted product.
 
-    `base` is the shop's address without a trailing slash; without one no page is known.
+    `base` is the shop's address without a trailing slash; without it no page is known.
     """
     if not isinstance(document, dict) or not str(document.get("id")).isdecimal():
         return []

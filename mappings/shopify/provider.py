@@ -1,4 +1,4 @@
-"""Shopify: REST order bodies of every API version since 2020, as its order webhooks carry them.
+"""Shopify as a provider: verification, topics, what counts as an order, and reasons not to send one.
 
 Facts from shopify.dev: webhook delivery structure and verification, REST Order reference, and its per-version changelogs.
 """
@@ -24,7 +24,7 @@ from mappings.shopify.products import products_of
 from mappings.shopify.totals import money_stayed, refunded_total
 
 ORDER_TOPICS = frozenset(f"orders/{event}" for event in ("create", "updated", "paid", "cancelled", "fulfilled", "partially_fulfilled"))
-# Keys that other bodies share with orders, and orders never have at their root: refunds and fulfilments, edits, drafts, checkouts.
+# Keys that orders never have at their root, but bodies that look like orders do: refunds, fulfillments, edits, drafts, checkouts.
 _NO_ORDER_HAS = ("order_id", "order_edit", "abandoned_checkout_url", "invoice_url")
 _EVENT_MARKS = ("topic", "action", "handle", "fields_changed", "query_variables")
 _EVENT_HEADERS = ("shopify-handle", "shopify-action")
@@ -34,7 +34,7 @@ _UNSUPPORTED = (
 _ORDER_MARKS = (
     "line_items", "total_price", "current_total_price", "subtotal_price", "financial_status", "fulfillment_status", "order_number",
 )  # fmt: skip
-# Shopify's requests about personal data: the field that each body has and no other, by topic.
+# Shopify's requests about personal data, by topic: each has one field that no other body has.
 _COMPLIANCE: Mapping[str, tuple[Literal["data_request", "customer_redact"], str]] = {
     "customers/data_request": ("data_request", "orders_requested"),
     "customers/redact": ("customer_redact", "orders_to_redact"),
@@ -53,9 +53,9 @@ def topic_name(topic: str) -> str:
 
 
 def delivery_key(headers: Mapping[str, str], payload: bytes) -> Key:
-    """Topic and webhook id, with the body's hash since neither header is signed.
+    """Topic and webhook ID, with the body's hash because neither header is signed.
 
-    X-Shopify-Event-Id would not do: every delivery that one action caused shares it, across topics.
+    X-Shopify-Event-Id is no alternative: all deliveries of one action have the same, across topics.
     """
     webhook_id = headers.get("x-shopify-webhook-id") or headers.get("shopify-webhook-id")
     if not webhook_id:
@@ -106,9 +106,9 @@ def _event(document: Any, context: Context) -> Skip:
 
 
 def compliance(document: Any, context: Context) -> Compliance | None:
-    """What Shopify asks about personal data, by the shape of the signed body.
+    """Shopify's request about personal data, recognized by the signed body.
 
-    The body of shop/redact has nothing but the shop's id and domain, so there the topic must say so too.
+    The body of shop/redact only has the shop's ID and domain, so the topic must match too.
     """
     if not isinstance(document, dict) or not document.get("shop_id") or any(key in document for key in _ORDER_MARKS):
         return None
@@ -133,9 +133,9 @@ def _ids(values: Any) -> Iterator[str]:
 
 
 def products(document: Any, context: Context) -> Sequence[Product]:
-    """A product and its variants, as a products/ topic brings them."""
+    """The product and variants of a products/ webhook."""
     shop = next((context.headers[name] for name in _SHOP_HEADERS if context.headers.get(name)), "")
-    # The header is not signed: a page of any other host could be slipped into a mail by it.
+    # The header isn't signed: through it, somebody could put pages of another host into email.
     base = context.options.store_url or (f"https://{shop}" if _SHOP_DOMAIN.fullmatch(shop) else "")
     return products_of(document, base.rstrip("/"))
 
@@ -143,7 +143,7 @@ def products(document: Any, context: Context) -> Sequence[Product]:
 def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:
     is_test = loaded.get("test") or context.headers.get("x-shopify-test", "").lower() == "true"
     if is_test and not context.options.forward_test_orders:
-        yield Skip(Reason.TEST_ORDER, "a test order or test notification; forward_test_orders sends these too")
+        yield Skip(Reason.TEST_ORDER, "a test order or test notification; set forward_test_orders to send these too")
     if loaded.get("cancelled_at") and not money_stayed(loaded):
         yield Skip(Reason.NEVER_PLACED, "canceled before the shop was paid, and never seen as a placed order")
 
@@ -170,7 +170,7 @@ def identify(loaded: Loaded, context: Context) -> Identity | None:
 PROVIDER = Provider(
     name=NAME,
     title="Shopify",
-    # Newer "Events" deliveries use the names without a prefix.
+    # Next-generation events use the names without a prefix.
     schemes={"hmac": hmac_base64("x-shopify-hmac-sha256", "shopify-hmac-sha256")},
     topic_headers=("x-shopify-topic", "shopify-topic"),
     kept_headers=(
