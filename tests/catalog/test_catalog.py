@@ -1,4 +1,4 @@
-"""The catalog: products looked up, cached, and put into orders; whatever a store's API does, no order is lost or held up."""
+"""The catalog: product data is looked up, cached and added to orders; whatever a store's API does, no order is lost or delayed."""
 
 import json
 import time
@@ -26,14 +26,14 @@ SHADE_IS = Product(key=SHADE, url="https://shop.example/products/lamp?variant=8"
 
 @dataclass
 class Shelf:
-    """A source that knows these products; `fails` makes it fail, `takes_s` makes it slow."""
+    """A source with these products; `fails` makes it fail, `takes_s` makes it slow."""
 
     name: str
     products: Sequence[Product] = ()
     fails: StoreTrouble | Exception | None = None
     takes_s: float = 0.0
     throttles_s: float = 0.0
-    """Every other request is asked to come again after so long."""
+    """Every other request is throttled for this long."""
     at_once: int = 250
     asked: list[list[ProductKey]] = field(default_factory=list)
 
@@ -55,7 +55,7 @@ Stock = Callable[..., list[Shelf]]
 
 @pytest.fixture
 def stock(monkeypatch: pytest.MonkeyPatch) -> Stock:
-    """Lets the Shopify store answer from these shelves, the preferred first."""
+    """Makes these shelves the sources of the Shopify store, the preferred first."""
 
     def fill(*shelves: Shelf) -> list[Shelf]:
         def sources(shop: Shop) -> Sequence[Shelf]:
@@ -69,12 +69,12 @@ def stock(monkeypatch: pytest.MonkeyPatch) -> Stock:
 
 
 def sent_item(adapter: AdapterUnderTest) -> dict[str, Any]:
-    """The first item of the last order that Drip got."""
+    """The first item of the last order that Drip received."""
     item: dict[str, Any] = adapter.received()[-1]["items"][0]
     return item
 
 
-def test_what_is_looked_up_reaches_drip_and_is_shown(adapter: AdapterUnderTest, stock: Stock) -> None:
+def test_looked_up_data_reaches_drip_and_is_shown(adapter: AdapterUnderTest, stock: Stock) -> None:
     stock(Shelf("storefront", [LAMP_IS, SHADE_IS]))
     adapter.post(shopify_order())
     adapter.settle()
@@ -99,31 +99,31 @@ def test_a_page_and_an_image_on_the_shops_own_network_are_not_sent(adapter: Adap
     assert (item["product_url"], item["image_url"]) == ("https://shop.example/", "https://adapter.example/static/placeholder.png")
 
 
-def test_the_products_picture_stands_in_for_a_variant_that_has_none(adapter: AdapterUnderTest, stock: Stock) -> None:
+def test_a_variant_without_an_image_gets_the_products(adapter: AdapterUnderTest, stock: Stock) -> None:
     stock(Shelf("storefront", [LAMP_IS, replace(SHADE_IS, image_url="")]))
     adapter.post(shopify_order())
     adapter.settle()
     assert sent_item(adapter)["image_url"] == "https://cdn.example/lamp.jpg"
 
 
-def test_the_first_source_that_knows_a_product_is_the_last_one_asked(adapter: AdapterUnderTest, stock: Stock) -> None:
+def test_sources_are_asked_until_one_has_the_product(adapter: AdapterUnderTest, stock: Stock) -> None:
     first, second, third = stock(Shelf("storefront", [LAMP_IS]), Shelf("admin", [SHADE_IS]), Shelf("never"))
     adapter.post(shopify_order())
     adapter.settle()
     assert (first.asked, second.asked, third.asked) == ([[LAMP, SHADE]], [[SHADE]], [])
 
 
-def test_a_day_long_nothing_is_asked_twice_and_a_miss_for_an_hour(adapter: AdapterUnderTest, stock: Stock) -> None:
+def test_data_is_cached_for_a_day_and_a_miss_for_an_hour(adapter: AdapterUnderTest, stock: Stock) -> None:
     [shelf] = stock(Shelf("storefront", [LAMP_IS]))
     for number, hours in enumerate((0, 0.9, 0.2, 22, 2)):
         adapter.clock.advance(hours=hours)
         adapter.post(shopify_order(2000 + number))
         adapter.settle()
-    # The variant is missed: again after 1.1 and 23.1 h; the product is found: again after 25.1 h.
+    # The variant is a miss: asked again after 1.1 and 23.1 h. The product is found: asked again after 25.1 h.
     assert shelf.asked == [[LAMP, SHADE], [SHADE], [SHADE], [LAMP, SHADE]]
 
 
-def test_what_is_old_is_better_than_nothing(adapter: AdapterUnderTest, stock: Stock) -> None:
+def test_old_data_is_used_if_the_store_fails(adapter: AdapterUnderTest, stock: Stock) -> None:
     [shelf] = stock(Shelf("storefront", [LAMP_IS, SHADE_IS]))
     adapter.post(shopify_order(1))
     adapter.settle()
@@ -137,7 +137,7 @@ def test_what_is_old_is_better_than_nothing(adapter: AdapterUnderTest, stock: St
 
 
 @pytest.mark.parametrize("fault", [StoreTrouble("away"), KeyError("hostile"), RecursionError()])
-def test_a_store_that_fails_costs_no_order(adapter: AdapterUnderTest, stock: Stock, fault: Exception) -> None:
+def test_a_failing_store_fails_no_order(adapter: AdapterUnderTest, stock: Stock, fault: Exception) -> None:
     [shelf] = stock(Shelf("storefront", fails=fault))
     for number in range(5):
         adapter.post(shopify_order(3000 + number))
@@ -145,12 +145,12 @@ def test_a_store_that_fails_costs_no_order(adapter: AdapterUnderTest, stock: Sto
     assert adapter.states() == ["delivered"] * 5
     assert sent_item(adapter)["image_url"] == "https://adapter.example/static/placeholder.png"
     assert sent_item(adapter)["product_url"] == "https://shop.example/"
-    assert len(shelf.asked) == 2  # two failed rounds rest it for five minutes
+    assert len(shelf.asked) == 2  # two failed rounds pause it for five minutes
     [attempt] = adapter.attempts(adapter.rows()[0].id)
     assert json.loads(attempt.looked_up) == {"7": "not asked", "7/8": "not asked"}
 
 
-def test_a_source_that_rests_is_asked_again_later(adapter: AdapterUnderTest, stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_paused_source_is_asked_again_later(adapter: AdapterUnderTest, stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
     [shelf] = stock(Shelf("storefront", fails=StoreTrouble("throttled", wait_s=30)))
     now = time.monotonic()
     monkeypatch.setattr("adapter.catalog.catalog.time.monotonic", lambda: now)
@@ -161,7 +161,7 @@ def test_a_source_that_rests_is_asked_again_later(adapter: AdapterUnderTest, sto
     assert len(shelf.asked) == 2
 
 
-def test_a_pause_that_there_is_time_for_is_made(adapter: AdapterUnderTest, stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_waits_if_there_is_time(adapter: AdapterUnderTest, stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogs, "_LEAST_WAIT_S", 0.05)
     [shelf] = stock(Shelf("admin", [LAMP_IS, SHADE_IS], at_once=1, throttles_s=0.2))
     catalog = catalogs.Catalog(adapter.engine, adapter.settings, adapter.clock)
@@ -171,7 +171,7 @@ def test_a_pause_that_there_is_time_for_is_made(adapter: AdapterUnderTest, stock
     assert shelf.asked == [[LAMP], [LAMP], [SHADE], [SHADE]]
 
 
-def test_a_store_that_throttles_has_not_failed(adapter: AdapterUnderTest, stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_throttling_is_not_a_failure(adapter: AdapterUnderTest, stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
     [shelf] = stock(Shelf("admin", [LAMP_IS], fails=StoreTrouble("throttled", wait_s=8)))
     now = time.monotonic()
     monkeypatch.setattr("adapter.catalog.catalog.time.monotonic", lambda: now)
@@ -182,7 +182,7 @@ def test_a_store_that_throttles_has_not_failed(adapter: AdapterUnderTest, stock:
     assert len(shelf.asked) == 4
 
 
-def test_a_slow_store_costs_at_most_the_bound(adapter: AdapterUnderTest, stock: Stock) -> None:
+def test_a_slow_store_takes_no_longer_than_the_limit(adapter: AdapterUnderTest, stock: Stock) -> None:
     stock(Shelf("storefront", takes_s=60), Shelf("admin", takes_s=60))
     adapter.post(shopify_order())
     begun = time.monotonic()
@@ -191,7 +191,7 @@ def test_a_slow_store_costs_at_most_the_bound(adapter: AdapterUnderTest, stock: 
     assert adapter.states() == ["delivered"]
 
 
-def test_all_addresses_of_a_slow_store_share_the_bound(adapter: AdapterUnderTest, stock: Stock) -> None:
+def test_all_addresses_of_a_slow_store_share_the_limit(adapter: AdapterUnderTest, stock: Stock) -> None:
     [shelf] = stock(Shelf("storefront", takes_s=60))
     store, order = adapter.settings.stores["shopify"], mapped(adapter, shopify_order())
     orders = [(store, replace(order, store_url=f"https://shop-{number}.example")) for number in range(6)]
@@ -201,7 +201,7 @@ def test_all_addresses_of_a_slow_store_share_the_bound(adapter: AdapterUnderTest
     assert len(shelf.asked) == 1
 
 
-def test_all_stores_share_a_bound_too(adapter: AdapterUnderTest, stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_stores_share_a_limit(adapter: AdapterUnderTest, stock: Stock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogs, "_ALL_STORES_S", 0.7)
     [shelf] = stock(Shelf("storefront", takes_s=60))
     store, order = adapter.settings.stores["shopify"], mapped(adapter, shopify_order())
@@ -211,12 +211,12 @@ def test_all_stores_share_a_bound_too(adapter: AdapterUnderTest, stock: Stock, m
     catalog.complete([(each, order) for each in stores], 0.3)
     assert time.monotonic() - begun < 1.6
     assert 2 <= len(shelf.asked) <= 3
-    # Those that got no time are asked in the next round, as if nothing had been.
+    # Sources that got no time are asked in the next round.
     shelf.takes_s, shelf.products = 0, [LAMP_IS, SHADE_IS]
     assert {said for completed in catalog.complete([(stores[-1], order)]) for said in completed.looked_up.values()} == {"storefront"}
 
 
-def test_a_failed_source_leaves_no_miss_behind(adapter: AdapterUnderTest, stock: Stock) -> None:
+def test_a_failed_source_caches_no_miss(adapter: AdapterUnderTest, stock: Stock) -> None:
     stock(Shelf("storefront"), Shelf("admin", fails=StoreTrouble("away")))
     adapter.post(shopify_order())
     adapter.settle()
@@ -224,7 +224,7 @@ def test_a_failed_source_leaves_no_miss_behind(adapter: AdapterUnderTest, stock:
         assert known_products(connection, "shopify", [LAMP, SHADE]) == {}
 
 
-def test_look_ups_are_made_in_batches_for_all_orders_of_a_request(adapter: AdapterUnderTest, stock: Stock) -> None:
+def test_all_orders_of_a_request_are_looked_up_in_batches(adapter: AdapterUnderTest, stock: Stock) -> None:
     [shelf] = stock(Shelf("storefront", [LAMP_IS], at_once=3))
     orders = []
     for number in range(5):
@@ -246,7 +246,7 @@ def mapped(adapter: AdapterUnderTest, document: dict[str, Any]) -> Any:
     return store.provider.map(reading, context)
 
 
-def test_a_switch_turns_look_ups_off(adapter: AdapterUnderTest, stock: Stock) -> None:
+def test_lookups_can_be_turned_off(adapter: AdapterUnderTest, stock: Stock) -> None:
     [shelf] = stock(Shelf("storefront", [LAMP_IS]))
     store = adapter.settings.stores["shopify"]
     object.__setattr__(store, "api", replace(store.api, look_up_products=False))
@@ -256,7 +256,7 @@ def test_a_switch_turns_look_ups_off(adapter: AdapterUnderTest, stock: Stock) ->
     assert adapter.states() == ["delivered"]
 
 
-def test_what_a_webhook_told_comes_first(adapter: AdapterUnderTest, stock: Stock) -> None:
+def test_data_from_a_webhook_is_used_first(adapter: AdapterUnderTest, stock: Stock) -> None:
     [shelf] = stock(Shelf("storefront", [LAMP_IS, SHADE_IS]))
     with transaction(adapter.engine) as connection:
         told = [replace(LAMP_IS, brand="Told"), replace(SHADE_IS, image_url="https://cdn.example/told.jpg")]
@@ -267,8 +267,8 @@ def test_what_a_webhook_told_comes_first(adapter: AdapterUnderTest, stock: Stock
     assert (sent_item(adapter)["brand"], sent_item(adapter)["image_url"]) == ("Told", "https://cdn.example/told.jpg")
 
 
-def test_what_a_webhook_told_outlives_a_look_up_in_vain(adapter: AdapterUnderTest, stock: Stock) -> None:
-    [shelf] = stock(Shelf("storefront"))  # which shows no product that is not published
+def test_data_from_a_webhook_outlives_an_empty_lookup(adapter: AdapterUnderTest, stock: Stock) -> None:
+    [shelf] = stock(Shelf("storefront"))  # has no unpublished products
     with transaction(adapter.engine) as connection:
         keep_products(connection, "shopify", [LAMP_IS, SHADE_IS], "webhook", adapter.clock() - timedelta(days=2))
     for number in range(2):
@@ -278,7 +278,7 @@ def test_what_a_webhook_told_outlives_a_look_up_in_vain(adapter: AdapterUnderTes
     assert shelf.asked == [[LAMP, SHADE]]
 
 
-def test_a_picture_found_later_is_worth_an_update(adapter: AdapterUnderTest, stock: Stock) -> None:
+def test_an_image_found_later_causes_an_update(adapter: AdapterUnderTest, stock: Stock) -> None:
     [shelf] = stock(Shelf("storefront", fails=StoreTrouble("away")))
     adapter.post(shopify_order())
     adapter.settle()

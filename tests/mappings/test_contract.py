@@ -1,4 +1,4 @@
-"""Drip's contract as a schema, and bodies rendered by it."""
+"""Drip's contract as a schema, and rendered bodies."""
 
 import copy
 from collections.abc import Callable
@@ -28,10 +28,10 @@ from mappings import (
 from tests.support import contract_example
 
 EXAMPLE: dict[str, Any] = parse(contract_example.EXAMPLE)
-# The table's "Required.", and what either person_id or email comes down to in the example.
+# The table's required keys, with `email` for "either person_id or email".
 REQUIRED = ("provider", "email", "action", "order_id", "order_url")
 ITEM_REQUIRED = ("product_id", "name", "price", "product_url", "image_url")
-# Of the table's optional keys those that are numbers, and those that are text.
+# The table's optional keys with numbers, and those with text.
 NUMBERS = ("grand_total", "total_discounts", "total_taxes", "total_fees", "total_shipping")
 ITEM_NUMBERS = ("price", "quantity", "discounts", "taxes", "fees", "shipping", "total")
 ITEM_TEXTS = ("product_variant_id", "sku", "brand")
@@ -43,7 +43,7 @@ OPTIONS = Options(public_url="https://adapter.example")
 def problems(
     path: str = "", change: Callable[[dict[str, Any], str], Any] | None = None, body: dict[str, Any] = EXAMPLE
 ) -> dict[str, list[str]]:
-    """What is wrong with the body once `change` was done to the value at `path`."""
+    """The problems of the body after `change` to the value at `path`."""
     body = copy.deepcopy(body)
     *steps, last = path.split(".")
     node: Any = body
@@ -63,40 +63,40 @@ def with_value(path: str, value: Any) -> dict[str, list[str]]:
 
 
 class TestSchema:
-    def test_the_example_of_the_contracts_page_keeps_the_contract(self) -> None:
+    def test_the_example_on_drips_page_is_valid(self) -> None:
         assert problems() == {}
 
     @pytest.mark.parametrize("path", REQUIRED_PATHS)
-    def test_a_required_key_that_is_missing_is_named_by_its_path(self, path: str) -> None:
+    def test_a_missing_required_key_is_reported_by_its_path(self, path: str) -> None:
         assert without(path) == {path: ["is required"]}
         assert with_value(path, None) == {path: ["is required"]}
 
     @pytest.mark.parametrize("path", [path for path in REQUIRED_PATHS if path != "items.0.price"])
     @pytest.mark.parametrize("blank", ["", "   "])
-    def test_a_required_key_that_is_blank_is_named_by_its_path(self, path: str, blank: str) -> None:
+    def test_a_blank_required_key_is_reported_by_its_path(self, path: str, blank: str) -> None:
         assert list(with_value(path, blank)) == [path]
 
     @pytest.mark.parametrize(
         "path", [*REQUIRED_PATHS, *NUMBERS, *(f"items.0.{name}" for name in (*ITEM_NUMBERS, *ITEM_TEXTS, "categories"))]
     )
     @pytest.mark.parametrize("value", [True, {}, {"a": 1}, [7]], ids=repr)
-    def test_a_value_of_the_wrong_type_is_named_by_its_path(self, path: str, value: Any) -> None:
+    def test_a_value_of_the_wrong_type_is_reported_by_its_path(self, path: str, value: Any) -> None:
         assert list(with_value(path, value)) == [path]
 
     @pytest.mark.parametrize(
         "path", [path for path in (*REQUIRED_PATHS, *(f"items.0.{name}" for name in ITEM_TEXTS)) if path != "items.0.price"]
     )
-    def test_a_number_is_no_text(self, path: str) -> None:
+    def test_a_number_is_not_accepted_as_text(self, path: str) -> None:
         assert with_value(path, 456445746) == {path: ["has the wrong type or format"]}
 
     @pytest.mark.parametrize("path", [*NUMBERS, *(f"items.0.{name}" for name in ITEM_NUMBERS)])
     @pytest.mark.parametrize("value", ["19.99", "", 19.99], ids=repr)
-    def test_money_is_a_number_and_an_exact_one(self, path: str, value: Any) -> None:
+    def test_money_must_be_an_exact_number(self, path: str, value: Any) -> None:
         assert with_value(path, value) == {path: ["has the wrong type or format"]}
 
     @pytest.mark.parametrize("path", [*NUMBERS, *(f"items.0.{name}" for name in ITEM_NUMBERS)])
     @pytest.mark.parametrize("value", ["NaN", "Infinity", "sNaN"])
-    def test_what_json_has_no_word_for_is_no_number(self, path: str, value: str) -> None:
+    def test_infinity_and_nan_are_rejected(self, path: str, value: str) -> None:
         assert with_value(path, Decimal(value)) == {path: ["is out of range"]}
 
     @pytest.mark.parametrize("path", ["items.0.price", "items.0.quantity"])
@@ -107,7 +107,7 @@ class TestSchema:
     @pytest.mark.parametrize(
         "path", [*(path for path in REQUIRED_PATHS if "url" not in path and "price" not in path), "order_public_id", "items.0.sku"]
     )
-    def test_a_text_longer_than_drip_takes_is_too_long(self, path: str) -> None:
+    def test_text_over_the_limit_is_too_long(self, path: str) -> None:
         assert "is too long" in with_value(path, "x" * 256)[path]
 
     @pytest.mark.parametrize(
@@ -132,11 +132,11 @@ class TestSchema:
     @pytest.mark.parametrize(
         "url", ["/order/1", "mysuperstore.com/1", "ftp://x.example/1", "javascript:alert(1)", "https://", "https://x.example/a b"]
     )
-    def test_an_address_is_absolute_and_http(self, path: str, url: str) -> None:
+    def test_a_url_is_absolute_and_http(self, path: str, url: str) -> None:
         assert with_value(path, url) == {path: ["isn't an absolute http(s) URL"]}
 
     @pytest.mark.parametrize("email", ["user", "user@", "user@gmail", "a b@gmail.com", "user@gmail.com,other@gmail.com"])
-    def test_an_email_has_the_shape_of_one(self, email: str) -> None:
+    def test_an_email_must_look_like_one(self, email: str) -> None:
         assert with_value("email", email) == {"email": ["isn't an email address"]}
 
     @pytest.mark.parametrize("time", ["yesterday", "2019-13-01T00:00:00Z", "17/01/2019", "", 1547758200])
@@ -147,7 +147,7 @@ class TestSchema:
     def test_a_currency_is_iso_4217(self, currency: str) -> None:
         assert with_value("currency", currency) == {"currency": ["has the wrong type or format"]}
 
-    def test_a_person_id_stands_in_for_the_email_and_then_the_email_does_not_count(self) -> None:
+    def test_a_person_id_replaces_the_email_which_is_then_ignored(self) -> None:
         person = {key: value for key, value in EXAMPLE.items() if key != "email"} | {"person_id": "p-1"}
         assert problems(body=person) == {}
         assert problems(body=person | {"email": "none"}) == {}
@@ -160,7 +160,7 @@ class TestSchema:
         assert with_value("items", [item, None, 7]) == {f"items.{index}": ["has the wrong type or format"] for index in (1, 2)}
         assert with_value("items", []) == {}
 
-    def test_every_fault_is_told_at_once(self) -> None:
+    def test_all_problems_are_reported_at_once(self) -> None:
         [item] = EXAMPLE["items"]
         second = {**item, "name": "", "price": "free"}
         body = {**EXAMPLE, "action": "eaten", "items": [item, second]}
@@ -189,7 +189,7 @@ def rendered(
 
 
 class TestRender:
-    def test_the_least_order_is_a_whole_body(self) -> None:
+    def test_a_minimal_order_is_a_complete_body(self) -> None:
         assert rendered() == {
             "provider": "magento",
             "email": "user@gmail.com",
@@ -237,28 +237,28 @@ class TestRender:
         ],
         ids=lambda value: " ".join(value) if isinstance(value, list) else "",
     )
-    def test_a_body_that_breaks_the_contract_is_refused(self, order: Order, paths: list[str]) -> None:
+    def test_a_body_that_breaks_the_contract_is_rejected(self, order: Order, paths: list[str]) -> None:
         with pytest.raises(Rejected) as caught:
             rendered(order)
         assert sorted(caught.value.problems) == paths
 
-    def test_an_action_that_drip_has_not_is_refused(self) -> None:
+    def test_an_unknown_action_is_rejected(self) -> None:
         with pytest.raises(Rejected, match="action"):
             rendered(action="eaten")
 
     def test_the_rendered_body_is_json_with_exact_numbers(self) -> None:
         assert parse(encode(rendered())) == rendered()
 
-    def test_the_discount_goes_by_both_of_its_names(self) -> None:
+    def test_the_discount_is_sent_under_both_names(self) -> None:
         [item] = rendered(replace(ORDER, items=(replace(ITEM, discounts=Decimal("5.34"), total=Decimal("16.98")),)))["items"]
         assert (item["discount"], item["discounts"], item["sale_price"]) == (Decimal("5.34"), Decimal("5.34"), Decimal("8.49"))
 
-    def test_a_fraction_of_a_quantity_is_kept_and_a_whole_one_has_none(self) -> None:
+    def test_a_fractional_quantity_is_kept_and_a_whole_one_has_no_decimals(self) -> None:
         body = rendered(replace(ORDER, items=(replace(ITEM, quantity=Decimal("0.750")), replace(ITEM, quantity=Decimal("100")))))
         assert [str(item["quantity"]) for item in body["items"]] == ["0.75", "100"]
         assert str(body["item_count"]) == "100.75"
 
-    def test_the_shops_own_picture_goes_before_the_placeholder(self) -> None:
+    def test_the_shops_image_is_preferred_to_the_placeholder(self) -> None:
         def picture(item: Item, options: Options = OPTIONS) -> Any:
             return rendered(replace(ORDER, items=(item,)), options=options)["items"][0]["image_url"]
 
@@ -266,7 +266,7 @@ class TestRender:
         assert picture(ITEM, own) == "https://shop.example/none.png"
         assert picture(replace(ITEM, image_url="https://cdn.example/7.jpg"), own) == "https://cdn.example/7.jpg"
 
-    def test_the_provider_may_be_renamed_for_a_second_store(self) -> None:
+    def test_the_provider_can_be_renamed_for_a_second_store(self) -> None:
         assert rendered(options=replace(OPTIONS, drip_provider="my_store"))["provider"] == "my_store"
 
     @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ class TestRender:
         body = rendered(replace(ORDER, accepts_marketing=accepts), action=VOCABULARIES[vocabulary][0], options=options)
         assert body.get("initial_status") == status
 
-    def test_a_long_public_id_sku_or_brand_is_cut_for_the_order_matters_more(self) -> None:
+    def test_a_long_public_id_sku_or_brand_is_cut_off(self) -> None:
         body = rendered(replace(ORDER, order_public_id="x" * 300, items=(replace(ITEM, sku="s" * 300, brand="b" * 300),)))
         [item] = body["items"]
         assert [len(text) for text in (body["order_public_id"], item["sku"], item["brand"])] == [255, 255, 255]
@@ -315,7 +315,7 @@ ADDRESS_KEYS = (
 )  # fmt: skip
 
 
-class TestTodaysVocabulary:
+class TestLifecycleVocabulary:
     def test_each_vocabulary_has_its_actions(self) -> None:
         assert VOCABULARIES == {
             "contract": ("created", "updated"),
@@ -323,30 +323,30 @@ class TestTodaysVocabulary:
         }
         assert sorted(ACTIONS) == ["canceled", "created", "fulfilled", "paid", "placed", "refunded", "updated"]
 
-    def test_the_total_stays_as_ordered_and_the_refund_goes_beside_it(self) -> None:
+    def test_the_total_stays_as_ordered_and_the_refund_is_separate(self) -> None:
         body = rendered(REFUNDED, action="refunded", options=LIFECYCLE, refund_amount=Decimal("12.50"))
         assert (body["grand_total"], body["refund_amount"], body["status"]) == (Decimal("100.00"), Decimal("12.50"), "processing")
         assert not {"original_total", "refunded_total"} & set(body)
 
-    def test_a_step_that_gives_nothing_back_says_nothing_of_it(self) -> None:
+    def test_an_event_without_a_refund_has_no_refund_amount(self) -> None:
         assert "refund_amount" not in rendered(REFUNDED, action="paid", options=LIFECYCLE)
 
-    def test_in_the_contracts_own_the_total_follows_and_nothing_of_today_is_sent(self) -> None:
+    def test_in_the_contracts_vocabulary_the_total_follows_refunds_and_newer_fields_are_left_out(self) -> None:
         body = rendered(replace(REFUNDED, billing_address=HOME, shipping_address=HOME), refund_amount=Decimal("12.50"))
         assert (body["grand_total"], body["original_total"], body["refunded_total"]) == (70, 100, 30)
         assert not {"refund_amount", "billing_address", "shipping_address"} & set(body)
 
-    def test_an_address_is_sent_without_its_blanks_and_none_without_any(self) -> None:
+    def test_an_address_is_sent_without_blanks_and_an_empty_one_is_left_out(self) -> None:
         body = rendered(replace(ORDER, billing_address=HOME), action="placed", options=LIFECYCLE)
         assert body["billing_address"] == {"first_name": "Ada", "address_1": "1 Quay Road", "postal_code": "04530", "country": "US"}
         assert "shipping_address" not in body
 
-    def test_a_part_of_an_address_that_is_too_long_is_cut(self) -> None:
+    def test_a_long_part_of_an_address_is_cut_off(self) -> None:
         body = rendered(replace(ORDER, shipping_address={"company": "x" * 300}), action="placed", options=LIFECYCLE)
         assert body["shipping_address"] == {"company": "x" * 255}
 
     @pytest.mark.parametrize("action", ACTIONS)
-    def test_the_schema_takes_the_actions_of_both(self, action: str) -> None:
+    def test_the_schema_accepts_the_actions_of_both(self, action: str) -> None:
         assert OrderActivity().validate(EXAMPLE | {"action": action}) == {}
 
     @pytest.mark.parametrize(
@@ -360,7 +360,7 @@ class TestTodaysVocabulary:
             ("shipping_address", dict.fromkeys(ADDRESS_KEYS, "x")),
         ],
     )
-    def test_the_schema_takes_what_drips_current_page_has(self, name: str, value: Any) -> None:
+    def test_the_schema_accepts_the_fields_of_drips_current_page(self, name: str, value: Any) -> None:
         assert with_value(name, value) == {}
 
     @pytest.mark.parametrize(
@@ -375,41 +375,41 @@ class TestTodaysVocabulary:
             ("shipping_address", {"city": "x" * 256}, "is too long"),
         ],
     )
-    def test_and_nothing_else_by_those_names(self, name: str, value: Any, why: str) -> None:
+    def test_other_values_of_those_fields_are_rejected(self, name: str, value: Any, why: str) -> None:
         assert with_value(name, value) == {name: [why]}
 
 
 class TestCustomAttributes:
-    def test_they_stand_at_the_root_without_the_empty_ones(self) -> None:
+    def test_they_are_at_the_root_without_empty_ones(self) -> None:
         body = rendered(replace(ORDER, attributes={"is_guest": False, "refunded": 0, "tags": ["a"], "none": None, "blank": "", "list": []}))
         assert {key: body[key] for key in ("is_guest", "refunded", "tags")} == {"is_guest": False, "refunded": 0, "tags": ["a"]}
         assert not {"none", "blank", "list"} & set(body)
 
     @pytest.mark.parametrize("name", sorted(DRIP_ORDER_NAMES))
-    def test_none_takes_a_name_that_drip_gives_a_meaning_be_it_used_or_not(self, name: str) -> None:
+    def test_none_can_have_a_name_with_a_meaning_at_drip(self, name: str) -> None:
         assert rendered(replace(ORDER, attributes={name: "mine"})) == rendered()
 
     @pytest.mark.parametrize("name", ["item_count", "item_names"])
-    def test_none_takes_the_name_of_one_of_ours(self, name: str) -> None:
+    def test_none_can_replace_a_field_of_ours(self, name: str) -> None:
         assert rendered(replace(ORDER, attributes={name: "mine"})) == rendered()
 
     @pytest.mark.parametrize("name", ["product_id", "price", "quantity", "discount", "total", "product_url", "name"])
-    def test_none_of_an_items_overrides_the_item(self, name: str) -> None:
+    def test_an_items_attributes_do_not_replace_its_fields(self, name: str) -> None:
         assert rendered(replace(ORDER, items=(replace(ITEM, attributes={name: "mine"}),))) == rendered()
 
-    def test_the_names_are_those_of_the_page_and_of_drips_today(self) -> None:
+    def test_the_reserved_names_are_those_of_the_contract_and_of_drips_current_page(self) -> None:
         assert set(EXAMPLE) | {"person_id"} <= DRIP_ORDER_NAMES
         assert {"refund_amount", "initial_status", "billing_address", "shipping_address"} <= DRIP_ORDER_NAMES
 
 
 class TestDigest:
-    def test_when_and_as_what_a_body_is_sent_does_not_count(self) -> None:
+    def test_keys_about_the_request_do_not_count(self) -> None:
         assert digest(EXAMPLE | {"action": "updated", "occurred_at": "2020-01-01T00:00:00Z"}) == digest(EXAMPLE)
         assert digest(EXAMPLE | {"initial_status": "unsubscribed"}) == digest(EXAMPLE)
         assert digest(EXAMPLE | {"action": "refunded", "refund_amount": Decimal("5.00")}) == digest(EXAMPLE)
 
     @pytest.mark.parametrize("spelling", ["19.99", "19.9900", "1999E-2", "19.990000000"])
-    def test_a_number_counts_by_value_and_not_by_spelling(self, spelling: str) -> None:
+    def test_numbers_count_by_value(self, spelling: str) -> None:
         assert digest(EXAMPLE | {"grand_total": Decimal(spelling)}) == digest(EXAMPLE)
 
     def test_whole_numbers_too(self) -> None:
@@ -422,7 +422,7 @@ class TestDigest:
     @pytest.mark.parametrize(
         "path", ["grand_total", "email", "order_url", "currency", "items", "provider", "items.0.price", "items.0.product_tag"]
     )
-    def test_whatever_else_changes_does(self, path: str) -> None:
+    def test_every_other_change_counts(self, path: str) -> None:
         body = copy.deepcopy(EXAMPLE)
         node = body["items"][0] if "." in path else body
         node[path.rpartition(".")[2]] = "other"
@@ -431,6 +431,6 @@ class TestDigest:
     def test_true_is_not_1(self) -> None:
         assert digest({"paid": True}) != digest({"paid": 1})
 
-    def test_what_was_stored_and_read_again_has_the_same(self) -> None:
+    def test_a_stored_body_has_the_same_digest(self) -> None:
         body = rendered(replace(ORDER, attributes={"note": "Zoë \U0001f600", "taxes_included": False}))
         assert digest(parse(encode(body))) == digest(body)

@@ -1,4 +1,4 @@
-"""The fields that read what stores really send: a blank is a blank in all its spellings, and what cannot be read is never guessed."""
+"""Fields that read what stores really send: all forms of blank mean the same, and unreadable values are never guessed."""
 
 import time
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from marshmallow.constants import missing
 from mappings.core.errors import dotted
 from mappings.core.fields import MISSING, Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Texts, Time
 
-# A loaded machine is no fault of the code.
+# A busy machine must not fail the tests.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SCALARS = st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.text(max_size=30)
 ANYTHING = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3))
@@ -62,7 +62,7 @@ def refused(field: fields.Field[Any], value: Any) -> str:
     ids=lambda value: type(value).__name__,
 )
 @pytest.mark.parametrize("blank", BLANK, ids=["absent", "null", "blank"])
-def test_absent_null_and_blank_are_one(field: fields.Field[Any], default: Any, blank: Any) -> None:
+def test_absent_null_and_blank_mean_the_same(field: fields.Field[Any], default: Any, blank: Any) -> None:
     assert field.deserialize(blank) == default
 
 
@@ -84,15 +84,15 @@ class TestId:
             (0, "0"),
         ],
     )
-    def test_it_is_a_string_whatever_the_store_prints(self, sent: Any, read: str) -> None:
+    def test_it_is_a_string_whatever_the_store_sends(self, sent: Any, read: str) -> None:
         assert Id().deserialize(sent) == read
 
     @pytest.mark.parametrize("sent", [True, False, 7.5, Decimal("7.0"), Decimal("7E+3"), Decimal("1E+1000000"), [], {}, [7], {"id": 7}])
-    def test_what_is_none_is_refused_and_not_guessed(self, sent: Any) -> None:
+    def test_anything_else_is_an_error_instead_of_a_guess(self, sent: Any) -> None:
         assert refused(Id(), sent) == "Not a valid id."
 
     @pytest.mark.parametrize("sent", ["x" * 256, Decimal("7" * 400)])
-    def test_one_longer_than_drip_takes_is_refused_and_not_cut(self, sent: Any) -> None:
+    def test_one_over_drips_limit_is_an_error_and_not_cut_off(self, sent: Any) -> None:
         assert refused(Id(), sent) == "Too long for an id."
         assert Id().deserialize("x" * 255) == "x" * 255
 
@@ -107,10 +107,10 @@ class TestText:
     def test_it_is_trimmed_and_a_number_is_its_digits(self, sent: Any, read: str) -> None:
         assert Text().deserialize(sent) == read
 
-    def test_absence_can_be_told_from_blankness(self) -> None:
+    def test_absent_and_blank_can_be_told_apart(self) -> None:
         assert [TextOrAbsent().deserialize(value) for value in (missing, None, "", " x ")] == [None, "", "", "x"]
 
-    def test_a_list_of_texts_loses_its_blanks_and_strangers(self) -> None:
+    def test_a_list_of_texts_has_no_blanks_or_other_types(self) -> None:
         assert Texts().deserialize(["a", "", " b ", None, 7, [], True]) == ("a", "b", "7")
         assert Texts().deserialize("a, b") == ()
 
@@ -148,17 +148,17 @@ class TestNumber:
         ("sent", "read"),
         [(Decimal("19.989999999999998"), "19.99"), (Decimal("0.30000000000000004"), "0.3"), (Decimal("1.23455000001"), "1.2346")],
     )
-    def test_the_noise_of_a_binary_number_is_rounded_away(self, sent: Decimal, read: str) -> None:
+    def test_binary_noise_is_rounded_away(self, sent: Decimal, read: str) -> None:
         assert Number().deserialize(sent) == Decimal(read)
 
-    def test_six_decimals_are_no_noise_and_a_string_never_is(self) -> None:
+    def test_six_decimals_and_strings_are_never_noise(self) -> None:
         assert Number().deserialize(Decimal("1.234567")) == Decimal("1.234567")
         assert Number().deserialize("1.23456789") == Decimal("1.23456789")
 
     @pytest.mark.parametrize(
         "sent", ["1,50", "$5", "5 USD", "NaN", "Infinity", "-inf", "0x10", "1_000", "--5", "1e", ".", "abc", True, False, [], {}, [5], 1.5]
     )
-    def test_what_is_none_is_refused_and_not_guessed(self, sent: Any) -> None:
+    def test_anything_else_is_an_error_instead_of_a_guess(self, sent: Any) -> None:
         assert refused(Number(), sent) == "Not a valid number."
 
     @pytest.mark.parametrize(
@@ -178,12 +178,12 @@ class TestNumber:
         ],
         ids=lambda value: str(value)[:12],
     )
-    def test_one_beyond_any_amount_is_refused_before_any_arithmetic(self, sent: Any) -> None:
+    def test_a_huge_number_is_rejected_before_any_arithmetic(self, sent: Any) -> None:
         begun = time.process_time()
         assert refused(Number(), sent) == "Number out of range."
         assert time.process_time() - begun < 1
 
-    def test_blank_is_none_or_for_an_amount_0(self) -> None:
+    def test_blank_is_none_or_0_for_an_amount(self) -> None:
         assert Number().deserialize("  ") is None
         assert Amount().deserialize("  ") == 0
 
@@ -242,8 +242,8 @@ class TestFlag:
 
 class TestParts:
     @pytest.mark.parametrize("sent", [[], "", None, False, 7, "x", [1]])
-    def test_a_part_that_is_no_object_is_an_empty_one(self, sent: Any) -> None:
-        """PHP prints an empty object as `[]`."""
+    def test_a_part_that_is_not_an_object_counts_as_empty(self, sent: Any) -> None:
+        """PHP encodes an empty object as `[]`."""
         assert Part(Address).deserialize(sent) == {"email": "", "country": ""}
 
     def test_keys_that_are_not_declared_are_left_out_at_every_level(self) -> None:
@@ -259,18 +259,18 @@ class TestParts:
         assert [row["id"] for row in loaded["lines"]] == ["17", "18"]
 
     @pytest.mark.parametrize("sent", ["x", 7, True, Decimal("1.5")])
-    def test_lines_that_are_no_list_are_an_error_where_an_order_is_made_of_them(self, sent: Any) -> None:
+    def test_strict_rows_must_be_a_list(self, sent: Any) -> None:
         assert refused(Rows(Row, strict=True), sent) == "Not a valid list."
         assert Rows(Row).deserialize(sent) == ()
 
-    def test_a_line_that_is_no_object_is_an_error_where_an_order_is_made_of_them(self) -> None:
+    def test_strict_rows_must_be_objects(self) -> None:
         mixed = [{"id": 1, "price": 1}, None, "x"]
         with pytest.raises(ValidationError) as caught:
             Bag().load({"lines": mixed})
         assert dotted(caught.value.messages) == {"lines.1": ["Not a valid object."], "lines.2": ["Not a valid object."]}
         assert len(Bag().load({"extras": mixed})["extras"]) == 1
 
-    def test_a_fault_is_told_with_its_dotted_path_and_the_rest_is_still_there(self) -> None:
+    def test_a_problem_has_a_dotted_path_and_the_rest_is_still_loaded(self) -> None:
         with pytest.raises(ValidationError) as caught:
             Bag().load({"lines": [{"id": 1, "price": "1"}, {"id": [], "price": "free"}], "address": {"email": " a@b.example "}})
         assert dotted(caught.value.messages) == {"lines.1.id": ["Not a valid id."], "lines.1.price": ["Not a valid number."]}
@@ -278,14 +278,14 @@ class TestParts:
         assert caught.value.valid_data["address"]["email"] == "a@b.example"
 
     @pytest.mark.parametrize("payload", [None, [], "x", 7, True])
-    def test_a_payload_that_is_no_object_is_an_error_of_the_whole(self, payload: Any) -> None:
+    def test_a_payload_that_is_not_an_object_is_an_error_of_the_whole(self, payload: Any) -> None:
         with pytest.raises(ValidationError) as caught:
             Bag().load(payload)
         assert list(dotted(caught.value.messages)) == [""]
 
     @PATIENT
     @given(st.dictionaries(st.sampled_from(["lines", "extras", "address"]), ANYTHING))
-    def test_nothing_but_a_validation_error_comes_of_any_payload(self, payload: dict[str, Any]) -> None:
+    def test_any_payload_loads_or_raises_a_validation_error(self, payload: dict[str, Any]) -> None:
         problems: dict[str, list[str]] = {}
         try:
             Bag().load(payload)

@@ -1,4 +1,4 @@
-"""Every fixture folder becomes exactly what is written beside it."""
+"""The payload in every fixture folder has exactly the outcome that the folder contains."""
 
 import json
 from decimal import Decimal

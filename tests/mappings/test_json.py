@@ -1,4 +1,4 @@
-"""Payload bytes to a document and back, with the bytes that stores, proxies and attackers really send."""
+"""Parsing and encoding JSON, with the bytes that stores, proxies and attackers really send."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mappings import Rejected, encode, parse
 
-# A loaded machine is no fault of the code.
+# A busy machine must not fail the tests.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BOM = b"\xef\xbb\xbf"
 TEXT = st.text(st.characters(exclude_characters="\x00", codec="utf-8"))
@@ -24,7 +24,7 @@ JSON = st.recursive(
 
 
 def why_not(payload: bytes) -> str:
-    """What a person is told of a payload that is not JSON."""
+    """The message for a payload that isn't JSON."""
     with pytest.raises(Rejected) as caught:
         parse(payload)
     [(path, [why])] = caught.value.problems.items()
@@ -46,7 +46,7 @@ class TestWhatIsNotJson:
             (b'{"name": "a\x00b"}', 11),
         ],
     )
-    def test_the_byte_at_which_a_payload_stops_being_json_is_named(self, payload: bytes, at: int) -> None:
+    def test_the_position_at_which_a_payload_stops_being_json_is_reported(self, payload: bytes, at: int) -> None:
         assert why_not(payload).startswith("not JSON: ")
         assert why_not(payload).endswith(f" at byte {at}")
 
@@ -60,15 +60,15 @@ class TestWhatIsNotJson:
             (b'{"name": "\xc3', 10),
         ],
     )
-    def test_the_byte_at_which_a_payload_stops_being_utf8_is_named(self, payload: bytes, at: int) -> None:
+    def test_the_position_at_which_a_payload_stops_being_utf8_is_reported(self, payload: bytes, at: int) -> None:
         assert why_not(payload) == f"not JSON: not UTF-8 at byte {at}"
 
     @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
-    def test_numbers_that_json_has_not_are_refused(self, number: str) -> None:
+    def test_numbers_that_json_does_not_have_are_rejected(self, number: str) -> None:
         assert why_not(f'{{"total": {number}}}'.encode()) == f"not JSON: {number} isn't a JSON number"
 
     @pytest.mark.parametrize("payload", [b"[" * 10_000 + b"]" * 10_000, b'{"a":' * 10_000 + b"1" + b"}" * 10_000, b"[" * 3_000_000])
-    def test_thousands_of_levels_are_refused_and_break_nothing(self, payload: bytes) -> None:
+    def test_thousands_of_levels_are_rejected_safely(self, payload: bytes) -> None:
         assert why_not(payload) == "not JSON: nested too deeply"
 
     def test_the_payload_itself_is_not_in_the_message(self) -> None:
@@ -76,10 +76,10 @@ class TestWhatIsNotJson:
 
 
 class TestWhatIsRead:
-    def test_a_byte_order_mark_is_no_part_of_the_document(self) -> None:
+    def test_a_byte_order_mark_is_ignored(self) -> None:
         assert parse(BOM + b'{"id": 7}') == {"id": 7}
 
-    def test_of_a_key_given_twice_the_last_counts(self) -> None:
+    def test_the_last_of_two_equal_keys_counts(self) -> None:
         assert parse(b'{"total": "1.00", "id": 7, "total": "2.00"}') == {"total": "2.00", "id": 7}
 
     def test_ids_beyond_2_to_the_53_keep_every_digit(self) -> None:
@@ -99,7 +99,7 @@ class TestWhatIsRead:
         assert encode(parse(number.encode())).decode() == str(Decimal(number))
 
     @pytest.mark.parametrize("number", ["1e1000000", "1e-1000000", "-7.5E+999999999", "1e400", "0e1000000"])
-    def test_an_exponent_of_a_million_costs_nothing(self, number: str) -> None:
+    def test_an_exponent_of_a_million_takes_no_time(self, number: str) -> None:
         begun = time.process_time()
         assert isinstance(parse(number.encode()), Decimal)
         encode(parse(number.encode()))
@@ -117,19 +117,19 @@ class TestWhatCannotBeStored:
         assert document == {"a\ufffdb": "c\ufffdd", "rows": [{"\ufffd": ["\ufffd", 1, None]}]}
         encode(document)  # which a surrogate would break
 
-    def test_a_bare_string_is_mended_too(self) -> None:
+    def test_a_bare_string_is_cleaned_too(self) -> None:
         assert parse(rb'"\u0000"') == "\ufffd"
 
     def test_surrogates_in_the_wrong_order_are_two_lone_ones(self) -> None:
         assert parse(rb'"\ude00\ud83d"') == "\ufffd\ufffd"
 
-    def test_a_well_formed_pair_is_kept_beside_a_lone_one(self) -> None:
+    def test_a_valid_pair_is_kept_next_to_a_lone_one(self) -> None:
         assert parse(rb'{"\ud83d\ude00": "\ud83d\ude00 \ud83d"}') == {"\U0001f600": "\U0001f600 \ufffd"}
 
     def test_an_escaped_backslash_before_a_u_is_text(self) -> None:
         assert parse(rb'{"path": "C:\\u0000"}') == {"path": r"C:\u0000"}
 
-    def test_it_is_mended_as_deep_as_the_parser_reads(self) -> None:
+    def test_it_is_cleaned_at_any_depth_that_the_parser_reads(self) -> None:
         depth = sys.getrecursionlimit() // 2
         node = parse(b"[" * depth + rb'"\u0000"' + b"]" * depth)
         for _ in range(depth):
@@ -150,19 +150,19 @@ class TestEncode:
     def test_text_is_utf8_without_escapes(self) -> None:
         assert encode({"name": "Café 😀 / \u2028"}) == '{"name":"Café 😀 / \u2028"}'.encode()
 
-    def test_true_false_and_null_are_no_numbers(self) -> None:
+    def test_true_false_and_null_are_not_numbers(self) -> None:
         assert encode([True, False, None, 1, 0]) == b"[true,false,null,1,0]"
 
 
 @PATIENT
 @given(JSON)
-def test_every_document_survives_the_way_out_and_back(document: Any) -> None:
+def test_every_document_survives_encoding_and_parsing(document: Any) -> None:
     assert parse(encode(document)) == document
 
 
 @PATIENT
 @given(st.from_regex(r"-?(0|[1-9][0-9]{0,40})\.[0-9]{1,40}([eE][+-]?[0-9]{1,3})?", fullmatch=True))
-def test_a_number_keeps_its_digits_on_the_way_through(number: str) -> None:
+def test_a_number_keeps_its_digits(number: str) -> None:
     assert Decimal(encode(parse(number.encode())).decode()).as_tuple() == Decimal(number).as_tuple()
 
 

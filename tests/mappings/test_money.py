@@ -1,4 +1,4 @@
-"""Rounding and shares: computed amounts only; what a store sent keeps its digits."""
+"""Rounding and shares of computed amounts; amounts that a store sent keep their digits."""
 
 from decimal import Decimal
 from typing import Any
@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 from mappings.core.money import is_currency, places, rounded, share, unit_price
 from mappings.shopify.payload import MoneySet
 
-# A loaded machine is no fault of the code.
+# A busy machine must not fail the tests.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 AMOUNTS = st.decimals(min_value=-(10**12), max_value=10**12, places=4)
 
@@ -29,7 +29,7 @@ class TestRounding:
             ("1.0005", 3, "1.001"),
         ],
     )
-    def test_it_is_half_up(self, amount: str, digits: int, result: str) -> None:
+    def test_it_rounds_half_up(self, amount: str, digits: int, result: str) -> None:
         assert str(rounded(Decimal(amount), digits)) == result
 
     @pytest.mark.parametrize(("amount", "digits"), [("1", 2), ("1.5", 2), ("1.50", 2), ("19.99", 4)])
@@ -50,7 +50,7 @@ class TestRounding:
         ("amount", "price"),
         [("3.33333333", "3.3333"), ("1.23455", "1.2346"), ("2.50000", "2.50"), ("1.1200", "1.12"), ("1.1230", "1.1230"), ("10", "10")],
     )
-    def test_a_unit_price_has_at_most_four_decimals_and_two_where_two_will_do(self, amount: str, price: str) -> None:
+    def test_a_unit_price_has_four_decimals_at_most_and_two_if_that_is_exact(self, amount: str, price: str) -> None:
         assert str(unit_price(Decimal(amount))) == price
 
 
@@ -73,7 +73,7 @@ class TestPlaces:
         assert is_currency(code)
 
     @pytest.mark.parametrize("code", ["", "usd", "BTC", "US", "USDT", "IRT", "$"])
-    def test_what_plugins_invent_is_none(self, code: str) -> None:
+    def test_codes_that_plugins_invent_are_not_currencies(self, code: str) -> None:
         assert not is_currency(code)
 
 
@@ -84,13 +84,13 @@ class TestShare:
         assert share(Decimal("100"), Decimal(1), Decimal(3), 0) == Decimal("33")
         assert share(Decimal("10.00"), Decimal("0.5"), Decimal("2.5"), 2) == Decimal("2.00")
 
-    def test_the_whole_keeps_the_digits_that_were_sent(self) -> None:
+    def test_the_whole_keeps_its_digits(self) -> None:
         assert str(share(Decimal("10.12345"), Decimal(3), Decimal("3.0"), 2)) == "10.12345"
 
     def test_nothing_held_is_nothing(self) -> None:
         assert share(Decimal("10.00"), Decimal(0), Decimal(3), 2) == 0
 
-    def test_of_a_line_of_0_the_whole_stays(self) -> None:
+    def test_the_amount_of_a_line_of_0_stays(self) -> None:
         assert share(Decimal("10.00"), Decimal(0), Decimal(0), 2) == Decimal("10.00")
 
     @PATIENT

@@ -1,4 +1,4 @@
-"""What every provider owes, run once for each: a new module in `mappings/` with its folder in `fixtures/` is held to all of it."""
+"""The requirements for every provider, run once for each: they apply to a new folder in `mappings/` and `fixtures/` automatically."""
 
 import ast
 import json
@@ -56,7 +56,7 @@ FUZZED = 600
 EACH = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=list(PROVIDERS))
 EACH_SCHEME = pytest.mark.parametrize(
     ("provider", "auth"),
-    # What only the platform can sign is tried in test_adobe_signatures.py.
+    # Schemes that only the platform can sign are tested in test_adobe_signature.py.
     [(provider, auth) for provider in PROVIDERS.values() for auth, scheme in provider.schemes.items() if scheme.can_sign],
     ids=lambda value: getattr(value, "name", value),
 )
@@ -68,17 +68,17 @@ def cases_of(provider: Provider) -> list[Case]:
 
 
 def sent_cases_of(provider: Provider) -> list[Case]:
-    """The cases whose payload is one order, and goes to Drip."""
+    """The cases whose payload is one order that is sent to Drip."""
     return [case for case in cases_of(provider) if [is_body(outcome) for outcome in case.expected] == [True]]
 
 
 def a_case_of(provider: Provider) -> Case:
-    """The fullest case: the one whose payload is longest."""
+    """The case with the longest payload."""
     return max(sent_cases_of(provider), key=lambda case: len(case.payload))
 
 
 def mapped(provider: Provider) -> list[tuple[Case, Reading, Order]]:
-    """Each case that is one order and is sent, with its reading and its order."""
+    """Each case with one order that is sent, with its reading and its order."""
     result = []
     for case in sent_cases_of(provider):
         [reading] = provider.readings(case.payload, case.context)
@@ -87,7 +87,7 @@ def mapped(provider: Provider) -> list[tuple[Case, Reading, Order]]:
 
 
 def opened(case: Case) -> tuple[Any, dict[str, Any]]:
-    """A case's document, and in it the order's own object, to be changed in place; they are one where there is no envelope."""
+    """A case's document and the order in it, to change in place; without an envelope they are the same object."""
     document = parse(case.payload)
     several = case.provider.split(document)
     [only] = [document] if several is None else several
@@ -107,12 +107,12 @@ def is_body(result: Mapping[str, Any]) -> bool:
 
 
 class TestProof:
-    """A request is believed only with a signature that its store's secret made."""
+    """A request is accepted only with a signature by its store's secret."""
 
     def judge(self, provider: Provider, auth: str, proof: str | None, payload: bytes, secrets: tuple[str, ...] = (SECRET,)) -> Verdict:
         credentials = Credentials(secrets=secrets, username="ada")
         scheme = provider.scheme(auth)
-        # WSGI hands a header's bytes over as Latin-1.
+        # WSGI decodes headers as Latin-1.
         headers = {} if proof is None else {scheme.header(credentials): proof.encode().decode("latin-1")}
         return scheme.verify({"content-type": "application/json", **headers}, payload, credentials)
 
@@ -126,11 +126,11 @@ class TestProof:
 
     @EACH_SCHEME
     @pytest.mark.parametrize("proof", [None, "", "   "], ids=["absent", "empty", "blank"])
-    def test_a_missing_one_is_not_and_is_told_from_a_wrong_one(self, provider: Provider, auth: str, proof: str | None) -> None:
+    def test_a_missing_one_is_not_and_differs_from_a_wrong_one(self, provider: Provider, auth: str, proof: str | None) -> None:
         assert self.judge(provider, auth, proof, a_case_of(provider).payload) is Verdict.MISSING
 
     @EACH_SCHEME
-    def test_a_wrong_truncated_or_strange_one_is_not(self, provider: Provider, auth: str) -> None:
+    def test_a_wrong_truncated_or_non_ascii_one_is_not(self, provider: Provider, auth: str) -> None:
         payload = a_case_of(provider).payload
         genuine = self.sign(provider, auth, payload)
         wrong = [
@@ -148,7 +148,7 @@ class TestProof:
         assert self.judge(provider, auth, proof, payload, (SECRET,)) is Verdict.MISMATCH
 
     @EACH
-    def test_by_default_it_is_broken_by_the_change_of_any_one_byte(self, provider: Provider) -> None:
+    def test_by_default_changing_any_byte_breaks_it(self, provider: Provider) -> None:
         payload = a_case_of(provider).payload
         proof = self.sign(provider, "", payload)
         places = random.Random(provider.name).sample(range(len(payload)), 20)
@@ -157,7 +157,7 @@ class TestProof:
         assert {self.judge(provider, "", proof, each) for each in changed} == {Verdict.MISMATCH}
 
     @EACH
-    def test_over_http_what_is_unproved_is_401_and_nothing_is_kept(self, provider: Provider, engine: Engine) -> None:
+    def test_over_http_an_unverified_request_gets_401_and_is_not_kept(self, provider: Provider, engine: Engine) -> None:
         known = make_settings("http://127.0.0.1:9").stores[provider.name]
         store = replace(known, credentials=Credentials(secrets=(SECRET, RETIRED)))
         client = create_app(Settings(stores={store.name: store}, public_url="https://adapter.example"), engine).test_client()
@@ -183,13 +183,13 @@ class TestProof:
 
 class TestDeclaration:
     @EACH
-    def test_it_is_known_by_the_name_of_its_module(self, provider: Provider) -> None:
+    def test_its_name_is_the_name_of_its_module(self, provider: Provider) -> None:
         assert PROVIDERS[provider.name] is provider
         assert import_module(f"mappings.{provider.name}").PROVIDER is provider
         assert provider.title
 
     @EACH
-    def test_its_headers_are_in_lower_case_as_the_edge_hands_them_over(self, provider: Provider) -> None:
+    def test_its_headers_are_in_lower_case_as_in_requests(self, provider: Provider) -> None:
         names = [
             *provider.topic_headers,
             *provider.kept_headers,
@@ -198,13 +198,13 @@ class TestDeclaration:
         assert [name for name in names if name != name.lower()] == []
 
     @EACH
-    def test_no_header_that_may_carry_a_secret_is_kept(self, provider: Provider) -> None:
+    def test_no_header_that_can_contain_a_secret_is_kept(self, provider: Provider) -> None:
         proofs = {name for scheme in provider.schemes.values() for name in scheme.headers}
         assert not {*proofs, "authorization", "cookie", "proxy-authorization"} & {*provider.kept_headers, *provider.topic_headers}
 
     @EACH
-    def test_how_far_an_order_has_come_always_compares(self, provider: Provider) -> None:
-        """Python compares tuples of any lengths, and says nothing where they differ."""
+    def test_the_progress_of_two_orders_always_compares(self, provider: Provider) -> None:
+        """Python compares tuples of different lengths without an error."""
         progresses = [reading.identity.progress for _, reading, _ in mapped(provider) if reading.identity]
         assert len({len(progress) for progress in progresses}) == 1
         assert {type(part) for progress in progresses for part in progress} == {Decimal}
@@ -231,17 +231,17 @@ class TestFixtures:
         assert folder.parent.name in PROVIDERS
 
     @EACH
-    def test_none_holds_a_signature_for_the_runner_signs(self, provider: Provider) -> None:
+    def test_none_contains_a_signature_because_the_runner_signs(self, provider: Provider) -> None:
         proofs = {name for scheme in provider.schemes.values() for name in scheme.headers}
         assert [case.id for case in cases_of(provider) if proofs & set(case.headers)] == []
 
     @EACH
-    def test_no_two_tell_of_the_same_order_so_that_all_can_be_replayed_into_one_store(self, provider: Provider) -> None:
+    def test_no_two_are_about_the_same_order_so_that_all_can_be_replayed_into_one_store(self, provider: Provider) -> None:
         ids = [body["order_id"] for case in cases_of(provider) for body in case.expected if is_body(body)]
         assert sorted(ids) == sorted(set(ids))
 
     @EACH
-    def test_every_reason_that_the_mapping_gives_tells_nothing_of_the_shopper(self, provider: Provider) -> None:
+    def test_no_skip_detail_contains_personal_data(self, provider: Provider) -> None:
         for case in cases_of(provider):
             try:
                 readings = provider.readings(case.payload, case.context)
@@ -253,7 +253,7 @@ class TestFixtures:
 
 
 def fields_of(schema: Schema, steps: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], fields.Field[Any]]]:
-    """Every field that a schema declares, with its path in the payload; `*` stands for any row."""
+    """Every field of a schema with its path in the payload; `*` is any row."""
     for name, field in schema.fields.items():
         path = (*steps, field.data_key or name)
         yield path, field
@@ -262,7 +262,7 @@ def fields_of(schema: Schema, steps: tuple[str, ...] = ()) -> Iterator[tuple[tup
 
 
 def strict_rows(provider: Provider) -> list[str]:
-    """The keys under which a provider's orders have their lines."""
+    """The keys of the lines in a provider's orders."""
     return [name for name, field in provider.schema.fields.items() if isinstance(field, Rows) and field.strict]
 
 
@@ -274,7 +274,7 @@ NUMBERS = [
 
 
 def holders(provider: Provider, path: tuple[str, ...]) -> Iterator[tuple[Case, Any, dict[str, Any], str]]:
-    """Each case that has, or may have, an object to hold a path's last step: the document, the object in it, and the dotted path."""
+    """Each case with a place for a path's last step: the document, the object in it, and the dotted path."""
     for case in sent_cases_of(provider):
         document, order = opened(case)
         node: Any = order
@@ -289,15 +289,13 @@ def holders(provider: Provider, path: tuple[str, ...]) -> Iterator[tuple[Case, A
 
 class TestMapping:
     @pytest.mark.parametrize(("provider", "path"), REQUIRED)
-    def test_a_required_key_that_is_gone_is_named_by_its_path(self, provider: Provider, path: tuple[str, ...]) -> None:
+    def test_a_missing_required_field_is_reported_by_its_path(self, provider: Provider, path: tuple[str, ...]) -> None:
         case, document, node, dotted_path = next(found for found in holders(provider, path) if path[-1] in found[2])
         del node[path[-1]]
         assert list(outcome(case, document)["rejected"]) == [dotted_path]
 
     @pytest.mark.parametrize(("provider", "path"), NUMBERS)
-    def test_an_amount_that_is_there_but_unreadable_is_named_by_its_path_and_not_guessed(
-        self, provider: Provider, path: tuple[str, ...]
-    ) -> None:
+    def test_an_unreadable_amount_is_reported_by_its_path_and_not_guessed(self, provider: Provider, path: tuple[str, ...]) -> None:
         for case, document, node, dotted_path in holders(provider, path):
             node[path[-1]] = "free"
             assert outcome(case, document) == {"rejected": {dotted_path: ["Not a valid number."]}}
@@ -305,7 +303,7 @@ class TestMapping:
         pytest.fail(f"no case of {provider.name} has a place for {'.'.join(path)}")
 
     @EACH
-    def test_without_any_id_an_order_is_not_sent_and_the_path_is_named(self, provider: Provider) -> None:
+    def test_without_any_id_an_order_is_not_sent_and_the_path_is_reported(self, provider: Provider) -> None:
         for case in sent_cases_of(provider):
             document, node = opened(case)
             nameless = without_ids(node)
@@ -330,8 +328,8 @@ class TestMapping:
     @pytest.mark.parametrize(
         ("drip_name", "words"), [("price", ("price", "total")), ("quantity", ("quantity", "qty"))], ids=["price", "quantity"]
     )
-    def test_a_line_that_does_not_say_is_not_sent_as_one_of_0(self, provider: Provider, drip_name: str, words: tuple[str, ...]) -> None:
-        """It is rejected by its path, but for what the lines beside it tell, as a bundle's do."""
+    def test_a_line_without_a_price_or_quantity_is_not_sent_as_0(self, provider: Provider, drip_name: str, words: tuple[str, ...]) -> None:
+        """It is rejected by its path, unless other lines complete it, as in a bundle."""
         rejected = 0
         for case, _, golden in mapped(provider):
             document, order = opened(case)
@@ -348,7 +346,7 @@ class TestMapping:
         assert rejected >= 5
 
     @EACH
-    def test_mapping_twice_gives_equals_and_leaves_the_payload_alone(self, provider: Provider) -> None:
+    def test_mapping_twice_gives_the_same_and_leaves_the_payload_alone(self, provider: Provider) -> None:
         for case, reading, order in mapped(provider):
             before = encode(reading.payload)
             [again] = provider.readings(case.payload, case.context)
@@ -358,8 +356,8 @@ class TestMapping:
             assert encode(reading.payload) == before, case.id
 
     @EACH
-    def test_items_in_are_items_out_and_in_the_stores_order(self, provider: Provider) -> None:
-        """Where each line stands for itself: the lines once forward and once backward give the items likewise."""
+    def test_all_lines_become_items_in_the_stores_order(self, provider: Provider) -> None:
+        """If each line is independent: the same lines in reverse order give the items in reverse order."""
         tried = 0
         for case, _, order in mapped(provider):
             document, node = opened(case)
@@ -381,7 +379,7 @@ class TestMapping:
         assert {case.id: order.discrepancy for case, order in paid if order.discrepancy} == {}
 
     @EACH
-    def test_a_total_that_is_off_is_seen(self, provider: Provider) -> None:
+    def test_a_wrong_total_is_noticed(self, provider: Provider) -> None:
         case = next(case for case, _, order in mapped(provider) if not order.discrepancy)
         document, node = opened(case)
         seen = []
@@ -438,7 +436,7 @@ JUNK: tuple[Any, ...] = (
 
 
 def check_outcome(result: dict[str, Any]) -> None:
-    """Any of the three, in full."""
+    """Any of the three outcomes, complete."""
     if "rejected" in result:
         assert result["rejected"]
         for path, why in result["rejected"].items():
@@ -455,8 +453,8 @@ def check_outcome(result: dict[str, Any]) -> None:
 
 class TestAnyPayload:
     @EACH
-    def test_whatever_becomes_of_a_golden_payload_there_is_an_outcome(self, provider: Provider) -> None:
-        """Keys gone, values replaced by junk: a seeded sample of all payloads, and all of one line."""
+    def test_a_mutated_golden_payload_always_has_an_outcome(self, provider: Provider) -> None:
+        """Removed keys and junk values: a seeded sample of all payloads, and all of one line."""
         documents = [
             (case, parse(case.payload))
             for case in cases_of(provider)
@@ -501,7 +499,7 @@ class TestAnyPayload:
     @EACH
     @PATIENT
     @given(data=st.data())
-    def test_whatever_json_comes_there_is_an_outcome(self, provider: Provider, data: st.DataObject) -> None:
+    def test_any_json_has_an_outcome(self, provider: Provider, data: st.DataObject) -> None:
         document = data.draw(documents_like(provider.name))
         topics = sorted({case.context.topic for case in cases_of(provider)})
         context = Context(
@@ -520,7 +518,7 @@ class TestAnyPayload:
 
 
 def payloads_in(provider: Provider, case: Case) -> Iterator[Any]:
-    """The order's payloads in a golden case, as the schema gets them."""
+    """The payloads of a golden case, as the schema gets them."""
     with suppress(Rejected):
         document = parse(case.payload)
         for each in provider.split(document) or [document]:
@@ -530,7 +528,7 @@ def payloads_in(provider: Provider, case: Case) -> Iterator[Any]:
 
 
 def loaded_by(load: Callable[[Any], Any], payload: Any) -> Any:
-    """What a loader makes of a payload: the loaded values, or the messages."""
+    """The result of a loader for a payload: the loaded values, or the messages."""
     try:
         return load(payload)
     except ValidationError as error:
@@ -546,7 +544,7 @@ def put(node: Any, key: Any, value: Any) -> None:
 
 @cache
 def documents_like(name: str) -> st.SearchStrategy[Any]:
-    """Any JSON, of the words that the provider's payloads are made of."""
+    """Any JSON with the keys of the provider's payloads."""
     keys = set()
     for case in cases_of(PROVIDERS[name]):
         try:
@@ -562,7 +560,7 @@ def documents_like(name: str) -> st.SearchStrategy[Any]:
 
 
 class TestPurity:
-    """`mappings/` does no I/O, reads no clock and no environment, and knows nothing of `adapter/`."""
+    """`mappings/` does no I/O, reads no clock and no environment, and imports nothing of `adapter/`."""
 
     LIBRARIES = frozenset({"mappings", "marshmallow", "simplejson", "iso_4217", "cryptography"})
     IMPURE = frozenset(
@@ -578,7 +576,7 @@ class TestPurity:
         assert {name for name, root in imported if {name, root} & self.IMPURE} == set()
 
     @EACH_MODULE
-    def test_a_module_asks_no_clock_and_opens_nothing(self, path: Path) -> None:
+    def test_a_module_reads_no_clock_and_opens_nothing(self, path: Path) -> None:
         calls = [node.func for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)]
         called = {call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls}
         assert not called & {
@@ -597,16 +595,16 @@ class TestPurity:
         }
 
     @EACH
-    def test_a_provider_knows_nothing_of_another(self, provider: Provider) -> None:
+    def test_a_provider_imports_nothing_of_another(self, provider: Provider) -> None:
         own = ("mappings.core.", f"mappings.{provider.name}.")
         imported = {name for path in (ROOT / provider.name).glob("*.py") for name in imports_of(path)}
         assert [name for name in imported if name.partition(".")[0] == "mappings" and not name.startswith(own)] == []
 
-    def test_the_core_knows_nothing_of_a_provider(self) -> None:
+    def test_the_core_imports_nothing_of_a_provider(self) -> None:
         imported = {name for path in (ROOT / "core").glob("*.py") for name in imports_of(path)}
         assert [name for name in imported if name.partition(".")[0] == "mappings" and not name.startswith("mappings.core.")] == []
 
-    def test_the_package_brings_nothing_of_the_adapter_along(self) -> None:
+    def test_the_package_imports_nothing_of_the_adapter(self) -> None:
         script = "import mappings, sys; print(*{'adapter', 'flask', 'werkzeug', 'requests', 'sqlalchemy', 'alembic'} & set(sys.modules))"
         root = Path(mappings.__file__).parent.parent
         assert subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, check=True, text=True).stdout.strip() == ""

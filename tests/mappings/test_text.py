@@ -1,4 +1,4 @@
-"""Strings as stores send them: markup, addresses of people and of pages, values found by path."""
+"""Strings as stores send them: markup, email addresses, URLs, and values found by path."""
 
 from decimal import Decimal
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mappings import absolute_url
 from mappings.core.text import campaign, first_email, lookup, origin, path_only, plain, product_name, slug, without_blanks
 
-# A loaded machine is no fault of the code.
+# A busy machine must not fail the tests.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -31,13 +31,13 @@ class TestMarkup:
             ("", ""),
         ],
     )
-    def test_tags_go_first_and_then_entities_are_decoded_once(self, sent: str, read: str) -> None:
+    def test_tags_are_removed_first_and_entities_decoded_once(self, sent: str, read: str) -> None:
         assert plain(sent) == read
 
-    def test_a_nameless_product_is_called_by_its_reference(self) -> None:
+    def test_a_product_without_a_name_gets_its_reference(self) -> None:
         assert product_name("<i> </i>", "SKU-7") == "[product SKU-7]"
 
-    def test_a_name_is_cut_where_drip_would_refuse_it(self) -> None:
+    def test_a_name_is_cut_off_at_drips_limit(self) -> None:
         assert product_name("x" * 300, "SKU-7") == "x" * 255
 
     @pytest.mark.parametrize(("sent", "read"), [("Gift  Wrap!", "gift-wrap"), ("<b>Ödes</b> Land", "ödes-land"), ("--", ""), ("!?", "")])
@@ -49,7 +49,7 @@ class TestEmail:
     @pytest.mark.parametrize(
         "sent", ["ada@example.com", "  ada@example.com\n", "ada+tag@mail.example.co.uk", "zoë@exämple.example", "a'b@x.example"]
     )
-    def test_what_has_the_shape_of_an_address_is_one(self, sent: str) -> None:
+    def test_a_valid_email_address(self, sent: str) -> None:
         assert first_email(sent) == sent.strip()
 
     @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ class TestEmail:
     def test_anything_else_is_none(self, sent: str) -> None:
         assert first_email(sent) == ""
 
-    def test_the_first_usable_one_wins(self) -> None:
+    def test_the_first_valid_one_wins(self) -> None:
         assert first_email("", "none", " b@example.com ", "c@example.com") == "b@example.com"
 
 
@@ -94,13 +94,13 @@ class TestAddresses:
         assert origin(sent) == ""
 
     @pytest.mark.parametrize("sent", ["javascript:alert(1)", "ftp://shop.example", "mailto:a@b.example", "https://[::1"])
-    def test_a_stores_address_makes_no_page_of_another_scheme(self, sent: str) -> None:
+    def test_another_scheme_is_not_joined_to_the_stores_address(self, sent: str) -> None:
         assert absolute_url(sent, "https://shop.example/") == ""
 
     @pytest.mark.parametrize("base", ["", "https://shop.example/"])
     @PATIENT
     @given(text=st.text(max_size=40) | st.text(":/@[]?#%\\.h x\u00e9", max_size=20).map("https://{}".format))
-    def test_whatever_comes_is_blank_or_stays_as_it_is(self, base: str, text: str) -> None:
+    def test_the_result_is_blank_or_stable(self, base: str, text: str) -> None:
         url = absolute_url(text, base)
         assert not url or url.lower().startswith(("https://", "http://"))
         assert url.isascii()
@@ -109,16 +109,16 @@ class TestAddresses:
         campaign(text)
         assert "@" not in origin(text)
 
-    def test_the_origin_holds_no_path_no_query_and_no_password(self) -> None:
+    def test_the_origin_contains_no_path_query_or_password(self) -> None:
         assert origin("https://ada:secret@shop.example:8443/p?token=1") == "https://shop.example:8443"
 
     @pytest.mark.parametrize(
         ("sent", "read"), [("/p/7?token=1#x", "/p/7"), ("https://shop.example/p?utm_source=a", "/p"), ("", ""), ("https://[::1/p", "")]
     )
-    def test_a_landing_page_is_its_path_alone_for_queries_carry_tokens(self, sent: str, read: str) -> None:
+    def test_a_landing_page_is_only_its_path(self, sent: str, read: str) -> None:
         assert path_only(sent) == read
 
-    def test_a_campaign_is_its_five_names_and_nothing_else_of_the_query(self) -> None:
+    def test_a_campaign_is_its_five_parameters_only(self) -> None:
         query = "utm_source=news&utm_medium=e%20mail&utm_campaign=&utm_term=a&utm_content=b&utm_id=5&token=secret"
         assert campaign(f"/p?{query}") == {"utm_source": "news", "utm_medium": "e mail", "utm_term": "a", "utm_content": "b"}
 
@@ -161,16 +161,16 @@ class TestLookup:
         "path", ["", "none", "customer", "customer.none", "note.x", "tags.2", "tags.-1", "lines", "lines.5.sku", "meta_data.deep",
                  "note_attributes.none", "attributes.2", "total.x"]
     )  # fmt: skip
-    def test_what_is_not_there_or_no_plain_value_is_none(self, path: str) -> None:
+    def test_a_missing_or_nested_value_is_none(self, path: str) -> None:
         assert lookup(self.DOCUMENT, path) is None
 
     @pytest.mark.parametrize("number", ["1E+400", "1E+1000000", "1E+999999999", "1E-1000000"])
-    def test_a_number_beyond_all_use_is_no_value(self, number: str) -> None:
+    def test_a_huge_number_is_not_a_value(self, number: str) -> None:
         assert lookup({"n": Decimal(number)}, "n") is None
         assert lookup({"n": [1, Decimal(number)]}, "n") is None
 
     @pytest.mark.parametrize("document", [None, [], "x", 7, [[1]], [None]])
-    def test_any_document_will_do(self, document: Any) -> None:
+    def test_any_document_can_be_searched(self, document: Any) -> None:
         assert lookup(document, "a.0.b") is None
 
 

@@ -1,4 +1,4 @@
-"""A Shopify store's own APIs, over real HTTP on loopback, from the documented request and answer shapes."""
+"""A Shopify store's APIs over real HTTP on loopback, built from the documented requests and responses."""
 
 import json
 import re
@@ -18,12 +18,12 @@ _MOST_IDS = 250
 _MOST_ROWS = 250
 _MUTATION_COST = 10
 _WEBHOOKS_A_PAGE = 2
-"""Fewer than are asked for, so that there are several pages."""
+"""Fewer than requested, so that there are several pages."""
 
 
 @contextmanager
 def running_shopify(orders: int = 0, **settings: Any) -> Iterator[Shop]:
-    """A store with so many orders."""
+    """A store with this many orders."""
     with _Server(Shop(orders=orders, **settings)).serving() as shop:
         yield shop
 
@@ -86,7 +86,7 @@ class _Server(ShopServer[Shop]):
         requested = query_cost(query, ids) if query.startswith("query") else _MUTATION_COST
         if refused := _too_dear(requested, variables):
             return refused
-        # What is not there is given back: a list of webhooks is short.
+        # The cost of rows that don't exist is given back: a list of webhooks is short.
         spent = requested if ids else min(requested, _MUTATION_COST)
         points = self.shop.points
         there_was_room = points.take(requested, spent)
@@ -134,7 +134,7 @@ class _Server(ShopServer[Shop]):
 
 
 def _too_dear(cost: int, variables: Mapping[str, Any]) -> Response | None:
-    """The refusal of a query that no bucket could hold, or that names too many ids."""
+    """The rejection of a query that costs more than the bucket holds or has too many IDs."""
     if len(variables.get("ids") or ()) > _MOST_IDS:
         return _json({"errors": [{"message": f"The input array size is greater than the maximum allowed of {_MOST_IDS}"}]})
     if cost > MOST_COST:

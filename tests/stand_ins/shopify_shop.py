@@ -1,4 +1,4 @@
-"""What a Shopify store holds: orders made as they are asked for, products, webhooks, and the rooms that requests take up."""
+"""The contents of a Shopify store: orders, generated on request, products, webhooks, and rate limits."""
 
 import re
 import time
@@ -12,7 +12,7 @@ from tests.stand_ins.server import StandInShop
 TOKEN, CLIENT_ID, CLIENT_SECRET = "shpat_0123456789", "client-0123", "shpss_fedcba98"
 FIRST_ORDER_ID = 6_011_000_000_001
 PRODUCTS = range(701, 741)
-"""All with two variants each, 10 times their id and the next; the last two were deleted, the two before are not published."""
+"""All have two variants, with 10 times their ID and the next number; the last two are deleted, the two before aren't published."""
 UNPUBLISHED, GONE = PRODUCTS[-4:-2], PRODUCTS[-2:]
 MOST_COST = 1000
 _IDS_APART = 3
@@ -21,7 +21,7 @@ _ARGUMENTS = re.compile(r"\((?:[^()]|\([^()]*\))*\)")
 
 @dataclass
 class Bucket:
-    """Takes so much, and leaks so much a second."""
+    """A leaky bucket with a size and a rate per second."""
 
     size: float
     leak_per_s: float
@@ -29,7 +29,7 @@ class Bucket:
     at: float = field(default_factory=time.monotonic)
 
     def take(self, needed: float, spent: float) -> bool:
-        """Whether there was room for what was needed; only what was spent stays in it."""
+        """Whether there was room for `needed`; only what was spent stays in it."""
         now = time.monotonic()
         self.drain(now - self.at)
         self.at = now
@@ -39,22 +39,22 @@ class Bucket:
         return True
 
     def drain(self, seconds: float) -> None:
-        """Let time go by."""
+        """Let time pass."""
         self.level = max(0.0, self.level - seconds * self.leak_per_s)
 
 
 @dataclass
 class Shop(StandInShop):
-    """All that the store has, and how it behaves."""
+    """The store's contents and behavior."""
 
     orders: int = 0
     first_at: datetime = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)
     apart: timedelta = timedelta(minutes=10)
     scopes: frozenset[str] = frozenset({"read_orders", "read_products", "read_all_orders"})
     calls: Bucket = field(default_factory=lambda: Bucket(40, 2))
-    """REST: a call each."""
+    """REST: one per call."""
     points: Bucket = field(default_factory=lambda: Bucket(MOST_COST, 100))
-    """GraphQL of the Admin API: what a query costs."""
+    """The Admin API's GraphQL: the cost of the query."""
     tokens: dict[str, float] = field(default_factory=lambda: {TOKEN: float("inf")})
     token_life_s: float = 86399
     webhooks: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Shop(StandInShop):
         return FIRST_ORDER_ID + index * _IDS_APART
 
     def indices(self, args: Mapping[str, str]) -> Iterator[int]:
-        """The orders that REST's filters let through, by id; those older than 60 days only with the scope for them."""
+        """The orders that match REST's filters, by ID; those older than 60 days only with the scope for them."""
         since, ids = int(args.get("since_id", 0)), set(filter(None, args.get("ids", "").split(",")))
         oldest = datetime.min.replace(tzinfo=UTC) if "read_all_orders" in self.scopes else datetime.now(UTC) - timedelta(days=60)
         bounds = [(name, datetime.fromisoformat(args[name])) for name in args if name.endswith(("_at_min", "_at_max"))]
@@ -79,7 +79,7 @@ class Shop(StandInShop):
                 yield index
 
     def order(self, index: int) -> dict[str, Any]:
-        """An order as REST and webhooks print it."""
+        """An order as in REST and webhooks."""
         own_id, created = self.id_of(index), self.first_at + index * self.apart
         product = PRODUCTS[index % len(PRODUCTS)]
         price = f"{10 + index % 90}.90"
@@ -99,7 +99,7 @@ class Shop(StandInShop):
         }
 
     def node(self, gid: str, *, published_only: bool) -> dict[str, Any] | None:
-        """A product or a variant as GraphQL prints it."""
+        """A product or variant as in GraphQL."""
         kind, number = gid.rsplit("/", 2)[-2:]
         own_id = int(number) // 10 if kind == "ProductVariant" else int(number)
         if own_id not in PRODUCTS or own_id in GONE or (published_only and own_id in UNPUBLISHED):
@@ -124,7 +124,7 @@ class Shop(StandInShop):
 
 
 def query_cost(query: str, ids: int) -> int:
-    """What Shopify's documents say that a query costs before it runs, `ids` being the length of the list that it is given.
+    """The requested cost of a query by Shopify's documentation, with `ids` as the length of its list.
 
     An object costs 1, a connection 2 and its nodes, a fragment as much as the dearest one beside it, a list of ids all of its nodes.
     """

@@ -1,4 +1,4 @@
-"""A web server that does whatever a store's server should not, over real HTTP on loopback."""
+"""A web server that misbehaves in every way, over real HTTP on loopback."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 
 class HostileServer(ThreadingHTTPServer):
-    """Knows what it was asked: path and headers of each request."""
+    """Records the path and headers of each request."""
 
     daemon_threads = True
 
@@ -20,7 +20,7 @@ class HostileServer(ThreadingHTTPServer):
 
     @property
     def host(self) -> str:
-        """`host:port`, as a store's setting would name it."""
+        """`host:port`, as in a store's settings."""
         return f"127.0.0.1:{self.server_port}"
 
     @property
@@ -29,7 +29,7 @@ class HostileServer(ThreadingHTTPServer):
         return f"http://{self.host}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: the client went away, as it should."""
+        """Ignore that the client disconnected, as it should."""
 
 
 @contextmanager
@@ -60,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _answer(self, status: int, body: bytes, location: str = "") -> None:
         self.send_response(status)

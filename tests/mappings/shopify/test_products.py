@@ -60,7 +60,7 @@ def test_the_settings_address_wins() -> None:
 @pytest.mark.parametrize(
     "domain", ["evil.example", "x.myshopify.com.evil.example", "x.myshopify.com/@evil.example", "", "X Y.myshopify.com"]
 )
-def test_an_unsigned_header_leads_no_mail_astray(domain: str) -> None:
+def test_an_unsigned_header_cannot_add_another_host(domain: str) -> None:
     told = SHOPIFY.products(LAMP, context(**{"x-shopify-shop-domain": domain}))
     assert [product.url for product in told] == ["", "", ""]
 
@@ -73,12 +73,12 @@ def test_an_unsigned_header_leads_no_mail_astray(domain: str) -> None:
         {"image": [], "images": {}, "variants": "x", "tags": None, "vendor": None, "product_type": None},
     ],
 )
-def test_what_is_null_is_not_known(without: dict[str, Any]) -> None:
+def test_null_fields_are_blank(without: dict[str, Any]) -> None:
     [lamp] = products({**LAMP, **without})
     assert (lamp.key, lamp.image_url) == (ProductKey("7"), "")
 
 
-def test_a_still_stands_for_newer_media_and_the_category_for_a_type() -> None:
+def test_newer_media_and_categories_are_read() -> None:
     document = {**LAMP, "image": None, "images": [], "product_type": "", "category": {"full_name": "Home > Lighting > Lamps"}}
     document["media"] = [{"preview_image": {"src": "https://cdn.shop.example/still.jpg"}}]
     lamp = products(document)[0]
@@ -90,7 +90,7 @@ def test_a_deleted_product_is_gone() -> None:
 
 
 @pytest.mark.parametrize("document", [None, [], "x", {}, {"id": None}, {"id": "../x"}, {"handle": "x"}])
-def test_what_is_no_product_tells_nothing(document: Any) -> None:
+def test_other_documents_contain_no_products(document: Any) -> None:
     assert products(document) == []
 
 
@@ -99,12 +99,12 @@ def test_what_is_no_product_tells_nothing(document: Any) -> None:
         st.sampled_from(sorted(LAMP)), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers() | st.none())
     )
 )
-def test_whatever_is_in_it_nothing_breaks(changed: dict[str, Any]) -> None:
+def test_any_content_loads(changed: dict[str, Any]) -> None:
     for product in products({**LAMP, **changed}):
         assert not product.url or product.url.startswith("https://")
 
 
-def test_the_next_order_has_page_and_picture(adapter: AdapterUnderTest) -> None:
+def test_the_next_order_has_page_and_image(adapter: AdapterUnderTest) -> None:
     adapter.post(LAMP, topic="products/update", headers={"X-Shopify-Shop-Domain": "harbor-lamp.myshopify.com"})
     adapter.post(shopify_order())
     adapter.settle()

@@ -34,7 +34,7 @@ def shop() -> Iterator[Shop]:
 
 
 def reached(shop: Shop, **api: Any) -> ApiShop:
-    """The store as its API is reached with these credentials."""
+    """The store, with these credentials for its API."""
     store = replace(make_settings("").stores["shopify"], api=ApiSettings(url=shop.url, **api))
     return ApiShop(store=store, http=Http({host_of(shop.url)}), address=shop.url)
 
@@ -60,7 +60,7 @@ def _drip() -> Iterator[bytes]:
 
 
 class TestProducts:
-    def test_the_storefront_tells_page_picture_and_maker(self, shop: Shop) -> None:
+    def test_the_storefront_returns_page_image_and_vendor(self, shop: Shop) -> None:
         found = source(shop, "storefront").look_up(keys(702, 7020, 7021), Deadline(5))
         page = f"{shop.url}/products/thing-702"
         assert found == [
@@ -81,7 +81,7 @@ class TestProducts:
         assert seen.path == "/api/2026-10/graphql.json"
         assert {name.lower() for name in seen.headers}.isdisjoint({"authorization", "x-shopify-access-token", "cookie"})
 
-    def test_the_admin_api_tells_tags_too_and_what_is_not_published(self, shop: Shop) -> None:
+    def test_the_admin_api_also_returns_tags_and_unpublished_products(self, shop: Shop) -> None:
         number = UNPUBLISHED[0]
         [product, variant] = source(shop, "admin").look_up(keys(number, number * 10), Deadline(5))
         assert (product.url, product.tags) == (f"{shop.url}/products/thing-{number}", ("new", "blue"))
@@ -89,15 +89,15 @@ class TestProducts:
         assert variant.image_url == f"https://cdn.shop.example/{number * 10}.jpg"
         assert source(shop, "storefront").look_up(keys(number), Deadline(5)) == []
 
-    def test_the_last_part_of_a_category_stands_for_a_type(self, shop: Shop) -> None:
+    def test_the_last_part_of_a_category_replaces_a_missing_type(self, shop: Shop) -> None:
         [product] = source(shop, "admin").look_up(keys(701), Deadline(5))
         assert product.categories == ("Odd Things",)
 
-    def test_what_was_deleted_is_left_out(self, shop: Shop) -> None:
+    def test_deleted_products_are_left_out(self, shop: Shop) -> None:
         found = source(shop, "admin").look_up(keys(GONE[0], PUBLISHED, GONE[1] * 10), Deadline(5))
         assert [product.key for product in found] == keys(PUBLISHED)
 
-    def test_only_ids_that_shopify_can_have_given_are_asked_for(self, shop: Shop) -> None:
+    def test_only_possible_shopify_ids_are_requested(self, shop: Shop) -> None:
         odd = [ProductKey("custom-lamp"), ProductKey("1) { id } }"), ProductKey("7", "x"), ProductKey("")]
         assert source(shop, "storefront").look_up(odd, Deadline(5)) == []
         assert shop.seen == []
@@ -108,14 +108,14 @@ class TestProducts:
         assert [len(seen.body["variables"]["ids"]) for seen in shop.seen] == [1]
 
     @pytest.mark.parametrize("name", ["storefront", "admin"])
-    def test_as_many_variants_as_go_at_once_cost_no_more_than_a_query_may(self, shop: Shop, name: str) -> None:
+    def test_a_full_request_stays_within_the_cost_limit(self, shop: Shop, name: str) -> None:
         way = source(shop, name)
         variants = [ProductKey("9", str(number)) for number in range(90_000, 91_000)]
         assert way.look_up([*variants[: way.at_once - 1], *keys(7020)], Deadline(5))
         with pytest.raises(StoreTrouble, match=r"exceeds the single query max cost limit|maximum allowed"):
             way.look_up(variants[: way.at_once * 4 // 3], Deadline(5))
 
-    def test_the_second_of_two_dear_queries_is_throttled(self, shop: Shop) -> None:
+    def test_the_second_of_two_expensive_queries_is_throttled(self, shop: Shop) -> None:
         admin = source(shop, "admin")
         variants = [ProductKey("9", str(number)) for number in range(90_000, 90_000 + admin.at_once)]
         assert admin.look_up(variants, Deadline(5)) == []
@@ -134,7 +134,7 @@ class TestProducts:
             reply({"data": {"nodes": []}}), reply({"data": {"nodes": [None] * 2}}),
         ],
     )  # fmt: skip
-    def test_anything_else_is_a_trouble_of_the_stores(self, shop: Shop, name: str, answer: Scripted) -> None:
+    def test_anything_else_is_an_error_of_the_store(self, shop: Shop, name: str, answer: Scripted) -> None:
         shop.scripted.append(answer)
         with pytest.raises(StoreTrouble):
             source(shop, name).look_up(keys(701), Deadline(5))
@@ -146,7 +146,7 @@ class TestProducts:
             [{"id": "gid://shopify/Product/701", "handle": 7, "featuredImage": [], "tags": {}, "category": "x", "onlineStoreUrl": "js:x"}],
         ],
     )  # fmt: skip
-    def test_nodes_of_wrong_types_tell_nothing_and_break_nothing(self, shop: Shop, nodes: Any) -> None:
+    def test_nodes_of_wrong_types_are_ignored(self, shop: Shop, nodes: Any) -> None:
         shop.scripted.append(reply({"data": {"nodes": nodes}}))
         assert all(not product.url for product in source(shop, "admin").look_up(keys(701), Deadline(5)))
 
@@ -160,21 +160,21 @@ class TestProducts:
             (None, 1.0),
         ],
     )
-    def test_throttled_says_how_long_to_wait(self, shop: Shop, cost: Any, wait_s: float) -> None:
+    def test_throttling_includes_the_time_to_wait(self, shop: Shop, cost: Any, wait_s: float) -> None:
         errors = [{"message": "Throttled", "extensions": {"code": "THROTTLED"}}]
         shop.scripted.append(reply({"errors": errors, "extensions": {"cost": cost}}))
         with pytest.raises(StoreTrouble) as trouble:
             source(shop, "admin").look_up(keys(701), Deadline(5))
         assert trouble.value.wait_s == wait_s
 
-    def test_a_bot_wall_says_how_long_to_wait(self, shop: Shop) -> None:
+    def test_the_bot_protection_includes_the_time_to_wait(self, shop: Shop) -> None:
         shop.scripted.append(reply("", 430, Retry_After="30"))
         with pytest.raises(StoreTrouble) as trouble:
             source(shop, "storefront").look_up(keys(701), Deadline(5))
         assert trouble.value.wait_s == 30
 
     @pytest.mark.parametrize("name", ["storefront", "admin"])
-    def test_an_endless_answer_and_a_slow_one_cost_no_more_than_the_bound(self, shop: Shop, name: str) -> None:
+    def test_endless_and_slow_responses_take_no_longer_than_the_deadline(self, shop: Shop, name: str) -> None:
         way = source(shop, name)
         shop.scripted += [Scripted(b" " * 65_536 for _ in range(400)), Scripted(_drip())]
         with pytest.raises(StoreTrouble, match="longer than"):
@@ -190,13 +190,13 @@ class TestProducts:
             source(shop, "storefront").look_up(keys(701), Deadline(5))
         assert "TOKEN" not in str(trouble.value)
 
-    def test_what_a_store_says_stays_on_one_line(self, shop: Shop) -> None:
+    def test_a_stores_error_message_stays_on_one_line(self, shop: Shop) -> None:
         shop.scripted.append(reply({"errors": [{"message": "no\n2026-01-31 INFO all is well"}]}))
         with pytest.raises(StoreTrouble) as trouble:
             source(shop, "storefront").look_up(keys(701), Deadline(5))
         assert "\n" not in str(trouble.value)
 
-    def test_without_the_permanent_domain_no_token_goes_anywhere(self, shop: Shop) -> None:
+    def test_without_the_permanent_domain_no_token_is_sent(self, shop: Shop) -> None:
         bare = replace(reached(shop), store=replace(reached(shop).store, api=ApiSettings(access_token=TOKEN)))
         [storefront, admin] = platform.sources(bare)
         history, registry = platform.history(bare), platform.registry(bare)
@@ -216,13 +216,13 @@ class TestProducts:
 
 
 class TestTokens:
-    def test_one_is_bought_and_kept(self, shop: Shop) -> None:
+    def test_a_token_is_requested_once_and_kept(self, shop: Shop) -> None:
         admin = source(shop, "admin", **BOUGHT)
         for _ in range(3):
             assert admin.look_up(keys(701), Deadline(5))
         assert [seen.path for seen in shop.seen].count("/admin/oauth/access_token") == 1
 
-    def test_it_is_renewed_before_it_runs_out(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_is_renewed_before_it_expires(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         admin = source(shop, "admin", **BOUGHT)
         admin.look_up(keys(701), Deadline(5))
         later = time.monotonic() + shop.token_life_s - 300
@@ -230,7 +230,7 @@ class TestTokens:
         admin.look_up(keys(701), Deadline(5))
         assert [seen.path for seen in shop.seen].count("/admin/oauth/access_token") == 2
 
-    def test_one_that_was_taken_back_is_bought_again_once(self, shop: Shop) -> None:
+    def test_a_revoked_token_is_requested_again_once(self, shop: Shop) -> None:
         admin = source(shop, "admin", **BOUGHT)
         admin.look_up(keys(701), Deadline(5))
         shop.tokens.clear()
@@ -262,7 +262,7 @@ class TestTokens:
             reply("x"),
         ],
     )
-    def test_an_answer_without_a_token_is_a_trouble(self, shop: Shop, answer: Scripted) -> None:
+    def test_a_response_without_a_token_is_an_error(self, shop: Shop, answer: Scripted) -> None:
         shop.scripted.append(answer)
         with pytest.raises(StoreTrouble):
             source(shop, "admin", **BOUGHT).look_up(keys(701), Deadline(5))
@@ -274,10 +274,10 @@ class TestHistory:
         assert history is not None
         return [json.loads(order) for page in history.pages(window, cursor) for order in page.orders]
 
-    def test_all_orders_come_once_the_oldest_first(self, shop: Shop) -> None:
+    def test_all_orders_are_read_once_oldest_first(self, shop: Shop) -> None:
         assert [order["id"] for order in self.read(shop)] == [shop.id_of(index) for index in range(600)]
 
-    def test_orders_that_come_meanwhile_come_too(self, shop: Shop) -> None:
+    def test_orders_placed_meanwhile_are_read_too(self, shop: Shop) -> None:
         history = platform.history(reached(shop, **STATIC))
         assert history is not None
         ids = []
@@ -286,7 +286,7 @@ class TestHistory:
             shop.orders = min(shop.orders + 3, 609)
         assert ids == [shop.id_of(index) for index in range(609)]
 
-    def test_it_goes_on_from_a_cursor(self, shop: Shop) -> None:
+    def test_it_continues_from_a_cursor(self, shop: Shop) -> None:
         assert [order["id"] for order in self.read(shop, cursor=str(shop.id_of(299)))] == [shop.id_of(index) for index in range(300, 600)]
 
     def test_only_the_window_is_read(self, shop: Shop) -> None:
@@ -296,7 +296,7 @@ class TestHistory:
         assert history is not None
         assert history.count(window) == 20
 
-    def test_what_changed_lately_is_found(self, shop: Shop) -> None:
+    def test_recently_changed_orders_are_found(self, shop: Shop) -> None:
         now = datetime.now(UTC).replace(microsecond=0)
         shop.changed = {shop.id_of(5): now}
         assert [order["id"] for order in self.read(shop, Window(changed_since=now - timedelta(days=1)))] == [shop.id_of(5)]
@@ -310,7 +310,7 @@ class TestHistory:
         assert history.order("1", Deadline(5)) is None
         assert history.order("x' OR 1", Deadline(5)) is None
 
-    def test_an_order_maps_as_its_webhook_would(self, shop: Shop) -> None:
+    def test_an_order_maps_like_its_webhook(self, shop: Shop) -> None:
         provider = PROVIDERS["shopify"]
         context = Context(received_at=datetime(2026, 10, 1, tzinfo=UTC), options=reached(shop).store.options)
 
@@ -332,28 +332,28 @@ class TestHistory:
         [order] = next(history.pages(ALL)).orders
         assert order == b'{"id":9007199254740993,"weight":0.10,"sum":123456789012345678.90}'
 
-    def test_a_full_bucket_is_waited_for(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_waits_for_a_full_bucket(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         waited: list[float] = []
         monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", waited.append)
         shop.scripted += [reply({"errors": "Exceeded 2 calls per second"}, 429, Retry_After="2.0")] * 2
         assert len(self.read(shop)) == 600
         assert waited == [2.0, 2.0]
 
-    def test_a_failure_of_a_moment_breaks_nothing_off(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_temporary_failure_is_retried(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         waited: list[float] = []
         monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", waited.append)
         shop.scripted += [reply("<html>", 502), reply("", 503)]
         assert len(self.read(shop)) == 600
         assert waited == [2.0, 2.0]
 
-    def test_a_store_that_never_has_room_is_given_up(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_gives_up_if_the_bucket_stays_full(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", lambda _: None)
         shop.scripted += [reply({}, 429)] * (clients._MOST_WAITS + 1)
         with pytest.raises(StoreTrouble, match="429"):
             self.read(shop)
 
     @pytest.mark.parametrize(("status", "retry_after"), [(430, "1"), (429, "nan"), (429, "-5"), (429, "soon"), (429, "0"), (429, "1e9")])
-    def test_each_wait_is_one_that_can_be_waited(self, shop: Shop, monkeypatch: pytest.MonkeyPatch, status: int, retry_after: str) -> None:
+    def test_each_wait_is_reasonable(self, shop: Shop, monkeypatch: pytest.MonkeyPatch, status: int, retry_after: str) -> None:
         waited: list[float] = []
         monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", waited.append)
         shop.scripted.append(reply({}, status, Retry_After=retry_after))
@@ -368,22 +368,22 @@ class TestHistory:
             assert history is not None
             assert history.count(ALL) == 12_000
             assert sum(len(page.orders) for page in history.pages(ALL)) == 12_000
-        # A refused call would have been asked again.
+        # A throttled call would have been repeated.
         assert len(shop.seen) == 1 + 12_000 / 250 + 1
 
-    def test_a_nearly_full_bucket_slows_down(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_nearly_full_bucket_slows_it_down(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         waited: list[float] = []
         monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", waited.append)
         shop.scripted.append(reply({"orders": []}, 200, X_Shopify_Shop_Api_Call_Limit="38/40"))
         assert self.read(shop) == []
         assert waited == [1.0]
 
-    def test_without_the_scope_it_says_which(self, shop: Shop) -> None:
+    def test_a_missing_scope_is_named(self, shop: Shop) -> None:
         shop.scopes = frozenset({"read_products"})
         with pytest.raises(StoreTrouble, match="read_orders"):
             self.read(shop)
 
-    def test_the_rule_of_60_days_is_explained_when_it_bites(self) -> None:
+    def test_the_60_day_rule_is_explained_when_it_applies(self) -> None:
         begun = datetime.now(UTC) - timedelta(days=100)
         with running_shopify(orders=100, first_at=begun, apart=timedelta(days=1), scopes=frozenset({"read_orders"})) as shop:
             history = platform.history(reached(shop, **STATIC))
@@ -395,7 +395,7 @@ class TestHistory:
             assert "read_all_orders" in history.note(window)
             assert history.note(Window(created_since=datetime.now(UTC) - timedelta(days=30))) == ""
 
-    def test_the_rule_is_explained_also_where_all_orders_are_older(self) -> None:
+    def test_the_rule_is_explained_if_all_orders_are_older(self) -> None:
         begun = datetime.now(UTC) - timedelta(days=100)
         with running_shopify(orders=10, first_at=begun, scopes=frozenset({"read_orders"})) as shop:
             history = platform.history(reached(shop, **STATIC))
@@ -406,7 +406,7 @@ class TestHistory:
             assert "read_all_orders" in history.note(window)
             assert history.note(Window(created_since=datetime.now(UTC) - timedelta(days=30))) == ""
 
-    def test_an_app_that_is_known_to_see_all_orders_is_told_nothing_of_60_days(self) -> None:
+    def test_an_app_with_access_to_all_orders_gets_no_explanation(self) -> None:
         with running_shopify(orders=0) as shop:
             history = platform.history(reached(shop, **BOUGHT))
             assert history is not None
@@ -422,7 +422,7 @@ class TestHistory:
         assert history.note(window) == ""
 
     @pytest.mark.parametrize("all_orders", [True, False])
-    def test_a_reading_taken_up_again_explains_the_rule_only_where_it_bites(self, *, all_orders: bool) -> None:
+    def test_a_resumed_run_explains_the_rule_only_if_it_applies(self, *, all_orders: bool) -> None:
         begun = datetime.now(UTC) - timedelta(days=100)
         scopes = frozenset({"read_orders", *(["read_all_orders"] if all_orders else [])})
         with running_shopify(orders=100, first_at=begun, apart=timedelta(days=1), scopes=scopes) as shop:
@@ -432,7 +432,7 @@ class TestHistory:
             assert sum(len(page.orders) for page in history.pages(window, str(shop.id_of(89)))) == 10
             assert ("read_all_orders" in history.note(window)) is not all_orders
 
-    def test_a_time_before_all_calendars_breaks_nothing(self, shop: Shop) -> None:
+    def test_a_time_out_of_range_is_ignored(self, shop: Shop) -> None:
         shop.scripted.append(reply({"orders": [{"id": 1, "created_at": "0001-01-01T00:00:00+14:00"}, {"id": 2, "created_at": 7}]}))
         assert len(self.read(shop)) == 602
 
@@ -444,7 +444,7 @@ class TestHistory:
             reply({"orders": [{}]}),
         ],
     )  # fmt: skip
-    def test_anything_else_is_a_trouble_of_the_stores(self, shop: Shop, answer: Scripted) -> None:
+    def test_anything_else_is_an_error_of_the_store(self, shop: Shop, answer: Scripted) -> None:
         history = platform.history(reached(shop, **STATIC))
         assert history is not None
         shop.scripted += [answer, answer]
@@ -453,24 +453,24 @@ class TestHistory:
         with pytest.raises(StoreTrouble):
             history.order("1", Deadline(5))
 
-    def test_a_store_that_goes_round_in_a_circle_is_given_up(self, shop: Shop) -> None:
+    def test_a_store_that_repeats_a_page_is_given_up(self, shop: Shop) -> None:
         shop.scripted += [reply({"orders": [{"id": 1}]})] * 2
         with pytest.raises(StoreTrouble, match="same orders again"):
             self.read(shop)
 
-    def test_pages_that_are_too_long_are_asked_for_in_smaller_ones(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_pages_that_are_too_long_are_split(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", shop.calls.drain)
         shop.scripted += [reply(b" " * (MOST_BYTES + 1))] * 2
         assert [order["id"] for order in self.read(shop)] == [shop.id_of(index) for index in range(600)]
         limits = [seen.query["limit"] for seen in shop.seen]
         assert limits == ["250", "50", *["10"] * 61]
 
-    def test_an_order_that_is_too_long_by_itself_is_a_trouble(self, shop: Shop) -> None:
+    def test_a_single_order_that_is_too_long_is_an_error(self, shop: Shop) -> None:
         shop.scripted += [reply(b" " * (MOST_BYTES + 1))] * 4
         with pytest.raises(StoreTrouble, match="is longer than"):
             self.read(shop)
 
-    def test_another_order_than_was_asked_for_is_none(self, shop: Shop) -> None:
+    def test_a_different_order_than_requested_counts_as_none(self, shop: Shop) -> None:
         history = platform.history(reached(shop, **STATIC))
         assert history is not None
         shop.scripted.append(reply({"orders": [{"id": 6}]}))
@@ -494,7 +494,7 @@ class TestWebhooks:
         assert self.work(shop) == [("keep", topic) for topic in topics]
         assert sorted(hook["topic"] for hook in shop.webhooks.values()) == ["ORDERS_CREATE", "ORDERS_UPDATED", "PRODUCTS_UPDATE"]
 
-    def test_a_wrong_address_is_mended_and_a_second_one_taken_away(self, shop: Shop) -> None:
+    def test_a_wrong_address_is_corrected_and_a_duplicate_deleted(self, shop: Shop) -> None:
         self.work(shop)
         first = next(iter(shop.webhooks.values()))
         first["uri"] = "https://old.example/webhooks/shopify"
@@ -504,28 +504,28 @@ class TestWebhooks:
         )
         assert {work for work, _ in self.work(shop)} == {Work.KEEP.value}
 
-    def test_one_that_is_there_already_is_as_good(self, shop: Shop) -> None:
+    def test_one_that_exists_is_fine(self, shop: Shop) -> None:
         registry = platform.registry(reached(shop, **STATIC))
         assert registry is not None
         for _ in range(2):
             registry.create("orders/create", "https://adapter.example/webhooks/shopify")
         assert len(shop.webhooks) == 1
 
-    def test_a_refusal_is_told(self, shop: Shop) -> None:
+    def test_a_rejection_is_reported(self, shop: Shop) -> None:
         registry = platform.registry(reached(shop, **STATIC))
         assert registry is not None
         with pytest.raises(StoreTrouble, match="protocol http:// is not supported"):
             registry.create("orders/create", "http://adapter.example/webhooks/shopify")
 
     @pytest.mark.parametrize("errors", [None, ["x"], [{}], [{"message": "has already been taken"}, "x"], {}])
-    def test_a_change_that_the_store_does_not_confirm_is_a_trouble(self, shop: Shop, errors: Any) -> None:
+    def test_an_unconfirmed_change_is_an_error(self, shop: Shop, errors: Any) -> None:
         registry = platform.registry(reached(shop, **STATIC))
         assert registry is not None
         shop.scripted.append(reply({"data": {"webhookSubscriptionCreate": {"userErrors": errors}}}))
         with pytest.raises(StoreTrouble):
             registry.create("orders/create", "https://adapter.example/webhooks/shopify")
 
-    def test_one_that_somebody_else_took_away_is_told(self, shop: Shop) -> None:
+    def test_a_webhook_deleted_by_somebody_else_is_reported(self, shop: Shop) -> None:
         registry = platform.registry(reached(shop, **STATIC))
         assert registry is not None
         gone = Webhook(id="gid://shopify/WebhookSubscription/1", topic="orders/create", address="https://x.example/")
@@ -535,14 +535,14 @@ class TestWebhooks:
             registry.delete(gone)
 
     @pytest.mark.parametrize("answer", [reply({"data": {}}), reply({"data": {"webhookSubscriptions": []}}), reply("x")])
-    def test_anything_else_is_a_trouble_of_the_stores(self, shop: Shop, answer: Scripted) -> None:
+    def test_anything_else_is_an_error_of_the_store(self, shop: Shop, answer: Scripted) -> None:
         shop.scripted.append(answer)
         registry = platform.registry(reached(shop, **STATIC))
         assert registry is not None
         with pytest.raises(StoreTrouble):
             registry.webhooks()
 
-    def test_by_hand_it_says_what_to_paste(self) -> None:
+    def test_the_instructions_say_what_to_paste(self) -> None:
         text = "\n".join(platform.PLATFORM.by_hand("https://adapter.example/webhooks/shopify", "unused"))
         assert "https://adapter.example/webhooks/shopify" in text
         assert "SHOPIFY_WEBHOOK_SECRET" in text
