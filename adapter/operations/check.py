@@ -14,6 +14,7 @@ from adapter.inbox.database import snapshot
 from adapter.inbox.migration import is_migrated
 from adapter.operations.health import status_report
 from adapter.operations.sums import Difference, recent_differences
+from adapter.operations.webhooks import experience_of
 from adapter.settings import Account, Settings, Store
 from adapter.stores.http import StoreTrouble
 from adapter.stores.platforms import registry_of
@@ -36,7 +37,7 @@ def look(settings: Settings, engine: Engine) -> Iterator[Finding]:
     """Check settings, database, Drip and stores."""
     yield from _stores(settings)
     for store in settings.stores.values():
-        yield from _webhooks(store, settings)
+        yield from _webhooks(store, settings, engine)
     yield from _address(settings)
     yield from _database(settings, engine)
     for account in settings.accounts.values():
@@ -53,20 +54,23 @@ def _stores(settings: Settings) -> Iterator[Finding]:
         yield Finding(f"store {store.name}", True, f"{store.provider.title}; webhook address {address_of(store.name, settings)}")
 
 
-def _webhooks(store: Store, settings: Settings) -> Iterator[Finding]:
+def _webhooks(store: Store, settings: Settings, engine: Engine) -> Iterator[Finding]:
     """Which of our webhooks are registered in a store, if there are credentials for its API."""
     what = f"webhooks of {store.name}"
     try:
         registry = registry_of(store, settings)
         if registry is None:
             return
-        steps = plan(store, registry, settings)
+        experience = experience_of(engine, store, registry)
+        steps = plan(store, registry, settings, experience.fault)
     except StoreTrouble as trouble:
         yield Finding(what, False, str(trouble))
         return
     for step in steps:
         fix = "" if step.work is Work.KEEP else f"; run drip-adapter connect {store.name}"
         yield Finding(what, step.work is Work.KEEP, f"{step.topic} {step.why}{fix}")
+        if step.work is Work.KEEP and step.webhook and (why := experience.failing(step.webhook)):
+            yield Finding(what, None, f"{step.topic}: {why}; {store.provider.title} disables a webhook that keeps failing")
 
 
 def _address(settings: Settings) -> Iterator[Finding]:
@@ -102,9 +106,18 @@ def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
             yield Finding(f"store {name}", None, _orphan(name, store))
         if store["quiet"]:
             yield Finding(f"store {name}", False, f"silent since {store['last_at']}, unusually long: is its webhook still active?")
-        for reason, seen in store["refused"].items():
-            times = f"{seen['count']} {'request' if seen['count'] == 1 else 'requests'} refused, the last at {seen['last_at']}"
-            yield Finding(f"store {name}", None, f"{times}: {_refusal(settings, name, reason)}")
+        yield from _refused(name, store, settings)
+
+
+def _refused(name: str, store: dict[str, Any], settings: Settings) -> Iterator[Finding]:
+    """Requests that failed verification, unless genuine ones have arrived since."""
+    for reason, seen in store["refused"].items():
+        if store["last_at"] and seen["last_at"] <= store["last_at"]:
+            continue
+        times = f"{seen['count']} {'request' if seen['count'] == 1 else 'requests'} refused, the last at {seen['last_at']}"
+        # A request without a signature may be anybody's. With a wrong one it is most likely the store's, and its orders are lost.
+        ok = False if reason == Verdict.MISMATCH and settings.store(name) else None
+        yield Finding(f"store {name}", ok, f"{times}, and none accepted since: {_refusal(settings, name, reason)}")
 
 
 def _sums(differences: Sequence[tuple[int, Difference]]) -> str:
@@ -124,7 +137,10 @@ def _refusal(settings: Settings, name: str, reason: str) -> str:
         return "no signature; they came from elsewhere, or the store's webhook has no secret"
     store = settings.store(name)
     setting = store.secret_setting if store else "the store's secret"
-    return f"the signature does not match; compare {setting} with the secret the store signs with"
+    return (
+        f"the signature does not match; set {setting} to the secret that the store signs with, or run drip-adapter connect {name} if the "
+        "adapter has credentials for the store's API"
+    )
 
 
 def _drip(settings: Settings, account: Account) -> Finding:

@@ -90,6 +90,12 @@ class Webhook:
     active: bool = True
     ours: bool | None = None
     """Whether its name shows that it was created for this adapter; None where webhooks have no names."""
+    created_at: datetime | None = None
+    """When it was registered, by our clock; None where the store does not report it."""
+    used_at: datetime | None = None
+    """When the store last delivered by it, successfully or not, or changed it; by our clock."""
+    failures: int | None = None
+    """How many deliveries in a row have failed; None where the store does not report it."""
 
 
 class Registry(Protocol):
@@ -99,6 +105,10 @@ class Registry(Protocol):
     def topics(self) -> Sequence[str]:
         """The topics that the adapter needs."""
 
+    @property
+    def chooses_secret(self) -> bool:
+        """Whether webhooks registered here are signed with the store's secret of the settings, not with one of the platform's."""
+
     def webhooks(self) -> Sequence[Webhook]:
         """All that these credentials can see."""
 
@@ -106,7 +116,7 @@ class Registry(Protocol):
         """Register a webhook, signed with the secret from the settings if the platform allows that."""
 
     def repair(self, webhook: Webhook, address: str) -> None:
-        """Activate a webhook, with this address."""
+        """Activate a webhook, with this address, signed as `create` does it."""
 
     def delete(self, webhook: Webhook) -> None:
         """Delete a webhook."""

@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from urllib.parse import urlsplit
+
+import requests
 
 from adapter.errors import WorkFailed
 from adapter.settings import Settings, Store
 from adapter.stores.api import Platform, Registry, Webhook
 from adapter.stores.platforms import platforms
 from mappings import PROVIDERS
+
+_PROBE_S = 10
 
 
 class Work(StrEnum):
@@ -31,6 +36,14 @@ class Step:
     webhook: Webhook | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a store's webhooks though each of them looks right; `last_at` is when it last showed."""
+
+    why: str
+    last_at: datetime
+
+
 def address_of(name: str, settings: Settings) -> str:
     """Where a store of this name posts its webhooks to."""
     return f"{settings.public_url}/webhooks/{name}"
@@ -42,15 +55,40 @@ def platform_named(name: str, settings: Settings) -> Platform:
     found = platforms().get(store.provider.name if store else name)
     if found is None:
         known = ", ".join([*settings.stores, *(platform for platform in PROVIDERS if platform not in settings.stores)])
-        raise WorkFailed(f"no store is called {name!r}: name one of {known}")
+        raise WorkFailed(f"no store is called {name!r}; choose one of {known}")
     return found
 
 
-def plan(store: Store, registry: Registry, settings: Settings) -> list[Step]:
-    """What would have to be done so that each topic that we need has one active webhook to our address."""
+def require_reachable(name: str, settings: Settings) -> None:
+    """Raise `WorkFailed` unless this adapter answers at PUBLIC_URL, and has a store of this name there."""
+    if _ask(f"{settings.public_url}/healthz", 200) != b'{"status":"ok"}':
+        raise WorkFailed(f"PUBLIC_URL: what answers at {settings.public_url} is not this adapter")
+    _ask(address_of(name, settings), 405)  # to a GET, since webhooks are posted
+
+
+def _ask(url: str, expected: int) -> bytes:
+    try:
+        answer = requests.get(url, timeout=_PROBE_S, allow_redirects=False)
+    except requests.RequestException as error:
+        why = f"no answer from {url} ({type(error).__name__}): is the adapter running, and can stores reach it there?"
+        raise WorkFailed(f"PUBLIC_URL: {why}") from error
+    if answer.is_redirect:  # which WooCommerce would not follow, and count as a success
+        raise WorkFailed(f"PUBLIC_URL: {url} redirects to {answer.headers['Location'][:200]}: set the address that answers by itself")
+    if answer.status_code == 404 and expected == 405:
+        raise WorkFailed(f"PUBLIC_URL: the adapter there has no such store: restart it with the current settings ({url} answered 404)")
+    if answer.status_code != expected:
+        raise WorkFailed(f"PUBLIC_URL: {url} answered {answer.status_code}, and not as this adapter does")
+    return b"".join(answer.content.split())
+
+
+def plan(store: Store, registry: Registry, settings: Settings, fault: Fault | None = None) -> list[Step]:
+    """What would have to be done so that each topic that we need has one active webhook to our address.
+
+    With a `fault`, webhooks that look right but were registered before it last showed are repaired as well.
+    """
     address = address_of(store.name, settings)
     ours = [webhook for webhook in registry.webhooks() if _is_ours(webhook, store, settings)]
-    return [step for topic in registry.topics for step in _steps(topic, [each for each in ours if each.topic == topic], address)]
+    return [step for topic in registry.topics for step in _steps(topic, [each for each in ours if each.topic == topic], address, fault)]
 
 
 def carry_out(step: Step, registry: Registry, address: str) -> None:
@@ -64,18 +102,23 @@ def carry_out(step: Step, registry: Registry, address: str) -> None:
 
 
 def _is_ours(webhook: Webhook, store: Store, settings: Settings) -> bool:
-    """Whether a webhook was made for this adapter: others at the store are none of our business."""
+    """Whether a webhook was made for this adapter and this store; all others are left alone."""
     path = urlsplit(webhook.address).path.rstrip("/")
     at_our_path = any(path.endswith(f"/webhooks/{name}") for name in store.names)
     if urlsplit(webhook.address).netloc == urlsplit(settings.public_url).netloc:
-        return at_our_path or not path.startswith("/webhooks/")
-    # We may have moved; but `/webhooks/woocommerce` is a path that others choose too.
+        if at_our_path or not path.startswith("/webhooks/"):
+            return True
+        # Named as ours but to no store that there is: a mistyped path.
+        return webhook.ours is True and settings.store(path.removeprefix("/webhooks/")) is None
+    # The adapter may have moved; but `/webhooks/woocommerce` is a path that others choose too.
     return at_our_path and webhook.ours is not False
 
 
-def _steps(topic: str, there: Sequence[Webhook], address: str) -> Iterator[Step]:
+def _steps(topic: str, there: Sequence[Webhook], address: str, fault: Fault | None) -> Iterator[Step]:
     good = next((webhook for webhook in there if webhook.active and webhook.address.rstrip("/") == address), None)
-    if good is not None:
+    if good is not None and fault is not None and (good.created_at is None or good.created_at <= fault.last_at):
+        yield Step(Work.REPAIR, topic, fault.why, good)
+    elif good is not None:
         yield Step(Work.KEEP, topic, "is active and points here", good)
     elif there:
         good = there[0]
@@ -85,4 +128,4 @@ def _steps(topic: str, there: Sequence[Webhook], address: str) -> Iterator[Step]
         yield Step(Work.CREATE, topic, "is missing")
     for webhook in there:
         if webhook is not good:
-            yield Step(Work.DELETE, topic, "is there twice", webhook)
+            yield Step(Work.DELETE, topic, "is a duplicate", webhook)

@@ -35,6 +35,8 @@ from tests.stand_ins.server import Scripted
 from tests.stand_ins.woocommerce import running_woocommerce
 from tests.stand_ins.woocommerce_shop import GONE, KEY, SECRET, Shop
 from tests.support.adapter_under_test import AdapterUnderTest
+from tests.support.certificate import self_signed
+from tests.support.live_adapter import live_adapter
 
 ALL = Window(created_since=datetime(2000, 1, 1, tzinfo=UTC))
 
@@ -434,51 +436,6 @@ def test_reconcile_finds_what_no_webhook_brought(environment: dict[str, str], sh
     assert "1 order found, 1 new to Drip, 0 never received by webhook" in run("reconcile").output
 
 
-def test_connect_registers_and_then_has_nothing_to_do(environment: dict[str, str], shop: Shop) -> None:
-    shown = run("connect", "woocommerce", "--dry-run")
-    assert shown.exit_code == 0, shown.output
-    assert "create order.created: is missing" in shown.output
-    assert not shop.webhooks
-    assert run("connect", "woocommerce", "--yes").exit_code == 0
-    assert sorted(hook["topic"] for hook in shop.webhooks.values()) == [
-        "order.created",
-        "order.restored",
-        "order.updated",
-        "product.updated",
-    ]
-    assert {hook["delivery_url"] for hook in shop.webhooks.values()} == {"https://adapter.example/webhooks/woocommerce"}
-    assert {hook["secret"] for hook in shop.webhooks.values()} == {"s3cret"}
-    assert "Nothing to do." in run("connect", "woocommerce").output
-    next(iter(shop.webhooks.values()))["status"] = "disabled"
-    assert "FAULT" in run("check").output
-    assert "repair" in run("connect", "woocommerce", "--yes").output
-    assert "is disabled" not in run("check").output
-
-
-def test_connect_asks_before_it_changes_anything(environment: dict[str, str], shop: Shop) -> None:
-    done = CliRunner().invoke(main, ["connect", "woocommerce"], input="n\n")
-    assert "Nothing was changed." in done.output
-    assert not shop.webhooks
-
-
-def test_connect_without_credentials_says_what_to_paste(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WOOCOMMERCE_CONSUMER_KEY")
-    monkeypatch.delenv("WOOCOMMERCE_CONSUMER_SECRET")
-    done = run("connect", "woocommerce")
-    assert done.exit_code == 0
-    assert "https://adapter.example/webhooks/woocommerce" in done.output
-    assert "s3cret" not in done.output
-
-
-def test_connect_for_a_platform_that_is_not_set_up_makes_a_secret(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in environment:
-        if name.startswith("WOOCOMMERCE_"):
-            monkeypatch.delenv(name)
-    first, second = run("connect", "woocommerce").output, run("connect", "woocommerce").output
-    assert "WOOCOMMERCE_WEBHOOK_SECRET" in first
-    assert first != second  # a fresh one each time
-
-
 def test_connect_explains_consent_where_orders_do_not_contain_it(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Consent: " in run("connect", "magento").output
     assert "Consent: " not in run("connect", "shopify").output
@@ -523,18 +480,19 @@ def test_from_a_settings_file_with_two_stores_to_whole_orders(
                      "DRIP_API_URL": sandbox_url, "PUBLIC_URL": "https://adapter.example"}  # fmt: skip
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        looked = run("check")
-        assert looked.exit_code == 1
-        for store in ("tea", "lamps"):
-            assert f"webhook address https://adapter.example/webhooks/{store}" in looked.output
-            assert f"is missing; run drip-adapter connect {store}" in looked.output
-            assert "Nothing was changed." in run("connect", store, "--dry-run").output
-        assert not tea.webhooks
-        assert not lamps.webhooks
-        for store in ("tea", "lamps"):
-            assert "Every topic has one active webhook to this adapter" in run("connect", store, "--yes").output
-        looked = run("check")
-        assert looked.exit_code == 0, looked.output
+        with live_adapter(engine, monkeypatch, tls=self_signed(tmp_path)) as url:
+            looked = run("check")
+            assert looked.exit_code == 1
+            for store in ("tea", "lamps"):
+                assert f"webhook address {url}/webhooks/{store}" in looked.output
+                assert f"is missing; run drip-adapter connect {store}" in looked.output
+                assert "Nothing was changed." in run("connect", store, "--dry-run").output
+            assert not tea.webhooks
+            assert not lamps.webhooks
+            for store in ("tea", "lamps"):
+                assert "Every topic has one active webhook to this adapter" in run("connect", store, "--yes").output
+            looked = run("check")
+            assert looked.exit_code == 0, looked.output
         for store in ("tea", "lamps"):
             assert run("backfill", store, "--since", "2000-01-01").exit_code == 0
         adapter = AdapterUnderTest(engine, with_local_pages(read_settings()), sandbox_url)

@@ -203,17 +203,24 @@ def test_an_unreachable_database_is_a_problem_and_the_rest_is_still_checked(monk
     assert [ok for ok, _ in found("store shopify")] == [True]
 
 
-def test_refused_requests_are_noted_with_the_setting_to_compare(drip: RunningSandbox, engine: Engine) -> None:
+def test_refused_requests_are_found_with_the_setting_to_compare(drip: RunningSandbox, engine: Engine) -> None:
     now = datetime(2026, 10, 1, 12, tzinfo=UTC)
     with transaction(engine) as connection:
         for reason in ("mismatch", "mismatch", "missing"):
             receiving.count_refusal(connection, store="shopify", reason=reason, at=now)
     _, mismatch, missing = found("store shopify")
-    assert (mismatch[0], missing[0]) == (None, None)
+    assert (mismatch[0], missing[0]) == (False, None), "a wrong signature is most likely the store's, a missing one anybody's"
     assert mismatch[1].startswith("2 requests refused, the last at 2026-10-01T12:00:00")
     assert "SHOPIFY_WEBHOOK_SECRET" in mismatch[1]
     assert missing[1].startswith("1 request refused")
     assert "no signature" in missing[1]
+    assert all("none accepted since" in say for _, say in (mismatch, missing))
+    with transaction(engine) as connection:
+        receiving.keep(
+            connection,
+            Arrival(store="shopify", key=Key(value="k", expires=False), topic="", headers={}, payload=b"{}", at=datetime.now(UTC)),
+        )
+    assert len(found("store shopify")) == 1, "webhooks are accepted again"
 
 
 def test_stuck_orders_are_a_problem(drip: RunningSandbox, engine: Engine) -> None:

@@ -1,6 +1,6 @@
 """A stand-in for a WooCommerce shop's APIs, over real HTTP: Store API, REST API v3, webhooks.
 
-Orders may be added and put in the bin while somebody pages through them, and the shop may be told to misbehave.
+Orders can be added and put in the trash while a test pages through them, and the shop can be made to misbehave.
 """
 
 import base64
@@ -15,7 +15,8 @@ from urllib.parse import quote
 from werkzeug.wrappers import Request, Response
 
 from tests.stand_ins.server import ShopServer, json_response
-from tests.stand_ins.woocommerce_shop import KEY, SECRET, Shop, variations, webhook_bytes
+from tests.stand_ins.woocommerce_shop import KEY, SECRET, Shop, error, variations, webhook_bytes
+from tests.stand_ins.woocommerce_webhooks import created, shown, update
 
 _ERRORS = {
     "woocommerce_rest_cannot_view": "Sorry, you cannot list resources.",
@@ -44,18 +45,23 @@ class _Server(ShopServer[Shop]):
 
     def answer(self, request: Request) -> Response:
         path = request.path.removeprefix(self.path)
-        if path.startswith("/wp-json/") and not self.shop.plain_permalinks:
-            return self._route(request, path.removeprefix("/wp-json"))
+        prefix = {"pretty": "/wp-json", "index": "/index.php/wp-json"}.get(self.shop.permalinks)
+        if prefix and path.startswith(f"{prefix}/"):
+            return self._route(request, path.removeprefix(prefix))
         if path in ("/", "/index.php") and "rest_route" in request.args:
-            return self._route(request, request.args["rest_route"])
+            return self._route(request, request.args["rest_route"], sees_keys=self.shop.version >= (11, 1))
+        if path.startswith("/index.php"):
+            return Response("<!DOCTYPE html><title>The shop's front page</title>", 200, mimetype="text/html")
         return Response("<!DOCTYPE html><title>Page not found</title>", 404, mimetype="text/html")
 
-    def _route(self, request: Request, route: str) -> Response:  # noqa: PLR0911 - one for each route
+    def _route(self, request: Request, route: str, *, sees_keys: bool = True) -> Response:  # noqa: PLR0911 - one for each route
         steps = route.strip("/").split("/")
         if steps[:4] == ["wc", "store", "v1", "products"] and request.method == "GET":
             return self._store_api(request)
         if steps[:2] != ["wc", "v3"]:
             return _error("rest_no_route", 404)
+        if not sees_keys:  # before 11.1 a key counts only where the path contains wp-json/wc/ (`is_request_to_rest_api`)
+            return _error("woocommerce_rest_cannot_view", 401)
         if refusal := self._refusal(request):
             return refusal
         match request.method, steps[2:]:
@@ -88,8 +94,10 @@ class _Server(ShopServer[Shop]):
             given = (request.args.get("consumer_key"), request.args.get("consumer_secret"))
         else:
             given = (KEY, SECRET) if self._signed(request) else ("", "")
-        if given != (KEY, SECRET) or (request.method != "GET" and self.shop.permission == "read"):
+        if given != (KEY, SECRET):
             return _error("woocommerce_rest_authentication_error", 401)
+        if request.method != "GET" and self.shop.permission == "read":
+            return _json(error("woocommerce_rest_authentication_error", 401, "The API key provided does not have write permissions."), 401)
         return None
 
     def _signed(self, request: Request) -> bool:
@@ -141,21 +149,21 @@ class _Server(ShopServer[Shop]):
     def _webhooks(self, request: Request, method: str, rest: list[str]) -> Response:
         hooks = self.shop.webhooks
         if method == "GET" and not rest:
-            return self._page(request, sorted(hooks.values(), key=lambda hook: int(hook["id"])), _without_secret)
+            return self._page(request, sorted(hooks.values(), key=lambda hook: int(hook["id"])), shown)
         if method == "POST" and not rest:
-            new = max(hooks, default=60) + 1
-            hooks[new] = {"id": new, "status": "active", **request.get_json()}
-            return _json(_without_secret(hooks[new]), 201)
+            new = max([*hooks, 60]) + 1
+            hooks[new] = created(new, request.get_json(), self.shop.key_user)
+            return _json(shown(hooks[new]), 201)
         hook = hooks.get(int(rest[0])) if rest else None
         if hook is None:
             return _error("woocommerce_rest_shop_webhook_invalid_id", 404)
         if method == "PUT":
-            hook.update(request.get_json())
+            update(hook, request.get_json())
         elif request.args.get("force") != "true":
             return _error("woocommerce_rest_trash_not_supported", 501)
         else:
             del hooks[int(rest[0])]
-        return _json(_without_secret(hook))
+        return _json(shown(hook))
 
 
 def _shown(request: Request) -> str:
@@ -164,10 +172,6 @@ def _shown(request: Request) -> str:
     if "consumer_key" in request.args or "consumer_secret" in request.args:
         return "query"
     return "basic" if "Authorization" in request.headers else ""
-
-
-def _without_secret(hook: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in hook.items() if name != "secret"}
 
 
 def _include(request: Request) -> list[int]:
@@ -193,4 +197,4 @@ def _json(document: Any, status: int = 200, headers: Mapping[str, str] | None = 
 
 
 def _error(code: str, status: int) -> Response:
-    return _json({"code": code, "message": _ERRORS.get(code, "Invalid ID."), "data": {"status": status}}, status)
+    return _json(error(code, status, _ERRORS.get(code, "Invalid ID.")), status)

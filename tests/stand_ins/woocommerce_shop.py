@@ -6,13 +6,13 @@ Orders are made from their ids when they are asked for, so that any number of th
 import base64
 import hmac
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-import requests
-
 from tests.stand_ins.server import StandInShop
+from tests.stand_ins.woocommerce_webhooks import deliver
 
 KEY, SECRET = "ck_0123456789abcdef", "cs_fedcba9876543210"
 FIRST_CREATED = int(datetime(2025, 1, 1, 8, 0, tzinfo=UTC).timestamp())
@@ -44,7 +44,14 @@ class Shop(StandInShop):
     """All that the shop has, and how it behaves."""
 
     permission: str = "read_write"
-    plain_permalinks: bool = False
+    key_user: str = "admin"
+    readers: set[str] = field(default_factory=lambda: {"admin"})
+    """The users who may read orders."""
+    order_tables: bool = True
+    """Orders are in WooCommerce's own tables, where API v1 finds none."""
+    permalinks: str = "pretty"
+    """Or `index`, with /index.php/ in every address, or `plain`."""
+    version: tuple[int, int] = (11, 0)
     strips_authorization: bool = False
     store_api_status: int = 200
     knows_modified_after: bool = True
@@ -87,13 +94,25 @@ class Shop(StandInShop):
         return datetime.fromtimestamp(moment, self.zone or UTC).replace(tzinfo=None).strftime("%Y-%m-%dT%H:%M:%S")
 
     def deliver(self, order_id: int, topic: str = "order.created") -> list[int]:
-        """Post an order to the active webhooks of a topic as WooCommerce does; how they answered."""
-        body = webhook_bytes(self.order(self.orders[order_id]))
-        return [
-            requests.post(hook["delivery_url"], data=body, headers=webhook_headers(topic, body, hook["secret"]), timeout=10).status_code
-            for hook in self.webhooks.values()
-            if hook["topic"] == topic and hook["status"] == "active"
-        ]
+        """Post an order to the active webhooks of a topic as WooCommerce does; the statuses of the answers, 0 for none."""
+        statuses = []
+        for hook in [each for each in self.webhooks.values() if each["topic"] == topic and each["status"] == "active"]:
+            body = webhook_bytes(self._payload(order_id, hook))
+            headers = webhook_headers(topic, body, hook["secret"]) | {"X-WC-Webhook-ID": str(hook["id"])}
+            statuses.append(deliver(hook, body, headers))
+        return statuses
+
+    def _payload(self, order_id: int, hook: Mapping[str, Any]) -> dict[str, Any]:
+        """The order as the webhook's owner sees it through the webhook's version of the API."""
+        if hook["topic"].endswith(".deleted"):
+            return {"id": order_id}
+        if hook.get("user", "admin") not in self.readers:
+            return error("woocommerce_rest_cannot_view", 403, "Sorry, you cannot view this resource.")
+        if hook.get("api_version", 3) == 1 and self.order_tables:
+            return error("woocommerce_rest_invalid_shop_order_id", 404, "Invalid ID.")
+        if order_id not in self.orders:
+            return error("woocommerce_rest_shop_order_invalid_id", 404, "Invalid ID.")
+        return self.order(self.orders[order_id])
 
     def order(self, sale: Sale) -> dict[str, Any]:
         """An order as the REST API prints it."""
@@ -146,6 +165,11 @@ class Shop(StandInShop):
             "permalink": f"{self.url}/product/tea-{parent}/?attribute_size={product_id % 100}" if is_variation
             else f"{self.url}/product/tea-{product_id}/", "catalog_visibility": "visible", **terms,
         }  # fmt: skip
+
+
+def error(code: str, status: int, message: str) -> dict[str, Any]:
+    """WordPress's error object."""
+    return {"code": code, "message": message, "data": {"status": status}}
 
 
 def webhook_bytes(document: Any) -> bytes:

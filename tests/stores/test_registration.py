@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from adapter.settings import Settings, Store
 from adapter.stores.api import Webhook
-from adapter.stores.registration import Work, address_of, carry_out, plan
+from adapter.stores.registration import Fault, Work, address_of, carry_out, plan
 from tests.support.adapter_under_test import make_settings
 
 HERE = "https://adapter.example/webhooks/shop"
@@ -19,6 +20,7 @@ class Shelf:
 
     there: list[Webhook]
     topics: Sequence[str] = ("order.created", "order.updated")
+    chooses_secret: bool = True
     done: list[tuple[str, str]] = field(default_factory=list)
 
     def webhooks(self) -> list[Webhook]:
@@ -95,6 +97,35 @@ def test_what_has_our_path_elsewhere_and_another_name_is_left_alone(settings: Se
     assert works(Shelf([elsewhere]), settings) == [("create", "order.created"), ("create", "order.updated")]
     assert works(Shelf([replace(elsewhere, ours=True)]), settings) == [("repair", "order.created"), ("create", "order.updated")]
     assert works(Shelf([replace(elsewhere, address=HERE, active=False)]), settings)[0] == ("repair", "order.created")
+
+
+@pytest.mark.parametrize(
+    ("path", "ours", "repaired"),
+    [
+        ("/webhooks/shopp", True, True),
+        ("/webhooks/shopp", None, False),
+        ("/webhooks/shopp", False, False),
+        ("/webhooks/other", True, False),
+    ],
+    ids=["named as ours", "without a name", "named as somebody's", "another store's"],
+)
+def test_a_mistyped_path_on_our_host_is_ours_if_its_name_says_so(settings: Settings, path: str, ours: bool | None, repaired: bool) -> None:
+    other = replace(settings.stores["shop"], name="other", aliases=())
+    settings = replace(settings, stores={**settings.stores, "other": other})
+    mistyped = replace(hook(address=f"https://adapter.example{path}"), ours=ours)
+    assert works(Shelf([mistyped]), settings)[0] == ("repair" if repaired else "create", "order.created")
+
+
+def test_with_a_fault_those_from_before_it_are_repaired(settings: Settings) -> None:
+    now = datetime.now(UTC)
+    fault = Fault("their owner lost access", now)
+    older = replace(hook(), created_at=now - timedelta(hours=1))
+    newer = replace(hook("order.updated", name="2"), created_at=now + timedelta(seconds=5))
+    undated = Shelf([hook()], topics=("order.created",))
+    steps = plan(store_of(settings), Shelf([older, newer]), settings, fault)
+    assert [(step.work, step.why) for step in steps] == [(Work.REPAIR, fault.why), (Work.KEEP, "is active and points here")]
+    assert [step.work for step in plan(store_of(settings), undated, settings, fault)] == [Work.REPAIR]
+    assert works(Shelf([older, newer]), settings) == [("keep", "order.created"), ("keep", "order.updated")]
 
 
 def test_of_two_the_good_one_stays(settings: Settings) -> None:

@@ -6,14 +6,16 @@ import string
 import click
 
 from adapter.cli.exit_status import explained
+from adapter.cli.inbox import open_inbox
 from adapter.cli.startup import current_settings
-from adapter.errors import SettingsError, WorkFailed
+from adapter.errors import AdapterError, SettingsError, WorkFailed
+from adapter.operations.webhooks import experience_of
 from adapter.settings import Settings, Store
 from adapter.stores import registration
 from adapter.stores.api import Registry
 from adapter.stores.http import StoreTrouble
 from adapter.stores.platforms import registry_of
-from adapter.stores.registration import Step, Work
+from adapter.stores.registration import Fault, Step, Work
 from mappings import PROVIDERS, SEND, Provider
 
 _SECRET_LENGTH = 40
@@ -28,8 +30,8 @@ def command(store: str, dry_run: bool, yes: bool) -> None:
     """Register the webhooks at a store.
 
     With credentials for the store's API it shows which webhooks are missing or wrong, asks, and fixes them. Without, it prints what to do
-    by hand. STORE is the name of a
-    configured store, or a platform: shopify, woocommerce or magento.
+    by hand. It also replaces webhooks that look right but whose deliveries show that they are not. STORE is the name of a configured
+    store, or a platform: shopify, woocommerce or magento.
     """
     settings = current_settings()
     configured = settings.store(store)
@@ -48,11 +50,13 @@ def _register(store: Store, registry: Registry, settings: Settings, *, dry_run: 
     address = registration.address_of(store.name, settings)
     if not settings.public_url_is_set:
         raise SettingsError(f"PUBLIC_URL: not set, so webhooks would go to {address}, which no store can reach; set this adapter's address")
-    steps = registration.plan(store, registry, settings)
+    steps = registration.plan(store, registry, settings, _fault(store, registry, settings))
     click.echo(f"webhooks of store {store.name} to {address}")
     for step in steps:
         click.echo(f"  {step.work:6} {step.topic}: {step.why}")
     todo = [step for step in steps if step.work is not Work.KEEP]
+    if not dry_run:
+        registration.require_reachable(store.name, settings)
     if not todo:
         click.echo("Nothing to do.")
         return
@@ -62,6 +66,15 @@ def _register(store: Store, registry: Registry, settings: Settings, *, dry_run: 
     for step in todo:
         registration.carry_out(step, registry, address)
     _confirm(store, registry, settings, todo)
+
+
+def _fault(store: Store, registry: Registry, settings: Settings) -> Fault | None:
+    """What the deliveries show; nothing where there is no database yet."""
+    try:
+        with open_inbox(settings) as engine:
+            return experience_of(engine, store, registry).fault
+    except AdapterError:
+        return None
 
 
 def _confirm(store: Store, registry: Registry, settings: Settings, done: list[Step]) -> None:

@@ -28,6 +28,7 @@ class SubscriptionRegistry:
     """
 
     topics: Sequence[str] = TOPICS
+    chooses_secret = True
 
     def __init__(self, client: Client, secret: str) -> None:
         self._client = client

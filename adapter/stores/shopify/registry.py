@@ -32,6 +32,7 @@ class WebhookRegistry:
     """The webhooks that this app created. Shopify signs them with the app's client secret, and deletes those that keep failing."""
 
     topics: Sequence[str] = TOPICS
+    chooses_secret = False
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -122,7 +122,7 @@ class OrderHistory:
         if answer.status in (404, 410):
             return None
         if answer.status != 200 or not isinstance(answer.document, dict):
-            raise StoreTrouble(f"{self._client.host} answered {answer.status} {answer.code} where order {order_id} was asked for")
+            raise self._client.unexpected(answer, f"order {order_id} was requested")
         return payload_of(answer.document, self._client.host)
 
     def pages(self, window: Window, cursor: str = "") -> Iterator[Page]:
@@ -130,7 +130,7 @@ class OrderHistory:
         place, fruitless = _Place.read(cursor, window), 0
         while True:
             answer, per_page = self._page(window, place)
-            rows = _rows(answer, self._client.host)
+            rows = self._rows(answer)
             new, is_last = place.take(rows, answer.number("X-WP-Total"), per_page)
             if orders := [payload_of(row, self._client.host) for row in new if _is_of(row, window)]:
                 yield Page(orders=orders, cursor=place.cursor())
@@ -150,6 +150,14 @@ class OrderHistory:
                 if per_page == _PER_PAGE[-1]:
                     raise
                 self._per_page = _PER_PAGE[-1]
+
+    def _rows(self, answer: Answer) -> list[dict[str, Any]]:
+        rows = answer.document
+        if answer.status != 200 or not isinstance(rows, list):
+            raise self._client.unexpected(answer, "a list of orders was requested")
+        if not all(isinstance(row, dict) and _id(row) for row in rows):
+            raise StoreTrouble(f"{self._client.host} answered with a list that contains something other than orders")
+        return rows
 
     def _ask(self, path: str, params: Mapping[str, Any]) -> Answer:
         """A request, again after a pause where the store asks for a short one. A timeout is the server's failure."""
@@ -178,15 +186,6 @@ def _query(window: Window, since: datetime | None) -> dict[str, str]:
     if window.changed_since is not None:
         query["modified_after"] = _naive(_whole(window.changed_since) - _SECOND)
     return query
-
-
-def _rows(answer: Answer, host: str) -> list[dict[str, Any]]:
-    rows = answer.document
-    if answer.status != 200 or not isinstance(rows, list):
-        raise StoreTrouble(f"{host} answered {answer.status} {answer.code or 'with something else'} where a list of orders was asked for")
-    if not all(isinstance(row, dict) and _id(row) for row in rows):
-        raise StoreTrouble(f"{host} answered with a list that holds something else than orders")
-    return rows
 
 
 def _id(row: Mapping[str, Any]) -> str:

@@ -24,7 +24,8 @@ def history(shop: Shop) -> History | None:
 def registry(shop: Shop) -> Registry | None:
     """The shop's webhooks; None without a key, or without an address in the settings to which the key may go."""
     client = Client(shop)
-    return WebhookRegistry(client, shop.store.credentials.secrets[0]) if client.has_key else None
+    with_bin = shop.store.options.vocabulary == "lifecycle"
+    return WebhookRegistry(client, shop.store.credentials.secrets[0], with_bin=with_bin) if client.has_key else None
 
 
 PLATFORM = Platform(

@@ -48,10 +48,10 @@ class StoreApi:
         answer = self._client.public("wc/store/v1/products", {**params, **_PER_PAGE, "_fields": _PUBLIC_FIELDS}, deadline)
         if answer.status in (401, 403):
             raise StoreTrouble(
-                f"{self._client.host} refuses the public Store API ({answer.status} {answer.code}): a security plugin may close it; "
+                f"{self._client.host} rejects requests to the public Store API ({answer.error}): a security plugin may block it; "
                 "allow /wp-json/wc/store/v1/products there, or set WOOCOMMERCE_CONSUMER_KEY and WOOCOMMERCE_CONSUMER_SECRET"
             )
-        return _list_of(answer, self._client.host)
+        return _list_of(answer, self._client)
 
 
 class RestApi:
@@ -86,10 +86,10 @@ class RestApi:
         answer = self._ask(f"wc/v3/products/{parent}/variations", {"include": _list(ids)}, deadline)
         if answer.status == 404:  # the product is no more
             return []
-        return [product_of(row, self._client.base, parent_id=parent) for row in _list_of(answer, self._client.host)]
+        return [product_of(row, self._client.base, parent_id=parent) for row in _list_of(answer, self._client)]
 
     def _rows(self, path: str, params: Mapping[str, Any], deadline: Deadline) -> list[Any]:
-        return _list_of(self._ask(path, params, deadline), self._client.host)
+        return _list_of(self._ask(path, params, deadline), self._client)
 
     def _ask(self, path: str, params: Mapping[str, Any], deadline: Deadline) -> Answer:
         return self._client.ask("GET", path, {**params, **_PER_PAGE, "_fields": _FIELDS}, deadline)
@@ -114,9 +114,9 @@ def _list(ids: Sequence[str]) -> str:
     return ",".join(ids)
 
 
-def _list_of(answer: Answer, host: str) -> list[Any]:
+def _list_of(answer: Answer, client: Client) -> list[Any]:
     if answer.status != 200 or not isinstance(answer.document, list):
-        raise StoreTrouble(f"{host} answered {answer.status} {answer.code or 'with something else'} where a list of products was asked for")
+        raise client.unexpected(answer, "a list of products was requested")
     return answer.document
 
 

@@ -1,19 +1,17 @@
 """WooCommerce's own APIs, against a stand-in over real HTTP and HTTPS."""
 
-import ipaddress
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapter.settings import Store
 from adapter.settings.values import ApiSettings
@@ -21,11 +19,14 @@ from adapter.stores.api import History, Page, Registry, Shop, Window
 from adapter.stores.http import Deadline, Http, StoreTrouble, host_of
 from adapter.stores.platforms import platforms
 from adapter.stores.woocommerce import history as history_module
+from adapter.stores.woocommerce.client import Answer
+from adapter.stores.woocommerce.registry import clock_ahead
 from mappings import PROVIDERS, Context, Credentials, Options, Product, ProductKey, outcomes
 from tests.stand_ins.server import Scripted
 from tests.stand_ins.woocommerce import running_woocommerce
 from tests.stand_ins.woocommerce_shop import FIRST_CREATED, FIRST_ORDER_ID, GONE, HIDDEN, KEY, SECRET, variations, webhook_bytes
 from tests.stand_ins.woocommerce_shop import Shop as StandIn
+from tests.support.certificate import self_signed
 
 WOOCOMMERCE = platforms()["woocommerce"]
 WEBHOOK_SECRET = "current-secret"
@@ -107,20 +108,7 @@ def stand_in() -> Iterator[StandIn]:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A certificate for 127.0.0.1 that signs itself, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "stand-in")])
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - timedelta(days=1), now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    pkcs8, unencrypted = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, pkcs8, unencrypted))
-    return str(folder / "cert.pem"), str(folder / "key.pem")
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
@@ -236,7 +224,7 @@ class TestProducts:
         ids=range(11),
     )  # fmt: skip
     def test_an_answer_that_is_no_list_is_trouble(self, stand_in: StandIn, source: str, body: bytes) -> None:
-        stand_in.scripted = [Scripted(body=body), Scripted(body=body)]
+        stand_in.scripted = [Scripted(body=body)] * 3
         with pytest.raises(StoreTrouble):
             look_up(stand_in, source, [ProductKey("1")])
 
@@ -266,20 +254,35 @@ class TestProducts:
 
 class TestAddressForms:
     @pytest.mark.parametrize("path", ["", "/shop"])
-    def test_plain_permalinks_are_found_out_once(self, path: str) -> None:
-        with running_woocommerce(3, path=path, plain_permalinks=True) as stand_in:
+    @pytest.mark.parametrize(
+        ("permalinks", "tried", "used"),
+        [("index", ["wp-json"], "index.php/wp-json"), ("plain", ["wp-json", "index.php/wp-json"], "index.php")],
+    )
+    def test_the_form_of_the_addresses_is_found_out_once(self, path: str, permalinks: str, tried: list[str], used: str) -> None:
+        with running_woocommerce(3, path=path, permalinks=permalinks, version=(11, 1)) as stand_in:
             assert look_up(stand_in, "store_api", [ProductKey("1")])
             history = history_of(stand_in)
             stand_in.seen.clear()
             assert history.count(ALL) == 3
             assert len(ids(history.pages(ALL))) == 3
-            assert [seen.path for seen in stand_in.seen] == [f"{path}/wp-json/wc/v3/orders", f"{path}/index.php", f"{path}/index.php"]
+            right = f"{path}/{used}" if permalinks == "plain" else f"{path}/{used}/wc/v3/orders"
+            assert [seen.path for seen in stand_in.seen] == [*(f"{path}/{form}/wc/v3/orders" for form in tried), right, right]
+
+    def test_with_plain_permalinks_a_key_is_ignored_and_the_setting_is_named(self, secure: tuple[StandIn, Http]) -> None:
+        """Until WooCommerce 11.1; the public Store API answers all the same."""
+        stand_in, http = secure
+        stand_in.permalinks = "plain"
+        assert look_up(stand_in, "store_api", [ProductKey("1")], http=http)
+        with pytest.raises(StoreTrouble, match=r"permalinks are plain.*Settings > Permalinks") as caught:
+            history_of(stand_in, http=http).count(ALL)
+        assert "401 woocommerce_rest_cannot_view: Sorry, you cannot list resources." in str(caught.value)
+        assert "CONSUMER_KEY" not in str(caught.value)
 
     def test_a_page_of_html_is_not_asked_for_twice_once_the_form_is_known(self, stand_in: StandIn) -> None:
         [source, _] = WOOCOMMERCE.sources(shop_at(stand_in))
         assert source.look_up([ProductKey("1")], Deadline(5))
         stand_in.scripted = [Scripted(status=404, body=b"<html>")]
-        with pytest.raises(StoreTrouble, match=r"no JSON.*WOOCOMMERCE_STORE_URL"):
+        with pytest.raises(StoreTrouble, match=r"isn't JSON.*WOOCOMMERCE_STORE_URL"):
             source.look_up([ProductKey("1")], Deadline(5))
         assert len(stand_in.seen) == 2
 
@@ -303,6 +306,7 @@ class TestCredentials:
         with pytest.raises(StoreTrouble, match=r"WOOCOMMERCE_CONSUMER_KEY.*read permission") as caught:
             history_of(stand_in, http=http, secret="cs_wrong").count(ALL)
         assert [seen.credentials for seen in stand_in.seen] == ["basic"]
+        assert "401 woocommerce_rest_authentication_error: Consumer secret is invalid." in str(caught.value)
         assert "cs_wrong" not in str(caught.value)
 
     def test_over_plain_http_requests_are_signed_and_the_secret_stays_here(self, stand_in: StandIn) -> None:
@@ -517,7 +521,8 @@ class TestRegistry:
             stand_in.webhooks[number] = {"id": number, **hook, "name": name}
         assert [webhook.ours for webhook in registry.webhooks()] == [True, False, None, None]
 
-    def test_a_disabled_one_elsewhere_is_repaired_and_one_too_many_deleted(self, stand_in: StandIn) -> None:
+    def test_a_repaired_one_is_replaced_so_that_nothing_of_the_old_one_stays(self, stand_in: StandIn) -> None:
+        """PUT keeps owner, API version and failures, and the next failure would disable it again."""
         hook = {"topic": "order.created", "delivery_url": "https://old.example/", "secret": "old"}
         stand_in.webhooks = {7: {"id": 7, "status": "disabled", **hook}, 8: {"id": 8, "status": "paused", **hook}}
         registry = registry_of(stand_in)
@@ -526,9 +531,45 @@ class TestRegistry:
         registry.repair(first, ADDRESS)
         registry.delete(second)
         registry.delete(second)  # it is gone, which is all that was wanted
-        assert stand_in.webhooks == {
-            7: {"id": 7, "topic": "order.created", "status": "active", "delivery_url": ADDRESS, "secret": WEBHOOK_SECRET}
-        }
+        [made] = stand_in.webhooks.values()
+        assert made["id"] not in (7, 8)
+        assert (made["topic"], made["status"], made["delivery_url"], made["secret"]) == ("order.created", "active", ADDRESS, WEBHOOK_SECRET)
+        assert (made["failure_count"], made["api_version"], made["user"]) == (0, 3, "admin")
+
+    def test_times_are_by_our_clock(self, stand_in: StandIn) -> None:
+        hook = {"id": 7, "topic": "order.created", "delivery_url": ADDRESS, "status": "active"}
+        stand_in.webhooks = {7: {**hook, "date_created_gmt": "2026-01-01T10:00:00", "date_modified_gmt": "2026-01-01T11:00:00"}}
+        [webhook] = registry_of(stand_in).webhooks()
+        assert webhook.created_at
+        assert webhook.used_at
+        assert abs(webhook.created_at - datetime(2026, 1, 1, 10, 0, tzinfo=UTC)) < timedelta(seconds=3)
+        assert webhook.used_at - webhook.created_at == timedelta(hours=1)
+        rows = webhook_bytes([{**hook, "date_created_gmt": None, "date_modified_gmt": "", "failure_count": 3}])
+        stand_in.scripted = [Scripted(body=rows)]
+        [webhook] = registry_of(stand_in).webhooks()
+        assert (webhook.created_at, webhook.used_at, webhook.failures) == (None, None, 3)
+
+    @pytest.mark.parametrize(("ahead_h", "date"), [(2, None), (-30, None), (0, ""), (0, "yesterday"), (0, "Mon, 99 Foo 2026 10:00:00 GMT")])
+    def test_the_stores_clock_is_read_from_its_answer(self, ahead_h: int, date: str | None) -> None:
+        if date is None:
+            date = format_datetime(datetime.now(UTC) + timedelta(hours=ahead_h), usegmt=True)
+        ahead = clock_ahead(Answer(200, {"Date": date}, []))
+        assert abs(ahead - timedelta(hours=ahead_h)) < timedelta(seconds=3)
+
+    def test_only_the_lifecycle_vocabulary_needs_to_know_of_the_trash(self, stand_in: StandIn) -> None:
+        shop = shop_at(stand_in)
+        assert "order.deleted" not in registry_of(stand_in).topics
+        options = replace(shop.store.options, vocabulary="lifecycle")
+        registry = WOOCOMMERCE.registry(replace(shop, store=replace(shop.store, options=options)))
+        assert registry
+        assert "order.deleted" in registry.topics
+
+    def test_reading_is_enough_to_see_them(self) -> None:
+        with running_woocommerce(permission="read") as stand_in:
+            assert registry_of(stand_in).webhooks() == []
+            stand_in.scripted = [Scripted(status=401, body=webhook_bytes({"code": "woocommerce_rest_cannot_view", "message": "Sorry"}))]
+            with pytest.raises(StoreTrouble, match="needs the read permission"):
+                registry_of(stand_in).webhooks()
 
     @pytest.mark.parametrize("totals", [True, False])
     def test_all_pages_are_read(self, totals: bool) -> None:

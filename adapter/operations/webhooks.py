@@ -1,0 +1,70 @@
+"""What the deliveries of a store show about its webhooks, which the store's own list of them does not."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Engine
+
+from adapter.errors import DatabaseAway
+from adapter.inbox import arrivals, figures
+from adapter.inbox.database import snapshot
+from adapter.inbox.lost_orders import lost_orders
+from adapter.inbox.migration import is_migrated
+from adapter.settings import Store
+from adapter.stores.api import Registry, Webhook
+from adapter.stores.registration import Fault
+from mappings import Verdict, timestamp
+
+# A store notes a delivery a little after it has arrived here.
+_NOTED_WITHIN = timedelta(seconds=20)
+_REFUSED = "webhooks are signed with another secret, and refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """What has come of a store's webhooks."""
+
+    fault: Fault | None = None
+    last_at: datetime | None = None
+    """When the newest arrived that was genuine."""
+
+    def failing(self, webhook: Webhook) -> str:
+        """Why deliveries by a webhook that looks right seem to fail; "" if they do not.
+
+        WooCommerce saves a webhook after each delivery, whether it succeeded or not (`log_delivery`), but lists no count of failures.
+        """
+        if webhook.failures:
+            return f"{webhook.failures} deliveries in a row have failed"
+        made, used = webhook.created_at, webhook.used_at
+        if made is None or used is None or used - made <= _NOTED_WITHIN:
+            return ""
+        if self.last_at is not None and used - self.last_at <= _NOTED_WITHIN:
+            return ""
+        arrived = f"since {timestamp(self.last_at)}" if self.last_at else "yet"
+        return f"the store last used it at {timestamp(used)}, and nothing has arrived here {arrived}"
+
+
+def experience_of(engine: Engine, store: Store, registry: Registry) -> Experience:
+    """What a store's deliveries show; nothing where the database cannot be asked."""
+    try:
+        if not is_migrated(engine):
+            return Experience()
+        with snapshot(engine) as connection:
+            last_at = arrivals.last_arrival(connection, store.name)
+            return Experience(_fault(connection, store, registry, last_at), last_at)
+    except DatabaseAway:
+        return Experience()
+
+
+def refused_since(last_refusal: datetime, last_at: datetime | None) -> bool:
+    """Whether nothing genuine has arrived since a request was refused."""
+    return last_at is None or last_refusal > last_at
+
+
+def _fault(connection: Connection, store: Store, registry: Registry, last_at: datetime | None) -> Fault | None:
+    if lost := lost_orders(connection, [store.name]).get(store.name):
+        return Fault(lost.why, lost.last_at)
+    if not registry.chooses_secret:
+        return None
+    refused = [row.last_at for row in figures.all_refusals(connection) if row.store == store.name and row.reason == Verdict.MISMATCH]
+    return next((Fault(_REFUSED, moment) for moment in refused if refused_since(moment, last_at)), None)
