@@ -20,7 +20,7 @@ class Money:
     def __init__(self, loaded: Loaded, wish: str) -> None:
         shop, shown = loaded.get("currency") or "", loaded.get("presentment_currency") or ""
         has_sets = any((loaded.get(name) or _NO_SET)[1] is not None for name in ("total_price_set", "current_total_price_set"))
-        self.presentment = wish == "presentment" and bool(shown) and has_sets
+        self.presentment = wish == "presentment" and shown not in ("", shop) and has_sets
         self.currency: str = shown if self.presentment else shop
         self._order = loaded
         self._missing: list[tuple[Loaded, str]] = []
