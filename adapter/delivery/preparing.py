@@ -15,7 +15,6 @@ from adapter.delivery.queues import LaneQueue
 from adapter.inbox import settling, sources
 from adapter.inbox.counters import count_each
 from adapter.inbox.database import transaction
-from adapter.inbox.versions import version_of
 from adapter.monitoring.error_reporting import report
 from adapter.settings import Settings, Store
 from mappings import VOCABULARIES, Order, Reason, Rejected, Skip, digest, encode, render
@@ -51,13 +50,14 @@ class _Draft:
 def memory(account: str, post: Post) -> dict[str, Any]:
     """What to remember of an order once Drip has it: a row for `settling.remember`."""
     queue = post.queue
-    version = queue.version(queue.target)
+    version = queue.version
     return {
         "account": account,
         "store": queue.lane.store,
         "order_id": queue.lane.order_id,
         "snapshot_at": version.snapshot_at,
         "progress": json.dumps([str(rank) for rank in version.progress]),
+        "received_at": version.received_at,
         "delivery_id": version.delivery_id,
         "digest": post.digest,
         "lifecycle": post.lifecycle,
@@ -174,7 +174,7 @@ class Preparer:
         queue = draft.queue
         if queue.has is None:
             return post
-        if queue.version(queue.target) < version_of(queue.has, queue.newest):
+        if queue.is_stale:
             self._skip(queue, Skip(Reason.STALE, "older than the state of this order that Drip has"))
             return None
         if post.action != "updated" or post.digest != queue.has.digest or queue.target.forced:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 from adapter.delivery.answers import Outcome
 from adapter.inbox import sending, settling, sources
 from adapter.inbox.sending import Lane
-from adapter.inbox.versions import Version, newest_known, version_of
+from adapter.inbox.versions import Version, latest_time, newest_of, version_at_drip, version_of
 
 log = logging.getLogger(__name__)
 OUTCOME_UNKNOWN = "unknown"
@@ -33,20 +33,27 @@ class LaneQueue:
     """The target's attempt with an unknown outcome, which is repeated from its stored body; None: there is none."""
     has: Row[Any] | None
     """The order's row in `orders`; None: Drip does not have it."""
+    newest: Version
+    """The newest version of the order, at Drip or waiting."""
 
     @property
-    def newest(self) -> datetime:
-        """The newest time among its snapshots."""
-        return newest_known(self.rows, self.has)
+    def version(self) -> Version:
+        """The target's version."""
+        return version_of(self.target, self.latest)
 
-    def version(self, row: Row[Any]) -> Version:
-        """The version of one of the rows."""
-        return version_of(row, self.newest)
+    @property
+    def latest(self) -> datetime:
+        """The latest time among its snapshots."""
+        return latest_time((*self.rows, self.has))
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether Drip has a newer version than any that waits."""
+        return self.has is not None and self.newest.delivery_id == self.has.delivery_id != self.target.id
 
     def older(self) -> list[Row[Any]]:
         """The rows that become obsolete once the target is delivered."""
-        mine = self.version(self.target)
-        return [row for row in self.rows if self.version(row) < mine]
+        return [row for row in self.rows if row.id != self.target.id] if self.newest.delivery_id == self.target.id else []
 
 
 def load_queues(connection: Connection, account: str, lanes: Sequence[Lane], now: datetime) -> list[LaneQueue]:
@@ -64,11 +71,15 @@ def load_queues(connection: Connection, account: str, lanes: Sequence[Lane], now
 
 
 def _queue(lane: Lane, rows: Sequence[Row[Any]], has: Row[Any] | None, tried: dict[int, list[Row[Any]]]) -> LaneQueue:
-    newest = newest_known(rows, has)
+    latest = latest_time((*rows, has))
+    versions = [version_of(row, latest) for row in rows]
+    newest = newest_of([*versions, version_at_drip(has, latest)] if has is not None else versions)
     unconfirmed = {row.id: attempt for row in rows if (attempt := _unconfirmed(tried.get(row.id, ()))) is not None}
-    target = next((row for row in rows if row.id in unconfirmed), None) or max(rows, key=lambda row: version_of(row, newest))
+    by_id = {row.id: row for row in rows}
+    newest_waiting = by_id.get(newest.delivery_id) or by_id[newest_of(versions).delivery_id]
+    target = next((row for row in rows if row.id in unconfirmed), newest_waiting)
     previous = tried[target.id][-1] if target.id in tried else None
-    return LaneQueue(lane, rows, target, previous, unconfirmed.get(target.id), has)
+    return LaneQueue(lane, rows, target, previous, unconfirmed.get(target.id), has, newest)
 
 
 def _must_wait(connection: Connection, queue: LaneQueue, now: datetime) -> bool:
@@ -79,7 +90,7 @@ def _must_wait(connection: Connection, queue: LaneQueue, now: datetime) -> bool:
         log.warning("work on it was started repeatedly and never finished", extra=about)
         return True
     # A newer snapshot does not wait for an older one's retry; an older one that arrives late changes nothing.
-    overtaken = any(row.due_at <= now and queue.version(row) > queue.version(target) for row in queue.rows)
+    overtaken = any(row.due_at <= now and row.id == queue.newest.delivery_id for row in queue.rows)
     if target.due_at > now and not overtaken:
         settling.postpone(connection, [row.id for row in queue.rows], target.due_at)
         return True

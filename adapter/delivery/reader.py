@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, Row
 from adapter.delivery.completing import TIMEOUT_S, Completer
 from adapter.inbox import receiving, settling, sources
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
+from adapter.inbox.copies import retire_keys
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.erasure import await_turn, still_pending
 from adapter.inbox.products import WEBHOOK, keep_products
@@ -89,8 +90,9 @@ class Reader:
         if results:
             with transaction(self._engine) as connection:
                 there = still_pending(connection, self._started)  # a shopper's data may have been erased in the meantime
-                for row, result in ((row, result) for row, result in results if row.id in there):
-                    self._write(connection, row, result)
+                lanes = [self._write(connection, row, result) for row, result in results if row.id in there]
+                for kept in retire_keys(connection, [lane for lane in lanes if lane is not None], self._clock()):
+                    log.info("an earlier state of the order came back", extra={"action": "kept", "delivery": kept})
         self._started = []
         return len(rows)
 
@@ -142,7 +144,8 @@ class Reader:
             return Rejected(reading.problems)
         return reading
 
-    def _write(self, connection: Connection, row: Row[Any], result: _Result) -> None:
+    def _write(self, connection: Connection, row: Row[Any], result: _Result) -> Lane | None:
+        """Record what was read; the order that it is of, if it is of one."""
         at = self._clock()
         if isinstance(result, Rejected):
             settling.kill(connection, row.id, result.problems, at)
@@ -164,10 +167,11 @@ class Reader:
             _skip(connection, row, Skip(Reason.CATALOG, "a product; its page and image address are kept for orders to come"), at)
             settling.erase_payload(connection, row.id)
         else:
-            self._write_reading(connection, row, result, at)
+            return self._write_reading(connection, row, result, at)
+        return None
 
-    def _write_reading(self, connection: Connection, row: Row[Any], reading: Reading, at: datetime) -> None:
-        skip = reading.skip(placed=reading.placed)
+    def _write_reading(self, connection: Connection, row: Row[Any], reading: Reading, at: datetime) -> Lane | None:
+        lane, skip = None, reading.skip(placed=reading.placed)
         if reading.identity is not None:
             lane = Lane(row.store, reading.identity.order_id)
             snapshot_at = trusted(reading.identity.updated_at, row.received_at)
@@ -180,6 +184,7 @@ class Reader:
                 skip = reading.skip(placed=True)
         if skip is not None:
             _skip(connection, row, skip, at)
+        return lane
 
 
 def _skip(connection: Connection, row: Row[Any], skip: Skip, at: datetime) -> None:

@@ -1,18 +1,18 @@
 """Statements for backfilling past orders. All run in the caller's transaction."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import Connection, and_, delete, exists, select, update
 
 from adapter.inbox.erasure import was_given_up
 from adapter.inbox.sql import parts, upserting
 from adapter.inbox.tables import BACKFILL, backfills, deliveries, orders
-from adapter.inbox.versions import progress_of
+from adapter.inbox.versions import Version, newest_of, version_at_drip, version_of
 
 State = tuple[datetime, tuple[Decimal, ...]]
 
@@ -47,7 +47,9 @@ class KnownOrders:
     """
 
     orders: frozenset[str]
-    newest: dict[str, State]
+    newest: dict[str, Version]
+    at: datetime
+    """The time at which the store's API was asked."""
 
     def includes(self, past: Past) -> bool:
         """Whether any delivery of this order exists."""
@@ -56,7 +58,11 @@ class KnownOrders:
     def covers(self, past: Past) -> bool:
         """Whether this state of the order, or a newer one, is at Drip or waits to be sent."""
         newest = self.newest.get(past.order_id)
-        return newest is not None and past.version is not None and newest >= past.version
+        if newest is None or past.version is None:
+            return False
+        snapshot_at, progress = past.version
+        now = Version(snapshot_at=snapshot_at, progress=progress, received_at=self.at, delivery_id=newest.delivery_id)
+        return past.version == (newest.snapshot_at, newest.progress) or not now.overtakes(newest)
 
 
 def open_past(connection: Connection, store: str, window: str, at: datetime, *, again: bool) -> Progress:
@@ -83,31 +89,27 @@ def close_past(connection: Connection, store: str, window: str, at: datetime) ->
     connection.execute(update(backfills).where(backfills.c.store == store, backfills.c.window == window).values(ended_at=at))
 
 
-def known_orders(connection: Connection, names: Sequence[str], account: str, past: Iterable[Past]) -> KnownOrders:
+def known_orders(connection: Connection, names: Sequence[str], account: str, past: Iterable[Past], at: datetime) -> KnownOrders:
     """What is known of these orders under any name of their store, since rows under an old name may not have been taken over yet.
 
     What another account has of them does not count as sent.
     """
-    known: set[str] = set()
-    newest: dict[str, State] = {}
-
-    def note(row: Any) -> None:
-        if row.snapshot_at is not None:
-            state = (row.snapshot_at, progress_of(row))
-            newest[row.order_id] = max(state, newest.get(row.order_id, state))
-
+    versions: dict[str, list[Version]] = {}
     for part in parts([each.order_id for each in past if each.order_id]):
-        columns = (deliveries.c[name] for name in ("order_id", "state", "snapshot_at", "progress", "problems"))
-        kept = select(*columns)
-        for row in connection.execute(kept.where(deliveries.c.store.in_(names), deliveries.c.order_id.in_(part))):
-            known.add(row.order_id)
-            if row.state == "pending" or was_given_up(row):
-                note(row)
+        kept = select(*_COMPARED).where(deliveries.c.store.in_(names), deliveries.c.order_id.in_(part))
+        for row in connection.execute(kept):
+            of_order = versions.setdefault(row.order_id, [])
+            if row.snapshot_at is not None and (row.state == "pending" or was_given_up(row)):
+                of_order.append(version_of(row, row.snapshot_at))
         for row in connection.execute(select(orders).where(orders.c.store.in_(names), orders.c.order_id.in_(part))):
-            known.add(row.order_id)
-            if row.account == account:
-                note(row)
-    return KnownOrders(frozenset(known), newest)
+            of_order = versions.setdefault(row.order_id, [])
+            if row.snapshot_at is not None and row.account == account:
+                of_order.append(version_at_drip(row, row.snapshot_at))
+    newest = {order_id: newest_of(of_order) for order_id, of_order in versions.items() if of_order}
+    return KnownOrders(frozenset(versions), newest, at)
+
+
+_COMPARED = [deliveries.c[name] for name in ("id", "order_id", "state", "snapshot_at", "progress", "received_at", "problems")]
 
 
 def keep_past(connection: Connection, store: str, account: str, topic: str, past: Sequence[Past], at: datetime) -> int:
@@ -128,6 +130,20 @@ def keep_past(connection: Connection, store: str, account: str, topic: str, past
             "snapshot_at": each.version[0] if each.version else None,
             "progress": json.dumps([str(rank) for rank in each.version[1]]) if each.version else None,
         }
-        statement = upserting(connection, deliveries).values(**row).on_conflict_do_nothing(index_elements=["store", "key"])
-        kept += connection.execute(statement.returning(deliveries.c.id)).scalar() is not None
+        kept += _keep_one(connection, row)
     return kept
+
+
+def _keep_one(connection: Connection, row: Mapping[str, Any]) -> bool:
+    """Store one order, unless this very state of it is stored and no other has been since; whether it is new."""
+    statement = upserting(connection, deliveries).values(**row).on_conflict_do_nothing(index_elements=["store", "key"])
+    inserting = statement.returning(deliveries.c.id)
+    if connection.execute(inserting).scalar() is not None:
+        return True
+    same = and_(deliveries.c.store == row["store"], deliveries.c.key == row["key"])
+    known: int = connection.execute(select(deliveries.c.id).where(same)).scalar_one()
+    others = exists().where(deliveries.c.store == row["store"], deliveries.c.order_id == row["order_id"], deliveries.c.id > known)
+    if not connection.execute(select(others)).scalar():
+        return False
+    connection.execute(update(deliveries).where(deliveries.c.id == known).values(key=f"{row['key']}#{known}"))
+    return connection.execute(inserting).scalar() is not None

@@ -99,12 +99,16 @@ def keep(connection: Connection, arrival: Arrival) -> Receipt:
         select(deliveries.c.id, deliveries.c.received_at, deliveries.c.state)
         .where(deliveries.c.store == store, deliveries.c.key == key.value)
         .with_for_update()
-    ).one()
+    ).one_or_none()
+    if known is None:  # its key has just been retired, by the reader or the purge
+        return keep(connection, arrival)
     if key.expires and known.received_at <= at - KEY_LIFETIME:
         connection.execute(update(deliveries).where(deliveries.c.id == known.id).values(key=f"{key.value}#{known.id}"))
         renewed = _insert_delivery(connection, row)
         if renewed is not None:
             return Receipt(renewed, True)
+    elif key.expires:  # only the reader can find out whether another state of the order has been kept since
+        connection.execute(update(deliveries).where(deliveries.c.id == known.id).values(copied_at=at))
     counters.count(connection, "duplicates", store=store)
     reopened = known.state == "dead" and reopen(connection, deliveries.c.id == known.id, at=at, priority=None) != []
     return Receipt(known.id, False, reopened)

@@ -100,7 +100,7 @@ def _counted_due(stores: tuple[str, ...]) -> Select[int, int]:
 def waiting(connection: Connection, lanes: Sequence[Lane]) -> dict[Lane, list[Row[Any]]]:
     """The deliveries of these lanes that are read and pending, each lane's in the order of arrival."""
     found: dict[Lane, list[Row[Any]]] = {}
-    for store, order_ids in _by_store(lanes):
+    for store, order_ids in by_store(lanes):
         rows = connection.execute(
             select(deliveries)
             .where(
@@ -119,7 +119,7 @@ def waiting(connection: Connection, lanes: Sequence[Lane]) -> dict[Lane, list[Ro
 def what_drip_has(connection: Connection, account: str, lanes: Sequence[Lane]) -> dict[Lane, Row[Any]]:
     """What an account has of these orders."""
     found: dict[Lane, Row[Any]] = {}
-    for store, order_ids in _by_store(lanes):
+    for store, order_ids in by_store(lanes):
         wanted = and_(orders.c.account == account, orders.c.store == store, orders.c.order_id.in_(order_ids))
         for row in connection.execute(select(orders).where(wanted)):
             found[Lane(row.store, row.order_id)] = row
@@ -219,7 +219,7 @@ def _due(store: str, priority: int) -> ColumnElement[bool]:
     )
 
 
-def _by_store(lanes: Iterable[Lane]) -> Iterator[tuple[str, Sequence[str]]]:
+def by_store(lanes: Iterable[Lane]) -> Iterator[tuple[str, Sequence[str]]]:
     """Each store's orders, in parts. For pairs of store and order SQLite would read the whole table."""
     grouped: dict[str, list[str]] = {}
     for lane in lanes:

@@ -80,10 +80,13 @@ def deliver(connection: Connection, ids: Sequence[int], at: datetime) -> None:
             counters.count_time(connection, row.store, row.priority, at - row.received_at)
 
 
+_MOVED = ("snapshot_at", "progress", "received_at", "delivery_id", "digest", "lifecycle", "updated_at")
+
+
 def remember(connection: Connection, rows: Sequence[Mapping[str, Any]], at: datetime) -> None:
     """Record what Drip now has: each row has the columns of `orders` except its times."""
     row = upserting(connection, orders)
-    moved = {name: row.excluded[name] for name in ("snapshot_at", "progress", "delivery_id", "digest", "lifecycle", "updated_at")}
+    moved = {name: row.excluded[name] for name in _MOVED}
     upsert = row.on_conflict_do_update(index_elements=["account", "store", "order_id"], set_=moved)
     connection.execute(upsert, [{**values, "created_at": at, "updated_at": at} for values in rows])
 

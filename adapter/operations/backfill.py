@@ -109,7 +109,7 @@ class Backfill:
         past = [past for past, _ in snapshots]
         account = self._store.account.id if self._store.account else ""
         with transaction(self._engine) as connection:
-            known = backfills.known_orders(connection, self._store.names, account, past)
+            known = backfills.known_orders(connection, self._store.names, account, past, datetime.now(UTC))
             new = [each for each in past if not known.covers(each)]
             kept = backfills.keep_past(connection, self._store.name, account, TOPIC, new, datetime.now(UTC))
             self._past = backfills.move_on(connection, self._past, page.cursor, found=len(past), kept=kept)

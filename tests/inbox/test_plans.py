@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from adapter.delivery.pacing import HOUR
-from adapter.inbox import counters, erasure, figures, reading, receiving, retention, sending
+from adapter.inbox import copies, counters, erasure, figures, reading, receiving, retention, sending
 from adapter.inbox.database import connect, snapshot
 from adapter.inbox.migration import migrate
 from adapter.inbox.receiving import Arrival
@@ -69,6 +69,7 @@ STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
     ),
     "is_placed": (lambda connection: reading.is_placed(connection, _LANES[0]), {"ix_deliveries_lane"}),
     "reopen_held": (lambda connection: reading.reopen_held(connection, _LANES[0]), {"ix_deliveries_lane"}),
+    "retire_keys": (lambda connection: copies.retire_keys(connection, _LANES, NOW), {"ix_deliveries_lane"}),
     "retention: settled": (
         lambda connection: retention.settled(connection, NOW - HOUR, 7, NOW + HOUR),
         {"ix_deliveries_settled_at"},
