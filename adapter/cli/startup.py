@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from adapter.errors import SettingsError
-from adapter.monitoring import logs
+from adapter.monitoring import error_reporting, logs
 from adapter.process.announcement import find_running_sandbox
 from adapter.settings import DEFAULT_DATABASE_URL, SANDBOX_DATABASE_URL, Settings, read_settings
 
@@ -16,10 +16,7 @@ def settings_for(sandbox_url: str = "") -> Settings:
     """Read the settings, and set up logging and error reporting as they say; orders go to the sandbox at `sandbox_url`, if given."""
     settings = read_settings(sandbox=bool(sandbox_url), sandbox_url=sandbox_url, checks=CHECKS)
     logs.set_up(settings.log_level)
-    if settings.sentry_dsn:
-        from adapter.monitoring import error_reporting  # noqa: PLC0415
-
-        error_reporting.set_up(settings.sentry_dsn)
+    error_reporting.set_up(settings.sentry_dsn)
     return settings
 
 
@@ -51,12 +48,6 @@ def _why_no_alert_url(url: str) -> str:
     return why_no_address(url)
 
 
-def _why_no_sentry_dsn(dsn: str) -> str:
-    from adapter.monitoring.error_reporting import why_no_dsn  # noqa: PLC0415
-
-    return why_no_dsn(dsn)
-
-
 def _why_no_postgresql(url: str) -> str:
     from sqlalchemy import make_url  # noqa: PLC0415
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
@@ -68,4 +59,4 @@ def _why_no_postgresql(url: str) -> str:
     return ""
 
 
-CHECKS = {"ALERT_URL": _why_no_alert_url, "SENTRY_DSN": _why_no_sentry_dsn, "DATABASE_URL": _why_no_postgresql}
+CHECKS = {"ALERT_URL": _why_no_alert_url, "SENTRY_DSN": error_reporting.why_no_dsn, "DATABASE_URL": _why_no_postgresql}

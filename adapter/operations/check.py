@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from adapter import __version__
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import snapshot
-from adapter.inbox.migration import is_migrated
+from adapter.inbox.migration import is_migrated, missing_file
 from adapter.operations.health import status_report
 from adapter.operations.sums import Difference, recent_differences
 from adapter.operations.webhooks import experience_of
@@ -33,6 +33,9 @@ class Finding:
     say: str
 
 
+_STOPPED_SANDBOX = Finding("sandbox", False, "not running: start it with drip-adapter serve --sandbox")
+
+
 def look(settings: Settings, engine: Engine) -> Iterator[Finding]:
     """Check settings, database, Drip and stores."""
     yield from _stores(settings)
@@ -41,7 +44,7 @@ def look(settings: Settings, engine: Engine) -> Iterator[Finding]:
     yield from _address(settings)
     yield from _database(settings, engine)
     for account in settings.accounts.values():
-        yield _drip(settings, account)
+        yield _drip(settings, account) if settings.drip_api_url else _STOPPED_SANDBOX
     if not settings.accounts:
         yield Finding("drip", False, "no Drip account: set DRIP_ACCOUNT_ID and DRIP_API_KEY; until then orders are stored but not sent")
 
@@ -84,6 +87,14 @@ def _address(settings: Settings) -> Iterator[Finding]:
 
 
 def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
+    if path := missing_file(engine):
+        yield Finding("database", False, f"no {path}: is this the right folder? drip-adapter serve and drip-adapter migrate create it")
+    else:
+        yield from _contents(settings, engine)
+
+
+def _contents(settings: Settings, engine: Engine) -> Iterator[Finding]:
+    """What the database says about the schema, the orders and the stores."""
     kind = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}.get(engine.dialect.name, engine.dialect.name)
     try:
         if not is_migrated(engine):

@@ -64,7 +64,7 @@ def test_an_order_is_shown_with_what_the_sandbox_has_of_it(served: Served, varia
 
 def test_check_looks_at_the_sandbox_and_at_the_adapters_address(served: Served, variables: dict[str, str]) -> None:
     shown = run(served, variables, "check").stdout.decode()
-    assert f"{served.sandbox_url} takes the credentials" in shown
+    assert f"{served.sandbox_url} accepts the credentials" in shown
     assert f"{served.url}/webhooks/woocommerce" in shown
     assert "no Drip account" not in shown
 
@@ -87,4 +87,7 @@ def test_a_stopped_sandbox_is_said_to_be_stopped(tmp_path: Path) -> None:
     result = terminal.run("status", "--json")
     assert b"note: this is about drip-adapter serve --sandbox, which isn't running" in result.stderr
     assert json.loads(result.stdout)["sandbox"] is True
+    checked = terminal.run("check")
+    assert b"sandbox: not running: start it with drip-adapter serve --sandbox" in checked.stdout
+    assert checked.returncode == 1
     assert {path.name for path in tmp_path.iterdir() if path.suffix == ".db"} == {"sandbox.db"}

@@ -484,6 +484,13 @@ def test_in_the_wrong_folder_a_command_says_so_and_creates_no_file(
     assert ("DATABASE_URL" if path.startswith("/") else str(tmp_path)) in line
 
 
+def test_in_the_wrong_folder_check_says_so_and_creates_no_file(tmp_path: Path) -> None:
+    result = run("check", "--json")
+    [finding] = [finding for finding in lines(result) if finding["what"] == "database"]
+    assert (finding["ok"], finding["say"].startswith("no adapter.db: is this the right folder?")) == (False, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", [["migrate"], ["deliveries", "list"], ["status"], ["serve"]])
 def test_a_file_that_is_not_a_database_exits_with_1_and_stays_as_it_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: list[str]

@@ -14,6 +14,7 @@ from adapter.cli.startup import settings_for
 from adapter.errors import SettingsError
 from adapter.inbox import sources
 from adapter.monitoring import error_reporting
+from adapter.monitoring import sentry as sentry_reports
 from tests.process.test_serve import wait_until
 from tests.support import terminal
 from tests.support.listener import Listener, listening
@@ -31,7 +32,7 @@ def sentry() -> Iterator[Listener]:
 @pytest.fixture
 def told(sentry: Listener) -> Iterator[Listener]:
     """With SENTRY_DSN set, until the test ends."""
-    error_reporting._reported.clear()
+    sentry_reports._reported.clear()
     error_reporting.set_up(f"http://public@{sentry.address}/1")
     yield sentry
     sentry_sdk.get_client().close(timeout=2)
