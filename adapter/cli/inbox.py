@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from sqlalchemy import Engine
 
+from adapter.cli.database_file import require_file
 from adapter.cli.startup import current_settings
 from adapter.errors import WorkFailed
 from adapter.inbox.database import connect
-from adapter.inbox.migration import is_migrated, migrate, missing_file
+from adapter.inbox.migration import is_migrated, migrate
 from adapter.settings import Settings
 
 
@@ -32,17 +32,6 @@ def open_inbox(settings: Settings | None = None) -> Iterator[Engine]:
         if not is_migrated(engine):
             raise WorkFailed("the tables in the database of DATABASE_URL are missing or of another version: run drip-adapter migrate")
         yield engine
-
-
-def require_file(engine: Engine) -> None:
-    """Raise `WorkFailed` if the file of an SQLite database is missing: connecting would create an empty one."""
-    path = missing_file(engine)
-    if path and Path(path).is_absolute():
-        raise WorkFailed(f"no {path}: check DATABASE_URL; drip-adapter serve and drip-adapter migrate create it")
-    if path:
-        raise WorkFailed(
-            f"no {path} here; is this the right folder ({Path.cwd()})? drip-adapter serve and drip-adapter migrate create the file"
-        )
 
 
 def migrate_database(settings: Settings) -> None:

@@ -8,10 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any
-
-from werkzeug.http import parse_date
 
 from adapter.delivery.pacing import Kind
 
@@ -139,8 +138,16 @@ def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
     value = headers.get("Retry-After", "").strip()
     if value.isdecimal() and len(value) < _LONGEST_COUNT:
         wait = timedelta(seconds=int(value))
-    elif (moment := parse_date(value)) is not None:
+    elif (moment := _date(value)) is not None:
         wait = moment - datetime.now(UTC)
     else:
         return None
     return min(max(wait, timedelta(0)), _LONGEST_WAIT)
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
@@ -33,6 +34,12 @@ _NOT_A_DATABASE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 def connect(url: str) -> Engine:
     """An engine for a DATABASE_URL as settings give it. Nothing is connected yet."""
     return _sqlite(url) if make_url(url).get_backend_name() == "sqlite" else _postgresql(url)
+
+
+def missing_file(engine: Engine) -> str:
+    """The path of an SQLite file that doesn't exist, which connecting would create empty; blank for every other database."""
+    path = engine.url.database if engine.dialect.name == "sqlite" else None
+    return path if path and not Path(path).exists() else ""
 
 
 @contextmanager

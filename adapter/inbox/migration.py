@@ -8,16 +8,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
-from adapter.inbox.database import reaching_database, snapshot
+from adapter.inbox.database import missing_file, reaching_database, snapshot
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 7_301_946
-
-
-def missing_file(engine: Engine) -> str:
-    """The path of an SQLite file that doesn't exist, which connecting would create empty; blank for every other database."""
-    path = engine.url.database if engine.dialect.name == "sqlite" else None
-    return path if path and not Path(path).exists() else ""
 
 
 def is_migrated(engine: Engine) -> bool:

@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 
 from adapter import __version__
 from adapter.errors import DatabaseAway
-from adapter.inbox.database import snapshot
-from adapter.inbox.migration import is_migrated, missing_file
+from adapter.inbox.database import missing_file, snapshot
+from adapter.inbox.migration import is_migrated
 from adapter.operations.health import status_report
 from adapter.operations.sums import Difference, recent_differences
 from adapter.operations.webhooks import experience_of

@@ -41,3 +41,39 @@ def test_without_a_command_no_library_is_imported(arguments: tuple[str, ...]) ->
 @pytest.mark.parametrize("name", ["shopify/paid-order", "woocommerce/paid-order", "magento/guest-checkout", "shopify/not-json"])
 def test_mapping_imports_only_what_maps(name: str) -> None:
     assert imported_by("map", name.partition("/")[0], str(FIXTURES / name / "payload.json")) == {"marshmallow", "simplejson"}
+
+
+_LIST_NEW = """
+import importlib, json, sys
+before = set(sys.modules)
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
+"""
+SETTINGS = {"environs", "marshmallow", "simplejson"}
+PROCESSES = {
+    "send": (["adapter.cli.commands.send"], SETTINGS | {"requests", "sqlalchemy", "urllib3"}),
+    "web, which watches over its workers": (["adapter.cli.commands.web"], SETTINGS | {"gunicorn"}),
+    "a worker of web": (
+        ["adapter.web.app"],
+        SETTINGS | {"flask", "jinja2", "prometheus_client", "requests", "sqlalchemy", "urllib3", "werkzeug"},
+    ),
+    "sandbox": (["adapter.cli.commands.sandbox"], {"flask", "gunicorn", "jinja2", "marshmallow", "simplejson", "werkzeug"}),
+}
+
+
+def imports_of(*modules: str) -> set[str]:
+    """The top-level packages that importing the modules imports, in a process of its own."""
+    command = [sys.executable, "-c", _LIST_NEW, *modules]
+    result = subprocess.run(command, capture_output=True, env=terminal.environment(), timeout=60, check=True)
+    return set(json.loads(result.stdout))
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_a_process_that_stays_loads_no_library_that_it_does_not_use(process: str) -> None:
+    modules, libraries = PROCESSES[process]
+    assert LIBRARIES & imports_of(*modules) == libraries
+
+
+def test_the_supervisor_loads_nothing_but_the_standard_library() -> None:
+    assert imports_of("adapter.monitoring.logs", "adapter.process.supervisor") - set(sys.stdlib_module_names) == {"adapter"}
