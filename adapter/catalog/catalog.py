@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from adapter.inbox.counters import count
 from adapter.inbox.database import snapshot, transaction
-from adapter.inbox.products import WEBHOOK, Known, fresh_keys, keep_misses, keep_products, known_products
+from adapter.inbox.products import Known, fresh_keys, keep_misses, keep_products, known_products
 from adapter.settings import Settings, Store
 from adapter.stores.api import ProductSource
 from adapter.stores.http import Deadline, StoreTrouble
@@ -82,16 +82,16 @@ class Catalog:
             known = known_products(connection, store.name, keys)
         missing = keys - set(fresh_keys(known, now))
         if missing:
-            from_webhooks = {key: entry for key, entry in known.items() if entry.source == WEBHOOK and entry.product is not None}
-            known |= self._ask(store, address, missing, from_webhooks, deadline)
+            before = {key: entry for key, entry in known.items() if entry.product is not None}
+            known |= self._ask(store, address, missing, before, deadline)
         return known
 
     def _ask(
-        self, store: Store, address: str, missing: set[ProductKey], from_webhooks: Mapping[ProductKey, Known], deadline: Deadline
+        self, store: Store, address: str, missing: set[ProductKey], before: Mapping[ProductKey, Known], deadline: Deadline
     ) -> dict[ProductKey, Known]:
         """Ask the store's sources for what is still missing, the preferred source first. A product that none of them has is a miss.
 
-        Data from an earlier webhook is kept instead of a miss: webhooks also describe products that are unpublished or deleted by now.
+        What was known before is kept instead of a miss: products are unpublished and deleted, but not the orders that contain them.
         """
         now, found, asked_all = self._clock(), dict[ProductKey, Known](), True
         sources = self._sources_of(store, address)
@@ -107,7 +107,7 @@ class Catalog:
             asked_all = asked_all and whole
             found |= {product.key: Known(product, asked.source.name, now) for product in answered if product.key in left}
         misses = missing - set(found) if asked_all and sources else set[ProductKey]()
-        found |= {key: Known(from_webhooks[key].product, WEBHOOK, now) for key in misses & set(from_webhooks)}
+        found |= {key: Known(before[key].product, before[key].source, now) for key in misses & set(before)}
         misses -= set(found)
         self._keep(store, found, misses, now)
         return found | {key: Known(None, "", now) for key in misses}

@@ -112,9 +112,9 @@ def known_orders(connection: Connection, names: Sequence[str], account: str, pas
 _COMPARED = [deliveries.c[name] for name in ("id", "order_id", "state", "snapshot_at", "progress", "received_at", "problems")]
 
 
-def keep_past(connection: Connection, store: str, account: str, topic: str, past: Sequence[Past], at: datetime) -> int:
-    """Store orders as deliveries of the lowest priority, in the order given; how many are new."""
-    kept = 0
+def keep_past(connection: Connection, store: str, account: str, topic: str, past: Sequence[Past], at: datetime) -> list[Past]:
+    """Store orders as deliveries of the lowest priority, in the order given; those that are new."""
+    kept = []
     for each in past:
         row = {
             "store": store,
@@ -130,7 +130,8 @@ def keep_past(connection: Connection, store: str, account: str, topic: str, past
             "snapshot_at": each.version[0] if each.version else None,
             "progress": json.dumps([str(rank) for rank in each.version[1]]) if each.version else None,
         }
-        kept += _keep_one(connection, row)
+        if _keep_one(connection, row):
+            kept.append(each)
     return kept
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import Connection, Row, and_, or_, select
 
 from adapter.inbox.sql import parts, upserting
 from adapter.inbox.tables import products
@@ -46,12 +46,12 @@ def known_products(connection: Connection, store: str, keys: Iterable[ProductKey
 
 
 def keep_products(connection: Connection, store: str, found: Iterable[Product], source: str, at: datetime) -> None:
-    """Cache products that a store sent or returned."""
+    """Cache products that a store sent or returned. What is known of one stays when it is gone: orders that contain it don't change."""
     _keep(connection, (_row(store, product.key, product, source, at) for product in found))
 
 
 def keep_misses(connection: Connection, store: str, keys: Iterable[ProductKey], source: str, at: datetime) -> None:
-    """Cache that a store does not have these products."""
+    """Cache that a store does not have these products, unless something is known of them."""
     _keep(connection, (_row(store, key, Product(key=key, gone=True), source, at) for key in keys))
 
 
@@ -62,7 +62,8 @@ def _keep(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
         return
     row = upserting(connection, products)
     moved = {name: row.excluded[name] for name in ("found", "url", "image_url", "brand", "categories", "tags", "source", "fetched_at")}
-    upsert = row.on_conflict_do_update(index_elements=["store", "view", "product_id", "variant_id"], set_=moved)
+    knows_more = or_(row.excluded.found, products.c.found.is_(False))
+    upsert = row.on_conflict_do_update(index_elements=["store", "view", "product_id", "variant_id"], set_=moved, where=knows_more)
     connection.execute(upsert, [dict(unique[key]) for key in sorted(unique)])
 
 

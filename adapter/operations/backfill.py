@@ -37,6 +37,7 @@ class Progress:
 
     found: int
     kept: int
+    """Those kept to be sent: new to Drip, or changed since."""
     never_heard_of: int
     """Orders read in this run for which no webhook had ever arrived."""
     total: int | None
@@ -111,8 +112,10 @@ class Backfill:
         with transaction(self._engine) as connection:
             known = backfills.known_orders(connection, self._store.names, account, past, datetime.now(UTC))
             new = [each for each in past if not known.covers(each)]
-            kept = backfills.keep_past(connection, self._store.name, account, TOPIC, new, datetime.now(UTC))
-            self._past = backfills.move_on(connection, self._past, page.cursor, found=len(past), kept=kept)
+            kept = set(backfills.keep_past(connection, self._store.name, account, TOPIC, new, datetime.now(UTC)))
+            # What is kept and then skipped, such as a draft, is not new to Drip.
+            to_send = sum(order is not None and each in kept for each, order in snapshots)
+            self._past = backfills.move_on(connection, self._past, page.cursor, found=len(past), kept=to_send)
         return sum(order is not None and not known.includes(each) for each, order in snapshots)
 
     def _read(self, payload: bytes) -> tuple[Past, Order | None]:

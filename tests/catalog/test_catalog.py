@@ -278,6 +278,33 @@ def test_data_from_a_webhook_outlives_an_empty_lookup(adapter: AdapterUnderTest,
     assert shelf.asked == [[LAMP, SHADE]]
 
 
+def test_a_deleted_product_keeps_the_page_and_image_known_before(adapter: AdapterUnderTest, stock: Stock) -> None:
+    """Whether the store reports the deletion or just has the product no more."""
+    [shelf] = stock(Shelf("storefront", [LAMP_IS, SHADE_IS]))
+    adapter.post(shopify_order())
+    adapter.settle()
+    shelf.products = []
+    for number, days in enumerate((2, 4), 2):
+        adapter.clock.advance(days=days)
+        with transaction(adapter.engine) as connection:
+            keep_products(connection, "shopify", [Product(key=LAMP, gone=True)], "webhook", adapter.clock())
+        adapter.post(shopify_order(number))
+        adapter.settle()
+        assert (sent_item(adapter)["product_url"], sent_item(adapter)["image_url"]) == (SHADE_IS.url, SHADE_IS.image_url)
+        assert sent_item(adapter)["brand"] == LAMP_IS.brand
+    assert len(shelf.asked) == 3, "once a day at most"
+
+
+def test_a_restored_product_is_described_anew(adapter: AdapterUnderTest, stock: Stock) -> None:
+    stock(Shelf("storefront"))
+    with transaction(adapter.engine) as connection:
+        for product in (Product(key=LAMP, gone=True), LAMP_IS, Product(key=LAMP, gone=True), replace(LAMP_IS, brand="New")):
+            keep_products(connection, "shopify", [product], "webhook", adapter.clock())
+    adapter.post(shopify_order())
+    adapter.settle()
+    assert sent_item(adapter)["brand"] == "New"
+
+
 def test_an_image_found_later_causes_an_update(adapter: AdapterUnderTest, stock: Stock) -> None:
     [shelf] = stock(Shelf("storefront", fails=StoreTrouble("away")))
     adapter.post(shopify_order())

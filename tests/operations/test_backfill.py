@@ -436,6 +436,15 @@ def test_reconcile_finds_what_no_webhook_brought(environment: dict[str, str], sh
     assert "1 order found, 1 new to Drip, 0 never received by webhook" in run("reconcile").output
 
 
+def test_what_will_not_be_sent_is_not_new_to_drip(environment: dict[str, str], shop: Shop) -> None:
+    """An order at the payment page, one that was cancelled there, and a draft."""
+    now = int(time.time())
+    for status in ("pending", "cancelled", "draft", "processing"):
+        shop.add(now - 3600, status=status)
+    assert "4 orders found, 1 new to Drip, 1 never received by webhook" in run("reconcile").output
+    assert "4 orders found, 0 new to Drip, 0 never received by webhook" in run("reconcile").output
+
+
 def test_connect_explains_consent_where_orders_do_not_contain_it(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Consent: " in run("connect", "magento").output
     assert "Consent: " not in run("connect", "shopify").output
