@@ -6,9 +6,10 @@ Both are used alike: short transactions, no session state, no server-side prepar
 import fcntl
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -161,10 +162,23 @@ def _turn_to_write(engine: Engine) -> Iterator[None]:
     except OSError as error:
         raise DatabaseAway(f"the database of DATABASE_URL cannot be used: {error.strerror}") from error
     try:
-        fcntl.flock(turn, fcntl.LOCK_EX)
+        _await_turn(turn)
         yield
     finally:
         os.close(turn)
+
+
+def _await_turn(turn: int) -> None:
+    """Wait in the kernel's queue, but no longer than for anything else here: whoever has the turn may have been stopped."""
+    with suppress(BlockingIOError):
+        fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return
+    # flock takes no timeout. A thread that still waits when the file is closed ends as soon as it gets the turn, and gives it back.
+    waiting = threading.Thread(target=fcntl.flock, args=(turn, fcntl.LOCK_EX), daemon=True)
+    waiting.start()
+    waiting.join(_PATIENCE_S)
+    if waiting.is_alive():
+        raise DatabaseAway(f"the database of DATABASE_URL cannot be used: another process has been writing for {_PATIENCE_S} s")
 
 
 def _lock_sqlite(execute: Callable[[str], Any]) -> None:
