@@ -2,8 +2,6 @@
 
 import click
 
-from mappings import absolute_url
-
 MOST = 2**63 - 1  # the largest whole number of both databases
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document per line, for programs.")
 PARENT = click.option("--parent", type=int, hidden=True, help="End when this process is gone.")
@@ -14,6 +12,8 @@ TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 def url(value: str) -> str:
     """An absolute http(s) address, or nothing."""
+    from mappings import absolute_url  # noqa: PLC0415 - it comes with marshmallow, which not every user of this module needs
+
     if value and not absolute_url(value):
         raise click.BadParameter(f"{value!r} isn't an address such as http://127.0.0.1:8000")
     return value

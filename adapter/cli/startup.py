@@ -6,7 +6,8 @@ import click
 
 from adapter.errors import SettingsError
 from adapter.monitoring import error_reporting, logs
-from adapter.process.announcement import find_running_sandbox
+from adapter.process.announcement import announced_at
+from adapter.process.per_database import path_for
 from adapter.settings import DEFAULT_DATABASE_URL, SANDBOX_DATABASE_URL, Settings, read_settings
 
 # What judges or uses a setting is imported only where the setting is set: these libraries are large, and most commands need none of them.
@@ -28,7 +29,7 @@ def current_settings() -> Settings:
     settings = settings_for()
     uses_default = settings.database_url == DEFAULT_DATABASE_URL
     database_url = SANDBOX_DATABASE_URL if uses_default else settings.database_url
-    running = None if settings.accounts else find_running_sandbox(database_url)
+    running = None if settings.accounts else announced_at(path_for(database_url, "sandbox"))
     leftover = uses_default and not Path("adapter.db").exists() and Path("sandbox.db").exists()
     if running is None and not leftover:
         return settings

@@ -13,8 +13,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from adapter.process.per_database import path_for
-
 _TRIES = 10
 _BETWEEN_TRIES_S = 0.05
 
@@ -48,10 +46,10 @@ def announced(path: Path, address: SandboxAddress) -> Iterator[None]:
         os.close(file)
 
 
-def find_running_sandbox(database_url: str) -> SandboxAddress | None:
-    """The adapter that runs with a sandbox on this database, on this host and as this user; None if there is none."""
+def announced_at(path: Path) -> SandboxAddress | None:
+    """What is announced there by a process of this user that is still running; None if nothing is."""
     try:
-        file = os.open(path_for(database_url, "sandbox"), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
     try:

@@ -53,9 +53,9 @@ print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - b
 SETTINGS = {"environs", "marshmallow", "simplejson"}
 PROCESSES = {
     "send": (["adapter.cli.commands.send"], SETTINGS | {"requests", "sqlalchemy", "urllib3"}),
-    "web, which watches over its workers": (["adapter.cli.commands.web"], SETTINGS | {"gunicorn"}),
+    "web, which watches over its workers": (["adapter.cli.commands.web"], {"gunicorn"}),
     "a worker of web": (
-        ["adapter.web.app"],
+        ["adapter.cli.startup", "adapter.web.app"],
         SETTINGS | {"flask", "jinja2", "prometheus_client", "requests", "sqlalchemy", "urllib3", "werkzeug"},
     ),
     "sandbox": (["adapter.cli.commands.sandbox"], {"flask", "gunicorn", "jinja2", "marshmallow", "simplejson", "werkzeug"}),

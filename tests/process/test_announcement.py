@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter.process.announcement import SandboxAddress, announced, find_running_sandbox
+from adapter.process.announcement import SandboxAddress, announced, announced_at
 from adapter.process.per_database import path_for
 
 HERE = SandboxAddress(url="http://127.0.0.1:8000", sandbox_url="http://127.0.0.1:8001")
@@ -20,6 +20,10 @@ with announced(Path(sys.argv[1]), SandboxAddress(url="http://a", sandbox_url="ht
     print(flush=True)
     sys.stdin.read()
 """
+
+
+def find_running_sandbox(database_url: str) -> SandboxAddress | None:
+    return announced_at(path_for(database_url, "sandbox"))
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """`serve`: web and sender, each a process of its own under one supervisor."""
 
+import os
+import secrets
+
 import click
 
 from adapter.cli.exit_status import explained
@@ -37,8 +40,12 @@ def command(bind: str, sandbox: bool, sandbox_port: int) -> None:
     parts = [Part(name="sandbox", arguments=("sandbox", "--bind", f"127.0.0.1:{sandbox_port}"), vital=True)] if sandbox else []
     # Without a PUBLIC_URL the parts go by the address that only this process knows.
     environ = {} if settings.public_url_is_set else {"PUBLIC_URL": f"http://{address}"}
-    parts.append(Part(name="web", arguments=("web", "--bind", address, *extra), vital=True, environ=environ))
+    served = ("--bind", address, "--workers", str(settings.web_concurrency), "--largest-body", str(settings.max_payload_bytes))
+    parts.append(Part(name="web", arguments=("web", *served, *extra), vital=True, environ=environ))
     parts.append(Part(name="sender", arguments=("send", *extra), vital=False, environ=environ))
+    if not (settings.secret_key or settings.admin_password):
+        # The sandbox needs no password to derive a key from. With this one, all workers accept each other's sessions.
+        os.environ["SECRET_KEY"] = secrets.token_hex(32)
     _print_banner(settings, address)
     announcement = (str(path_for(settings.database_url, "sandbox")), f"http://{address}", sandbox_url) if sandbox else ()
     become_supervisor(parts, *announcement)
