@@ -18,6 +18,7 @@ from mappings.core.order import Item, Order
 from mappings.core.outcome import outcomes
 from mappings.core.product import Product, ProductKey, complete, wanted
 from mappings.core.provider import Key, Provider
+from mappings.core.reachability import is_reachable
 from mappings.core.reading import HOLDS, LOSES_ORDERS, Context, Identity, Reading, Reason, Skip
 from mappings.core.rendering import digest, render, timestamp
 from mappings.core.signature import Credentials, KeyAway, Scheme, Verdict
@@ -69,6 +70,7 @@ __all__ = [
     "encode",
     "first_email",
     "is_public_key",
+    "is_reachable",
     "lifecycle_of",
     "lookup",
     "outcomes",

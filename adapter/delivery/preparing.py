@@ -15,6 +15,7 @@ from adapter.delivery.queues import LaneQueue
 from adapter.inbox import settling, sources
 from adapter.inbox.counters import count_each
 from adapter.inbox.database import transaction
+from adapter.inbox.public_address import LearnedAddress
 from adapter.monitoring.error_reporting import report
 from adapter.settings import Settings, Store
 from mappings import VOCABULARIES, Order, Reason, Rejected, Skip, digest, encode, render
@@ -92,10 +93,12 @@ class Preparer:
         self._account = account
         self._clock = clock
         self._catalog = Catalog(engine, settings, clock)
+        self._learned = LearnedAddress(engine, settings)
         self._differing: list[str] = []
 
     def prepare(self, queues: Sequence[LaneQueue]) -> list[Post]:
         """What to post for these lanes, in the same order; lanes whose target was settled without a request are left out."""
+        self._learned.refresh()
         started = [self._begin(queue) for queue in queues]
         self._count_differing()
         drafts = [each for each in started if isinstance(each, _Draft)]
@@ -149,7 +152,7 @@ class Preparer:
             self._differing.clear()
 
     def _render(self, draft: _Draft, completed: Completed) -> Post:
-        options, queue = draft.store.options, draft.queue
+        options, queue = self._learned.applied_to(draft.store.options), draft.queue
         following = next_event(completed.order, queue.has, options.vocabulary)
         order = following.order
         body = render(

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import transaction
+from adapter.inbox.public_address import learn
 from adapter.inbox.receiving import Arrival, Receipt, count_refusal, insert_new, keep
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,16 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """The address that stores post to."""
+
+    address: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class _Job:
-    what: Arrival | Refusal
+    what: Arrival | Refusal | Learned
     done: "Future[Any]" = field(default_factory=Future)
 
 
@@ -68,7 +77,11 @@ class Keeper:
         """Count a refused request; raises `DatabaseAway`."""
         self._do(refusal)
 
-    def _do(self, what: Arrival | Refusal) -> Any:
+    def learn(self, learned: Learned) -> None:
+        """Write down what was learned, soon; nobody waits for it."""
+        self._enqueue(learned)
+
+    def _enqueue(self, what: Arrival | Refusal | Learned) -> _Job:
         job = _Job(what)
         with self._changed:
             self._waiting.append(job)
@@ -76,6 +89,10 @@ class Keeper:
                 self._running = True
                 threading.Thread(target=self._work, name="keeper", daemon=True).start()
             self._changed.notify()
+        return job
+
+    def _do(self, what: Arrival | Refusal) -> Any:
+        job = self._enqueue(what)
         try:
             return job.done.result(_DEADLINE_S)
         except TooLate:
@@ -132,9 +149,9 @@ class Keeper:
             job.done.set_result(result)
         self._on_kept()  # a copy may have re-opened a dead delivery
 
-    def _keep_bare(self, what: Arrival | Refusal, error: DBAPIError) -> Receipt:
+    def _keep_bare(self, what: Arrival | Refusal | Learned, error: DBAPIError) -> Receipt:
         """Keep the payload at least, which is bytes that every database takes."""
-        if isinstance(what, Refusal):
+        if not isinstance(what, Arrival):
             raise error
         about = {"action": "kept_bare", "store": what.store, "reason": type(error).__name__}
         log.error("the database refused a row; it is kept without its headers", extra=about)
@@ -142,8 +159,11 @@ class Keeper:
             return keep(connection, what.bare)
 
 
-def _write(connection: Connection, what: Arrival | Refusal) -> Receipt | None:
+def _write(connection: Connection, what: Arrival | Refusal | Learned) -> Receipt | None:
     if isinstance(what, Arrival):
         return keep(connection, what)
-    count_refusal(connection, store=what.store, reason=what.reason, at=what.at)
+    if isinstance(what, Refusal):
+        count_refusal(connection, store=what.store, reason=what.reason, at=what.at)
+    else:
+        learn(connection, what.address, what.at)
     return None

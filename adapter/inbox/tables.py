@@ -289,3 +289,12 @@ alerts = Table(
     Column("message", Text, nullable=False, comment="what is sent; no personal data"),
     comment="Current troubles, and which of them have been sent to ALERT_URL.",
 )
+
+public_address = Table(
+    "public_address",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False, comment="always 1"),
+    Column("address", Text, nullable=False),
+    Column("learned_at", Instant, nullable=False),
+    comment="The address that stores post their webhooks to, learned from genuine ones; used where PUBLIC_URL is not set.",
+)

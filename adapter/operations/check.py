@@ -7,11 +7,13 @@ from typing import Any
 
 import requests
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from adapter import __version__
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import missing_file, snapshot
 from adapter.inbox.migration import is_migrated
+from adapter.inbox.public_address import with_learned_address
 from adapter.operations.health import status_report
 from adapter.operations.sums import Difference, recent_differences
 from adapter.operations.webhooks import experience_of
@@ -38,10 +40,11 @@ _STOPPED_SANDBOX = Finding("sandbox", False, "not running: start it with drip-ad
 
 def look(settings: Settings, engine: Engine) -> Iterator[Finding]:
     """Check settings, database, Drip and stores."""
+    given, settings = settings, _with_learned_address(settings, engine)
     yield from _stores(settings)
     for store in settings.stores.values():
         yield from _webhooks(store, settings, engine)
-    yield from _address(settings)
+    yield from _address(given, settings)
     yield from _database(settings, engine)
     for account in settings.accounts.values():
         yield _drip(settings, account) if settings.drip_api_url else _STOPPED_SANDBOX
@@ -76,8 +79,21 @@ def _webhooks(store: Store, settings: Settings, engine: Engine) -> Iterator[Find
             yield Finding(what, None, f"{step.topic}: {why}; {store.provider.title} disables a webhook that keeps failing")
 
 
-def _address(settings: Settings) -> Iterator[Finding]:
-    if not settings.public_url_is_set:
+def _with_learned_address(settings: Settings, engine: Engine) -> Settings:
+    if missing_file(engine):
+        return settings
+    try:
+        with snapshot(engine) as connection:
+            return with_learned_address(connection, settings)
+    except (DatabaseAway, DBAPIError):  # `_database` reports it
+        return settings
+
+
+def _address(given: Settings, settings: Settings) -> Iterator[Finding]:
+    if given.public_url != settings.public_url:
+        how = "PUBLIC_URL is not set; stores send their webhooks to it, so it is used until you set PUBLIC_URL"
+        yield Finding("address", None, f"{settings.public_url}: {how}")
+    elif not settings.public_url_is_set:
         yield Finding(
             "address",
             None,

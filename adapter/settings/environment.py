@@ -25,6 +25,13 @@ from mappings import PROVIDERS
 # Platforms that set one of these lose their disk at every restart.
 _EPHEMERAL_MARKS = ("DYNO", "K_SERVICE", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME")
 Checks = Mapping[str, Callable[[str], str]]
+# Where platforms tell an app its address: Heroku's dyno metadata, Render's and Railway's default variables, and Fly's app name.
+_PLATFORM_URLS = {
+    "HEROKU_APP_DEFAULT_DOMAIN_NAME": "https://{}",
+    "RENDER_EXTERNAL_URL": "{}",
+    "RAILWAY_PUBLIC_DOMAIN": "https://{}",
+    "FLY_APP_NAME": "https://{}.fly.dev",
+}
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -129,11 +136,13 @@ def _check(name: str, value: str, checks: Checks, problems: SettingsProblems) ->
 
 
 def _public_url(env: Env) -> str:
-    """PUBLIC_URL, or the address in Heroku's dyno metadata."""
+    """PUBLIC_URL, or the address that the platform itself gives."""
     if url := _url(env, "PUBLIC_URL"):
         return url
-    host = env.str("HEROKU_APP_DEFAULT_DOMAIN_NAME", "")
-    return f"https://{host}" if host else ""
+    for name, url in _PLATFORM_URLS.items():
+        if value := env.str(name, "").strip():
+            return url.format(value).rstrip("/")
+    return ""
 
 
 def _sandbox_account(env: Env, problems: SettingsProblems) -> Account:

@@ -19,14 +19,15 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
 from adapter.errors import DatabaseAway
-from adapter.inbox.keeper import Keeper, Refusal
+from adapter.inbox.keeper import Keeper, Learned, Refusal
+from adapter.inbox.public_address import AgreedAddress, is_needed
 from adapter.inbox.receiving import Arrival
 from adapter.monitoring.error_reporting import report
 from adapter.monitoring.logs import REQUEST_ID
 from adapter.settings import Settings, Store
 from adapter.web.request_ids import HEADER as REQUEST_ID_HEADER
 from adapter.web.request_ids import request_id
-from mappings import PROVIDERS, Key, Verdict
+from mappings import PROVIDERS, Key, Verdict, absolute_url
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -77,6 +78,7 @@ class WebhookReceiver:
         self._app = app
         self._settings = settings
         self._keeper = keeper
+        self._agreed = AgreedAddress() if is_needed(settings) else None
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request."""
@@ -115,7 +117,10 @@ class WebhookReceiver:
             raise _Unkept(503, "the signature cannot be checked now; send it again", _RETRY_AFTER)
         if verdict is not Verdict.GENUINE:
             raise self._refuse(store, verdict)
-        return store.provider.acknowledgement(headers, payload, self._keep(store, headers, payload))
+        receipt = self._keep(store, headers, payload)
+        if self._agreed and receipt["status"] == "kept" and self._agreed.agreed(address := _address(environ)):
+            self._keeper.learn(Learned(address, datetime.now(UTC)))
+        return store.provider.acknowledgement(headers, payload, receipt)
 
     def _read(self, environ: "WSGIEnvironment") -> bytes:
         """The body, counted while it is read: a chunked one does not state its length."""
@@ -169,6 +174,13 @@ class WebhookReceiver:
             log.error(str(error), extra={"action": "not_counted", "store": store.name})
         log.warning(why, extra={"action": "refused", "store": store.name, "reason": str(verdict)})
         return _Unkept(401, why)
+
+
+def _address(environ: "WSGIEnvironment") -> str:
+    """The address that a request was sent to, as the store sees it: proxies put it into headers of their own."""
+    scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").partition(",")[0].strip() or environ["wsgi.url_scheme"]
+    host = environ.get("HTTP_X_FORWARDED_HOST", "").partition(",")[0].strip() or environ.get("HTTP_HOST", "")
+    return absolute_url(f"{scheme}://{host}")
 
 
 def _headers(environ: "WSGIEnvironment") -> dict[str, str]:

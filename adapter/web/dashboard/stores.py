@@ -6,8 +6,9 @@ from flask import Response, abort, jsonify, render_template, request, url_for
 from sqlalchemy import Connection
 
 from adapter.inbox import figures, views
+from adapter.inbox.public_address import with_learned_address
 from adapter.operations.silence import store_silence
-from adapter.settings import Store
+from adapter.settings import Settings, Store
 from adapter.stores.platforms import platforms
 from adapter.stores.registration import address_of
 from adapter.web.dashboard.layout import blueprint, now, read, settings
@@ -29,12 +30,14 @@ def show_store(name: str) -> str:
     if store is None and found["newest"] is None:
         abort(404, "There is no store with this name.")
     mark = found["newest"].id if found["newest"] else 0
+    equipped = found.pop("settings")
     return render_template(
         "store.html",
         name=name,
         store=store,
-        address=address_of(name, settings()),
-        steps=_steps(store) if store else [],
+        address=address_of(name, equipped),
+        is_learned=equipped.public_url != settings().public_url,
+        steps=_steps(store, equipped) if store else [],
         arrivals=url_for("dashboard.arrivals", name=name, since=mark, refused=_refused(found)),
         is_silent=found["silence"].is_unusual(now()),
         **found,
@@ -52,6 +55,7 @@ def arrivals(name: str) -> Response:
 
 def _look(connection: Connection, name: str) -> dict[str, Any]:
     return {
+        "settings": with_learned_address(connection, settings()),
         "newest": views.newest_of(connection, name),
         "silence": store_silence(connection, name),
         "refusals": [row for row in figures.all_refusals(connection) if row.store == name],
@@ -62,13 +66,13 @@ def _refused(found: dict[str, Any]) -> int:
     return sum(row.times for row in found["refusals"])
 
 
-def _steps(store: Store) -> list[str]:
+def _steps(store: Store, equipped: Settings) -> list[str]:
     """The setup steps, without the secret itself."""
     platform = platforms().get(store.provider.name)
     if platform is None:
         return []
     shown = f"(the value of {store.secret_setting or 'the secret in the settings'})"
-    return list(platform.by_hand(address_of(store.name, settings()), shown))
+    return list(platform.by_hand(address_of(store.name, equipped), shown))
 
 
 def _missing() -> list[str]:
