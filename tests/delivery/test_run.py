@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from adapter.sandbox import running_sandbox
 from adapter.settings import Account, Settings
 from adapter.web.app import create_app
 from tests.support.adapter_under_test import ACCOUNT, make_settings, shopify_order, signed
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -33,13 +34,6 @@ def sandbox_url() -> Iterator[str]:
 @pytest.fixture
 def settings(sandbox_url: str, database_url: str) -> Settings:
     return replace(make_settings(sandbox_url), database_url=database_url)
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
 
 
 def states(engine: Engine) -> list[str]:
@@ -101,7 +95,7 @@ def test_an_account_whose_requests_hang_costs_another_nothing(engine: Engine, se
     for order_id, store in enumerate(("shopify", "second", "second", "second"), start=1):
         payload = json.dumps(shopify_order(order_id)).encode()
         client.post(f"/webhooks/{store}", data=payload, headers=signed(payload))
-    wait_until(lambda: states(engine).count("delivered") == 3, seconds=6)
+    wait_until(lambda: states(engine).count("delivered") == 3, timeout_s=6)
     assert states(engine).count("pending") == 1
     requests.delete(f"{sandbox_url}/answers", timeout=5)
     senders.stop()

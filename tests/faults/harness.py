@@ -33,6 +33,7 @@ from adapter.sandbox import Received, RunningSandbox, Seen, running_sandbox
 from adapter.web.app import create_app
 from tests.support.adapter_under_test import ACCOUNT, SECRET, make_settings, shopify_order, signed
 from tests.support.terminal import COMMAND, environment
+from tests.support.waiting import wait_until
 
 PATIENCE_S = 30.0
 _SENDER_THREADS = 5  # main, reader, sender, leases, nudges: when they run it has its signal handlers and asks for the leases
@@ -42,15 +43,6 @@ _MIGRATING = threading.Lock()  # Alembic knows one migration in a process at a t
 DRIP_LIMITS = {"single": 3600, "batch": 50}
 # So few single requests that two orders that are due together go in a batch.
 IN_BATCHES = {"SINGLE_REQUESTS_PER_HOUR": "1", "BATCH_REQUESTS_PER_HOUR": "20000"}
-
-
-def wait_until(there: Callable[[], Any], patience_s: float = PATIENCE_S, what: str = "what was waited for") -> float:
-    """The seconds that it took."""
-    begun = time.monotonic()
-    while not there():
-        assert time.monotonic() - begun < patience_s, f"{what}: not within {patience_s:g} s"
-        time.sleep(0.02)
-    return time.monotonic() - begun
 
 
 def in_parallel(*scenarios: Callable[[], Result]) -> list[Result]:

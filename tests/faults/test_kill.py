@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.faults.harness import IN_BATCHES, Acknowledged, Site, Snapshot, in_parallel, running_site, wait_until
+from tests.faults.harness import IN_BATCHES, Acknowledged, Site, Snapshot, in_parallel, running_site
 from tests.support.postgresql import PostgresqlServer
+from tests.support.waiting import wait_until
 
 ROUNDS = 15
 """On each database."""

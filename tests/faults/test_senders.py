@@ -11,7 +11,8 @@ from sqlalchemy import update
 
 from adapter.inbox.database import transaction
 from adapter.inbox.tables import leases
-from tests.faults.harness import IN_BATCHES, Site, Snapshot, in_parallel, log_has, running_site, wait_until
+from tests.faults.harness import IN_BATCHES, Site, Snapshot, in_parallel, log_has, running_site
+from tests.support.waiting import wait_until
 
 KINDS = ("sqlite", "postgresql")
 

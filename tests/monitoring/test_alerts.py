@@ -24,9 +24,9 @@ from adapter.monitoring.alert_channels import why_no_address
 from adapter.monitoring.alerts import Alerts
 from adapter.settings import Settings
 from mappings import Key
-from tests.process.test_serve import wait_until
 from tests.support.adapter_under_test import ACCOUNT, AdapterUnderTest, Clock, make_settings, shopify_order
 from tests.support.listener import Listener, listening
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from adapter.errors import SettingsError
 from adapter.inbox import sources
 from adapter.monitoring import error_reporting
 from adapter.monitoring import sentry as sentry_reports
-from tests.process.test_serve import wait_until
 from tests.support import terminal
 from tests.support.listener import Listener, listening
+from tests.support.waiting import wait_until
 
 EMAIL, SECRET, BODY = "grace.hopper@navy.example", "hush-secret", "Quenchless Kettle"
 PRIVATE = (EMAIL, "grace", "navy", "hush", "Quenchless", "4711")

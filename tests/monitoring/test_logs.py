@@ -21,8 +21,9 @@ from adapter.operations.forget import erase_found
 from adapter.sandbox import running_sandbox
 from adapter.web.app import create_app
 from adapter.web.database import Inbox
-from tests.process.test_serve import serving, wait_until
+from tests.process.test_serve import serving
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings, shopify_order, signed
+from tests.support.waiting import wait_until
 from tests.web.conftest import Visitor, with_dashboard
 
 SECRETS = {

@@ -31,9 +31,10 @@ from adapter.stores.http import StoreTrouble
 from adapter.web.app import create_app
 from mappings import Key
 from tests.catalog.test_catalog import LAMP_IS, Shelf, Stock, stock
-from tests.process.test_serve import serving, wait_until
+from tests.process.test_serve import serving
 from tests.support import terminal
 from tests.support.adapter_under_test import ACCOUNT, AdapterUnderTest, make_settings, shopify_order, signed
+from tests.support.waiting import wait_until
 
 __all__ = ["stock"]
 

@@ -14,7 +14,8 @@ import pytest
 import requests
 
 from adapter.process.supervisor import free_port
-from tests.process.test_serve import is_up, wait_until
+from tests.process.test_serve import is_up
+from tests.support.waiting import wait_until
 
 _APP = """
 import sys, time

@@ -6,8 +6,7 @@ import re
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +20,9 @@ from adapter.process.supervisor import free_port
 from adapter.sandbox import running_sandbox
 from tests.support import terminal
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings, shopify_order, signed
+from tests.support.waiting import wait_until
 
 TIMEOUT_S = 30.0
-
-
-def wait_until(there: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not there():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def is_up(url: str) -> bool:

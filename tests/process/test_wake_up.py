@@ -1,11 +1,11 @@
 """A wake-up reaches the sender of the same database on this host, and no other."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from adapter.process.wake_up import listen_for_wake_ups, wake_senders
+from tests.support.waiting import wait_until
 
 
 @contextmanager
@@ -20,13 +20,6 @@ def listening(database_url: str) -> Iterator[threading.Event]:
         stop.set()
         wake_senders(database_url)  # so that it notices at once
         thread.join()
-
-
-def wait_until(there: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not there():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def wakes(database_url: str, woken: threading.Event) -> bool:

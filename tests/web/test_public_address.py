@@ -20,7 +20,10 @@ ADDRESS = "https://shop-orders-1234.herokuapp.com"
 def unaware(drip_url: str, public_url: str = HERE) -> Settings:
     """Settings as `serve` starts its parts with, where PUBLIC_URL is not set."""
     settings = make_settings(drip_url)
-    stores = {name: replace(store, options=replace(store.options, public_url=public_url)) for name, store in settings.stores.items()}
+    stores = {
+        name: replace(store, options=replace(store.options, public_url=public_url, local_addresses_allowed=False))
+        for name, store in settings.stores.items()
+    }
     return replace(settings, stores=stores, public_url=public_url)
 
 
