@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from adapter.process.supervisor import free_port
-from tests.process.test_serve import Served, is_up, serving, wait_until
+from tests.process.test_serve import Served, is_up, serving
 from tests.stand_ins.woocommerce import running_woocommerce
 from tests.stand_ins.woocommerce_shop import KEY, SECRET, Shop
 from tests.support import terminal
 from tests.support.adapter_under_test import shopify_order
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
