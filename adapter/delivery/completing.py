@@ -36,6 +36,10 @@ class Completer:
         """
         if reading.identity is None or not _lacks(reading):
             return None
+        return self.fetch(source, reading.identity.order_id, turn)
+
+    def fetch(self, source: Source, order_id: str, turn: Deadline) -> bytes | None:
+        """An order from the store's API; None if there is none, or no API to ask. Raises `StoreTrouble` as above."""
         store = source.store
         history = self._history(source)
         if history is None:
@@ -47,12 +51,12 @@ class Completer:
         if not turn.left:
             raise StoreTrouble("there was no time left to ask the store", wait_s=0.0)
         try:
-            return history.order(reading.identity.order_id, Deadline(TIMEOUT_S))
+            return history.order(order_id, Deadline(TIMEOUT_S))
         except StoreTrouble as trouble:
             rest = max(_REST, min(timedelta(seconds=trouble.wait_s or 0.0), _LONGEST_REST))
             self._rests_until[store.name] = self._clock() + rest
             about = {"action": "put_off", "store": store.name, "seconds": round(rest.total_seconds())}
-            log.warning("a payload lacks required fields, and the complete order could not be fetched: %s", trouble, extra=about)
+            log.warning("the complete order could not be fetched: %s", trouble, extra=about)
             raise StoreTrouble(str(trouble), wait_s=rest.total_seconds()) from None
 
     def _history(self, source: Source) -> History | None:

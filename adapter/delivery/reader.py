@@ -17,8 +17,9 @@ from adapter.inbox.copies import retire_keys
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.erasure import await_turn, still_pending
 from adapter.inbox.products import WEBHOOK, keep_products
-from adapter.inbox.reading import is_placed, mark_started, reopen_held, set_read, unmark_started, unread
+from adapter.inbox.reading import is_placed, last_payload, mark_started, reopen_held, set_read, unmark_started, unread
 from adapter.inbox.sending import Lane
+from adapter.inbox.sources import Source
 from adapter.inbox.versions import trusted
 from adapter.monitoring.error_reporting import report
 from adapter.settings import Settings
@@ -132,9 +133,8 @@ class Reader:
         document = parse(row.payload)
         if (asked := source.provider.compliance(document, source.context)) is not None:
             return asked
-        parts = source.provider.split(document) if row.parent_id is None else None
-        if parts is not None:
-            return _Split(parts, f"held {len(parts)} orders, each now a separate delivery")
+        if row.parent_id is None and (split := self._split(source, document, turn)) is not None:
+            return split
         reading = source.provider.read(document, source.context)
         if _is(reading, Reason.CATALOG):
             return _ProductUpdate(source.provider.products(document, source.context))
@@ -143,6 +143,19 @@ class Reader:
         if reading.problems and reading.skip(placed=reading.placed) is None:
             return Rejected(reading.problems)
         return reading
+
+    def _split(self, source: Source, document: Any, turn: Deadline) -> _Split | None:
+        """The orders of a page, or the one that is in the trash: its webhook contains no more than its id, and Drip is sent the rest."""
+        provider, context = source.provider, source.context
+        if (parts := provider.split(document)) is not None:
+            return _Split(parts, f"held {len(parts)} orders, each now a separate delivery")
+        order_id = provider.in_trash(document, context) if context.options.vocabulary == "lifecycle" else ""
+        if not order_id:
+            return None
+        with snapshot(self._engine) as connection:
+            last = last_payload(connection, Lane(source.store.name, order_id))
+        order = last or self._completer.fetch(source, order_id, turn)
+        return _Split([provider.trashed(parse(order))], "put in the trash; the order is now a separate delivery") if order else None
 
     def _write(self, connection: Connection, row: Row[Any], result: _Result) -> Lane | None:
         """Record what was read; the order that it is of, if it is of one."""

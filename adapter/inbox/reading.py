@@ -84,6 +84,13 @@ def is_placed(connection: Connection, lane: Lane) -> bool:
     return bool(connection.execute(select(or_(in_inbox, at_drip))).scalar())
 
 
+def last_payload(connection: Connection, lane: Lane) -> bytes | None:
+    """The payload of the newest delivery of an order that still has one."""
+    mine = and_(deliveries.c.store == lane.store, deliveries.c.order_id == lane.order_id, deliveries.c.payload.is_not(None))
+    payload: bytes | None = connection.execute(select(deliveries.c.payload).where(mine).order_by(deliveries.c.id.desc()).limit(1)).scalar()
+    return payload
+
+
 def reopen_held(connection: Connection, lane: Lane) -> Sequence[int]:
     """skipped -> pending for snapshots held back until the order was placed; which deliveries."""
     held = and_(

@@ -54,6 +54,16 @@ def no_products(document: Any, context: Context) -> Sequence[Product]:
     return ()
 
 
+def no_trash(document: Any, context: Context) -> str:
+    """Most platforms have no trash for orders."""
+    return ""
+
+
+def unchanged(order: Any) -> Any:
+    """Most platforms have no trash for orders."""
+    return order
+
+
 def whole(document: Any) -> Sequence[Any] | None:
     """Most payloads hold one order."""
     return None
@@ -101,6 +111,11 @@ class Provider:
     """The products in a document that is skipped as `catalog`. Never raises for what stores really send."""
     compliance: Callable[[Any, Context], Compliance | None] = no_compliance
     """The personal-data request in a document; None where it makes none."""
+
+    in_trash: Callable[[Any, Context], str] = no_trash
+    """The id of the order that a document reports to be in the trash, without its data; "" for any other document."""
+    trashed: Callable[[Any], Any] = unchanged
+    """An order's last payload as it would be in the trash."""
 
     def scheme(self, auth: str = "") -> Scheme:
         """The verification scheme that a store's setting `auth` names."""

@@ -15,6 +15,7 @@ from mappings.woocommerce.items import items_of
 from mappings.woocommerce.links import order_url, store_base
 from mappings.woocommerce.meta import meta_by_key
 from mappings.woocommerce.totals import (
+    TRASH,
     discrepancy,
     gift_card_total,
     grand_total,
@@ -47,7 +48,8 @@ def build(loaded: Loaded, context: Context) -> Order:
         order_public_id=number,
         email=email_of(loaded),
         created_at=occurred,
-        updated_at=loaded["updated_at"] or occurred,
+        # Putting an order in the trash leaves its dates as they are.
+        updated_at=context.received_at if loaded["status"] == TRASH else loaded["updated_at"] or occurred,
         grand_total=grand_total(loaded),
         total_discounts=total_discounts(loaded),
         total_taxes=loaded["total_tax"],
@@ -62,7 +64,7 @@ def build(loaded: Loaded, context: Context) -> Order:
         paid=is_paid(loaded),
         fulfilled=loaded["status"] == "completed",
         # A failed payment can still be retried; only a cancelled order is final.
-        canceled=loaded["status"] == "cancelled",
+        canceled=loaded["status"] in ("cancelled", TRASH),
         # The legacy API's names come second.
         **addresses(
             context,

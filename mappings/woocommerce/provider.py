@@ -20,13 +20,13 @@ from mappings.woocommerce.meta import meta_by_key
 from mappings.woocommerce.order import NAME, build, email_candidates, email_of, public_id
 from mappings.woocommerce.payload import NO_ID, WooCommerceOrder
 from mappings.woocommerce.products import gone, product_of
-from mappings.woocommerce.totals import LOST, grand_total, is_paid, refunded_total
+from mappings.woocommerce.totals import LOST, TRASH, grand_total, is_paid, refunded_total
 
 DELETED = "order.deleted"
 # Keys that other bodies have at their root, and orders never: products, refunds, subscriptions.
 _NO_ORDER_HAS = ("catalog_visibility", "refunded_by", "billing_period")
 _ORDER_MARKS = ("line_items", "total", "status", "order_key", "order_number")
-_DRAFTS = ("draft", "auto-draft", "new", "checkout-draft", "trash")
+_DRAFTS = ("draft", "auto-draft", "new", "checkout-draft")
 _STATUS_RANK = {
     status: Decimal(rank)
     for rank, status in enumerate(("pending", "failed", "processing", "on-hold", "", "completed", "cancelled", "refunded"))
@@ -48,10 +48,13 @@ def is_ping(headers: Mapping[str, str], payload: bytes) -> bool:
 
 
 def key(headers: Mapping[str, str], payload: bytes) -> Key:
-    """The hash of the body; for an error object nothing, since each stands for another order, though all are equal.
+    """The hash of the body. An error object has none, since each stands for another order though all are equal, nor has the bare id of a
+    deleted order, which can be restored and deleted again. WooCommerce sends nothing twice.
 
-    WooCommerce's delivery id is no help: it is the same for all that one webhook sends within a second (`get_new_delivery_id`).
+    Its delivery id is no help: it is the same for all that one webhook sends within a second (`get_new_delivery_id`).
     """
+    if headers.get("x-wc-webhook-topic", "").strip().lower() == DELETED:
+        return Key(value="", expires=False)
     if len(payload) <= _LONGEST_ERROR and (b'"code"' in payload or b'"errors"' in payload):
         try:
             if error_code(parse(payload)):
@@ -74,9 +77,9 @@ def find(document: Any, context: Context) -> Any:
     if topic.startswith("product."):
         return Skip(Reason.CATALOG, "a product, kept for its page and picture")
     # Plugins add topics with the whole order in the body: `order.completed`, `order.paid`. `order.deleted` carries a bare id.
-    if topic and (not topic.startswith("order.") or topic == DELETED):
-        return Skip(Reason.NOT_AN_ORDER, f"topic {topic[:80]} is not an order")
     order = document.get("order", document) if isinstance(document, dict) else None
+    if topic and (not topic.startswith("order.") or (topic == DELETED and not _is_trashed(order))):
+        return Skip(Reason.NOT_AN_ORDER, f"topic {topic[:80]} is not an order")
     if not isinstance(order, dict) or any(key in order for key in _NO_ORDER_HAS) or not any(key in order for key in _ORDER_MARKS):
         return Skip(Reason.NOT_AN_ORDER, "the body is no order: a bare id, an action's argument, a product or a refund")
     created, updated = _utc_keys(order)
@@ -95,9 +98,27 @@ def products(document: Any, context: Context) -> Sequence[Product]:
     return (told,) if told is not None else ()
 
 
+def in_trash(document: Any, context: Context) -> str:
+    """The id in the body of `order.deleted`, which is all that it contains. It is sent when an order is put in the trash."""
+    if context.topic.lower() != DELETED or not isinstance(document, dict) or set(document) != {"id"}:
+        return ""
+    return str(document["id"]) if str(document["id"]).isdecimal() else ""
+
+
+def trashed(order: Any) -> Any:
+    """An order's payload with the status that it has in the trash."""
+    return {**order.get("order", order), "status": TRASH}
+
+
+def _is_trashed(order: Any) -> bool:
+    return isinstance(order, dict) and order.get("status") == TRASH
+
+
 def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:
     status = loaded.get("status", "")
-    if status in _DRAFTS:
+    if status == TRASH and context.options.vocabulary == "lifecycle":
+        yield Skip(Reason.NEVER_PLACED, "in the trash, and never seen as a placed order")
+    elif status == TRASH or status in _DRAFTS:
         yield Skip(Reason.DRAFT, f"status {status} is not an order yet, or no longer one")
     parent_id = loaded.get("parent_id", "")
     if parent_id not in NO_ID and not _collects_money(loaded) and not context.options.forward_child_orders:
@@ -126,6 +147,8 @@ def identify(loaded: Loaded, context: Context) -> Identity | None:
         created_at=loaded.get("created_at"),
         updated_at=loaded.get("updated_at"),
         progress=(
+            # Neither the trash nor being paid in the very second of a cancellation moves the date.
+            Decimal(status == TRASH),
             Decimal(is_paid(loaded)),
             refunded_total(loaded),
             Decimal(status == "completed"),
@@ -188,6 +211,8 @@ PROVIDER = Provider(
         "x-wc-webhook-delivery-id",
     ),
     key=key,
+    in_trash=in_trash,
+    trashed=trashed,
     is_ping=is_ping,
     split=split,
     find=find,

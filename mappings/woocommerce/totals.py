@@ -7,6 +7,7 @@ from mappings.core.reading import Loaded
 
 LOST = ("cancelled", "failed")
 """Statuses of an order whose payment failed or that was cancelled."""
+TRASH = "trash"
 _ROUNDING = Decimal("0.05")
 
 
@@ -21,8 +22,9 @@ def refunded_total(loaded: Loaded) -> Decimal:
 
 
 def grand_total(loaded: Loaded) -> Decimal:
-    """What the order is worth now: its total less refunds; 0 where it was lost without a payment."""
-    if loaded.get("status") in LOST and not is_paid(loaded):
+    """What the order is worth now: its total less refunds; 0 where it was lost without a payment, or is in the trash."""
+    status = loaded.get("status")
+    if status == TRASH or (status in LOST and not is_paid(loaded)):
         return ZERO
     return max(ZERO, (loaded.get("total") or ZERO) - refunded_total(loaded))
 

@@ -66,6 +66,41 @@ class TestStoreAddress:
         assert "WOOCOMMERCE_STORE_URL" in why
 
 
+class TestTrash:
+    """An order in the trash: its webhook contains only the id."""
+
+    @pytest.mark.parametrize(
+        ("document", "topic", "found"),
+        [
+            ({"id": 41}, "order.deleted", "41"),
+            ({"id": "41"}, "Order.Deleted", "41"),
+            ({"id": 41}, "order.updated", ""),
+            ({"id": 41}, "product.deleted", ""),
+            ({"id": 41, "status": "trash"}, "order.deleted", ""),
+            ({"id": "x"}, "order.deleted", ""),
+            ({"id": None}, "order.deleted", ""),
+            ([41], "order.deleted", ""),
+            (None, "order.deleted", ""),
+        ],
+    )
+    def test_it_is_named_by_a_bare_id(self, document: Any, topic: str, found: str) -> None:
+        assert WOOCOMMERCE.in_trash(document, Context(topic=topic, received_at=RECEIVED_AT)) == found
+
+    def test_its_last_payload_becomes_that_of_an_order_in_the_trash(self) -> None:
+        assert WOOCOMMERCE.trashed(order()) == order(status="trash")
+        assert WOOCOMMERCE.trashed({"order": order()}) == order(status="trash")
+
+    def test_it_is_a_draft_or_in_the_lifecycle_vocabulary_never_placed_unless_it_was(self) -> None:
+        document = order(status="trash")
+        assert sent(document, topic="order.deleted") == {"skipped": "draft"}
+        assert sent(document, topic="order.deleted", vocabulary="lifecycle") == {"skipped": "never_placed"}
+        context = Context(topic="order.deleted", received_at=RECEIVED_AT, options=Options(vocabulary="lifecycle"))
+        [reading] = WOOCOMMERCE.readings(encode(document), context)
+        assert reading.skip(placed=True) is None
+        made = WOOCOMMERCE.map(reading, context)
+        assert (made.canceled, made.grand_total, made.lost_total, made.updated_at) == (True, Decimal(0), Decimal(10), RECEIVED_AT)
+
+
 class TestNotSent:
     @pytest.mark.parametrize("status", ["trash", "draft", "auto-draft", "new", "checkout-draft"])
     def test_an_order_in_the_bin_or_not_yet_placed_is_a_draft(self, status: str) -> None:
@@ -143,6 +178,10 @@ class TestKey:
     def test_an_error_is_a_copy_of_none(self, error: dict[str, Any]) -> None:
         assert WOOCOMMERCE.key({}, encode(error)).value == ""
 
+    def test_neither_is_the_bare_id_of_a_deleted_order(self) -> None:
+        """It may be restored and deleted again within hours."""
+        assert WOOCOMMERCE.key({"x-wc-webhook-topic": "order.deleted"}, b'{"id":41}').value == ""
+
     @pytest.mark.parametrize("payload", [b"{}", b'{"code":', b'{"id":41,"code":"x","message":"y"}', b'"code"', b'[{"code":"x"}]', b""])
     def test_the_same_body_is_a_copy_else(self, payload: bytes) -> None:
         key = WOOCOMMERCE.key({}, payload)
@@ -178,6 +217,8 @@ class TestProgress:
             self.progress(status="completed"),
             self.progress(status="processing", refunds=[{"total": "-1.00"}]),
             self.progress(status="refunded", refunds=[{"total": "-10.00"}]),
+            self.progress(status="trash", **unpaid),
+            self.progress(status="trash", refunds=[{"total": "-10.00"}]),
         ]
         assert steps == sorted(set(steps))
 
