@@ -1,12 +1,13 @@
-"""What can go wrong, sorted by what is done about it.
+"""What can go wrong, grouped by what is done about it.
 
     AdapterError
-    ├── SettingsError    wrong settings or wrong use: say which setting to change, exit 2
-    ├── WorkFailed       the work a command was asked for failed: say why, exit 1
-    ├── DatabaseAway     no connection: the store gets 503 and tries again; a sender waits
+    ├── SettingsError    wrong settings or wrong use: name the setting to change, exit with 2
+    ├── WorkFailed       a command could not do its work: say why, exit with 1
+    ├── DatabaseAway     the database can't be reached: a store gets 503 and sends again, a sender waits
     └── LeaseLost        another sender has taken over: send nothing more
 
-What a payload lacks is no error of ours: `mappings.Rejected` goes into the delivery. How Drip answered is a value: `delivery.drip.Answer`.
+A payload that lacks something is not an error of the adapter: `mappings.Rejected` becomes part of its delivery. Drip's answer to a request is
+a value: `delivery.answers.Answer`.
 """
 
 
@@ -15,16 +16,16 @@ class AdapterError(Exception):
 
 
 class SettingsError(AdapterError):
-    """Settings that cannot be run with; the message names every fault and the variable to change."""
+    """The settings can't be used. The message contains every problem and the variable to change."""
 
 
 class WorkFailed(AdapterError):  # noqa: N818 - reads as what it is in `except`
-    """A command could not do what it was asked for."""
+    """A command could not do what it was asked to do."""
 
 
 class DatabaseAway(AdapterError):  # noqa: N818
-    """The database cannot be reached; nothing was committed, or it is not known whether it was."""
+    """The database can't be reached. Nothing was committed, or it is unknown whether it was."""
 
 
 class LeaseLost(AdapterError):  # noqa: N818
-    """The lease of an account ran out or is held by another sender."""
+    """The lease for an account has expired, or another sender holds it."""
