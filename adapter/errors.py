@@ -6,8 +6,8 @@
     ├── DatabaseAway     the database can't be reached: a store gets 503 and sends again, a sender waits
     └── LeaseLost        another sender has taken over: send nothing more
 
-A payload that lacks something is not an error of the adapter: `mappings.Rejected` becomes part of its delivery. Drip's answer to a request is
-a value: `delivery.answers.Answer`.
+A payload that lacks something is not an error of the adapter: `mappings.Rejected` becomes part of its delivery. Drip's answer is a
+value: `delivery.answers.Answer`.
 """
 
 

@@ -1,4 +1,4 @@
-"""The one way to the database: SQLite by default, PostgreSQL where web and sender are several machines.
+"""Access to the database: SQLite by default, PostgreSQL if web and sender run on several machines.
 
 Both are used alike: short transactions, no session state, no server-side prepared statements, so that PgBouncer may stand between.
 """
@@ -22,7 +22,7 @@ from sqlalchemy.pool import QueuePool
 from adapter.errors import DatabaseAway
 from adapter.inbox import counters
 
-# A webhook must be answered within 4 s, also when the database is away; small plans allow 20 connections in all.
+# A webhook must be answered within 4 s, even if the database is unreachable; small plans allow 20 connections in total.
 _CONNECTIONS = 3
 _PATIENCE_S = 3
 _BUSY_TIMEOUT = f"PRAGMA busy_timeout = {_PATIENCE_S * 1000}"
@@ -33,7 +33,7 @@ _NOT_A_DATABASE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
 def connect(url: str) -> Engine:
-    """An engine for a DATABASE_URL as settings give it. Nothing is connected yet."""
+    """An engine for a DATABASE_URL. It connects when first used."""
     return _sqlite(url) if make_url(url).get_backend_name() == "sqlite" else _postgresql(url)
 
 
@@ -45,7 +45,7 @@ def missing_file(engine: Engine) -> str:
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
-    """A writing transaction, committed at the end; raises `DatabaseAway` when the connection is lost."""
+    """A writing transaction, committed at the end; raises `DatabaseAway` if the connection is lost."""
     with _turn_to_write(engine), reaching_database(), engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"SET LOCAL statement_timeout = {_PATIENCE_S * 1000}"))
@@ -56,7 +56,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def driver_transaction(engine: Engine) -> Iterator[Any]:
-    """A writing transaction as the driver's own cursor, for the one statement whose speed matters most; errors as in `transaction`."""
+    """A writing transaction on the driver's own cursor, for the one statement whose speed matters most. Raises like `transaction`."""
     driver = engine.dialect.loaded_dbapi
     with _turn_to_write(engine), reaching_database():
         try:
@@ -81,7 +81,7 @@ def driver_transaction(engine: Engine) -> Iterator[Any]:
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
-    """A reading transaction, which takes no lock; raises `DatabaseAway` when the connection is lost."""
+    """A reading transaction, which takes no lock; raises `DatabaseAway` if the connection is lost."""
     with reaching_database(), engine.connect().execution_options(reading=True) as connection:
         yield connection
 
@@ -95,24 +95,24 @@ def database_now(connection: Connection) -> datetime:
 
 
 class Clock(Protocol):
-    """What time it is: by the database, or in a test by nobody's clock."""
+    """The current time: the database's, or a test's."""
 
     def __call__(self) -> datetime:
         """Now."""
 
     def sync(self, connection: Connection) -> None:
-        """Look at the database's clock, if it has been a while."""
+        """Read the database's clock if the last time is a while ago."""
 
 
 class DatabaseClock:
-    """The database's clock, asked now and then and carried on by this machine's."""
+    """The database's clock, read from time to time and continued with this machine's."""
 
     def __init__(self) -> None:
         self._asked = float("-inf")
         self._then = datetime.now(UTC)
 
     def sync(self, connection: Connection) -> None:
-        """Ask, unless that was a moment ago."""
+        """Read the database's clock, unless it was read a moment ago."""
         if time.monotonic() - self._asked > _CLOCK_KEEPS_S:
             self._then = database_now(connection)
             self._asked = time.monotonic()
@@ -127,19 +127,19 @@ def _sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: Any) -> None:
-        connection.isolation_level = None  # transactions begin where we say so, below
+        connection.isolation_level = None  # transactions are begun explicitly, below
         for pragma in (
             _BUSY_TIMEOUT,
             "PRAGMA journal_mode = WAL",
             "PRAGMA synchronous = FULL",
             "PRAGMA foreign_keys = ON",
-            "PRAGMA secure_delete = ON",  # what is erased leaves the file
+            "PRAGMA secure_delete = ON",  # erased data is overwritten in the file
         ):
             connection.execute(pragma)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A transaction that reads first and then writes would fail where another wrote in between; so writers lock at once.
+        # A transaction that reads before it writes fails if another one writes in between, so writers take the lock at once.
         if connection.get_execution_options().get("reading"):
             connection.exec_driver_sql("BEGIN")
         else:
@@ -150,9 +150,9 @@ def _sqlite(url: str) -> Engine:
 
 @contextmanager
 def _turn_to_write(engine: Engine) -> Iterator[None]:
-    """SQLite has one writer at a time, and those that wait look every few milliseconds whether they may: who is unlucky waits for long.
+    """Wait for the turn to write. SQLite allows one writer at a time, and its waiters poll, so an unlucky one waits for a long time.
 
-    So all writers on this machine queue for a file lock first, which the kernel hands over in turn, and gives back when a process dies.
+    All writers on this machine therefore queue for a file lock first. The kernel hands it over in turn, and releases it if a process dies.
     """
     if engine.dialect.name != "sqlite" or not engine.url.database:
         yield
@@ -160,7 +160,7 @@ def _turn_to_write(engine: Engine) -> Iterator[None]:
     try:
         turn = os.open(f"{engine.url.database}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise DatabaseAway(f"the database of DATABASE_URL cannot be used: {error.strerror}") from error
+        raise DatabaseAway(f"the database of DATABASE_URL can't be used: {error.strerror}") from error
     try:
         _await_turn(turn)
         yield
@@ -169,22 +169,22 @@ def _turn_to_write(engine: Engine) -> Iterator[None]:
 
 
 def _await_turn(turn: int) -> None:
-    """Wait in the kernel's queue, but no longer than for anything else here: whoever has the turn may have been stopped."""
+    """Wait in the kernel's queue, but not forever: the process whose turn it is may have been stopped."""
     with suppress(BlockingIOError):
         fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return
-    # flock takes no timeout. A thread that still waits when the file is closed ends as soon as it gets the turn, and gives it back.
+    # flock has no timeout. A thread that is still waiting when the file is closed ends as soon as it gets the turn, and releases it.
     waiting = threading.Thread(target=fcntl.flock, args=(turn, fcntl.LOCK_EX), daemon=True)
     waiting.start()
     waiting.join(_PATIENCE_S)
     if waiting.is_alive():
-        raise DatabaseAway(f"the database of DATABASE_URL cannot be used: another process has been writing for {_PATIENCE_S} s")
+        raise DatabaseAway(f"the database of DATABASE_URL can't be used: another process has been writing for {_PATIENCE_S} s")
 
 
 def _lock_sqlite(execute: Callable[[str], Any]) -> None:
-    """Begin a writing transaction as soon as nobody else has one.
+    """Begin a writing transaction as soon as no other is open.
 
-    The turn to write is ours, but another program may have the database open. SQLite would look only every 100 ms whether the lock is free.
+    This process has the turn, but another program may be using the file. SQLite itself would check only every 100 ms.
     """
     until = time.monotonic() + _PATIENCE_S
     execute(f"PRAGMA busy_timeout = {_LOOK_MS}")
@@ -215,21 +215,21 @@ def _postgresql(url: str) -> Engine:
 
 @contextmanager
 def reaching_database() -> Iterator[None]:
-    """Turn a lost connection into `DatabaseAway`; a row that the database refuses stays an error of its own."""
+    """Turn a lost connection into `DatabaseAway`. A row that the database rejects stays a `DBAPIError`."""
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise DatabaseAway(f"the database of DATABASE_URL cannot be used: {_first_line(error)}") from error
+        raise DatabaseAway(f"the database of DATABASE_URL can't be used: {_first_line(error)}") from error
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", "") == _UNDEFINED_TABLE:
             raise DatabaseAway("the database of DATABASE_URL has no tables yet: run drip-adapter migrate") from error
         if getattr(error.orig, "sqlite_errorcode", None) in _NOT_A_DATABASE:
-            raise DatabaseAway(f"the file of DATABASE_URL cannot be used: {_first_line(error)}") from error
+            raise DatabaseAway(f"the file of DATABASE_URL can't be used: {_first_line(error)}") from error
         if error.connection_invalidated:
             raise DatabaseAway(f"the connection to the database of DATABASE_URL was lost: {_first_line(error)}") from error
         raise
 
 
 def _first_line(error: Exception) -> str:
-    # The driver's own words: SQLAlchemy's would quote the statement's parameters.
+    # The driver's message: SQLAlchemy's would quote the statement's parameters.
     return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]

@@ -1,7 +1,7 @@
-"""Keeps what a process receives: one thread commits everything that has arrived in one transaction (group commit).
+"""Stores what a web process receives: one thread commits everything that has arrived in one transaction (group commit).
 
-A commit that is synced to disk costs milliseconds, whether it holds one delivery or a hundred. Nobody waits for a batch to fill up: an
-arrival waits at most for the commit in hand and for the next one.
+A commit that is synced to disk takes milliseconds, whether it contains one delivery or a hundred. A batch is never held back to fill up:
+an arrival waits at most for the current commit and the next one.
 """
 
 import logging
@@ -22,7 +22,7 @@ from adapter.inbox.public_address import learn
 from adapter.inbox.receiving import Arrival, Receipt, count_refusal, insert_new, keep
 
 log = logging.getLogger(__name__)
-# Shopify gives 5 s in all. Statements time out after 3 s; this holds when not even the connection answers.
+# Shopify waits 5 s. Statements time out after 3 s; this deadline also covers a connection that hangs.
 _DEADLINE_S = 3.5
 _LARGEST_BATCH = 200
 _IDLE_S = 10.0
@@ -30,7 +30,7 @@ _IDLE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request that was not proved genuine: nothing else is remembered of it."""
+    """A request that could not be verified. Nothing else of it is stored."""
 
     store: str
     reason: str
@@ -39,7 +39,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """The address that stores post to."""
+    """The address that stores send webhooks to."""
 
     address: str
     at: datetime
@@ -52,9 +52,9 @@ class _Job:
 
 
 class Keeper:
-    """Keeps arrivals for any number of threads; `on_kept` is called after each commit, in the writing thread.
+    """Stores arrivals for any number of threads; `on_kept` is called after each commit, in the writing thread.
 
-    The thread starts with the first arrival and ends after some seconds without one, so that a forked process gets its own.
+    The thread starts with the first arrival and ends after some idle seconds, so a forked process gets its own.
     """
 
     def __init__(self, engine: Engine, on_kept: Callable[[], None] = lambda: None) -> None:
@@ -65,10 +65,10 @@ class Keeper:
         self._running = False
 
     def keep(self, arrival: Arrival) -> Receipt:
-        """Keep an arrival: it is committed and synced when this returns.
+        """Store an arrival; it is committed and synced when this returns.
 
-        Raises `DatabaseAway`, or `DBAPIError` for a row that the database refuses in every form. What is late may still be committed; then
-        the store's next try is a copy.
+        Raises `DatabaseAway`, or `DBAPIError` for a row that the database rejects in every form. A late arrival may still be committed;
+        then the store's next attempt is a copy.
         """
         receipt: Receipt = self._do(arrival)
         return receipt
@@ -78,7 +78,7 @@ class Keeper:
         self._do(refusal)
 
     def learn(self, learned: Learned) -> None:
-        """Write down what was learned, soon; nobody waits for it."""
+        """Store what was learned, soon, without waiting."""
         self._enqueue(learned)
 
     def _enqueue(self, what: Arrival | Refusal | Learned) -> _Job:
@@ -103,13 +103,13 @@ class Keeper:
         while batch := self._next_batch():
             try:
                 self._process(batch)
-            except Exception as error:  # noqa: BLE001 - it belongs to those who wait; the next batch goes on
+            except Exception as error:  # noqa: BLE001 - the waiting requests get it; the next batch is unaffected
                 for job in batch:
                     if not job.done.done():
                         job.done.set_exception(error)
 
     def _next_batch(self) -> Sequence[_Job]:
-        """All that waits, without what nobody waits for any longer; empty when the thread is to end."""
+        """All waiting jobs but those whose request has given up; empty if the thread should end."""
         while True:
             with self._changed:
                 if not self._waiting and not self._changed.wait(_IDLE_S) and not self._waiting:
@@ -120,11 +120,11 @@ class Keeper:
                 return batch
 
     def _process(self, batch: Sequence[_Job]) -> None:
-        """Insert what is new in one transaction; then, in a second one, look closer at copies, and count refusals."""
+        """Insert new arrivals in one transaction; then handle copies and refusals in a second one."""
         try:
             ids = iter(insert_new(self._engine, [job.what for job in batch if isinstance(job.what, Arrival)]))
             kept = [(job, next(ids) if isinstance(job.what, Arrival) else None) for job in batch]
-        except DBAPIError:  # it refuses one of the rows, and so all of them: below each gets another chance
+        except DBAPIError:  # one row was rejected, and the others with it: each is tried again below
             kept = [(job, None) for job in batch]
         for job, new_id in kept:
             if new_id is not None:
@@ -150,11 +150,11 @@ class Keeper:
         self._on_kept()  # a copy may have re-opened a dead delivery
 
     def _keep_bare(self, what: Arrival | Refusal | Learned, error: DBAPIError) -> Receipt:
-        """Keep the payload at least, which is bytes that every database takes."""
+        """Store at least the payload: bytes, which every database accepts."""
         if not isinstance(what, Arrival):
             raise error
         about = {"action": "kept_bare", "store": what.store, "reason": type(error).__name__}
-        log.error("the database refused a row; it is kept without its headers", extra=about)
+        log.error("the database rejected a row; it is stored without its headers", extra=about)
         with transaction(self._engine) as connection:
             return keep(connection, what.bare)
 

@@ -1,4 +1,4 @@
-"""The address that stores post their webhooks to: what this adapter's own address is, where no setting says so."""
+"""The address that stores send their webhooks to, which is the adapter's own. Used if no setting contains it."""
 
 import threading
 import time
@@ -14,25 +14,25 @@ from adapter.settings import Settings
 from mappings import Options, is_reachable
 
 _ENOUGH = 3
-"""Anybody who has recorded a webhook could repeat it under another host's name: one alone proves nothing."""
+"""Somebody who has recorded a webhook can send it again with another host name, so one alone proves nothing."""
 _KEPT_S = 30.0
 
 
 def learn(connection: Connection, address: str, at: datetime) -> None:
-    """Write down what stores agree on."""
+    """Store the address that webhooks agree on."""
     row = upserting(connection, public_address).values(id=1, address=address, learned_at=at)
     changed = {"address": row.excluded.address, "learned_at": row.excluded.learned_at}
     connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=changed))
 
 
 def learned(connection: Connection) -> str:
-    """The address that stores were last seen to agree on; "" if there is none."""
+    """The address that webhooks last agreed on; "" if there is none."""
     address: str | None = connection.execute(select(public_address.c.address)).scalar()
     return address or ""
 
 
 def is_needed(settings: Settings) -> bool:
-    """Whether the settings give no address that shoppers can reach, so that a learned one is better."""
+    """Whether the settings contain no address that shoppers can reach, so that a learned one is better."""
     return not settings.sandbox and not is_reachable(settings.public_url)
 
 
@@ -43,7 +43,7 @@ def with_learned_address(connection: Connection, settings: Settings) -> Settings
 
 
 class AgreedAddress:
-    """Notices what address new, genuine webhooks in a row were posted to. Safe to share between threads."""
+    """Finds the address that several new, verified webhooks in a row were sent to. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -51,7 +51,7 @@ class AgreedAddress:
         self._times = 0
 
     def agreed(self, address: str) -> bool:
-        """Whether, with this one, just enough in a row agree; False again afterwards, until another address takes over."""
+        """Whether this is the webhook that makes enough of them agree; False afterwards, until another address takes over."""
         if not is_reachable(address):
             return False
         with self._lock:
@@ -61,7 +61,7 @@ class AgreedAddress:
 
 
 class LearnedAddress:
-    """The learned address as a sender uses it: looked up now and then."""
+    """The learned address as a sender uses it: read again from time to time."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._engine = engine
@@ -70,12 +70,12 @@ class LearnedAddress:
         self._until = 0.0
 
     def refresh(self) -> None:
-        """Look it up again, unless that was a moment ago; raises `DatabaseAway`."""
+        """Read it again if the last time is a while ago; raises `DatabaseAway`."""
         if self._needed and time.monotonic() >= self._until:
             with snapshot(self._engine) as connection:
                 self._address = learned(connection)
             self._until = time.monotonic() + _KEPT_S
 
     def applied_to(self, options: Options) -> Options:
-        """A store's options, with the learned address if the settings give none."""
+        """A store's options, with the learned address if the settings contain none."""
         return replace(options, public_url=self._address) if self._address else options

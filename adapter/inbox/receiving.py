@@ -1,4 +1,4 @@
-"""Statements that keep what arrives: one insert for each delivery, and a count of what was refused."""
+"""Statements that store deliveries, and count refused requests."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from adapter.inbox.tables import Instant, deliveries, refusals
 from mappings import Key
 
 KEY_LIFETIME = timedelta(hours=48)
-"""How long the hash of a body counts as an idempotency key: the same state of an order may come back later, and rightly."""
+"""How long the hash of a body counts as an idempotency key: an order may legitimately return to the same state later."""
 _COLUMNS = ("store", "key", "topic", "headers", "payload", "received_at", "due_at")
 _INSERT = f"INSERT INTO deliveries ({', '.join(_COLUMNS)}) VALUES"
 _UNLESS_KNOWN = "ON CONFLICT (store, key) DO NOTHING"
@@ -25,7 +25,7 @@ _micros: Callable[[datetime, Any], int | None] = Instant().process_bind_param
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A webhook that was proved genuine, and is to be kept."""
+    """A verified webhook, to be stored."""
 
     store: str
     key: Key
@@ -36,13 +36,13 @@ class Arrival:
 
     @property
     def bare(self) -> "Arrival":
-        """The same with nothing but its bytes, for a database that refuses the rest."""
+        """The same with only its payload, for a database that rejects the rest."""
         key = Key(value=self.key.value.encode("ascii", "backslashreplace").decode(), expires=self.key.expires)
         return Arrival(self.store, key, "", {}, self.payload, self.at)
 
 
 class Receipt(NamedTuple):
-    """What became of a request: which delivery it is, and whether that is new or a dead one that its copy has re-opened."""
+    """The delivery that a request became; whether it is new, or a dead one that this copy re-opened."""
 
     delivery: int
     new: bool
@@ -50,7 +50,7 @@ class Receipt(NamedTuple):
 
 
 def insert_new(engine: Engine, arrivals: Sequence[Arrival]) -> list[int | None]:
-    """Keep all in one transaction, which is committed on return; the id of each, or None for one whose key is there already.
+    """Store all in one transaction, which is committed on return; the id of each, or None for one whose key exists already.
 
     The one statement that decides how many webhooks a second are acknowledged, so it goes to the driver directly. Raises `DatabaseAway`,
     and `DBAPIError` where the database refuses a row: then none is kept.
@@ -66,14 +66,14 @@ def insert_new(engine: Engine, arrivals: Sequence[Arrival]) -> list[int | None]:
 
 
 def _insert_each(cursor: Any, rows: Sequence[tuple[Any, ...]]) -> list[int | None]:
-    """SQLite: a statement costs some microseconds."""
+    """For SQLite, where a statement costs a few microseconds."""
     statement = f"{_INSERT} (?, ?, ?, ?, ?, ?, ?) {_UNLESS_KNOWN} RETURNING id"
     found = [cursor.execute(statement, row).fetchall() for row in rows]
     return [one[0][0] if one else None for one in found]
 
 
 def _insert_all(cursor: Any, rows: Sequence[tuple[Any, ...]]) -> list[int | None]:
-    """PostgreSQL: a statement costs a round trip."""
+    """For PostgreSQL, where a statement costs a round trip."""
     values = ", ".join(["(%s, %s, %s, %s, %s, %s, %s)"] * len(rows))
     cursor.execute(f"{_INSERT} {values} {_UNLESS_KNOWN} RETURNING store, key, id", [value for row in rows for value in row])
     ids = {(store, key): new_id for store, key, new_id in cursor.fetchall()}
@@ -81,7 +81,7 @@ def _insert_all(cursor: Any, rows: Sequence[tuple[Any, ...]]) -> list[int | None
 
 
 def keep(connection: Connection, arrival: Arrival) -> Receipt:
-    """Keep a delivery. A copy changes nothing, but re-opens a dead one."""
+    """Store a delivery. A copy changes nothing, except that it re-opens a dead one."""
     store, key, at = arrival.store, arrival.key, arrival.at
     row = {
         "store": store,
@@ -115,7 +115,7 @@ def keep(connection: Connection, arrival: Arrival) -> Receipt:
 
 
 def count_refusal(connection: Connection, *, store: str, reason: str, at: datetime) -> None:
-    """Remember that a request was not proved genuine, and nothing else of it."""
+    """Count a request that could not be verified. Nothing else of it is stored."""
     row = upserting(connection, refusals).values(store=store, reason=reason, times=1, last_at=at)
     connection.execute(
         row.on_conflict_do_update(index_elements=["store", "reason"], set_={"times": refusals.c.times + 1, "last_at": row.excluded.last_at})
@@ -123,7 +123,7 @@ def count_refusal(connection: Connection, *, store: str, reason: str, at: dateti
 
 
 def keep_part(connection: Connection, parent: Row[Any], index: int, payload: bytes) -> int | None:
-    """Keep one order of a body that held several, as a delivery of its own; its id, or None where it is kept already."""
+    """Store one order of a body that contains several, as a separate delivery; its id, or None if it is stored already."""
     row = {
         "store": parent.store,
         "key": f"{parent.id}/{index}",

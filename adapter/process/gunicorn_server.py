@@ -1,7 +1,7 @@
-"""Gunicorn, whose workers take in whole requests before a thread has to do with them.
+"""Gunicorn, with workers that read a whole request before a thread handles it.
 
-Gunicorn's own threaded worker reads each request in a thread of its pool, so that a few clients which send half a request and stop keep
-all others out. Here Waitress reads, any number of connections in one loop, and Gunicorn does what it is good at: processes.
+Gunicorn's own threaded worker reads each request in a pool thread, so a few clients that send half a request block all others. Here
+Waitress reads all connections in one loop, and Gunicorn manages the processes.
 """
 
 import os
@@ -15,24 +15,24 @@ from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer, create_server
 
-# All that wait for a commit wait together: so many can share one.
+# Requests that wait for a commit share it: at most so many per process.
 _THREADS = 32
 _CONNECTIONS = 2000
 _GRACE_S = 10
-# How long a client may take for the head and for the whole of a request, and how long it may be silent between requests.
+# How long a client may take to send a head and a whole request, and how long a connection may be idle between requests.
 _HEAD_S = 10.0
 _REQUEST_S = 30.0
-_KEEP_ALIVE_S = 75.0  # longer than a platform's router keeps a connection, so that it never meets a closed one
+_KEEP_ALIVE_S = 75.0  # longer than platforms' routers keep a connection, so that they never use a closed one
 _LONGEST_HEAD = 65_536
 _LOOK_S = 1.0
 
 
 class WebServer(BaseApplication):
-    """Serves a WSGI app that is made in each worker, after the fork: no connection is shared between processes."""
+    """Serves a WSGI app that each worker creates after the fork, so that processes share no connection."""
 
     def __init__(self, make_app: Callable[[], Any], *, bind: str, workers: int, largest_body: int) -> None:
         self._make_app = make_app
-        # A body that is a little too long is refused by the app, which names the setting; one that is far too long, by the server.
+        # The app rejects a body that is a little too long, and names the setting; the server rejects one that is far too long.
         self.largest_body = 2 * largest_body
         self._options = {
             "bind": bind,
@@ -45,7 +45,7 @@ class WebServer(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
-        """Take our options."""
+        """Set our options."""
         for name, value in self._options.items():
             if name in self.cfg.settings:
                 self.cfg.set(name, value)
@@ -59,7 +59,7 @@ class BufferingWorker(Worker):
     """A Gunicorn worker that serves with Waitress."""
 
     def run(self) -> None:
-        """Serve until told to stop; then finish the requests in hand."""
+        """Serve until asked to stop, then finish the current requests."""
         app: Any = self.app
         listening: list[Any] = self.sockets
         connections: dict[int, Any] = {}
@@ -89,11 +89,11 @@ class BufferingWorker(Worker):
         wasyncore.close_all(connections, ignore_all=True)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Stop soon."""
+        """Stop within a second."""
         self.alive = False
 
     def _serve(self, connections: dict[int, Any], seconds: float) -> None:
-        """Read and write whatever is ready, for so long; then hang up on those who are late."""
+        """Read and write for so many seconds, then close the connections of clients that are late."""
         self.notify()
         until = time.monotonic() + seconds
         while self.alive and time.monotonic() < until:
@@ -105,12 +105,12 @@ class BufferingWorker(Worker):
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
-    """A connection that knows since when the request it is sending has been under way."""
+    """A connection that records when the current request began to arrive."""
 
     request_begun = 0.0
 
     def received(self, data: bytes) -> bool:
-        """Take in some bytes."""
+        """Handle received bytes."""
         if self.request is None:
             self.request_begun = time.time()
         taken: bool = super().received(data)
@@ -118,11 +118,11 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is being answered."""
+        """Whether a request is being handled."""
         return bool(self.requests or self.total_outbufs_len)
 
     def is_late(self, now: float) -> bool:
-        """Whether its client takes too long to send a head or a body, or has nothing to say."""
+        """Whether the client takes too long to send a head or a body, or has been idle too long."""
         if self.is_busy:
             return False
         if self.request is None:

@@ -1,4 +1,4 @@
-"""The web application: settings in, app out."""
+"""The web application, built from settings."""
 
 from flask import Flask, Response, jsonify, render_template, request
 from sqlalchemy import Engine
@@ -21,7 +21,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     """The adapter's web side, for any WSGI server."""
     settings = with_adobe_keys(settings)
     app = Flask(__name__)
-    app.debug = False  # whatever FLASK_DEBUG says: a page of the framework's own would show an order
+    app.debug = False  # regardless of FLASK_DEBUG: the framework's debug pages would show an order
     app.extensions["settings"] = settings
     engine = engine or connect(settings.database_url)
     app.extensions["inbox"] = Inbox(engine)

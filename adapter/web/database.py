@@ -1,4 +1,4 @@
-"""The web side's way to the database: every use ends within the time that a store waits for its answer."""
+"""The web process's access to the database, with a deadline shorter than a store's."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from adapter.errors import DatabaseAway
 
 Result = TypeVar("Result")
-# Shopify gives 5 s in all. Statements time out by themselves after 3 s; this holds when not even the connection answers.
+# Shopify waits 5 s. Statements time out after 3 s; this deadline also covers a connection that hangs.
 _DEADLINE_S = 3.5
 _THREADS = 3
 
@@ -24,8 +24,8 @@ class Inbox:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="inbox")
 
     def run(self, work: Callable[[Engine], Result]) -> Result:
-        """The result of `work`; raises `DatabaseAway` where it is late. Late work may still be committed: then a copy is a duplicate."""
-        future = self._threads.submit(copy_context().run, work, self.engine)  # what it logs carries the request's id
+        """The result of `work`; raises `DatabaseAway` if it is late. Late work may still be committed."""
+        future = self._threads.submit(copy_context().run, work, self.engine)  # its log lines contain the request's id
         try:
             return future.result(_DEADLINE_S)
         except TooLate:

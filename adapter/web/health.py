@@ -1,4 +1,4 @@
-"""Is the process alive, can a delivery be kept, do orders move; and the figures for a monitor."""
+"""Whether the process runs, whether it can store webhooks, whether orders reach Drip, and the metrics."""
 
 import hmac
 from collections.abc import Callable
@@ -24,13 +24,13 @@ _PROXY_HEADERS = {"Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "True-Client-I
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """The process answers."""
+    """The process is running."""
     return jsonify(status="ok")
 
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """A delivery can be kept. A trouble with Drip must not take the receiver out of rotation, so it plays no part here."""
+    """A webhook can be stored. Problems with Drip don't count: they must not take the receiver out of rotation."""
     inbox: Inbox = current_app.extensions["inbox"]
     try:
         inbox.run(_can_read)
@@ -41,7 +41,7 @@ def readyz() -> tuple[Response, int]:
 
 @blueprint.get("/status")
 def status() -> tuple[Response, int]:
-    """Whether orders move, and why not; 503 when they are stuck. A store that has gone quiet is told, but sends nobody out of bed."""
+    """Whether orders reach Drip, and if not, why; 503 when they are stuck. A silent store is reported, but is not a 503."""
     _require_sight()
     settings: Settings = current_app.extensions["settings"]
     inbox: Inbox = current_app.extensions["inbox"]
@@ -54,7 +54,7 @@ def status() -> tuple[Response, int]:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """The figures, for Prometheus."""
+    """The metrics, for Prometheus."""
     _require_sight()
     inbox: Inbox = current_app.extensions["inbox"]
     counted: Metrics = current_app.extensions["metrics"]
@@ -77,7 +77,7 @@ def _report(engine: Engine, settings: Settings) -> dict[str, Any]:
 
 
 def _require_sight() -> None:
-    """Answer 401 unless METRICS_TOKEN was sent, or the request comes from this machine, or from somebody who is logged in.
+    """Abort with 401 unless the request contains METRICS_TOKEN, comes from this machine, or belongs to a logged-in visitor.
 
     The dashboard says who is logged in: a function without arguments in `app.extensions["may_see"]`.
     """
@@ -94,7 +94,7 @@ def _has_token() -> bool:
 
 
 def is_from_here() -> bool:
-    # A proxy on this machine speaks for somebody else; a page that has its own name resolved to 127.0.0.1 speaks under that name.
+    # A proxy on this machine forwards other people's requests; a website whose name resolves to 127.0.0.1 sends its own name as the host.
     forwarded = any(name.startswith("X-Forwarded-") or name in _PROXY_HEADERS for name, _ in request.headers)
     return not forwarded and _is_loopback(request.remote_addr or "") and _is_loopback(request.host)
 

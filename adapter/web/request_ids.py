@@ -1,4 +1,4 @@
-"""An id for each web request: the platform's or proxy's own where it is a sound one, else a new one.
+"""An id for each web request: the one that the platform or proxy sent, if it is well-formed, else a new one.
 
 It stands in the answer and in all log lines of the request. It is not kept with the delivery: the line `kept` holds both ids, and all that
 becomes of the delivery later carries the delivery's.
@@ -12,17 +12,17 @@ from flask import Flask, Response, g, request
 from adapter.monitoring.logs import REQUEST_ID
 
 HEADER = "X-Request-ID"
-# What platforms make: letters, digits and a few marks; nothing that could be an address or forge a line.
+# The ids of common platforms: letters, digits and a few marks. An email address, or text that forges a log line, does not match.
 _SOUND = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/=:-]{7,199}")
 
 
 def request_id(sent: str) -> str:
-    """The id of a request, by what its header says."""
+    """The id of a request whose header contains `sent`."""
     return sent if _SOUND.fullmatch(sent) else uuid.uuid4().hex
 
 
 def name_requests(app: Flask) -> None:
-    """Give each request of an app its id."""
+    """Give each request an id."""
 
     @app.before_request
     def begin() -> None:

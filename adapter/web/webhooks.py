@@ -1,7 +1,7 @@
-"""Receiving: a request is proved genuine, and kept by one committed insert before it is answered 2xx. Nothing else happens here.
+"""Receiving: a request is verified, and stored by one committed insert before it gets a 2xx. Nothing else happens here.
 
-Webhooks are plain WSGI in front of Flask. Flask's routing, sessions and hooks are for pages, and would cost more than the proof and the
-insert together.
+Webhooks are handled by plain WSGI in front of Flask. Flask's routing, sessions and hooks are for pages; they would cost more than the
+verification and the insert together.
 """
 
 import json
@@ -43,14 +43,14 @@ _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPSta
 
 @blueprint.get("/webhooks/<name>", strict_slashes=False)
 def greet(name: str) -> Response:
-    """Echo a platform's challenge; a person who opens the address learns what it is for."""
+    """Echo a platform's challenge, or tell a person who opens the address what it is for."""
     settings: Settings = current_app.extensions["settings"]
     store = settings.store(name)
     if store is None:
         abort(404, _unknown(name))
     challenge = request.args.get("challenge")
     if challenge is None or not store.provider.echoes_challenge:
-        abort(405, description=f"{store.provider.title} posts the webhooks of store {store.name} to this address; there is nothing to see")
+        abort(405, description=f"{store.provider.title} posts the webhooks of store {store.name} to this address; there is no page here")
     response = Response(challenge, mimetype="text/plain")
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
@@ -63,8 +63,8 @@ class _Answer:
     headers: Sequence[tuple[str, str]] = ()
 
 
-class _Unkept(Exception):  # noqa: N818 - it ends a request early, and is no error of ours
-    """What a request is answered with that is not kept."""
+class _Unkept(Exception):  # noqa: N818 - it ends a request early; it is not an error of the adapter
+    """The answer to a request that is not stored."""
 
     def __init__(self, status: int, error: str, *headers: tuple[str, str]) -> None:
         super().__init__(error)
@@ -72,7 +72,7 @@ class _Unkept(Exception):  # noqa: N818 - it ends a request early, and is no err
 
 
 class WebhookReceiver:
-    """Takes `POST /webhooks/<store>`, with or without a trailing slash, and passes every other request on."""
+    """Handles `POST /webhooks/<store>`, with or without a trailing slash, and passes every other request to Flask."""
 
     def __init__(self, app: "WSGIApplication", settings: Settings, keeper: Keeper) -> None:
         self._app = app
@@ -91,7 +91,7 @@ class WebhookReceiver:
             answer = _Answer(200, self._receive(path[len(_PREFIX) :].removesuffix("/"), environ))
         except _Unkept as unkept:
             answer = unkept.answer
-        except Exception as error:  # noqa: BLE001 - its message may quote the payload, so no server may log it
+        except Exception as error:  # noqa: BLE001 - the server would log its message, which may quote the payload
             report(error)
             log.error("%s while receiving", type(error).__name__, extra={"action": "fault"})
             answer = _Answer(500, {"error": "an internal error; send it again"})
@@ -103,7 +103,7 @@ class WebhookReceiver:
         return [body]
 
     def _receive(self, name: str, environ: "WSGIEnvironment") -> Mapping[str, str]:
-        """The answer of a request that was kept; raises `_Unkept` for any other."""
+        """The receipt for a stored request; raises `_Unkept` for any other."""
         store = self._settings.store(name)
         if store is None:
             raise _Unkept(404, _unknown(name))
@@ -113,8 +113,8 @@ class WebhookReceiver:
             return {"status": "pong"}
         verdict = store.verify(headers, payload)
         if verdict is Verdict.UNJUDGED:
-            log.error("the key that signs it cannot be fetched now", extra={"action": "not_judged", "store": store.name})
-            raise _Unkept(503, "the signature cannot be checked now; send it again", _RETRY_AFTER)
+            log.error("the key to verify it can't be fetched now", extra={"action": "not_judged", "store": store.name})
+            raise _Unkept(503, "the signature can't be verified now; send it again", _RETRY_AFTER)
         if verdict is not Verdict.GENUINE:
             raise self._refuse(store, verdict)
         receipt = self._keep(store, headers, payload)
@@ -123,14 +123,14 @@ class WebhookReceiver:
         return store.provider.acknowledgement(headers, payload, receipt)
 
     def _read(self, environ: "WSGIEnvironment") -> bytes:
-        """The body, counted while it is read: a chunked one does not state its length."""
+        """The body, counted while it is read, because a chunked request does not state its length."""
         most = self._settings.max_payload_bytes
         try:
             payload: bytes = get_input_stream(environ, max_content_length=most + 1).read()
         except RequestEntityTooLarge:
             payload = b""
             too_long = True
-        except HTTPException as error:  # the client has gone away, or its chunks are malformed
+        except HTTPException as error:  # the client disconnected, or its chunks are malformed
             raise _Unkept(400, error.description or "the body is malformed") from None
         else:
             too_long = len(payload) > most
@@ -152,19 +152,19 @@ class WebhookReceiver:
         try:
             delivery, new, reopened = self._keeper.keep(arrival)
         except (DatabaseAway, DBAPIError) as error:
-            why = str(error) if isinstance(error, DatabaseAway) else f"the database refuses every row: {type(error).__name__}"
+            why = str(error) if isinstance(error, DatabaseAway) else f"the database rejects every row: {type(error).__name__}"
             log.error(why, extra={"action": "not_kept", "store": store.name})
-            raise _Unkept(503, "the delivery could not be kept now; send it again", _RETRY_AFTER) from None
+            raise _Unkept(503, "the webhook can't be stored now; send it again", _RETRY_AFTER) from None
         about = {"delivery": delivery, "store": store.name}
         log.info("kept" if new else "a copy", extra={"action": "kept" if new else "duplicate", **about})
         if reopened:
-            log.info("a copy of a dead delivery: it is tried again", extra={"action": "reopened", **about})
+            log.info("a copy of a dead delivery, which is tried again", extra={"action": "reopened", **about})
         return {"delivery": str(delivery), "status": "kept" if new else "duplicate"}
 
     def _refuse(self, store: Store, verdict: Verdict) -> _Unkept:
         header = store.provider.scheme(store.auth).header(store.credentials)
         why = (
-            f"the request carries no {header}: is it from {store.provider.title}, and does its webhook have a secret?"
+            f"the request has no {header} header: is it from {store.provider.title}, and does the webhook have a secret?"
             if verdict is Verdict.MISSING
             else f"{header} does not match: {_what_to_compare(store)}"
         )
@@ -177,14 +177,14 @@ class WebhookReceiver:
 
 
 def _address(environ: "WSGIEnvironment") -> str:
-    """The address that a request was sent to, as the store sees it: proxies put it into headers of their own."""
+    """The address that the store sent a request to; a proxy passes it on in headers of its own."""
     scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").partition(",")[0].strip() or environ["wsgi.url_scheme"]
     host = environ.get("HTTP_X_FORWARDED_HOST", "").partition(",")[0].strip() or environ.get("HTTP_HOST", "")
     return absolute_url(f"{scheme}://{host}")
 
 
 def _headers(environ: "WSGIEnvironment") -> dict[str, str]:
-    """The request's headers under lower-case names."""
+    """The request's headers, with lower-case names."""
     headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
     if content_type := environ.get("CONTENT_TYPE"):
         headers["content-type"] = content_type
@@ -193,17 +193,17 @@ def _headers(environ: "WSGIEnvironment") -> dict[str, str]:
 
 def _unknown(name: str) -> str:
     how = f"set {name.upper()}_WEBHOOK_SECRET" if name in PROVIDERS else "add it to STORES"
-    return f"no store is called {name[:80]!r} here: {how}"
+    return f"there is no store named {name[:80]!r}: {how}"
 
 
 def _what_to_compare(store: Store) -> str:
     if store.provider.scheme(store.auth).can_sign:
-        return f"the secret in {store.secret_setting} is not the one that {store.provider.title} signs with"
-    return f"compare {store.secret_setting} with what Adobe shows; every event must be addressed to it and signed with Adobe's key"
+        return f"{store.secret_setting} is not the secret that {store.provider.title} signs with"
+    return f"compare {store.secret_setting} with the value Adobe shows; events must be addressed to it and signed with Adobe's key"
 
 
 def _storable(text: str, longest: int) -> str:
-    """A header's value as every database takes it: Latin-1 as WSGI hands it over, without control characters, and of bounded length."""
+    """A header's value that every database accepts: Latin-1, as WSGI passes it, without control characters and of limited length."""
     if not text.isprintable():
         text = "".join(character for character in text if character.isprintable())
     return text[:longest].strip()
