@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,14 @@ def test_check_of_a_silent_and_of_a_renamed_store(environment: pytest.MonkeyPatc
     configure(environment, shop)
     looked = lines(run("check").output)
     assert [line for line in (*quoted("silent since"), *quoted("not in the settings")) if line not in looked] == []
+
+
+@pytest.mark.parametrize(("platform", "title"), [("shopify", "Shopify"), ("woocommerce", "WooCommerce")])
+def test_the_readme_counts_the_webhooks_that_connect_asks_for(platform: str, title: str) -> None:
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
+    topics = import_module(f"adapter.stores.{platform}.registry").TOPICS
+    [row] = [line for line in readme.splitlines() if line.startswith(f"| {title} |")]
+    assert f"| {('no', 'one', 'two', 'three', 'four', 'five')[len(topics)]}, created" in row
 
 
 @pytest.mark.parametrize("platform", ["shopify", "woocommerce", "magento"])
