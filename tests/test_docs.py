@@ -16,7 +16,7 @@ import pytest
 
 import mappings
 from adapter import settings
-from adapter.settings.environment import _EPHEMERAL_MARKS
+from adapter.settings.environment import _EPHEMERAL_MARKS, _PLATFORM_URLS
 from adapter.settings.stores import _API_VARIABLES
 from mappings import PROVIDERS, Context, Options, Provider, Reason, encode, outcomes
 from mappings.core.fields import MISSING
@@ -105,12 +105,13 @@ def test_every_option_of_a_store_has_a_heading() -> None:
 
 
 def test_no_heading_explains_what_cannot_be_set() -> None:
-    assert options_explained() - environment_names() - set(settings.StoreTable().fields) == set()
+    assert options_explained() - environment_names() - set(_PLATFORM_URLS) - set(settings.StoreTable().fields) == set()
 
 
-def test_the_marks_of_a_vanishing_disk_are_named() -> None:
+@pytest.mark.parametrize("names", [_EPHEMERAL_MARKS, tuple(_PLATFORM_URLS)], ids=["marks of a vanishing disk", "public addresses"])
+def test_what_platforms_set_is_named(names: tuple[str, ...]) -> None:
     text = text_of("docs/settings.md")
-    assert [mark for mark in _EPHEMERAL_MARKS if f"`{mark}`" not in text] == []
+    assert [name for name in names if f"`{name}`" not in text] == []
 
 
 def test_app_json_asks_only_for_settings_that_exist() -> None:

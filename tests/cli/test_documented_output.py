@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ from adapter.inbox.receiving import Arrival
 from mappings import Key
 from tests.stand_ins.woocommerce import running_woocommerce
 from tests.stand_ins.woocommerce_shop import KEY, SECRET, Shop
+from tests.support.live_adapter import live_adapter
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "stores.md").read_text(encoding="utf-8")
 PUBLIC_URL = "https://adapter.example"
@@ -52,6 +54,15 @@ def run(*arguments: str, typed: str = "") -> Result:
     return CliRunner().invoke(main, arguments, input=typed)
 
 
+@contextmanager
+def served(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The adapter, running at PUBLIC_URL."""
+    engine = connect(f"sqlite:///{tmp_path / 'adapter.db'}")
+    with live_adapter(engine, environment) as url:
+        yield url
+    engine.dispose()
+
+
 def keep(database_url: str, store: str, times: list[datetime]) -> None:
     engine = connect(database_url)
     with transaction(engine) as connection:
@@ -73,19 +84,20 @@ def quoted(containing: str) -> list[str]:
     return lines(block)
 
 
-def lines(text: str) -> list[str]:
-    """Lines with one form for addresses, times and numbers."""
-    text = text.replace("https://YOUR-APP", PUBLIC_URL)
+def lines(text: str, url: str = "") -> list[str]:
+    """Lines with one form for addresses, times and numbers; `url` is the adapter's own address."""
+    text = text.replace("https://YOUR-APP", PUBLIC_URL).replace(url or PUBLIC_URL, PUBLIC_URL)
     text = re.sub(r"http://127\.0\.0\.1:\d+", "https://api.getdrip.com", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME", text)
     return [re.sub(r"\d+", "N", line.strip()) for line in text.splitlines() if line.strip()]
 
 
-def test_connect_registers_webhooks(environment: pytest.MonkeyPatch, shop: Shop) -> None:
+def test_connect_registers_webhooks(environment: pytest.MonkeyPatch, shop: Shop, tmp_path: Path) -> None:
     configure(environment, shop)
-    done = run("connect", "woocommerce", typed="y\n")
+    with served(environment, tmp_path) as url:
+        done = run("connect", "woocommerce", typed="y\n")
     assert done.exit_code == 0, done.output
-    assert [line for line in quoted("Make these changes?") if line not in lines(done.output)] == []
+    assert [line for line in quoted("Make these changes?") if line not in lines(done.output, url)] == []
 
 
 def test_backfill_and_reconcile_end_with_a_summary(environment: pytest.MonkeyPatch, shop: Shop) -> None:
@@ -97,15 +109,16 @@ def test_backfill_and_reconcile_end_with_a_summary(environment: pytest.MonkeyPat
     assert [line for block in summaries for line in lines(block) if line not in lines(done.output)] == []
 
 
-def test_check_of_two_stores(environment: pytest.MonkeyPatch, shop: Shop) -> None:
+def test_check_of_two_stores(environment: pytest.MonkeyPatch, shop: Shop, tmp_path: Path) -> None:
     [tables] = [block for block in blocks("toml") if "stores.outlet" in block]
     for name, value in (("store_url", shop.url), ("consumer_key", KEY), ("consumer_secret", SECRET)):
         tables = re.sub(rf'{name} = ".*?"', f'{name} = "{value}"', tables, count=1)
     environment.setenv("STORES", tables)
-    assert run("connect", "tea", "--yes").exit_code == 0
-    looked = run("check")
+    with served(environment, tmp_path) as url:
+        assert run("connect", "tea", "--yes").exit_code == 0
+        looked = run("check")
     assert looked.exit_code == 0, looked.output
-    assert lines(looked.output) == quoted("ok     store tea")
+    assert lines(looked.output, url) == quoted("ok     store tea")
     environment.setenv("STORES", tables.replace('drip_provider = "tea_outlet"', ""))
     assert lines(run("check").output) == quoted("stores.outlet.drip_provider")
 
