@@ -71,6 +71,7 @@ def environment_names() -> set[str]:
             and isinstance(arguments[1], ast.Constant)
         ):
             names |= set(_names(arguments[1]))
+    names |= set(_PLATFORM_URLS)
     return names | {f"{provider.upper()}_{key.upper()}" for provider, keys in _API_VARIABLES.items() for key in keys}
 
 

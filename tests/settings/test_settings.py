@@ -496,3 +496,18 @@ def test_no_repr_and_no_problem_contains_a_secret(environ: Environ) -> None:
     environ(PORT="x", STORES=stores + 'drip_api_key = "hush-8"\ncolour = "hush-9"')
     shown += problems()
     assert "hush" not in "\n".join(shown)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "url"),
+    [
+        ("RENDER_EXTERNAL_URL", "https://orders-1234.onrender.com", "https://orders-1234.onrender.com"),
+        ("RAILWAY_PUBLIC_DOMAIN", "orders-1234.up.railway.app", "https://orders-1234.up.railway.app"),
+        ("FLY_APP_NAME", "orders-1234", "https://orders-1234.fly.dev"),
+    ],
+)
+def test_the_platforms_address_is_used_until_public_url_is_set(environ: Environ, name: str, value: str, url: str) -> None:
+    environ(**{name: value}, ALLOW_EPHEMERAL="1")
+    assert (read_settings().public_url, read_settings().public_url_is_set) == (url, True)
+    environ(**{name: value}, ALLOW_EPHEMERAL="1", PUBLIC_URL="https://orders.example")
+    assert read_settings().public_url == "https://orders.example"
