@@ -11,10 +11,11 @@ from sqlalchemy import Connection, Engine
 
 from adapter.catalog.catalog import Catalog, Completed
 from adapter.delivery.lifecycle import next_event, stored
+from adapter.delivery.lost_products import may_lack_products, with_lost_products
 from adapter.delivery.queues import LaneQueue
-from adapter.inbox import settling, sources
+from adapter.inbox import sending, settling, sources
 from adapter.inbox.counters import count_each
-from adapter.inbox.database import transaction
+from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.public_address import LearnedAddress
 from adapter.monitoring.error_reporting import report
 from adapter.settings import Settings, Store
@@ -153,7 +154,7 @@ class Preparer:
 
     def _render(self, draft: _Draft, completed: Completed) -> Post:
         options, queue = self._learned.applied_to(draft.store.options), draft.queue
-        following = next_event(completed.order, queue.has, options.vocabulary)
+        following = next_event(self._with_lost_products(queue, completed.order), queue.has, options.vocabulary)
         order = following.order
         body = render(
             order,
@@ -171,6 +172,12 @@ class Preparer:
             last=following.last,
             looked_up=json.dumps(completed.looked_up) if completed.looked_up else None,
         )
+
+    def _with_lost_products(self, queue: LaneQueue, order: Order) -> Order:
+        if queue.has is None or not may_lack_products(order):
+            return order
+        with snapshot(self._engine) as connection:
+            return with_lost_products(order, sending.last_body(connection, self._account, queue.lane))
 
     def _compare(self, draft: _Draft, post: Post) -> Post | None:
         """Compare a body with what Drip has: post it, or settle it as stale, unchanged or fully sent."""

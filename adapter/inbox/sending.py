@@ -159,6 +159,20 @@ def begin_request(connection: Connection, account: str, kind: str, at: datetime)
     return request_id
 
 
+def last_body(connection: Connection, account: str, lane: Lane) -> bytes | None:
+    """The newest body of an order that an account accepted; None if it has been erased, or there is none."""
+    body: bytes | None = connection.execute(
+        select(attempts.c.body)
+        .join(deliveries, deliveries.c.id == attempts.c.delivery_id)
+        .join(requests, requests.c.id == attempts.c.request_id)
+        .where(deliveries.c.store == lane.store, deliveries.c.order_id == lane.order_id, requests.c.account == account)
+        .where(attempts.c.outcome == "delivered", attempts.c.body.is_not(None))
+        .order_by(attempts.c.id.desc())
+        .limit(1)
+    ).scalar()
+    return body
+
+
 def begin_attempts(connection: Connection, request_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
     """Store the bodies that are about to be posted. Each row has the columns of `attempts` except those of its end."""
     connection.execute(insert(attempts), [{**row, "request_id": request_id} for row in rows])
