@@ -5,8 +5,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-import click
-
+from adapter.cli.text import say
 from adapter.errors import AdapterError, SettingsError
 
 Params = ParamSpec("Params")
@@ -21,10 +20,10 @@ def explained(command: Callable[Params, Result]) -> Callable[Params, Result]:
         try:
             return command(*args, **kwargs)
         except SettingsError as error:
-            click.echo("\n".join(f"settings: {line}" for line in str(error).splitlines()), err=True)
+            say("\n".join(f"settings: {line}" for line in str(error).splitlines()), err=True)
             sys.exit(2)
         except AdapterError as error:
-            click.echo(f"Error: {error}", err=True)
+            say(f"Error: {error}", err=True)
             sys.exit(1)
 
     return wrapper

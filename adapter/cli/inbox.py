@@ -34,7 +34,8 @@ def open_inbox(settings: Settings | None = None) -> Iterator[Engine]:
         yield engine
 
 
-def migrate_database(settings: Settings) -> None:
-    """Create the tables, or bring them up to date."""
+def migrate_database(settings: Settings) -> str:
+    """Create the tables, or bring them up to date; the file of an SQLite database, blank for PostgreSQL."""
     with connected(settings) as engine:
         migrate(engine)
+        return engine.url.database or "" if engine.dialect.name == "sqlite" else ""

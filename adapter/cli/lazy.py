@@ -1,6 +1,7 @@
 """A group of commands that imports a command only when it is called, after "Lazily Loading Subcommands" in Click's documentation."""
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -21,6 +22,14 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands, as `--help` orders them."""
         return [name for commands in self.sections.values() for name in commands]
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called; an unknown one is refused with the one that was probably meant."""
+        name = args[0]
+        if not name.startswith("-") and name not in (*self.list_commands(ctx), *self.hidden_commands):
+            meant = get_close_matches(name, self.list_commands(ctx), n=1)
+            ctx.fail(f"No such command {name!r}." + (f" Did you mean {meant[0]!r}?" if meant else ""))
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command."""

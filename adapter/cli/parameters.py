@@ -7,6 +7,8 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON d
 PARENT = click.option("--parent", type=int, hidden=True, help="End when this process is gone.")
 SANDBOX_URL = click.option("--sandbox-url", default="", hidden=True, help="Send to the sandbox at this address.")
 STORE = click.option("--store", default="", metavar="NAME", help="Only this store.")
+ROW = click.IntRange(0, MOST)
+"""A row's id, as an argument: Click doesn't print the range of an argument in the help."""
 TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 
 
@@ -17,6 +19,13 @@ def url(value: str) -> str:
     if value and not absolute_url(value):
         raise click.BadParameter(f"{value!r} isn't an address such as http://127.0.0.1:8000")
     return value
+
+
+def row_id(value: str) -> int:
+    """A row's id, as an option."""
+    if not value.isdecimal() or int(value) > MOST:
+        raise click.BadParameter(f"{value!r} isn't an id")
+    return int(value)
 
 
 def listening_address(value: str) -> str:

@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy import Engine
 
 from adapter.cli import output
+from adapter.cli.text import say
 from adapter.errors import WorkFailed
 from adapter.inbox import figures
 from adapter.inbox.database import snapshot
@@ -50,7 +50,7 @@ def interruptible(consequence: str) -> Iterator[None]:
 def read_orders(reading: Backfill, settings: Settings, *, as_json: bool) -> backfill.Progress:
     """Read page after page. On a terminal a bar shows how fast, and how long Drip will take for what was new so far."""
     if reading.resumed and not as_json:
-        click.echo("resuming where the last run was interrupted", err=True)
+        say("resuming where the last run was interrupted", err=True)
     bar = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(), console=output.console(), disable=as_json or not sys.stdout.isatty(), transient=True,
@@ -76,15 +76,15 @@ def print_result(store: str, far: backfill.Progress, engine: Engine, settings: S
         output.document(report | {"seconds_at_drip": seconds, "note": far.note})
         return
     found = output.counted(far.found, "order", "orders")
-    click.echo(f"{store}: {found} found, {far.kept} new to Drip, {far.never_heard_of} never received by webhook")
+    say(f"{store}: {found} found, {far.kept} new to Drip, {far.never_heard_of} never received by webhook")
     configured = settings.store(store)
     wait = f"{output.counted(waiting, 'order', 'orders')} of this store {'is' if waiting == 1 else 'are'} waiting"
     if waiting and (configured is None or configured.account is None):
-        click.echo(f"{wait} for a Drip account: set DRIP_ACCOUNT_ID and DRIP_API_KEY, and run a sender")
+        say(f"{wait} for a Drip account: set DRIP_ACCOUNT_ID and DRIP_API_KEY, and run a sender")
     elif waiting:
-        click.echo(f"{wait}; with a sender running, Drip's quota lets them through in about {_duration(seconds)}")
+        say(f"{wait}; with a sender running, Drip's quota lets them through in about {_duration(seconds)}")
     if far.note:
-        click.echo(f"note: {far.note}")
+        say(f"note: {far.note}")
 
 
 def wait_until_sent(store: str, engine: Engine, settings: Settings) -> None:

@@ -38,8 +38,8 @@ def current_settings() -> Settings:
         settings = read_settings(sandbox=True, sandbox_url=sandbox_url, listening_url=listening_url, checks=CHECKS)
     except SettingsError:  # credentials for Drip: these settings aren't those of a sandbox
         return settings
-    where = f"which is running at {running.url}" if running else "which isn't running"
-    click.echo(f"note: this is about drip-adapter serve --sandbox, {where}", err=True)
+    using = f"drip-adapter serve --sandbox at {running.url}" if running else "sandbox.db; drip-adapter serve --sandbox isn't running"
+    click.echo(f"note: using {using}", err=True)
     return settings
 
 

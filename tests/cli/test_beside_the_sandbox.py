@@ -47,7 +47,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, variables: dict[str, str]) 
 
 def run(served: Served, variables: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[bytes]":
     result = terminal.run(*arguments, variables=variables, DATABASE_URL=served.database_url)
-    assert f"note: this is about drip-adapter serve --sandbox, which is running at {served.url}" in result.stderr.decode()
+    assert f"note: using drip-adapter serve --sandbox at {served.url}" in result.stderr.decode()
     return result
 
 
@@ -86,7 +86,7 @@ def test_with_an_account_at_drip_the_settings_are_those_of_the_real_adapter(serv
 def test_a_stopped_sandbox_is_said_to_be_stopped(tmp_path: Path) -> None:
     assert terminal.run("migrate", DATABASE_URL="sqlite:///sandbox.db").returncode == 0
     result = terminal.run("status", "--json")
-    assert b"note: this is about drip-adapter serve --sandbox, which isn't running" in result.stderr
+    assert b"note: using sandbox.db; drip-adapter serve --sandbox isn't running" in result.stderr
     assert json.loads(result.stdout)["sandbox"] is True
     checked = terminal.run("check")
     assert b"sandbox: not running: start it with drip-adapter serve --sandbox" in checked.stdout

@@ -18,12 +18,14 @@ from adapter.inbox.database import connect, snapshot, transaction
 from adapter.inbox.migration import is_migrated
 from adapter.inbox.tables import attempts, deliveries
 from adapter.operations.masking import HIDDEN
+from adapter.process.supervisor import free_port
 from adapter.sandbox import running_sandbox
 from tests.support import terminal
 from tests.support.adapter_under_test import ACCOUNT, SECRET, AdapterUnderTest, make_settings, shopify_order
 from tests.support.commands import COMMANDS
 from tests.support.fixture_cases import FIXTURES, Case
 
+FREE = f"127.0.0.1:{free_port('127.0.0.1')}"
 KEYS = ["id", "store", "topic", "order_id", "state", "reason", "attempts", "received_at", "settled_at"]
 
 
@@ -101,6 +103,22 @@ def test_wrong_settings_exit_with_2_and_name_every_problem(monkeypatch: pytest.M
     result = run(*command)
     assert (result.exit_code, result.stdout) == (2, "")
     assert [line[: line.index(": ", 10)] for line in result.stderr.splitlines()] == ["settings: LOG_LEVEL", "settings: PORT"]
+
+
+def test_an_unknown_command_is_refused_with_the_one_that_was_meant() -> None:
+    assert "No such command 'stauts'. Did you mean 'status'?" in run("stauts").stderr
+    assert "No such command 'xyzzy'.\n" in run("xyzzy").stderr
+    assert "No such option '--sorcery'." in run("--sorcery").stderr
+
+
+def test_a_long_message_is_broken_between_words_on_a_terminal_and_nowhere_else() -> None:
+    variables = {"STORES": '[stores.eu]\nprovider = "magento"\nsecret = "s"\n'}
+    _, shown = terminal.run_in_terminal(80, "status", variables=variables)
+    whole = terminal.run("status", variables=variables).stderr.decode()
+    assert len(whole.splitlines()) == 1
+    assert len(shown.splitlines()) > 1
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    assert shown.split() == whole.split()
 
 
 def test_a_process_exits_with_0_1_and_2() -> None:
@@ -455,8 +473,9 @@ def test_an_erased_payload_cannot_be_retried_and_the_command_says_so(adapter: Ad
 
 def test_migrating_twice_is_safe(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
+    file = f": {database_url.removeprefix('sqlite:///')}" if database_url.startswith("sqlite") else "."
     for _ in range(2):
-        assert (run("migrate").exit_code, run("migrate").stdout) == (0, "The database is up to date.\n")
+        assert (run("migrate").exit_code, run("migrate").stdout) == (0, f"The database is up to date{file}\n")
     engine = connect(database_url)
     assert is_migrated(engine)
     engine.dispose()
@@ -491,7 +510,7 @@ def test_in_the_wrong_folder_check_says_so_and_creates_no_file(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", [["migrate"], ["deliveries", "list"], ["status"], ["serve"]])
+@pytest.mark.parametrize("command", [["migrate"], ["deliveries", "list"], ["status"], ["serve", "--bind", FREE]])
 def test_a_file_that_is_not_a_database_exits_with_1_and_stays_as_it_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: list[str]
 ) -> None:
@@ -505,7 +524,7 @@ def test_a_file_that_is_not_a_database_exits_with_1_and_stays_as_it_is(
     assert file.read_bytes() == before
 
 
-@pytest.mark.parametrize("command", [["migrate"], ["deliveries", "list"], ["status"], ["serve"]])
+@pytest.mark.parametrize("command", [["migrate"], ["deliveries", "list"], ["status"], ["serve", "--bind", FREE]])
 def test_an_unreachable_database_exits_with_1_and_names_its_setting(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")
     result = run(*command)
@@ -544,7 +563,7 @@ def test_status_prints_the_figures_of_the_overview(adapter: AdapterUnderTest, mo
     shown = run("status").stdout
     assert "waiting: 1 to be sent now, the oldest since " in shown
     assert "last day: 5 kept, 2 delivered, 1 skipped, 1 dead" in shown
-    assert f"left this hour for account {ACCOUNT.id}: 3598 of 3600 single requests, 50 of 50 batches" in shown
+    assert f"quota left for account {ACCOUNT.id}: 3598 of 3600 single, 50 of 50 batch requests" in shown
 
 
 def test_status_exits_with_1_and_says_why_orders_are_stuck(adapter: AdapterUnderTest) -> None:

@@ -10,7 +10,7 @@ from adapter.cli import output
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.output import Column
-from adapter.cli.parameters import AS_JSON, MOST
+from adapter.cli.parameters import AS_JSON, row_id
 from adapter.inbox import audit
 from adapter.inbox.database import snapshot
 from mappings import timestamp
@@ -20,7 +20,7 @@ _COLUMNS = (Column("id", is_number=True), Column("when (UTC)"), Column("who"), C
 
 @click.command("audit")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N", help="At most this many.")
-@click.option("--before", type=click.IntRange(0, MOST), metavar="ID", help="Only entries before this one.")
+@click.option("--before", type=row_id, metavar="ID", help="Only entries before this one.")
 @AS_JSON
 @explained
 def command(limit: int, before: int | None, as_json: bool) -> None:

@@ -8,6 +8,7 @@ import click
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.startup import current_settings
+from adapter.cli.text import say
 from adapter.errors import AdapterError, SettingsError, WorkFailed
 from adapter.operations.webhooks import experience_of
 from adapter.settings import Settings, Store
@@ -51,17 +52,17 @@ def _register(store: Store, registry: Registry, settings: Settings, *, dry_run: 
     if not settings.public_url_is_set:
         raise SettingsError(f"PUBLIC_URL: not set, so webhooks would go to {address}, which no store can reach; set this adapter's address")
     steps = registration.plan(store, registry, settings, _fault(store, registry, settings))
-    click.echo(f"webhooks of store {store.name} to {address}")
+    say(f"webhooks of store {store.name} to {address}")
     for step in steps:
-        click.echo(f"  {step.work:6} {step.topic}: {step.why}")
+        say(f"  {step.work:6} {step.topic}: {step.why}")
     todo = [step for step in steps if step.work is not Work.KEEP]
     if not dry_run:
         registration.require_reachable(store.name, settings)
     if not todo:
-        click.echo("Nothing to do.")
+        say("Nothing to do.")
         return
     if dry_run or not (yes or click.confirm("Make these changes?")):
-        click.echo("Nothing was changed.")
+        say("Nothing was changed.")
         return
     for step in todo:
         registration.carry_out(step, registry, address)
@@ -82,9 +83,9 @@ def _confirm(store: Store, registry: Registry, settings: Settings, done: list[St
     left = [step for step in registration.plan(store, registry, settings) if step.work is not Work.KEEP]
     if left:
         raise WorkFailed("the store accepted the changes, but still: " + "; ".join(f"{step.topic} {step.why}" for step in left))
-    click.echo(f"Done: {len(done)} changed. Every topic has one active webhook to this adapter.")
+    say(f"Done: {len(done)} changed. Every topic has one active webhook to this adapter.")
     if store.provider.name == "shopify":
-        click.echo(f"Shopify signs them with the app's client secret: set {store.secret_setting} to it.")
+        say(f"Shopify signs them with the app's client secret: set {store.secret_setting} to it.")
 
 
 def _print_instructions(name: str, store: Store | None, settings: Settings) -> None:
@@ -92,19 +93,19 @@ def _print_instructions(name: str, store: Store | None, settings: Settings) -> N
     address = registration.address_of(store.name if store else name, settings)
     secret = f"the value of {store.secret_setting}" if store else _new_secret()
     for line in platform.by_hand(address, secret):
-        click.echo(line)
+        say(line)
     if not settings.public_url_is_set:
-        click.echo(f"note: PUBLIC_URL is not set; replace {settings.public_url} with this adapter's public address")
+        say(f"note: PUBLIC_URL is not set; replace {settings.public_url} with this adapter's public address")
     if store is None and name in PROVIDERS:
-        click.echo(f"Then set {name.upper()}_WEBHOOK_SECRET to the secret, and restart the adapter.")
+        say(f"Then set {name.upper()}_WEBHOOK_SECRET to the secret, and restart the adapter.")
     elif platform.credentials:
-        click.echo(f"To let this command do it, set {' or '.join(platform.credentials)}.")
+        say(f"To let this command do it, set {' or '.join(platform.credentials)}.")
 
 
 def _explain_consent(provider: Provider, store: Store | None) -> None:
     if provider.reports_consent or (store and store.options.consent != SEND):
         return
-    click.echo(
+    say(
         f"Consent: Drip subscribes new people unless told otherwise, and {provider.title} orders don't contain the shopper's choice. "
         "So new people start unsubscribed. To subscribe those who opt in at checkout, set the store's consent to the field of that "
         "checkbox, such as meta_data.newsletter_opt_in; see Consent in docs/stores.md."

@@ -11,7 +11,7 @@ from adapter.cli import output
 from adapter.cli.delivery_output import print_deliveries, print_delivery
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
-from adapter.cli.parameters import AS_JSON, MOST, STORE, TIME
+from adapter.cli.parameters import AS_JSON, ROW, STORE, TIME, row_id
 from adapter.cli.startup import current_settings
 from adapter.inbox import audit, search, views
 from adapter.inbox.database import snapshot, transaction
@@ -60,7 +60,7 @@ def _which(chosen: Mapping[str, Any]) -> ColumnElement[bool]:
 @command.command("list")
 @_filters
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N", help="At most this many.")
-@click.option("--before", type=click.IntRange(0, MOST), metavar="ID", help="Only deliveries before this one: the next page.")
+@click.option("--before", type=row_id, metavar="ID", help="Only deliveries before this one: the next page.")
 @AS_JSON
 @explained
 def list_(limit: int, before: int | None, as_json: bool, **chosen: Any) -> None:
@@ -74,12 +74,15 @@ def list_(limit: int, before: int | None, as_json: bool, **chosen: Any) -> None:
 
 
 @command.command("show")
-@click.argument("delivery", type=click.IntRange(0, MOST))
+@click.argument("delivery", type=ROW)
 @click.option("--payload", is_flag=True, help="Print the payload as received, and nothing else.")
 @AS_JSON
 @explained
 def show(delivery: int, payload: bool, as_json: bool) -> None:
-    """Show one delivery: its state, every attempt, the body sent to Drip, and what today's mapping makes of the payload."""
+    """Show one delivery with everything known about it.
+
+    That is its state and why, every attempt with Drip's answer, the body sent to Drip, and what today's mapping makes of the payload.
+    """
     settings = current_settings()
     with open_inbox(settings) as engine, snapshot(engine) as connection:
         row = views.one(connection, delivery)
@@ -95,7 +98,7 @@ def show(delivery: int, payload: bool, as_json: bool) -> None:
 
 
 @command.command("retry")
-@click.argument("ids", nargs=-1, type=click.IntRange(0, MOST))
+@click.argument("ids", nargs=-1, type=ROW)
 @_filters
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.option("--force", is_flag=True, help="Send even if nothing changed: for what Drip accepted and lost.")
@@ -107,9 +110,7 @@ def retry(ids: tuple[int, ...], dry_run: bool, force: bool, as_json: bool, **cho
     Choose them by id, by options, or by both: then only those that match both.
     """
     if not ids and not any(chosen.values()):
-        raise click.UsageError(
-            "name deliveries by id, or choose some with --state, --store, --order, --reason, --topic, --since or --until"
-        )
+        raise click.UsageError("Name deliveries by id, or choose some with an option such as --state dead or --order ID.")
     which = _which(chosen)
     if ids:
         which = which & deliveries.c.id.in_(ids)

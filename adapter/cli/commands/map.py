@@ -28,7 +28,13 @@ def header(value: str) -> tuple[str, str]:
 @click.option("--topic", default="", help="The event, as in the store's topic header.")
 @click.option("--header", "headers", multiple=True, type=header, metavar="NAME:VALUE", help="A request header; may be given repeatedly.")
 @click.option("--store-url", default="", type=url, metavar="URL", help="The store's address.")
-@click.option("--vocabulary", default="contract", show_default=True, type=click.Choice(list(VOCABULARIES)), help="The set of Drip actions.")
+@click.option(
+    "--vocabulary",
+    default="contract",
+    show_default=True,
+    type=click.Choice(list(VOCABULARIES)),
+    help="Drip's actions: created and updated, or placed, paid, refunded and so on.",
+)
 def command(
     provider: str,
     files: tuple[str, ...],

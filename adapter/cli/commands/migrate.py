@@ -14,5 +14,5 @@ def command() -> None:
 
     Creates the tables where there are none. Safe to run again, and from two machines at once.
     """
-    migrate_database(settings_for())
-    click.echo("The database is up to date.")
+    file = migrate_database(settings_for())
+    click.echo(f"The database is up to date: {file}" if file else "The database is up to date.")

@@ -12,13 +12,14 @@ from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON
 from adapter.cli.startup import current_settings
+from adapter.cli.text import say
 from adapter.inbox.charts import SPANS
 from adapter.inbox.database import snapshot
 from adapter.operations.activity import document, read_activity
 from adapter.operations.health import all_stores, status_report
 from adapter.operations.waiting import read_waiting
 
-_REQUESTS = {"single": "single requests", "batch": "batches"}
+_REQUESTS = {"single": "single", "batch": "batch requests"}
 _REFUSED = {"missing": "without a signature", "mismatch": "with a signature that doesn't match"}
 
 
@@ -45,29 +46,29 @@ def command(span: str, as_json: bool) -> None:
 
 def _print_status(report: Mapping[str, Any]) -> None:
     target = "the sandbox" if report["sandbox"] else "Drip"
-    click.echo(f"Orders are reaching {target}." if report["ok"] else "Orders are stuck:")
+    say(f"Orders are reaching {target}." if report["ok"] else "Orders are stuck:")
     for line in report["why"]:
-        click.echo(f"  {line}")
+        say(f"  {line}")
     _print_activity(report)
     for name, store in report["stores"].items():
         counted = ", ".join(f"{count} {state}" for state, count in sorted(store["deliveries"].items())) or "nothing received yet"
-        click.echo(f"store {name}: {counted}")
+        say(f"store {name}: {counted}")
         if store["quiet"]:
-            click.echo(f"  silent since {store['last_at']}, which is unusually long: is its webhook still active?")
+            say(f"  silent since {store['last_at']}, which is unusually long: is its webhook still active?")
         for reason, seen in store["refused"].items():
             refused = output.counted(seen["count"], "request", "requests")
-            click.echo(f"  refused {refused} {_REFUSED[reason]}, the last one at {seen['last_at']}")
+            say(f"  refused {refused} {_REFUSED[reason]}, the last one at {seen['last_at']}")
 
 
 def _print_activity(report: Mapping[str, Any]) -> None:
     now, later = (sum(each[name] for each in report["waiting"].values()) for name in ("now", "later"))
     since = f", the oldest since {report['oldest_waiting']}" if report["oldest_waiting"] else ""
-    click.echo(f"waiting: {now} to be sent now{since}; {later} for a later attempt")
+    say(f"waiting: {now} to be sent now{since}; {later} for a later attempt")
     over = report["over_time"]
     counts = ", ".join(f"{sum(over[kind])} {kind}" for kind in ("kept", "delivered", "skipped", "dead"))
-    click.echo(f"last {over['span']}: {counts}")
+    say(f"last {over['span']}: {counts}")
     if took := report["to_drip"]:
-        click.echo(f"from webhook to Drip: median {took['median_s']:.1f} s, 95th percentile {took['within_95_of_100_s']:.1f} s")
+        say(f"from webhook to Drip: median {took['median_s']:.1f} s, 95th percentile {took['within_95_of_100_s']:.1f} s")
     for account, kinds in report["quotas"].items():
         left = ", ".join(f"{quota['left']} of {quota['limit']} {_REQUESTS[kind]}" for kind, quota in kinds.items())
-        click.echo(f"left this hour for account {account}: {left}")
+        say(f"quota left for account {account}: {left}")
