@@ -58,15 +58,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs PostgreSQL.
+    """Mark what needs PostgreSQL, and leave out of the coverage what only repeats lines: measuring makes a test take twice as long.
 
-    Outside the inbox it runs the same lines as on SQLite. Their coverage is measured there only, since measuring doubles the time.
+    Outside the inbox PostgreSQL runs the same lines as SQLite, and a slow test those of the quick ones, with more orders or more examples.
     """
     for item in items:
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "postgresql" in item.callspec.params.values():
+        on_postgresql = isinstance(item, pytest.Function) and hasattr(item, "callspec") and "postgresql" in item.callspec.params.values()
+        if on_postgresql:
             item.add_marker("postgresql")
-            if _WITH_SQL not in item.path.parents:
-                item.add_marker("no_cover")
+        if item.get_closest_marker("slow") or (on_postgresql and _WITH_SQL not in item.path.parents):
+            item.add_marker("no_cover")
 
 
 @pytest.fixture(scope="session", autouse=True)

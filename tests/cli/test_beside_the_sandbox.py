@@ -16,6 +16,8 @@ from tests.support import terminal
 from tests.support.adapter_under_test import shopify_order
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Shop]:

@@ -121,6 +121,7 @@ def test_a_long_message_is_broken_between_words_on_a_terminal_and_nowhere_else()
     assert shown.split() == whole.split()
 
 
+@pytest.mark.slow
 def test_a_process_exits_with_0_1_and_2() -> None:
     skipped = (FIXTURES / "shopify/abandoned-checkout/payload.json").read_bytes()
     assert terminal.run("map", "shopify", "-", "--topic", "checkouts/update", stdin=skipped).returncode == 0
@@ -131,6 +132,7 @@ def test_a_process_exits_with_0_1_and_2() -> None:
     assert wrong.stderr.startswith(b"settings: DATABASE_URL: ")
 
 
+@pytest.mark.slow
 def test_the_sandbox_is_refused_together_with_credentials_for_drip() -> None:
     result = terminal.run("serve", "--sandbox", DRIP_ACCOUNT_ID="1", DRIP_API_KEY="k")
     assert (result.returncode, result.stdout) == (2, b"")
@@ -282,6 +284,7 @@ def test_the_table_shows_each_state_and_why(adapter: AdapterUnderTest) -> None:
     assert run("deliveries", "list", "--store", "nobody").stdout == "No deliveries match.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 140])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_the_table_fits_the_terminal_and_cuts_nothing_important(adapter: AdapterUnderTest, database_url: str, columns: int) -> None:
@@ -566,6 +569,7 @@ def test_status_prints_the_figures_of_the_overview(adapter: AdapterUnderTest, mo
     assert f"quota left for account {ACCOUNT.id}: 3598 of 3600 single, 50 of 50 batch requests" in shown
 
 
+@pytest.mark.slow
 def test_status_exits_with_1_and_says_why_orders_are_stuck(adapter: AdapterUnderTest) -> None:
     result = run("status")
     assert result.exit_code == 1
@@ -581,6 +585,7 @@ def test_status_counts_refused_requests(adapter: AdapterUnderTest) -> None:
     assert "refused 1 request with a signature that doesn't match" in shown
 
 
+@pytest.mark.slow
 def test_the_demo_says_what_it_needs(tmp_path: Path) -> None:
     shutil.copytree(FIXTURES.parent / "adapter", tmp_path / "adapter")
     shutil.copytree(FIXTURES.parent / "mappings", tmp_path / "mappings")

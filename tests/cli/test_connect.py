@@ -102,6 +102,7 @@ def test_it_asks_before_it_changes_anything(url: str, shop: Shop) -> None:
     assert not shop.webhooks
 
 
+@pytest.mark.slow
 def test_a_disabled_one_is_replaced_and_starts_without_failures(url: str, shop: Shop) -> None:
     connect()
     old = next(iter(shop.webhooks.values()))
@@ -126,6 +127,7 @@ def test_a_mistyped_path_is_repaired(url: str, shop: Shop, typo: str) -> None:
 # --- webhooks that look right and are not ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_webhooks_whose_owner_lost_access_are_replaced(url: str, shop: Shop, engine: Engine) -> None:
     shop.key_user = "intern"
     shop.readers = {"admin", "intern"}
@@ -159,6 +161,7 @@ def test_webhooks_of_api_v1_are_replaced_where_orders_are_in_tables(url: str, sh
     assert {hook["api_version"] for hook in shop.webhooks.values()} == {3}
 
 
+@pytest.mark.slow
 def test_webhooks_with_another_secret_are_a_fault_and_get_the_right_one(url: str, shop: Shop, engine: Engine) -> None:
     connected_long_ago(shop)
     for hook in shop.webhooks.values():
@@ -176,6 +179,7 @@ def test_webhooks_with_another_secret_are_a_fault_and_get_the_right_one(url: str
     assert "refused" not in run("check").output
 
 
+@pytest.mark.slow
 def test_refusals_from_before_the_last_order_are_no_longer_mentioned(url: str, shop: Shop, engine: Engine) -> None:
     connect()
     with transaction(engine) as connection:
@@ -187,6 +191,7 @@ def test_refusals_from_before_the_last_order_are_no_longer_mentioned(url: str, s
     assert "Nothing to do." in connect()
 
 
+@pytest.mark.slow
 def test_a_webhook_that_keeps_failing_is_shown(url: str, shop: Shop, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """WooCommerce lists no failures; but it saves the webhook after each, and nothing arrives here."""
     connect()

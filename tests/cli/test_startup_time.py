@@ -69,6 +69,7 @@ def imports_of(*modules: str) -> set[str]:
     return set(json.loads(result.stdout))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("process", PROCESSES)
 def test_a_process_that_stays_loads_no_library_that_it_does_not_use(process: str) -> None:
     modules, libraries = PROCESSES[process]

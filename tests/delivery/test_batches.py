@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine, update
 
 from adapter.delivery.pacing import HOUR
@@ -39,6 +40,7 @@ def by_state(adapter: AdapterUnderTest) -> dict[str, int]:
 
 
 class TestBatches:
+    @pytest.mark.slow
     def test_a_backlog_that_would_outlast_singles_goes_in_one_batch(self, adapter: AdapterUnderTest) -> None:
         slow_singles(adapter)
         backlog(adapter, 150)
@@ -72,11 +74,13 @@ class TestBatches:
         assert {order["grand_total"] for order in adapter.received()} == {102.0}
         assert by_state(adapter) == {"skipped:superseded": 5, "delivered": 5}
 
+    @pytest.mark.slow
     def test_a_short_backlog_goes_singly(self, adapter: AdapterUnderTest) -> None:
         backlog(adapter, 100)
         adapter.settle()
         assert made(adapter) == [("single", 1)] * 100
 
+    @pytest.mark.slow
     def test_a_bad_order_in_1000_costs_at_most_12_batches_and_100_singles(self, adapter: AdapterUnderTest) -> None:
         slow_singles(adapter)
         adapter.tell_drip(status=422, order_id="777")
@@ -89,6 +93,7 @@ class TestBatches:
         assert kinds.count("single") <= 100
         assert by_state(adapter) == {"skipped:split": 1, "delivered": 999, "dead": 1}
 
+    @pytest.mark.slow
     def test_a_batch_that_may_have_arrived_goes_again_from_its_bodies_at_half_the_size(self, adapter: AdapterUnderTest) -> None:
         slow_singles(adapter)
         adapter.tell_drip(status=504, record=True, kind="batch", times=1)
@@ -107,6 +112,7 @@ class TestBatches:
         assert {row.failed for row in adapter.rows()} == {0}
         assert [attempt.outcome for attempt in adapter.attempts(2)] == ["unknown", "delivered"]
 
+    @pytest.mark.slow
     def test_without_a_batch_address_it_goes_on_singly(self, adapter: AdapterUnderTest) -> None:
         adapter.tell_drip(status=404, kind="batch")
         backlog(adapter, 20)
@@ -127,6 +133,7 @@ class TestBatches:
         adapter.settle()
         assert by_state(adapter)["delivered"] == 20
 
+    @pytest.mark.slow
     def test_a_429_on_batches_leaves_singles_open(self, adapter: AdapterUnderTest) -> None:
         slow_singles(adapter)
         adapter.tell_drip(status=429, kind="batch", headers={"Retry-After": "600"})
@@ -142,6 +149,7 @@ class TestBatches:
         adapter.settle()
         assert sorted(made(adapter)) == [("batch", 9), ("single", 1)]
 
+    @pytest.mark.slow
     def test_bodies_that_do_not_fit_into_5_mb_go_in_the_next_batch(self, adapter: AdapterUnderTest) -> None:
         wide: dict[str, Any] = {"note": "x" * 900_000}
         settings = make_settings(adapter.sandbox_url, custom_attributes={"note_of_the_shopper": "note"})
@@ -170,6 +178,7 @@ class TestOutage:
         assert waits == [5, 10, 20, 40, 60, 60]
         assert sum(row.failed for row in adapter.rows()) == 3
 
+    @pytest.mark.slow
     def test_hours_of_503_kill_no_order_and_all_flows_within_a_minute_of_the_return(self, adapter: AdapterUnderTest) -> None:
         adapter.tell_drip(status=503)
         backlog(adapter, 8)
@@ -196,6 +205,7 @@ class TestOutage:
             adapter.settle()
         assert len({request["order_id"] for request in adapter.requests_made()}) == 5
 
+    @pytest.mark.slow
     def test_three_orders_that_alone_make_drip_fail_stop_nobody(self, adapter: AdapterUnderTest) -> None:
         for order_id in ("1", "2", "3"):
             adapter.tell_drip(status=500, order_id=order_id)
@@ -229,6 +239,7 @@ class TestOutage:
         assert answer.status_code == 503
         assert "Drip has not answered" in answer.get_json()["why"][0]
 
+    @pytest.mark.slow
     def test_a_captive_portal_is_an_outage_that_loses_nothing_and_is_named(self, adapter: AdapterUnderTest) -> None:
         adapter.tell_drip(status=200, body="<title>Hotel WiFi</title>", record=False)
         backlog(adapter, 20)
@@ -285,6 +296,7 @@ class TestLedger:
         with snapshot(adapter.engine) as connection:
             assert len(sending.ledger(connection, ACCOUNT.id, "single", adapter.clock.now - HOUR)) == 1
 
+    @pytest.mark.slow
     def test_a_lower_limit_of_drips_is_obeyed(self, adapter: AdapterUnderTest) -> None:
         adapter.tell_drip(kind="single", headers={"X-RateLimit-Limit": "5", "X-RateLimit-Remaining": "3"})
         adapter.tell_drip(status=404, kind="batch")

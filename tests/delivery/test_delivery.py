@@ -105,6 +105,7 @@ class TestCreatedOrUpdated:
         adapter.settle()
         assert adapter.actions() == [("created", 100.0), ("updated", 105.0), ("updated", 106.0)]
 
+    @pytest.mark.slow
     def test_any_shuffle_of_a_doubled_history_ends_in_the_same_state(self, adapter: AdapterUnderTest) -> None:
         history = [shopify_order(minutes=minutes, total=f"{100 + minutes}.00") for minutes in range(4)]
         chance = random.Random(20261001)
@@ -356,6 +357,7 @@ class TestRefusals:
         adapter.settle()
         assert adapter.states() == ["delivered", "dead"]
 
+    @pytest.mark.slow
     def test_ten_in_a_row_pause_the_account_and_kill_none(self, adapter: AdapterUnderTest) -> None:
         adapter.tell_drip(status=422)
         for order_id in range(1, 13):

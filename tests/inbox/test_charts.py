@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine, delete, func, insert, select, update
 
 from adapter.inbox.charts import SPANS, over_time
@@ -60,6 +61,7 @@ def test_it_says_what_happened(engine: Engine) -> None:
     assert found["month"]["kept"] == [0] * 26 + [22, 48, 48, 26]
 
 
+@pytest.mark.slow
 def test_counted_hours_say_the_same(engine: Engine) -> None:
     fill(engine)
     before = charts(engine)
@@ -72,6 +74,7 @@ def test_counted_hours_say_the_same(engine: Engine) -> None:
     assert charts(engine, later)["month"]["kept"] == before["month"]["kept"]
 
 
+@pytest.mark.slow
 def test_what_is_purged_stays_in_the_chart(engine: Engine) -> None:
     fill(engine)
     before = charts(engine)
@@ -82,6 +85,7 @@ def test_what_is_purged_stays_in_the_chart(engine: Engine) -> None:
     assert (found["day"], found["month"]) == (before["day"], before["month"])
 
 
+@pytest.mark.slow
 def test_an_hour_is_counted_once_it_is_over(engine: Engine) -> None:
     assert not count_hour(engine, NOW)  # nothing was ever kept
     fill(engine)
@@ -92,6 +96,7 @@ def test_an_hour_is_counted_once_it_is_over(engine: Engine) -> None:
     assert not count_hour(engine, over + timedelta(minutes=3))
 
 
+@pytest.mark.slow
 def test_a_retry_does_not_change_what_happened(engine: Engine) -> None:
     fill(engine)
     count_all(engine)

@@ -153,6 +153,7 @@ def test_the_rows_of_an_earlier_version_are_all_there(database_url: str, revisio
     engine.dispose()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_a_request_whose_outcome_an_earlier_version_did_not_learn_is_repeated(database_url: str, revision: str, sandbox_url: str) -> None:
     engine = connect(database_url)

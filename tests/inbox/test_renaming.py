@@ -97,6 +97,7 @@ def test_of_two_memories_the_newer_one_stays(adapter: AdapterUnderTest) -> None:
     assert (kept.store, kept.digest) == ("eu", row["digest"])
 
 
+@pytest.mark.slow
 def test_many_rows_are_taken_over_in_pieces(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adoption, "_PIECE", 7)
     for number in range(20):

@@ -184,6 +184,7 @@ class TestByItself:
         adapter.clock.advance(minutes=1)
         assert maintenance.step()
 
+    @pytest.mark.slow
     def test_orders_go_on_between_the_pieces(self, adapter: AdapterUnderTest) -> None:
         maintenance = Maintenance(adapter.engine, adapter.settings, adapter.clock)
         for number in range(6):

@@ -283,6 +283,7 @@ class TestParts:
             Bag().load(payload)
         assert list(dotted(caught.value.messages)) == [""]
 
+    @pytest.mark.slow
     @PATIENT
     @given(st.dictionaries(st.sampled_from(["lines", "extras", "address"]), ANYTHING))
     def test_any_payload_loads_or_raises_a_validation_error(self, payload: dict[str, Any]) -> None:

@@ -154,12 +154,14 @@ class TestEncode:
         assert encode([True, False, None, 1, 0]) == b"[true,false,null,1,0]"
 
 
+@pytest.mark.slow
 @PATIENT
 @given(JSON)
 def test_every_document_survives_encoding_and_parsing(document: Any) -> None:
     assert parse(encode(document)) == document
 
 
+@pytest.mark.slow
 @PATIENT
 @given(st.from_regex(r"-?(0|[1-9][0-9]{0,40})\.[0-9]{1,40}([eE][+-]?[0-9]{1,3})?", fullmatch=True))
 def test_a_number_keeps_its_digits(number: str) -> None:

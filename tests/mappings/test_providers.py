@@ -324,6 +324,7 @@ class TestMapping:
             rejected += "rejected" in result
         assert rejected >= 5
 
+    @pytest.mark.slow
     @EACH
     @pytest.mark.parametrize(
         ("drip_name", "words"), [("price", ("price", "total")), ("quantity", ("quantity", "qty"))], ids=["price", "quantity"]
@@ -452,6 +453,7 @@ def check_outcome(result: dict[str, Any]) -> None:
 
 
 class TestAnyPayload:
+    @pytest.mark.slow
     @EACH
     def test_a_mutated_golden_payload_always_has_an_outcome(self, provider: Provider) -> None:
         """Removed keys and junk values: a seeded sample of all payloads, and all of one line."""
@@ -489,6 +491,7 @@ class TestAnyPayload:
             for payload in payloads_in(provider, case):
                 assert loaded_by(provider.schema.load, payload) == loaded_by(provider.schema.load_reporting, payload), case.id
 
+    @pytest.mark.slow
     @EACH
     @PATIENT
     @given(data=st.data())
@@ -496,6 +499,7 @@ class TestAnyPayload:
         document = parse(encode(data.draw(documents_like(provider.name))))
         assert loaded_by(provider.schema.load, document) == loaded_by(provider.schema.load_reporting, document)
 
+    @pytest.mark.slow
     @EACH
     @PATIENT
     @given(data=st.data())

@@ -196,6 +196,7 @@ class TestCalm:
         alerts.step()
         assert [len(text.splitlines()) for text in chat.texts()] == [2, 2]
 
+    @pytest.mark.slow
     def test_a_failing_address_is_retried_at_growing_intervals(
         self, engine: Engine, alerts: Alerts, chat: Listener, clock: Clock, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -268,6 +269,7 @@ def test_an_address_that_never_responds_delays_no_order(
 
 
 class TestAddresses:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "url", ["https://hooks.example/T0/B0/x", "http://127.0.0.1:9/x", "json://127.0.0.1/x", "mailto://u:p@mail.example"]
     )

@@ -105,6 +105,7 @@ def test_a_log_line_is_not_an_event(told: Listener, caplog: pytest.LogCaptureFix
     assert events(told) == []
 
 
+@pytest.mark.slow
 def test_a_commands_arguments_are_not_reported(sentry: Listener) -> None:
     code = (
         "import sys\nfrom adapter.cli.startup import settings_for\n"

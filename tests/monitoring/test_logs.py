@@ -58,6 +58,7 @@ Request("POST", "http://shop.example/x", data={"secret": "hush"}, auth=OAuth1("h
     assert "hush" not in done.stderr + done.stdout
 
 
+@pytest.mark.slow
 def test_no_secret_address_token_or_payload_is_in_a_debug_log(tmp_path: Path) -> None:
     with (
         running_sandbox() as drip,
@@ -152,6 +153,7 @@ def constants(value: ast.expr) -> set[str]:
     return {node.value for node in ast.walk(value) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
+@pytest.mark.slow
 def test_exactly_the_actions_in_use_are_documented() -> None:
     table = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8").partition("\n## The log\n")[2].partition("\n## ")[0]
     explained = {name for row in table.splitlines() if row.startswith("| `") for name in re.findall(r"`(\w+)`", row.split("|")[1])}
@@ -219,6 +221,7 @@ class TestEveryChangeOfStateHasALine:
             adapter.settle()
         assert self.changes(log_lines) == ["kept 1", "dead 1", "duplicate 1", "reopened 1", "dead 1"]
 
+    @pytest.mark.slow
     def test_a_retry_from_the_dashboard(self, adapter: AdapterUnderTest, log_lines: list[str]) -> None:
         adapter.post(shopify_order(1001))
         adapter.settle()

@@ -116,6 +116,7 @@ class TestWhatIsCounted:
         adapter.settle()
         assert value(figures(adapter), "sums_differ_total", store="shopify") == 1
 
+    @pytest.mark.slow
     def test_a_batch_is_counted_order_by_order(self, adapter: AdapterUnderTest) -> None:
         for sender in adapter.senders.values():
             sender._pacing.single_takes_s = 1000.0  # so that a batch is preferred
@@ -165,6 +166,7 @@ class TestWhatIsCounted:
 
 
 class TestCountersRise:
+    @pytest.mark.slow
     def test_after_a_purge(self, adapter: AdapterUnderTest) -> None:
         for number in range(5):
             adapter.post(shopify_order(1000 + number))
@@ -196,6 +198,7 @@ class TestCountersRise:
             work()
         assert value(figures(adapter), "deliveries_dead_total", store="shopify") == 0
 
+    @pytest.mark.slow
     def test_many_at_once_lose_nothing_and_dont_deadlock(self, adapter: AdapterUnderTest, database_url: str) -> None:
         begin = threading.Barrier(6)
         stores = list(adapter.settings.stores)
@@ -289,6 +292,7 @@ class TestStatus:
             connection.execute(update(leases).values(expires_at=datetime.now(UTC) - timedelta(minutes=2)))
         assert adapter.web.get("/status").get_json()["accounts"][ACCOUNT.id]["sender"] is False
 
+    @pytest.mark.slow
     def test_the_command_reports_the_same(self, adapter: AdapterUnderTest, database_url: str) -> None:
         adapter.post(shopify_order(1001))
         result = terminal.run("status", "--json", DATABASE_URL=database_url, SHOPIFY_WEBHOOK_SECRET="s")
@@ -302,6 +306,7 @@ class TestStatus:
         ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_workers_report_the_same_and_so_does_the_next_start(tmp_path: Path) -> None:
     variables = {"WEB_CONCURRENCY": "2"}
 
@@ -387,6 +392,7 @@ class TestWhatIsShipped:
         adapter.settle()
         return figures(adapter)
 
+    @pytest.mark.slow
     def test_names_only_existing_metrics(self, told: Figures) -> None:
         names = {f"drip_adapter_{name}" for name, _ in told}
         assert {name for each in self.expressions() for name in re.findall(r"drip_adapter_\w+", each)} - names == set()

@@ -88,6 +88,7 @@ def without_page_or_picture(adapter: AdapterUnderTest) -> list[dict[str, Any]]:
     return [item for item in items if "?post_type=" in item["product_url"] or "placeholder" in item["image_url"]]
 
 
+@pytest.mark.slow
 def test_all_past_orders_reach_drip_once_the_oldest_first(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     last = read(open_adapter)
     assert (last.found, last.total) == (len(shop.listed()), len(shop.listed()))
@@ -101,6 +102,7 @@ def test_all_past_orders_reach_drip_once_the_oldest_first(open_adapter: AdapterU
     assert {row.priority for row in open_adapter.rows()} == {BACKFILL}
 
 
+@pytest.mark.slow
 def test_every_item_has_its_page_and_picture(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     read(open_adapter)
     asked = len(shop.seen)
@@ -110,6 +112,7 @@ def test_every_item_has_its_page_and_picture(open_adapter: AdapterUnderTest, sho
     assert len(shop.seen) == asked  # the sender found all in the cache
 
 
+@pytest.mark.slow
 def test_run_twice_it_sends_nothing_twice(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     read(open_adapter)
     open_adapter.settle()
@@ -121,6 +124,7 @@ def test_run_twice_it_sends_nothing_twice(open_adapter: AdapterUnderTest, shop: 
     assert len(open_adapter.rows()) == rows
 
 
+@pytest.mark.slow
 def test_what_a_webhook_brought_is_not_sent_again(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     paid = next(sale for sale in shop.listed() if sale.status == "processing")
     open_adapter.post(shop.order(paid), store="woocommerce", topic="order.created")
@@ -134,6 +138,7 @@ def test_what_a_webhook_brought_is_not_sent_again(open_adapter: AdapterUnderTest
     assert set(sent.values()) == {1}
 
 
+@pytest.mark.slow
 def test_an_order_that_changed_while_its_webhook_was_lost_is_updated(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     sale = next(sale for sale in shop.listed() if sale.status == "processing")
     open_adapter.post(shop.order(sale), store="woocommerce", topic="order.created")
@@ -154,6 +159,7 @@ def test_a_webhook_goes_before_what_is_past(open_adapter: AdapterUnderTest, shop
     assert open_adapter.received()[0]["order_id"] == str(new)
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_broke_off(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     store = open_adapter.settings.stores["woocommerce"]
     running = Backfill(open_adapter.engine, open_adapter.settings, store, ALL).run()
@@ -196,6 +202,7 @@ def test_a_store_that_fails_leaves_what_was_read(open_adapter: AdapterUnderTest,
     assert len(open_adapter.rows()) == half.kept > 0
 
 
+@pytest.mark.slow
 def test_an_order_that_breaks_the_mapping_keeps_no_other_from_being_read(
     open_adapter: AdapterUnderTest, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +223,7 @@ def test_an_order_that_breaks_the_mapping_keeps_no_other_from_being_read(
     assert "an internal error of the adapter" in dead.problems
 
 
+@pytest.mark.slow
 def test_a_store_just_renamed_knows_what_it_sent_before(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     read(open_adapter)
     open_adapter.settle()
@@ -250,6 +258,7 @@ def test_it_waits_for_a_database_that_is_busy(open_adapter: AdapterUnderTest, sh
         list(again.run())
 
 
+@pytest.mark.slow
 def test_what_was_forgotten_while_it_waited_is_not_read_again(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     sale = next(sale for sale in shop.listed() if sale.status == "processing")
     open_adapter.post(shop.order(sale), store="woocommerce", topic="order.created")
@@ -261,6 +270,7 @@ def test_what_was_forgotten_while_it_waited_is_not_read_again(open_adapter: Adap
     assert {order["order_id"] for order in open_adapter.received()} == sellable(shop) - {str(sale.id)}
 
 
+@pytest.mark.slow
 def test_another_account_gets_them_too(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     read(open_adapter)
     open_adapter.settle()
@@ -427,6 +437,7 @@ def test_waiting_says_when_nothing_moves(environment: dict[str, str], shop: Shop
     assert "interrupted; the orders are stored, and a sender sends them" in done.output
 
 
+@pytest.mark.slow
 def test_reconcile_finds_what_no_webhook_brought(environment: dict[str, str], shop: Shop) -> None:
     now = int(time.time())
     lost = shop.add(now - 3600, status="processing")
@@ -462,6 +473,7 @@ def kept(engine: Engine) -> int:
     return count
 
 
+@pytest.mark.slow
 def test_from_a_settings_file_with_two_stores_to_whole_orders(
     engine: Engine, database_url: str, sandbox_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -516,6 +528,7 @@ def test_from_a_settings_file_with_two_stores_to_whole_orders(
         assert all("/products/" in item["product_url"] for item in bought)
 
 
+@pytest.mark.slow
 def test_shopifys_past_orders_come_with_page_and_picture(adapter: AdapterUnderTest) -> None:
     with shopify_stand_in.running_shopify(orders=60) as shop:
         store = adapter.settings.stores["shopify"]

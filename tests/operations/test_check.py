@@ -234,6 +234,7 @@ def test_stuck_orders_are_a_problem(drip: RunningSandbox, engine: Engine) -> Non
     assert "sender" in say
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_long_findings_wrap_between_words_on_a_narrow_terminal(drip: RunningSandbox, database_url: str) -> None:
     status, shown = terminal.run_in_terminal(80, "check", variables={"DATABASE_URL": database_url})

@@ -195,6 +195,7 @@ class TestCustomersRedact:
         adapter.settle()
         assert adapter.states() == ["pending"] * 60 + ["delivered"] * 2
 
+    @pytest.mark.slow
     def test_in_pieces_between_which_orders_go_on(self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("_AT_ONCE", "_PIECE"):
             monkeypatch.setattr(forget, name, 2)

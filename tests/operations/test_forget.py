@@ -197,6 +197,7 @@ class TestWhatIsFound:
         [attempt] = adapter.attempts(1)
         assert json.loads(attempt.answer) == {"what": "Drip answered 422"}
 
+    @pytest.mark.slow
     def test_many_pieces(self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(forget, "_AT_ONCE", 2)
         monkeypatch.setattr(forget, "_PIECE", 2)

@@ -22,6 +22,8 @@ import sys, time
 from adapter.process import gunicorn_server
 gunicorn_server._HEAD_S, gunicorn_server._REQUEST_S, gunicorn_server._KEEP_ALIVE_S = map(float, sys.argv[2:])
 
+pytestmark = pytest.mark.slow
+
 def app(environ, start_response):
     body = environ["wsgi.input"].read()
     if environ["PATH_INFO"] == "/slow":

@@ -22,6 +22,8 @@ from tests.support import terminal
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings, shopify_order, signed
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT_S = 30.0
 
 
@@ -205,7 +207,6 @@ def test_a_port_that_is_taken_ends_it_with_1_before_anything_is_started(tmp_path
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.slow
 def test_the_demo_delivers_the_fixtures_and_shows_what_became_of_each(tmp_path: Path) -> None:
     columns = 80
     status, shown = terminal.run_in_terminal(columns, "demo", cwd=tmp_path)

@@ -196,6 +196,7 @@ def test_duplicates_are_accepted_and_visible(client: Client) -> None:
 # The batch
 
 
+@pytest.mark.slow
 def test_a_batch_is_answered_in_order(client: Client) -> None:
     answer = client.post_batch(*(example(order_id=str(number)) for number in range(1000)))
     assert answer.status_code == 202
@@ -673,6 +674,7 @@ def gunicorn() -> Iterator[Client]:
                 process.terminate()
 
 
+@pytest.mark.slow
 def test_gunicorn_serves_it_too(gunicorn: Client) -> None:
     assert gunicorn.post(EXAMPLE, timeout=30).status_code == 202
     gunicorn.tell(drop=True, record=True, times=1)

@@ -211,6 +211,7 @@ def test_the_right_password_clears_earlier_failures(settings: Settings, engine: 
         somebody.post("/logout", at="/")
 
 
+@pytest.mark.slow
 def test_forged_addresses_dont_bypass_the_throttle(settings: Settings, engine: Engine) -> None:
     somebody = visitor(settings, engine)
     statuses = {
@@ -232,6 +233,7 @@ def test_attempts_while_throttled_write_nothing(settings: Settings, engine: Engi
     assert somebody.log_in().status_code == 303
 
 
+@pytest.mark.slow
 def test_a_forged_request_changes_nothing(page: Visitor, adapter: AdapterUnderTest) -> None:
     before = audited(adapter.engine)
     for path in CHANGES:

@@ -96,6 +96,7 @@ def test_a_searched_address_appears_nowhere(adapter: AdapterUnderTest, page: Vis
     assert "No deliveries match" in page.get("/deliveries?mail=lost").text
 
 
+@pytest.mark.slow
 def test_filters_choose_by_store_state_reason_topic_and_time(adapter: AdapterUnderTest, page: Visitor) -> None:
     adapter.post(shopify_order(1001))
     adapter.post({**shopify_order(1002), "test": True}, topic="orders/create")
@@ -136,6 +137,7 @@ def test_personal_data_is_hidden_until_asked_for_and_that_is_recorded(adapter: A
     assert "Augusta" not in page.get(f"/deliveries/{delivery}").text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", sorted(PROVIDERS))
 def test_no_fixture_shows_an_address_or_breaks_the_page(adapter: AdapterUnderTest, page: Visitor, provider: str) -> None:
     cases = find_cases([Path(__file__).parent.parent.parent / "fixtures" / provider])[::4]
@@ -247,6 +249,7 @@ def test_an_order_shows_its_history_and_what_drip_has(adapter: AdapterUnderTest,
     assert page.get("/orders/shopify/nobody").status_code == 404
 
 
+@pytest.mark.slow
 def test_many_are_counted_before_they_are_retried(adapter: AdapterUnderTest, page: Visitor) -> None:
     for number in range(450):
         adapter.post(shopify_order(5000 + number))

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,6 +68,7 @@ def mapped(order: MagentoOrder) -> Order:
     return provider.map(reading, CONTEXT)
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(st.data())
 def test_what_is_left_adds_up(data: st.DataObject) -> None:

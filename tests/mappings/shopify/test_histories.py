@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -125,6 +126,7 @@ def values_at_drip(orders: list[Order]) -> Iterator[tuple[Decimal, bool]]:
             yield body["grand_total"] - refunded, number >= len(owed)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(follows=st.booleans(), history=st.lists(steps, max_size=7))
 def test_both_vocabularies_end_at_the_same_value_and_never_below_zero(

@@ -94,6 +94,7 @@ def test_other_documents_contain_no_products(document: Any) -> None:
     assert products(document) == []
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(
         st.sampled_from(sorted(LAMP)), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers() | st.none())

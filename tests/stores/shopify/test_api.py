@@ -361,6 +361,7 @@ class TestHistory:
         assert len(waited) == 1
         assert 1 <= waited[0] <= 60
 
+    @pytest.mark.slow
     def test_thousands_of_orders_are_read_without_filling_the_bucket(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with running_shopify(orders=12_000) as shop:
             monkeypatch.setattr("adapter.stores.shopify.client.time.sleep", shop.calls.drain)

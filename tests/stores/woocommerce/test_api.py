@@ -385,6 +385,7 @@ class TestHistory:
                 stand_in.change(order_id, status="completed", at=now)
             assert ids(history_of(stand_in).pages(Window(changed_since=moment(now)))) == [1003, 1090]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("totals", [True, False])
     @pytest.mark.parametrize("apart_s", [0, 1, 7, 600])
     def test_none_is_missed_and_none_told_twice_while_orders_come_and_go(self, apart_s: int, totals: bool) -> None:
@@ -417,6 +418,7 @@ class TestHistory:
                 stand_in.add(FIRST_CREATED + 1_000_000 + len(stand_in.orders))
             assert ids(history_of(stand_in).pages(ALL)) == sorted(stand_in.orders)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("zone", [ZoneInfo("Europe/Berlin"), MovedSite()], ids=["autumn", "moved"])
     def test_hours_that_come_twice_are_told_whole(self, zone: tzinfo) -> None:
         """Where a site sorts by its own clock, 02:30 of the first pass and of the second lie side by side."""
