@@ -11,12 +11,12 @@ from mappings import Item, Order, Rejected, parse
 
 
 def may_lack_products(order: Order) -> bool:
-    """Whether any line names no product of the store; not every such line had one."""
+    """Whether any line lacks a product ID. Some lines never had one."""
     return any(_is_candidate(item) for item in order.items)
 
 
 def with_lost_products(order: Order, last_body: bytes | None) -> Order:
-    """The order, with the product data in its last body at Drip for lines that have lost their product since."""
+    """The order, with product data from the last body that Drip accepted for lines that have lost their product since."""
     try:
         document = parse(last_body or b"{}")
     except Rejected:
@@ -35,7 +35,7 @@ def _line(item: Item) -> str:
 
 
 def _restored(item: Item, row: Mapping[str, Any] | None) -> Item:
-    # A page that is only the shop's address says that the line never had a product.
+    # A page that is just the shop's address means that the line never had a product.
     if row is None or not _is_candidate(item) or row.get("product_url") == item.built_url:
         return item
     return replace(

@@ -1,4 +1,4 @@
-"""Orders that a store loses: it sends its own error in their place, and keeps doing so until somebody acts."""
+"""Stores that lose orders: they send an error in place of each order, and keep doing so until somebody acts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class LostOrders:
-    """The webhooks without an order since a store's last one with an order."""
+    """The webhooks that contained an error instead of an order, since the store's last order."""
 
     number: int
     since: datetime
@@ -23,10 +23,10 @@ class LostOrders:
 
 
 def lost_orders(connection: Connection, stores: Iterable[str]) -> dict[str, LostOrders]:
-    """The stores that lose orders now. Errors count until the next webhook with an order: what is backfilled says nothing of webhooks."""
+    """The stores that are losing orders. Errors count until the next webhook with an order; backfilled orders don't end it."""
     errors = and_(deliveries.c.reason == Reason.STORE_ERROR, deliveries.c.detail.startswith(LOSES_ORDERS, autoescape=True))
     of_orders = or_(deliveries.c.topic.startswith("order"), deliveries.c.topic == "")
-    # Bounded by the index on the reason, which holds few rows of this one.
+    # The index on the reason bounds this: few rows have this one.
     some = select(deliveries.c.store, deliveries.c.id).where(errors, of_orders).order_by(deliveries.c.id.desc()).limit(_MOST).subquery()
     found = {}
     for store in set(stores) & set(connection.execute(select(some.c.store).distinct()).scalars()):

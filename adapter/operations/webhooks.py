@@ -1,4 +1,4 @@
-"""What the deliveries of a store show about its webhooks, which the store's own list of them does not."""
+"""What a store's deliveries show about its webhooks that the store's own list of them does not."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,21 +15,21 @@ from adapter.stores.api import Registry, Webhook
 from adapter.stores.registration import Fault
 from mappings import Verdict, timestamp
 
-# A store notes a delivery a little after it has arrived here.
+# A store records a delivery shortly after it has arrived here.
 _NOTED_WITHIN = timedelta(seconds=20)
 _REFUSED = "webhooks are signed with another secret, and refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Experience:
-    """What has come of a store's webhooks."""
+    """What has arrived by a store's webhooks."""
 
     fault: Fault | None = None
     last_at: datetime | None = None
-    """When the newest arrived that was genuine."""
+    """When the newest genuine one arrived."""
 
     def failing(self, webhook: Webhook) -> str:
-        """Why deliveries by a webhook that looks right seem to fail; "" if they do not.
+        """Why deliveries by a webhook that looks right seem to be failing; "" if they don't.
 
         WooCommerce saves a webhook after each delivery, whether it succeeded or not (`log_delivery`), but lists no count of failures.
         """
@@ -45,7 +45,7 @@ class Experience:
 
 
 def experience_of(engine: Engine, store: Store, registry: Registry) -> Experience:
-    """What a store's deliveries show; nothing where the database cannot be asked."""
+    """What a store's deliveries show; nothing if the database can't be read."""
     try:
         if not is_migrated(engine):
             return Experience()
@@ -57,7 +57,7 @@ def experience_of(engine: Engine, store: Store, registry: Registry) -> Experienc
 
 
 def refused_since(last_refusal: datetime, last_at: datetime | None) -> bool:
-    """Whether nothing genuine has arrived since a request was refused."""
+    """Whether nothing genuine has arrived since the last refusal."""
     return last_at is None or last_refusal > last_at
 
 

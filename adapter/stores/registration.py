@@ -1,4 +1,4 @@
-"""Registering our webhooks at a store: what is there, what is missing or wrong, and what is done about it."""
+"""Registering the adapter's webhooks in a store: which exist, which are missing or wrong, and how to fix that."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _PROBE_S = 10
 
 
 class Work(StrEnum):
-    """What is to be done about a webhook."""
+    """What to do about a webhook."""
 
     KEEP = "keep"
     CREATE = "create"
@@ -28,7 +28,7 @@ class Work(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do; `webhook` is the one that is there, if any."""
+    """One thing to do; `webhook` is the existing one, if any."""
 
     work: Work
     topic: str
@@ -38,19 +38,19 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a store's webhooks though each of them looks right; `last_at` is when it last showed."""
+    """What is wrong with a store's webhooks although each looks right; `last_at` is when that last showed."""
 
     why: str
     last_at: datetime
 
 
 def address_of(name: str, settings: Settings) -> str:
-    """Where a store of this name posts its webhooks to."""
+    """Where a store of this name posts its webhooks."""
     return f"{settings.public_url}/webhooks/{name}"
 
 
 def platform_named(name: str, settings: Settings) -> Platform:
-    """The platform of a store of the settings, or the one of that name; raises `WorkFailed` for neither."""
+    """The platform of a configured store, or the platform of that name; raises `WorkFailed` for neither."""
     store = settings.store(name)
     found = platforms().get(store.provider.name if store else name)
     if found is None:
@@ -63,7 +63,7 @@ def require_reachable(name: str, settings: Settings) -> None:
     """Raise `WorkFailed` unless this adapter answers at PUBLIC_URL, and has a store of this name there."""
     if _ask(f"{settings.public_url}/healthz", 200) != b'{"status":"ok"}':
         raise WorkFailed(f"PUBLIC_URL: what answers at {settings.public_url} is not this adapter")
-    _ask(address_of(name, settings), 405)  # to a GET, since webhooks are posted
+    _ask(address_of(name, settings), 405)  # for a GET: webhooks are posted
 
 
 def _ask(url: str, expected: int) -> bytes:
@@ -72,19 +72,19 @@ def _ask(url: str, expected: int) -> bytes:
     except requests.RequestException as error:
         why = f"no answer from {url} ({type(error).__name__}): is the adapter running, and can stores reach it there?"
         raise WorkFailed(f"PUBLIC_URL: {why}") from error
-    if answer.is_redirect:  # which WooCommerce would not follow, and count as a success
-        raise WorkFailed(f"PUBLIC_URL: {url} redirects to {answer.headers['Location'][:200]}: set the address that answers by itself")
+    if answer.is_redirect:  # which WooCommerce does not follow, but counts as a success
+        raise WorkFailed(f"PUBLIC_URL: {url} redirects to {answer.headers['Location'][:200]}: set PUBLIC_URL to the final address")
     if answer.status_code == 404 and expected == 405:
         raise WorkFailed(f"PUBLIC_URL: the adapter there has no such store: restart it with the current settings ({url} answered 404)")
     if answer.status_code != expected:
-        raise WorkFailed(f"PUBLIC_URL: {url} answered {answer.status_code}, and not as this adapter does")
+        raise WorkFailed(f"PUBLIC_URL: {url} answered {answer.status_code}; this adapter would not")
     return b"".join(answer.content.split())
 
 
 def plan(store: Store, registry: Registry, settings: Settings, fault: Fault | None = None) -> list[Step]:
-    """What would have to be done so that each topic that we need has one active webhook to our address.
+    """What to do so that each topic the adapter needs has one active webhook to its address.
 
-    With a `fault`, webhooks that look right but were registered before it last showed are repaired as well.
+    With a `fault`, webhooks that look right but were registered before it last showed are repaired too.
     """
     address = address_of(store.name, settings)
     ours = [webhook for webhook in registry.webhooks() if _is_ours(webhook, store, settings)]
@@ -92,7 +92,7 @@ def plan(store: Store, registry: Registry, settings: Settings, fault: Fault | No
 
 
 def carry_out(step: Step, registry: Registry, address: str) -> None:
-    """Do it; raises `StoreTrouble`."""
+    """Carry out one step; raises `StoreTrouble`."""
     if step.work is Work.CREATE:
         registry.create(step.topic, address)
     elif step.work is Work.REPAIR and step.webhook is not None:
@@ -102,15 +102,15 @@ def carry_out(step: Step, registry: Registry, address: str) -> None:
 
 
 def _is_ours(webhook: Webhook, store: Store, settings: Settings) -> bool:
-    """Whether a webhook was made for this adapter and this store; all others are left alone."""
+    """Whether a webhook was created for this adapter and this store; all others are left alone."""
     path = urlsplit(webhook.address).path.rstrip("/")
     at_our_path = any(path.endswith(f"/webhooks/{name}") for name in store.names)
     if urlsplit(webhook.address).netloc == urlsplit(settings.public_url).netloc:
         if at_our_path or not path.startswith("/webhooks/"):
             return True
-        # Named as ours but to no store that there is: a mistyped path.
+        # Named as ours, with a path to no existing store: a typo.
         return webhook.ours is True and settings.store(path.removeprefix("/webhooks/")) is None
-    # The adapter may have moved; but `/webhooks/woocommerce` is a path that others choose too.
+    # The adapter may have moved; but others choose the path `/webhooks/woocommerce` too.
     return at_our_path and webhook.ours is not False
 
 

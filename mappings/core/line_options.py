@@ -1,4 +1,4 @@
-"""Which options of a line may go to Drip: what the shopper chose of the product, and nothing that is a person's or can be redeemed.
+"""Which options of a line are sent to Drip: what the shopper chose, and nothing that is personal or can be redeemed.
 
 Plugins and apps keep gift-card codes, download keys, recipients' names and addresses and uploads in the same rows as sizes and colors. So
 a row is sent only if its key is a variation attribute or an add-on's label, and neither the key nor the value looks like any of those. When
@@ -15,25 +15,25 @@ from mappings.core.sensitive import is_sensitive
 from mappings.core.text import plain
 
 _LONGEST_LABEL = 100
-# A plugin's own name for a field: `pw_gift_card_to`. Labels are written for people, and slugs of attributes have hyphens.
+# A plugin's internal name, like `pw_gift_card_to`. Labels are written for people, and slugs of attributes have hyphens.
 _MACHINE_NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)+")
 _LETTER = re.compile(r"[^\W\d_]")
 
 
 class Choice(NamedTuple):
-    """A row as a store sends it: its key, the label that people see (often the key itself), and its value."""
+    """An option as a store sends it: its key, the label shown to people (often the key itself), and its value."""
 
     key: str
     label: str
     value: str
     stored: str = ""
-    """What the store keeps for the value that it shows, where the two differ."""
+    """The stored value, if it differs from the one shown."""
     is_attribute: bool = False
-    """The key is known to be a variation attribute's, though it may look like a plugin's; its stored value is then a slug."""
+    """The key belongs to a variation attribute, although it may look like a plugin's; the stored value is then a slug."""
 
 
 def line_options(choices: Iterable[Choice]) -> dict[str, str]:
-    """Label to value, without markup. A label that occurs twice keeps both values, joined with a comma."""
+    """Values by label, without markup. A label that occurs twice keeps both values, joined with a comma."""
     options: dict[str, list[str]] = {}
     for choice in choices:
         label, value = plain(choice.label), plain(choice.value)
@@ -48,16 +48,16 @@ def _may_go(choice: Choice, label: str, value: str) -> bool:
     name = _judged(choice.key, label)
     if name.is_private or (name.is_machine and not choice.is_attribute):
         return False
-    # `Phone: iPhone 15` is a case's model.
+    # In `Phone: iPhone 15`, the value is the model that a case fits.
     if name.is_contact and not _LETTER.search(value):
         return False
-    # With its markup as well, where the address of a link is.
+    # The markup counts too, because it contains the address of a link.
     texts = {value, choice.value} if choice.is_attribute else {value, choice.value, choice.stored}
     return not any(is_sensitive(text, article=name.is_article) for text in texts)
 
 
 class _Name(NamedTuple):
-    """What a row's key and label say of its value."""
+    """What key and label reveal about the value."""
 
     is_private: bool
     is_machine: bool

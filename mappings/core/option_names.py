@@ -1,4 +1,4 @@
-"""What the name of a line's option says about its value, in the languages in which stores write their labels.
+"""What the name of an option reveals about its value, in the languages in which stores write their labels.
 
 Plugins' own names show what to look for: PW Gift Cards has `pw_gift_card_number`, `_to`, `_from` and `_message`, WooCommerce Gift Cards
 `wc_gc_giftcard_code`, `_to_multiple` and `_message`, shown as "Code", "To" and "Message"; Shopify's own themes ask for "Recipient email",
@@ -49,7 +49,7 @@ _GIFT_CARD = _any_of(
     r"|cheque ?cadeau|bon ?cadeau|tarjeta ?(?:de ?)?regalo|cadeau ?(?:bon|kaart)|presentkort|gavekort|buono ?regalo|carta ?regalo"
     r"|cartao ?presente|podarunkow"
 )
-# What of a gift card is the product's.
+# Properties of a gift card that are not secret.
 _OF_A_GIFT_CARD = _any_of(
     r" (?:amounts?|values?|denominations?|designs?|types?|styles?|formats?|themes?|occasions?|colou?rs?|sizes?|templates?) $",
     r"(?:wert|betrag|motiv) $| (?:montant|importe|importo|valor|bedrag|belopp|belob) ",
@@ -62,7 +62,7 @@ _ARTICLE = _any_of(
 
 
 def names_private(name: str) -> bool:
-    """Whether a name stands for somebody's name or address, for what they wrote or uploaded, or for what opens or redeems something."""
+    """Whether a name stands for a person's name or address, for text or files from a person, or for something that can be redeemed."""
     words = _words(name)
     if _GIFT_CARD.search(words) and not _OF_A_GIFT_CARD.search(words):
         return True
@@ -70,7 +70,7 @@ def names_private(name: str) -> bool:
 
 
 def names_contact(name: str) -> bool:
-    """Whether a name may stand for where somebody is reached; it may as well be a product's: `Phone: iPhone 15`."""
+    """Whether a name may stand for contact data. It may also be about the product: `Phone: iPhone 15`."""
     return bool(_CONTACT.search(_words(name)))
 
 

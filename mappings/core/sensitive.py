@@ -1,4 +1,4 @@
-"""Values that must not leave a store by accident: e-mail addresses, phone numbers, web addresses, and codes that can be redeemed.
+"""Recognizes values that must not be sent by accident: email addresses, phone numbers, web addresses, and redeemable codes.
 
 These are judgements about shape, and a value in doubt counts as sensitive: what is held back can be added by path in a store's settings,
 but what was sent can't be taken back.
@@ -23,7 +23,7 @@ _FILE = re.compile(
 # PHP's serialized values, and JSON.
 _SERIALIZED = re.compile(r"\s*(?:[aos]:\d+:|[\[{])")
 
-# Seven digits or more, with what people write between them, are a phone number. Dates, times and measured ranges are not.
+# Seven digits or more, with the separators that people use, are a phone number. Dates, times and measured ranges are not.
 _SHORTEST_PHONE = 7
 _BETWEEN = r"[\s./()-]{0,3}"
 _INTERNATIONAL = re.compile(rf"\+\s?\(?\d(?:{_BETWEEN}\d){{{_SHORTEST_PHONE - 1}}}")
@@ -35,7 +35,7 @@ _ONE_DATE = rf"(?:{_YEAR}[./-]{_MONTH}[./-]{_DAY}|{_DAY}[./-]{_DAY}[./-](?:{_YEA
 _DATE = re.compile(rf"{_BEFORE}{_ONE_DATE}(?:\s?[/-]\s?{_ONE_DATE})?{_AFTER}")
 _UNIT = r"(?:[mcdk]?m|ft|inch(?:es)?|[mk]?g|lbs?|oz|[mc]?l|k?w|v|mah|k|[kmg]?hz|px|dpi|[kmgt]b|rpm|lm|psi|bar|%|\u00b0c?|[\u20ac$\u00a3])"
 _RANGE = re.compile(rf"{_BEFORE}\d{{1,5}}(?:[.,]\d+)?\s?-\s?\d{{1,5}}(?:[.,]\d+)?\s?{_UNIT}(?!\w)")
-# Article numbers that say so, and ISBNs.
+# Article numbers that are labeled as such, and ISBNs.
 _ARTICLE = re.compile(
     r"\b(?:sku|ean|gtin|isbn|upc|mpn|art(?:icle|ikel)?[\s.-]*(?:nr|no|number|nummer))[\s.:#-]*[\d-]{7,17}(?![\d-])|(?<!\d)97[89](?:-?\d){10}(?!\d)"
 )
@@ -50,9 +50,9 @@ _MOST_CHANGES = 2
 
 
 def is_sensitive(text: str, *, article: bool = False) -> bool:
-    """Whether a value may hold an e-mail address, a phone number, a web address, a file's name or a code.
+    """Whether a value may contain an email address, a phone number, a web address, a file name or a code.
 
-    With `article` its label names an article number: digits and letters in one piece are then that number, and not a phone's.
+    With `article`, its label stands for an article number: a single word of digits and letters is then that, not a phone number.
     """
     if len(text) > _LONGEST:
         return True
@@ -66,7 +66,7 @@ def is_sensitive(text: str, *, article: bool = False) -> bool:
 
 
 def has_email(text: str) -> bool:
-    """Whether a text holds an e-mail address."""
+    """Whether a text contains an email address."""
     return _has_email(_readable(text).lower())
 
 
@@ -105,12 +105,12 @@ def _has_phone(text: str) -> bool:
 
 
 def _has_code_in_groups(text: str) -> bool:
-    """Whether a text holds a code as shops issue them: `8F3K-29QX-77AB`."""
+    """Whether a text contains a code as shops issue them: `8F3K-29QX-77AB`."""
     return any(_is_code(re.split(r"[ -]", match[0])) for match in _GROUPS.finditer(text))
 
 
 def _has_code_in_one_piece(text: str) -> bool:
-    """Whether letters and digits alternate in one long word."""
+    """Whether a text contains a long word in which letters and digits alternate."""
     return any(len(_CHANGE.findall(match[0])) > _MOST_CHANGES for match in _TOKEN.finditer(text))
 
 

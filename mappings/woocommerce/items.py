@@ -1,4 +1,4 @@
-"""The lines of a WooCommerce order, and the items that they become."""
+"""Builds the items from the lines of a WooCommerce order."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -16,7 +16,7 @@ from mappings.woocommerce.payload import NO_ID
 
 
 def items_of(loaded: Loaded, base: str) -> tuple[Item, ...]:
-    """The lines at the quantity sold. Lines at 0 are left out, unless there is no other."""
+    """One item for each line. Lines with quantity 0 are left out, unless there is no other."""
     lines = list(enumerate(loaded["line_items"]))
     standing = [(index, line) for index, line in lines if line["quantity"] > 0]
     return tuple(_item(index, line, base, bool(loaded["prices_include_tax"])) for index, line in standing or lines)
@@ -25,18 +25,18 @@ def items_of(loaded: Loaded, base: str) -> tuple[Item, ...]:
 def _item(index: int, line: Loaded, base: str, taxes_included: bool) -> Item:
     subtotal = line["subtotal"] if line["subtotal"] is not None else line["total"]
     if subtotal is None:
-        raise Rejected({f"line_items.{index}.subtotal": ["missing, and total too"]})
+        raise Rejected({f"line_items.{index}.subtotal": ["missing, and so is total"]})
     total = line["total"] if line["total"] is not None else subtotal
     quantity = max(ZERO, line["quantity"])
     units = quantity or Decimal(1)
-    # A shop manager may set `total` above `subtotal`: that is the price, and there is no discount.
+    # A shop manager may raise `total` above `subtotal`: then it is the price, and there is no discount.
     raised = total > subtotal
     before, tax_before = (total, line["total_tax"]) if raised else (subtotal, line["subtotal_tax"])
     # The line's own `price` is the unit price after discounts, with floating-point noise.
     price, discounts = unit_price(before / units), before - total
     if price < 0:
         price, discounts = ZERO, -total
-    # The product id is 0 once the product is deleted, and on lines that a point of sale adds.
+    # 0 if the product was deleted, and on lines added at a point of sale.
     own_id = "" if line["product_id"] in NO_ID else line["product_id"]
     variant_id = "" if line["variation_id"] in NO_ID else line["variation_id"]
     product_id = own_id or line["sku"] or f"line-{line['id'] or index + 1}"
@@ -67,7 +67,7 @@ def _item(index: int, line: Loaded, base: str, taxes_included: bool) -> Item:
 
 
 def _choices(line: Loaded) -> tuple[dict[str, str], bool]:
-    """What the shopper chose, with the store's own labels where it sends them, and whether the line is part of a bundle."""
+    """What the shopper chose, and whether the line is part of a bundle."""
     rows = meta_rows(line["meta_data"] or line["meta"])
     by_field = any(line[name] not in NO_ID for name in ("bundled_by", "composite_parent"))
     by_meta = any(row.get("key") == "_bundled_by" and row.get("value") for row in rows)

@@ -1,4 +1,4 @@
-"""Where a WooCommerce store and its order pages are."""
+"""The addresses of a WooCommerce store and of its order pages."""
 
 import re
 from typing import Any
@@ -7,18 +7,18 @@ from urllib.parse import quote
 from mappings.core.reading import Context, Loaded
 from mappings.core.text import absolute_url, lookup, origin
 
-# The REST root, behind pretty permalinks, `index.php` ones and plain ones; its first segment can be renamed.
+# The REST root with pretty, `index.php` and plain permalinks; its first segment can be renamed.
 _REST_ROOT = re.compile(r"/(?:(?:index\.php/)?(?:wp-json/|[^/?]+/wc/v\d/)|(?:index\.php)?\?rest_route)")
 
 
 def self_link(links: Any) -> str:
-    """The REST address of the order itself, which the signed body contains; "" without one."""
+    """The order's own REST address, which is in the signed body; "" without one."""
     href = lookup(links, "self.0.href")
     return href if isinstance(href, str) else ""
 
 
 def store_base(loaded: Loaded, context: Context) -> str:
-    """The store's address, with a trailing slash. The signed body takes precedence over the Source header, which anybody can write."""
+    """The store's address, with a trailing slash. The signed body takes precedence over the Source header, which is not signed."""
     link = self_link(loaded["_links"])
     root = _REST_ROOT.search(link)
     address = (
@@ -39,7 +39,7 @@ def order_url(loaded: Loaded, context: Context, base: str, public_id: str) -> st
         return url
     if not key:
         return absolute_url(loaded["view_order_url"], base) or f"{base}my-account/view-order/{quote(order_id, safe='')}/"
-    # The payment address contains the checkout page's slug in the store's language, and shows whether permalinks are plain.
+    # The payment address contains the checkout page's slug in the store's language, and follows the permalinks setting.
     received, found = re.subn(
         rf"order-pay([/=]{re.escape(order_id)}\b[^#]*?)pay_for_order=true&key=[^&#]*",
         lambda match: f"order-received{match[1]}key={quote(key, safe='')}",

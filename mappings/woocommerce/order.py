@@ -1,4 +1,4 @@
-"""From a loaded WooCommerce order to the one canonical shape."""
+"""Builds the `Order` from a loaded WooCommerce payload."""
 
 import html
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from mappings.woocommerce.totals import (
 )
 
 NAME = "woocommerce"
-# Types of coupons that are store credit, in Smart Coupons and others.
+# The coupon types of store credit, in Smart Coupons and other plugins.
 _CREDIT = ("smart_coupon", "store_credit", "gift_card")
 _NUMBER_META = ("_order_number_formatted", "_alg_wc_full_custom_order_number")
 _ATTRIBUTION = "_wc_order_attribution_"
@@ -35,10 +35,10 @@ _UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term")
 
 
 def build(loaded: Loaded, context: Context) -> Order:
-    """The order of a loaded payload; raises `Rejected` where no address of the store is known."""
+    """The order in a loaded payload; raises `Rejected` if the store's address is unknown."""
     base = store_base(loaded, context)
     if not base:
-        raise Rejected({"_links.self": ["missing, and so the store's address: set WOOCOMMERCE_STORE_URL, or store_url in STORES"]})
+        raise Rejected({"_links.self": ["missing, so the store's address is unknown: set WOOCOMMERCE_STORE_URL, or store_url in STORES"]})
     meta = meta_by_key(loaded["meta_data"])
     number = public_id(loaded, meta)
     occurred = loaded["created_at"] or loaded["updated_at"] or context.received_at
@@ -48,7 +48,7 @@ def build(loaded: Loaded, context: Context) -> Order:
         order_public_id=number,
         email=email_of(loaded),
         created_at=occurred,
-        # Putting an order in the trash leaves its dates as they are.
+        # Putting an order in the trash doesn't change its dates.
         updated_at=context.received_at if loaded["status"] == TRASH else loaded["updated_at"] or occurred,
         grand_total=grand_total(loaded),
         total_discounts=total_discounts(loaded),
@@ -77,17 +77,17 @@ def build(loaded: Loaded, context: Context) -> Order:
 
 
 def email_candidates(loaded: Loaded) -> list[str | None]:
-    """Where an e-mail address may be; None where the payload has no such field at all."""
+    """The fields that may contain an email address; None for a field that is missing."""
     return [(loaded.get(name) or {}).get("email") for name in ("billing", "billing_address", "customer")]
 
 
 def email_of(loaded: Loaded) -> str:
-    """The shopper's e-mail address; "" without a usable one."""
+    """The shopper's email address; "" without a usable one."""
     return first_email(*(address or "" for address in email_candidates(loaded)))
 
 
 def public_id(loaded: Loaded, meta: Mapping[str, str]) -> str:
-    """The number shown to the shopper: a numbering plugin's, else WooCommerce's own; with a `#` in front."""
+    """The number that the shopper sees: a numbering plugin's, else WooCommerce's own; with a leading `#`."""
     number = next((meta[key] for key in _NUMBER_META if meta.get(key)), "") or loaded["number"] or loaded["order_number"]
     return f"#{number}" if number and not number.startswith("#") else number
 
@@ -117,7 +117,7 @@ def _attributes(loaded: Loaded, meta: Mapping[str, str], base: str) -> dict[str,
 
 
 def _discount_codes(loaded: Loaded) -> list[str]:
-    """The coupons' codes, which WooCommerce stores with their `&` encoded. Store credit is no discount, and its code can be used again."""
+    """The coupon codes, in which WooCommerce encodes `&`. Store credit is not a discount, and its code can be used again."""
     return [html.unescape(row["code"]) for row in loaded["coupon_lines"] if row["code"] and row["discount_type"] not in _CREDIT]
 
 

@@ -1,13 +1,13 @@
-"""What is read of a WooCommerce order: the schema of its REST v1, v2, v3 and legacy bodies."""
+"""The fields of a WooCommerce order that are read, in the bodies of REST v1, v2 and v3 and of the legacy API."""
 
 from mappings.core.fields import Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Time
 
 NO_ID = ("", "0")
-"""WooCommerce prints 0 for an id that is not there."""
+"""WooCommerce sends 0 for a missing ID."""
 
 
 class Image(PayloadSchema):
-    # `false` where the attachment was deleted, which reads as blank.
+    # `false` if the attachment was deleted, which counts as blank.
     src = Text()
 
 
@@ -30,7 +30,7 @@ class LineItem(PayloadSchema):
 
 
 class Charge(PayloadSchema):
-    """A refund or a fee: all that counts of it is its total."""
+    """A refund or a fee; only its total is read."""
 
     total = Amount()
 
@@ -77,7 +77,7 @@ class WooCommerceOrder(PayloadSchema):
     prices_include_tax = Flag()
     customer_id = Text()
     created_via = Text()
-    # `find` picks the keys that hold UTC times in the version at hand.
+    # `find` chooses the keys that contain UTC times in the API's version.
     created_at = Time(data_key="_created_at")
     updated_at = Time(data_key="_updated_at")
     date_paid = Time()

@@ -1,4 +1,4 @@
-"""WooCommerce's product shapes, as its product webhooks, its REST API and its Store API print them.
+"""WooCommerce's products, in the shapes of its product webhooks, its REST API and its Store API.
 
 Facts from woocommerce/woocommerce: the REST products and variations controllers v3, and src/StoreApi/Schemas/V1/ProductSchema.php.
 """
@@ -14,7 +14,7 @@ from mappings.core.text import absolute_url, plain
 
 _ID = re.compile(r"[1-9][0-9]{0,19}")
 _NO_CATEGORY = "uncategorized"
-# What no mail client can be trusted to show.
+# Formats that many mail clients can't show.
 _POOR_PICTURES = (".webp", ".avif", ".svg", ".heic")
 _LONGEST_NAME = 255
 _LONGEST_URL = 2000
@@ -33,7 +33,7 @@ class Picture(PayloadSchema):
 
 
 class ProductDocument(PayloadSchema):
-    """One whose every part may be missing or of a wrong type, which is read as blank."""
+    """A product. Any part may be missing or of the wrong type, which counts as blank."""
 
     id = Text()
     type = Text()
@@ -51,24 +51,24 @@ _DOCUMENT = ProductDocument()
 
 
 def product_id(value: str) -> str:
-    """An id as WordPress gives them, "" for anything else: what goes into an address must be nothing but digits."""
+    """An ID as WordPress assigns it; "" for anything else, because only digits may go into an address."""
     return value if _ID.fullmatch(value) else ""
 
 
 def product_of(document: Any, base: str, *, parent_id: str = "") -> Product | None:
-    """A product or a variation as the store describes it; None for what is neither.
+    """A product or a variation as the store describes it; None for anything else.
 
-    `base` is what relative addresses are joined to. With `parent_id` the document is a variation of that product, and None if it says
-    that it is another's.
+    `base` is what relative addresses are joined to. With `parent_id` the document is a variation of that product, and None if it
+    belongs to another one.
     """
     if not isinstance(document, dict):
         return None
     loaded = _DOCUMENT.load(document)
     own_id = product_id(loaded["id"])
-    said_parent = product_id(loaded["parent_id"]) or product_id(loaded["parent"])
-    # Grouped products had parents once; only a variation is part of another product.
-    parent = parent_id or (said_parent if loaded["type"] == "variation" else "")
-    if not own_id or (parent_id and said_parent not in ("", parent_id)):
+    stated_parent = product_id(loaded["parent_id"]) or product_id(loaded["parent"])
+    # Parts of grouped products used to have a parent; only a variation belongs to another product.
+    parent = parent_id or (stated_parent if loaded["type"] == "variation" else "")
+    if not own_id or (parent_id and stated_parent not in ("", parent_id)):
         return None
     return Product(
         key=ProductKey(parent, own_id) if parent else ProductKey(own_id),
@@ -81,7 +81,7 @@ def product_of(document: Any, base: str, *, parent_id: str = "") -> Product | No
 
 
 def gone(document: Any) -> Product | None:
-    """What `{"id": N}` tells: a product, or a variation whose parent nobody names, is no more."""
+    """The deleted product or variation in `{"id": N}`, which doesn't contain a variation's parent."""
     own_id = product_id(_DOCUMENT.load(document)["id"]) if isinstance(document, dict) else ""
     return Product(key=ProductKey(own_id), gone=True) if own_id else None
 
@@ -92,7 +92,7 @@ def _address(url: str, base: str) -> str:
 
 
 def _picture(rows: Iterable[Any], base: str) -> str:
-    """The main picture comes first; the first of those that every mail client shows, else the first."""
+    """The first picture that every mail client can show, else the first; the main picture comes first."""
     pictures = [address for row in rows if (address := _address(row["src"], base))]
     shown = (address for address in pictures if not urlsplit(address).path.lower().endswith(_POOR_PICTURES))
     return next(shown, pictures[0] if pictures else "")

@@ -1,4 +1,4 @@
-"""WooCommerce's webhooks: which bodies are orders, whose they are, and reasons not to send them.
+"""WooCommerce's webhooks: which bodies are orders, which order they show, and reasons not to send them.
 
 Bodies come in the shapes of REST v1 to v3 and of the legacy API. Facts from woocommerce/woocommerce: class-wc-webhook.php, the REST orders
 controllers v1 to v3, and woocommerce-rest-api-docs.
@@ -23,7 +23,7 @@ from mappings.woocommerce.products import gone, product_of
 from mappings.woocommerce.totals import LOST, TRASH, grand_total, is_paid, refunded_total
 
 DELETED = "order.deleted"
-# Keys that other bodies have at their root, and orders never: products, refunds, subscriptions.
+# Top-level keys of products, refunds and subscriptions, which orders never have.
 _NO_ORDER_HAS = ("catalog_visibility", "refunded_by", "billing_period")
 _ORDER_MARKS = ("line_items", "total", "status", "order_key", "order_number")
 _DRAFTS = ("draft", "auto-draft", "new", "checkout-draft")
@@ -31,19 +31,19 @@ _STATUS_RANK = {
     status: Decimal(rank)
     for rank, status in enumerate(("pending", "failed", "processing", "on-hold", "", "completed", "cancelled", "refunded"))
 }
-# Plugins may invent any status; those stand between paid and done.
+# Plugins may add any status; it ranks between paid and completed.
 _CUSTOM_STATUS_RANK = _STATUS_RANK[""]
-# By which plugins such orders are made: WooCommerce Deposits, YITH Deposits and Down Payments, WooCommerce Subscriptions.
+# The plugins that create such orders: WooCommerce Deposits, YITH Deposits and Down Payments, WooCommerce Subscriptions.
 _PAYMENTS_OF_A_PARENT = ("wc_deposits", "yith_wcdp_balance_order", "subscription")
 _RENEWAL_META = ("_subscription_renewal",)
-# The longest body that is looked at as an error object before it is stored.
+# Longer bodies are not checked for an error object before they are stored.
 _LONGEST_ERROR = 4_000
 _PING = re.compile(rb"webhook_id=\d+")
 _VERSION = re.compile(r"/wc/v(\d)/orders\b")
 
 
 def is_ping(headers: Mapping[str, str], payload: bytes) -> bool:
-    """The unsigned form post that WooCommerce repeats on every save of a webhook until it gets exactly 200."""
+    """The unsigned form post that WooCommerce repeats each time it saves a webhook, until it gets exactly 200."""
     return not headers.get("x-wc-webhook-topic") and bool(_PING.fullmatch(payload.strip()))
 
 
@@ -75,27 +75,27 @@ def find(document: Any, context: Context) -> Any:
         return Skip(Reason.STORE_ERROR, _error_detail(code[:80]))
     topic = context.topic.lower()
     if topic.startswith("product."):
-        return Skip(Reason.CATALOG, "a product, kept for its page and picture")
+        return Skip(Reason.CATALOG, "a product; its page and image address are kept for orders to come")
     # Plugins add topics with the whole order in the body: `order.completed`, `order.paid`. `order.deleted` carries a bare id.
     order = document.get("order", document) if isinstance(document, dict) else None
     if topic and (not topic.startswith("order.") or (topic == DELETED and not _is_trashed(order))):
         return Skip(Reason.NOT_AN_ORDER, f"topic {topic[:80]} is not an order")
     if not isinstance(order, dict) or any(key in order for key in _NO_ORDER_HAS) or not any(key in order for key in _ORDER_MARKS):
-        return Skip(Reason.NOT_AN_ORDER, "the body is no order: a bare id, an action's argument, a product or a refund")
+        return Skip(Reason.NOT_AN_ORDER, "the body is not an order but a bare ID, an action's argument, a product or a refund")
     created, updated = _utc_keys(order)
     return {**order, "_created_at": order.get(created), "_updated_at": order.get(updated)}
 
 
 def products(document: Any, context: Context) -> Sequence[Product]:
-    """What a product webhook tells: the whole product or variation, or the bare id of one that was put in the bin.
+    """The product or variation in a product webhook; one in the trash has only its ID.
 
-    An error object, which a webhook whose owner lost access carries under any topic, tells nothing.
+    An error object, which a webhook whose owner lost access contains under any topic, describes none.
     """
     topic = context.topic.lower()
     if not topic.startswith("product.") or error_code(document):
         return ()
-    told = gone(document) if topic == "product.deleted" else product_of(document, context.options.store_url)
-    return (told,) if told is not None else ()
+    product = gone(document) if topic == "product.deleted" else product_of(document, context.options.store_url)
+    return (product,) if product is not None else ()
 
 
 def in_trash(document: Any, context: Context) -> str:
@@ -119,15 +119,15 @@ def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:
     if status == TRASH and context.options.vocabulary == "lifecycle":
         yield Skip(Reason.NEVER_PLACED, "in the trash, and never seen as a placed order")
     elif status == TRASH or status in _DRAFTS:
-        yield Skip(Reason.DRAFT, f"status {status} is not an order yet, or no longer one")
+        yield Skip(Reason.DRAFT, f"in status {status} it is not an order yet, or no longer one")
     parent_id = loaded.get("parent_id", "")
     if parent_id not in NO_ID and not _collects_money(loaded) and not context.options.forward_child_orders:
         detail = f"a vendor's part of order {parent_id}, which is sent as a whole; set forward_child_orders to send such parts too"
         yield Skip(Reason.CHILD_ORDER, detail)
     if status == "pending" and not is_paid(loaded) and not context.options.forward_unpaid:
-        yield Skip(Reason.UNPAID, "the shopper is still at the payment page; forward_unpaid sends these too")
+        yield Skip(Reason.UNPAID, "the shopper is still at the payment page; set forward_unpaid to send such orders too")
     if status in LOST and "total" in loaded and not grand_total(loaded):
-        yield Skip(Reason.NEVER_PLACED, f"{status} before any money stayed, and never seen as a placed order")
+        yield Skip(Reason.NEVER_PLACED, f"{status} with no money kept, and never seen as a placed order")
 
 
 def _collects_money(loaded: Loaded) -> bool:
@@ -147,7 +147,7 @@ def identify(loaded: Loaded, context: Context) -> Identity | None:
         created_at=loaded.get("created_at"),
         updated_at=loaded.get("updated_at"),
         progress=(
-            # Neither the trash nor being paid in the very second of a cancellation moves the date.
+            # These don't change the date, or in the same second as a cancellation: the trash, and a payment.
             Decimal(status == TRASH),
             Decimal(is_paid(loaded)),
             refunded_total(loaded),
@@ -170,7 +170,7 @@ def error_code(document: Any) -> str:
 
 
 def _error_detail(code: str) -> str:
-    """What an error object means that is sent in place of an order.
+    """The meaning of an error object that is sent in place of an order.
 
     The body of a webhook is a GET of the order as the webhook's owner. That user was deleted or demoted (`..._cannot_view`), or the webhook
     is of API version v1, whose controller finds no order in WooCommerce's order tables (`..._invalid_shop_order_id`); v2 and v3 answer
@@ -186,7 +186,7 @@ def _error_detail(code: str) -> str:
 
 
 def _utc_keys(order: Mapping[str, Any]) -> tuple[str, str]:
-    """The keys under which an order holds its times in UTC.
+    """The keys of an order's UTC times.
 
     v2 and v3 have `_gmt` beside the site's local time. v1's `date_created` is UTC. The legacy API has names of its own.
     """

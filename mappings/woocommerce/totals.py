@@ -1,4 +1,4 @@
-"""What a WooCommerce order comes to: totals, refunds, discounts and fees, and whether the payload's sums agree."""
+"""The amounts of a WooCommerce order: totals, refunds, discounts and fees, and whether they add up."""
 
 from decimal import Decimal
 
@@ -6,7 +6,7 @@ from mappings.core.money import ZERO
 from mappings.core.reading import Loaded
 
 LOST = ("cancelled", "failed")
-"""Statuses of an order whose payment failed or that was cancelled."""
+"""The statuses of an order whose payment failed or that was cancelled."""
 TRASH = "trash"
 _ROUNDING = Decimal("0.05")
 
@@ -17,7 +17,7 @@ def is_paid(loaded: Loaded) -> bool:
 
 
 def refunded_total(loaded: Loaded) -> Decimal:
-    """The sum of the refunds, tax included. WooCommerce prints them as negative amounts and never lowers the order's own total."""
+    """The sum of the refunds, including tax. WooCommerce sends them as negative amounts and never lowers the order's own total."""
     return sum((abs(row.get("total") or ZERO) for row in loaded.get("refunds") or ()), ZERO)
 
 
@@ -53,7 +53,7 @@ def total_shipping(loaded: Loaded) -> Decimal:
 
 
 def gift_card_total(loaded: Loaded) -> Decimal:
-    """What gift cards paid. WooCommerce takes it off the order's total."""
+    """What was paid by gift card. WooCommerce subtracts it from the order's total."""
     return sum((row["amount"] for row in loaded["gift_cards"]), ZERO)
 
 

@@ -1,4 +1,4 @@
-"""`connect` and `check` against a shop and a served adapter: webhooks are registered, repaired and proved."""
+"""`connect` and `check` with a shop and a running adapter: webhooks are registered, repaired and verified."""
 
 import json
 import time
@@ -34,7 +34,7 @@ def shop() -> Iterator[Shop]:
 
 @pytest.fixture
 def environment(shop: Shop, database_url: str, engine: Engine, sandbox_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a person would have set, but PUBLIC_URL."""
+    """The settings of a user, except PUBLIC_URL."""
     variables = {
         "DATABASE_URL": database_url, "DRIP_ACCOUNT_ID": "9999999", "DRIP_API_KEY": "drip-token-1234", "DRIP_API_URL": sandbox_url,
         "WOOCOMMERCE_WEBHOOK_SECRET": WEBHOOK_SECRET, "WOOCOMMERCE_STORE_URL": shop.url, "WOOCOMMERCE_CONSUMER_KEY": KEY,
@@ -46,7 +46,7 @@ def environment(shop: Shop, database_url: str, engine: Engine, sandbox_url: str,
 
 @pytest.fixture
 def url(environment: None, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The served adapter's address, which is PUBLIC_URL."""
+    """The running adapter's address, which is PUBLIC_URL."""
     with live_adapter(engine, monkeypatch) as url:
         yield url
 
@@ -63,7 +63,7 @@ def connect(*arguments: str) -> str:
 
 
 def connected_long_ago(shop: Shop) -> None:
-    """Register the webhooks, an hour before now."""
+    """Register the webhooks as of an hour ago."""
     connect()
     an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S")
     for hook in shop.webhooks.values():
@@ -103,7 +103,7 @@ def test_it_asks_before_it_changes_anything(url: str, shop: Shop) -> None:
 
 
 @pytest.mark.slow
-def test_a_disabled_one_is_replaced_and_starts_without_failures(url: str, shop: Shop) -> None:
+def test_a_disabled_webhook_is_replaced_and_has_no_failures(url: str, shop: Shop) -> None:
     connect()
     old = next(iter(shop.webhooks.values()))
     old.update(status="disabled", failure_count=6)
@@ -150,7 +150,7 @@ def test_webhooks_whose_owner_lost_access_are_replaced(url: str, shop: Shop, eng
     assert faults() == ""
 
 
-def test_webhooks_of_api_v1_are_replaced_where_orders_are_in_tables(url: str, shop: Shop, engine: Engine) -> None:
+def test_webhooks_of_api_v1_are_replaced_if_the_shop_has_order_tables(url: str, shop: Shop, engine: Engine) -> None:
     connected_long_ago(shop)
     for hook in shop.webhooks.values():
         hook["api_version"] = 1
@@ -162,7 +162,7 @@ def test_webhooks_of_api_v1_are_replaced_where_orders_are_in_tables(url: str, sh
 
 
 @pytest.mark.slow
-def test_webhooks_with_another_secret_are_a_fault_and_get_the_right_one(url: str, shop: Shop, engine: Engine) -> None:
+def test_webhooks_with_another_secret_are_a_problem_and_get_the_right_one(url: str, shop: Shop, engine: Engine) -> None:
     connected_long_ago(shop)
     for hook in shop.webhooks.values():
         hook["secret"] = "another"
@@ -180,7 +180,7 @@ def test_webhooks_with_another_secret_are_a_fault_and_get_the_right_one(url: str
 
 
 @pytest.mark.slow
-def test_refusals_from_before_the_last_order_are_no_longer_mentioned(url: str, shop: Shop, engine: Engine) -> None:
+def test_refusals_before_the_last_order_are_no_longer_mentioned(url: str, shop: Shop, engine: Engine) -> None:
     connect()
     with transaction(engine) as connection:
         long_ago = datetime.now(UTC) - timedelta(hours=1)
@@ -193,7 +193,7 @@ def test_refusals_from_before_the_last_order_are_no_longer_mentioned(url: str, s
 
 @pytest.mark.slow
 def test_a_webhook_that_keeps_failing_is_shown(url: str, shop: Shop, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """WooCommerce lists no failures; but it saves the webhook after each, and nothing arrives here."""
+    """WooCommerce doesn't report failures, but it saves the webhook after each, and nothing arrives here."""
     connect()
     first = next(iter(shop.webhooks.values()))
     assert "nothing has arrived" not in run("check").output
@@ -239,7 +239,7 @@ def answering(status: int, body: bytes, *headers: tuple[str, str]) -> Any:
     ],
     ids=["a parked domain", "a server in trouble", "a redirect"],
 )
-def test_nor_for_one_where_something_else_answers(
+def test_nothing_is_registered_if_something_else_answers(
     environment: None, shop: Shop, monkeypatch: pytest.MonkeyPatch, app: Any, why: str
 ) -> None:
     with serving(app) as elsewhere:
@@ -250,7 +250,7 @@ def test_nor_for_one_where_something_else_answers(
     assert not shop.webhooks
 
 
-def test_nor_for_an_adapter_that_has_no_such_store(url: str, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_registered_if_the_adapter_has_no_such_store(url: str, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORES", f'[stores.tea]\nprovider = "woocommerce"\nsecret = "s"\nstore_url = "{shop.url}"\n'
                        f'consumer_key = "{KEY}"\nconsumer_secret = "{SECRET}"\ndrip_provider = "tea"\n')  # fmt: skip
     done = run("connect", "tea", "--yes")
@@ -271,7 +271,7 @@ def test_woocommerces_own_code_and_message_are_passed_on(
     assert "401 woocommerce_rest_authentication_error: Consumer secret is invalid." in " ".join(done.output.split())
 
 
-def test_a_key_that_may_only_read_is_enough_to_check(url: str, shop: Shop) -> None:
+def test_a_read_only_key_is_enough_to_check(url: str, shop: Shop) -> None:
     connect()
     shop.permission = "read"
     assert faults() == ""
@@ -295,7 +295,7 @@ def test_without_credentials_it_says_what_to_paste(environment: None, monkeypatc
     assert WEBHOOK_SECRET not in done.output
 
 
-def test_for_a_platform_that_is_not_set_up_it_makes_a_secret(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_for_a_platform_that_is_not_set_up_it_creates_a_secret(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WEBHOOK_SECRET", "STORE_URL", "CONSUMER_KEY", "CONSUMER_SECRET"):
         monkeypatch.delenv(f"WOOCOMMERCE_{name}")
     first, second = run("connect", "woocommerce").output, run("connect", "woocommerce").output

@@ -102,7 +102,7 @@ def test_an_erased_payload_is_fetched_again_where_there_is_a_key(lively: Adapter
         post(adapter, shop.order(shop.orders[number]), "order.created")
         with transaction(adapter.engine) as connection:
             connection.execute(update(deliveries).values(payload=None))
-        shop.bin(number)
+        shop.trash(number)
         post(adapter, {"id": number}, "order.deleted")
     assert sent(adapter)[-1][0] == "canceled"
 

@@ -1,4 +1,4 @@
-"""A store that sends its own error in place of orders: each counts, and the store is in trouble until an order arrives."""
+"""A store that sends errors in place of orders: each counts, and the problem lasts until an order arrives."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -42,7 +42,7 @@ def lost(adapter: AdapterUnderTest) -> int:
 
 
 @pytest.mark.parametrize("error", [NO_ACCESS, NO_TABLES, LEGACY], ids=["owner", "v1", "legacy"])
-def test_each_error_is_kept_and_counted_though_all_are_equal(adapter: AdapterUnderTest, error: dict[str, Any]) -> None:
+def test_each_error_is_kept_and_counted_although_all_are_identical(adapter: AdapterUnderTest, error: dict[str, Any]) -> None:
     assert [post(adapter, error) for _ in range(3)] == ["kept"] * 3
     assert adapter.states() == ["skipped:store_error"] * 3
     assert lost(adapter) == 3
@@ -62,7 +62,7 @@ def test_it_says_what_the_error_means(adapter: AdapterUnderTest) -> None:
     assert "API version v1" in report(adapter)["why"][0]
 
 
-def test_it_is_over_with_the_next_order_and_begins_anew_after_it(adapter: AdapterUnderTest) -> None:
+def test_it_ends_with_the_next_order_and_may_start_again(adapter: AdapterUnderTest) -> None:
     for _ in range(3):
         post(adapter, NO_ACCESS)
     post(adapter, ORDER)
@@ -73,7 +73,7 @@ def test_it_is_over_with_the_next_order_and_begins_anew_after_it(adapter: Adapte
 
 
 def test_a_past_order_does_not_end_it(adapter: AdapterUnderTest) -> None:
-    """Past orders are fetched with a key of their own."""
+    """Past orders don't come by webhook."""
     post(adapter, NO_ACCESS)
     post(adapter, ORDER)
     with transaction(adapter.engine) as connection:
@@ -91,7 +91,7 @@ def test_a_past_order_does_not_end_it(adapter: AdapterUnderTest) -> None:
     ],
     ids=["an order that is gone", "a product", "a deletion", "a product's webhook"],
 )
-def test_what_loses_no_order_is_no_trouble_and_ends_none(adapter: AdapterUnderTest, document: Any, topic: str) -> None:
+def test_other_webhooks_neither_start_nor_end_it(adapter: AdapterUnderTest, document: Any, topic: str) -> None:
     post(adapter, document, topic)
     assert report(adapter)["ok"]
     post(adapter, NO_ACCESS)
@@ -99,6 +99,6 @@ def test_what_loses_no_order_is_no_trouble_and_ends_none(adapter: AdapterUnderTe
     assert lost(adapter) == 1
 
 
-def test_an_error_of_another_store_is_not_this_ones(adapter: AdapterUnderTest) -> None:
+def test_only_the_store_with_errors_is_reported(adapter: AdapterUnderTest) -> None:
     post(adapter, NO_ACCESS)
     assert {name for name, store in report(adapter)["stores"].items() if store["lost"]} == {"woocommerce"}

@@ -30,7 +30,7 @@ _ERRORS = {
 def running_woocommerce(
     orders: int = 0, *, path: str = "", tls: tuple[str, str] | None = None, host: str = "127.0.0.1", port: int = 0, **settings: Any
 ) -> Iterator[Shop]:
-    """A shop with so many orders at `path` of a free port; over HTTPS with `tls`, the paths of a certificate and its key."""
+    """A shop with this many orders, at `path` of a free port; over HTTPS with `tls`, the paths of a certificate and its key."""
     with _Server(Shop(**settings), path).serving(host, port, tls=tls) as shop:
         for _ in range(orders):
             shop.add()
@@ -179,7 +179,7 @@ def _include(request: Request) -> list[int]:
 
 
 def _moment(text: str | None) -> int | None:
-    """A time of a query as the database compares it: WordPress takes one without a zone as it stands."""
+    """A time in a query as the database compares it: WordPress uses one without a zone unchanged."""
     if text is None:
         return None
     moment = datetime.fromisoformat(text)

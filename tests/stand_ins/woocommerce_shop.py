@@ -1,4 +1,4 @@
-"""What a WooCommerce shop has, for its stand-in: orders, products and webhooks in the documented shapes.
+"""The data of a stand-in for a WooCommerce shop: orders, products and webhooks in the documented shapes.
 
 Orders are made from their ids when they are asked for, so that any number of them takes little memory.
 """
@@ -30,18 +30,18 @@ def variations(product_id: int) -> tuple[int, int]:
 
 @dataclass(slots=True)
 class Sale:
-    """An order, as much of it as is not made from its id. Times are Unix seconds."""
+    """An order, without what is derived from its id. Times are Unix seconds."""
 
     id: int
     created: int
     modified: int
     status: str
-    binned: bool = False
+    trashed: bool = False
 
 
 @dataclass
 class Shop(StandInShop):
-    """All that the shop has, and how it behaves."""
+    """The shop's data, and how it behaves."""
 
     permission: str = "read_write"
     key_user: str = "admin"
@@ -57,24 +57,24 @@ class Shop(StandInShop):
     knows_modified_after: bool = True
     totals: bool = True
     zone: tzinfo | None = None
-    """The site's time zone, by whose clock its orders are sorted; None: by UTC, as the newer order tables do."""
+    """The site's time zone, by which its orders are sorted; None: by UTC, as in the newer order tables."""
     most_per_page: int = 100
     """Longer pages time out at the shop's gateway."""
     orders: dict[int, Sale] = field(default_factory=dict)
     webhooks: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def add(self, created: int | None = None, *, status: str = "") -> int:
-        """A new order, the newest unless it is told to be of another time; its id."""
+        """Add an order, the newest unless another time is given; returns its id."""
         with self.lock:
             new = max(self.orders, default=FIRST_ORDER_ID - 1) + 1
             moment = FIRST_CREATED + (new - FIRST_ORDER_ID) * BETWEEN_ORDERS_S if created is None else created
             self.orders[new] = Sale(new, moment, moment + 5, status or _STATUSES[new % len(_STATUSES)])
             return new
 
-    def bin(self, order_id: int) -> None:
-        """Put an order in the bin, from where lists do not show it."""
+    def trash(self, order_id: int) -> None:
+        """Put an order in the trash, which lists don't include."""
         with self.lock:
-            self.orders[order_id].binned = True
+            self.orders[order_id].trashed = True
 
     def change(self, order_id: int, *, status: str, at: int) -> None:
         """Give an order another status."""
@@ -84,7 +84,7 @@ class Shop(StandInShop):
     def listed(self) -> list[Sale]:
         """The orders of a list, as the database sorts them."""
         with self.lock:
-            sales = [sale for sale in self.orders.values() if not sale.binned and sale.status != "checkout-draft"]
+            sales = [sale for sale in self.orders.values() if not sale.trashed and sale.status != "checkout-draft"]
         if self.zone is None:
             return sorted(sales, key=lambda sale: (sale.created, sale.id))
         return sorted(sales, key=lambda sale: (self.local(sale.created), sale.id))
@@ -115,7 +115,7 @@ class Shop(StandInShop):
         return self.order(self.orders[order_id])
 
     def order(self, sale: Sale) -> dict[str, Any]:
-        """An order as the REST API prints it."""
+        """An order as the REST API returns it."""
         lines = [self._line(sale.id, index) for index in range(1 + sale.id % 3)]
         total = sum(int(line["total"].replace(".", "")) for line in lines)
         paid = _gmt(sale.created + 2) if sale.status in ("processing", "completed", "refunded") else None
@@ -146,7 +146,7 @@ class Shop(StandInShop):
         }  # fmt: skip
 
     def product(self, product_id: int, *, store_api: bool = False) -> dict[str, Any] | None:
-        """A product or a variation as one of the APIs prints it; None if that API does not show it."""
+        """A product or a variation as one of the APIs returns it; None if that API doesn't."""
         parent = product_id // 100
         is_variation = parent in VARIABLE and product_id in variations(parent)
         if not is_variation and product_id not in SIMPLE and product_id not in VARIABLE and (store_api or product_id not in HIDDEN):

@@ -19,7 +19,7 @@ _LOCAL = ("127.0.0.1", "localhost")
 
 
 def created(number: int, body: Mapping[str, Any], user: str) -> dict[str, Any]:
-    """A webhook as POST makes it: active whatever was asked for, of the API's version, and pinged at once."""
+    """A webhook as POST creates it: always active, of the API's version, and pinged at once."""
     hook = {
         "id": number, "name": body.get("name") or "Webhook created on some day", "status": "active", "topic": body["topic"],
         "delivery_url": body["delivery_url"], "secret": body.get("secret") or secrets.token_urlsafe(37), "user": user, "api_version": 3,
@@ -30,7 +30,7 @@ def created(number: int, body: Mapping[str, Any], user: str) -> dict[str, Any]:
 
 
 def update(hook: dict[str, Any], body: Mapping[str, Any]) -> None:
-    """As PUT does it: neither the owner nor the count of failures changes."""
+    """Change a webhook as PUT does: its owner and its count of failures stay."""
     hook.update({name: body[name] for name in ("name", "topic", "delivery_url", "secret", "status") if body.get(name)})
     saved(hook)
     if hook["status"] == "active" and ("delivery_url" in body or hook.get("pending_delivery")):
@@ -38,7 +38,7 @@ def update(hook: dict[str, Any], body: Mapping[str, Any]) -> None:
 
 
 def shown(hook: Mapping[str, Any]) -> dict[str, Any]:
-    """A webhook as the REST API prints it: without its secret, its owner and its failures."""
+    """A webhook as the REST API returns it: without its secret, its owner and its failures."""
     return {name: hook.get(name) for name in _SHOWN}
 
 
@@ -50,7 +50,7 @@ def ping(hook: dict[str, Any]) -> None:
 
 
 def deliver(hook: dict[str, Any], body: bytes, headers: Mapping[str, str]) -> int:
-    """Post a payload and note how it went: the webhook is disabled with the seventh failure in a row, and saved in either case."""
+    """Post a payload and record the result: the seventh failure in a row disables the webhook. It is saved in either case."""
     status = post(hook, body, headers)
     failures = hook.get("failure_count", 0)
     if 200 <= status < 303:
@@ -64,7 +64,7 @@ def deliver(hook: dict[str, Any], body: bytes, headers: Mapping[str, str]) -> in
 
 
 def post(hook: Mapping[str, Any], body: bytes | str, headers: Mapping[str, str]) -> int:
-    """The status of the answer; 0 without one. Redirects are not followed. Only this machine is ever asked."""
+    """The status of the response; 0 without one. Redirects are not followed. Nothing is sent to other machines."""
     if urlsplit(hook["delivery_url"]).hostname not in _LOCAL:
         return 0
     try:

@@ -1,4 +1,4 @@
-"""What is to be done about a store's webhooks."""
+"""What to do about a store's webhooks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ HERE = "https://adapter.example/webhooks/shop"
 
 @dataclass
 class Shelf:
-    """A store's webhooks, as its API would keep them."""
+    """A store's webhooks, as its API would store them."""
 
     there: list[Webhook]
     topics: Sequence[str] = ("order.created", "order.updated")
@@ -55,11 +55,11 @@ def hook(topic: str = "order.created", address: str = HERE, *, name: str = "1", 
     return Webhook(id=name, topic=topic, address=address, active=active)
 
 
-def test_what_is_missing_is_created(settings: Settings) -> None:
+def test_a_missing_webhook_is_created(settings: Settings) -> None:
     assert works(Shelf([]), settings) == [("create", "order.created"), ("create", "order.updated")]
 
 
-def test_what_is_right_is_kept(settings: Settings) -> None:
+def test_a_correct_webhook_is_kept(settings: Settings) -> None:
     assert works(Shelf([hook(), hook("order.updated", HERE + "/", name="2")]), settings) == [
         ("keep", "order.created"),
         ("keep", "order.updated"),
@@ -75,7 +75,7 @@ def test_what_is_right_is_kept(settings: Settings) -> None:
         (hook(address="https://adapter.example/webhook"), "points to https://adapter.example/webhook"),
     ],
 )
-def test_what_is_wrong_is_repaired(settings: Settings, wrong: Webhook, why: str) -> None:
+def test_a_wrong_webhook_is_repaired(settings: Settings, wrong: Webhook, why: str) -> None:
     [step, _] = plan(store_of(settings), Shelf([wrong]), settings)
     assert (step.work, step.why, step.webhook) == (Work.REPAIR, why, wrong)
 
@@ -92,7 +92,7 @@ def test_the_webhooks_of_others_are_left_alone(settings: Settings, address: str)
     assert works(Shelf([hook(address=address)]), settings) == [("create", "order.created"), ("create", "order.updated")]
 
 
-def test_what_has_our_path_elsewhere_and_another_name_is_left_alone(settings: Settings) -> None:
+def test_one_with_our_path_on_another_host_and_a_different_name_is_left_alone(settings: Settings) -> None:
     elsewhere = replace(hook(address="https://erp.example/webhooks/shop"), ours=False)
     assert works(Shelf([elsewhere]), settings) == [("create", "order.created"), ("create", "order.updated")]
     assert works(Shelf([replace(elsewhere, ours=True)]), settings) == [("repair", "order.created"), ("create", "order.updated")]
@@ -116,7 +116,7 @@ def test_a_mistyped_path_on_our_host_is_ours_if_its_name_says_so(settings: Setti
     assert works(Shelf([mistyped]), settings)[0] == ("repair" if repaired else "create", "order.created")
 
 
-def test_with_a_fault_those_from_before_it_are_repaired(settings: Settings) -> None:
+def test_webhooks_from_before_a_fault_are_repaired(settings: Settings) -> None:
     now = datetime.now(UTC)
     fault = Fault("their owner lost access", now)
     older = replace(hook(), created_at=now - timedelta(hours=1))
@@ -128,13 +128,13 @@ def test_with_a_fault_those_from_before_it_are_repaired(settings: Settings) -> N
     assert works(Shelf([older, newer]), settings) == [("keep", "order.created"), ("keep", "order.updated")]
 
 
-def test_of_two_the_good_one_stays(settings: Settings) -> None:
+def test_of_two_the_correct_one_is_kept(settings: Settings) -> None:
     registry = Shelf([hook(active=False, name="1"), hook(name="2"), hook(name="3")])
     steps = [(step.work, step.webhook.id) for step in plan(store_of(settings), registry, settings) if step.webhook]
     assert steps == [(Work.KEEP, "2"), (Work.DELETE, "1"), (Work.DELETE, "3")]
 
 
-def test_done_once_there_is_nothing_left_to_do(settings: Settings) -> None:
+def test_afterwards_there_is_nothing_left_to_do(settings: Settings) -> None:
     others = hook("order.created", "https://drip.example/woocommerce", name="9")
     registry = Shelf([others, hook(active=False), hook(name="2", address="https://old.example/webhooks/shop")])
     for step in plan(store_of(settings), registry, settings):

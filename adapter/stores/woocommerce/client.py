@@ -81,7 +81,7 @@ class Client:
         self._http = shop.http
         self._key, self._secret = shop.store.api.consumer_key, shop.store.api.consumer_secret
         self.base = f"{(shop.store.api.url or shop.address).rstrip('/')}/"
-        # An address may come from a payload; the key is sent only to where the settings say that the shop is.
+        # An address may come from a payload; the key is only sent to the host in the settings.
         self.has_key = bool(self._key and self._secret) and host_of(self.base) in shop.store.named_hosts
         self.host = host_of(self.base)
         self._form: _Form | None = None
@@ -110,7 +110,7 @@ class Client:
         return answer
 
     def unexpected(self, answer: Answer, what: str) -> StoreTrouble:
-        """The trouble that an answer is where something else was expected."""
+        """The error for a response that is not the expected one."""
         error = answer.error if answer.code or answer.message else f"{answer.status} with something else"
         return StoreTrouble(f"{self.host} answered {error} where {what}")
 
@@ -139,7 +139,7 @@ class Client:
         return self._in_right_form(path, params, send)
 
     def _in_right_form(self, path: str, params: Mapping[str, Any], send: Callable[[str, Mapping[str, Any]], Reply]) -> Answer:
-        """Ask in the form that is known to work; while none is, in each of them."""
+        """Ask in the form that is known to work; until one is, in each of them."""
         for form in _Form if self._form is None else (self._form,):
             if form is _Form.PLAIN:
                 reply = send(f"{self.base}{form.value}", {"rest_route": f"/{path}", **params})
@@ -163,7 +163,7 @@ def _read(reply: Reply) -> Answer | None:
         document = parse(reply.content)
     except Rejected:
         return None
-    # A firewall's or a server's error may be JSON as well: only an object or a list is WordPress's.
+    # A firewall's or a server's error may be JSON too; WordPress sends only objects and lists.
     return Answer(reply.status, reply.headers, document) if isinstance(document, (dict, list)) else None
 
 

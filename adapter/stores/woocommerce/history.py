@@ -1,16 +1,16 @@
-"""WooCommerce's past orders, by the time of their creation.
+"""WooCommerce's past orders, by the time they were created.
 
-A page number means another place as soon as an order before it goes to the bin, so pages are found by what was on the last one:
+A page number points somewhere else as soon as an earlier order goes to the trash, so each page is found by the end of the last one:
 
-    the list    orders created at `since` or later, the oldest first, orders of one second by id
-    told        the ids in it that were told already; they are its beginning
-    at          the place of the last one that was told
+    the list    orders created at `since` or later, oldest first; orders of the same second by ID
+    returned    the IDs that were returned already; they are the beginning of the list
+    at          the position of the last one returned
 
-Each request begins at `at`. What comes first there must have been told already: if it was not, orders before it have gone to the bin,
-and we step back until it is. As the orders grow newer, `since` follows a day behind.
+Each request begins at `at`, where the first order must be one that was returned already. If it isn't, earlier orders have gone to the
+trash, and the position steps back until it is. As the orders get newer, `since` follows a day behind.
 
-Facts from woocommerce/woocommerce: class-wc-rest-crud-controller.php (`date` sorts by date and id), OrdersTableQuery.php (the same, and
-`offset`), class-wc-rest-orders-v2-controller.php; from WordPress's WP_Date_Query: `after` and `before` do not include their second.
+Facts from woocommerce/woocommerce: class-wc-rest-crud-controller.php (`date` sorts by date and ID), OrdersTableQuery.php (the same, and
+`offset`), class-wc-rest-orders-v2-controller.php; from WordPress's WP_Date_Query: `after` and `before` exclude their own second.
 """
 
 import json
@@ -28,14 +28,14 @@ from mappings.core.fields import Time
 from mappings.woocommerce.products import product_id
 
 REQUEST_S = 30.0
-"""A slow server takes long for a page: it loads each line's product."""
+"""A slow server needs long for a page, because it loads the product of each line."""
 _PER_PAGE = (50, 20)
-# Stores without the newer order tables sort by the site's local time, which goes back an hour each autumn, and by any difference
-# between two time zones where the site was moved to another.
+# Stores without the newer order tables sort by the site's local time. It goes back an hour each fall, and further if the site's time zone
+# is changed.
 _BEHIND = timedelta(hours=26)
 _SECOND = timedelta(seconds=1)
 _BEFORE_ALL_SHOPS = datetime(1971, 1, 1, tzinfo=UTC)
-# How many places the first step back goes; each further one goes twice as far.
+# How far the first step back goes; each further one goes twice as far.
 _FIRST_STEP = 5
 _LONGEST_WAIT_S = 60.0
 _MOST_WAITS = 3
@@ -45,39 +45,39 @@ _time = Time().deserialize
 
 @dataclass(slots=True)
 class _Place:
-    """Where in the list we are. A created time is None where the store prints none."""
+    """The position in the list. A time of creation is None if the store sends none."""
 
     since: datetime | None
-    told: dict[str, datetime | None] = field(default_factory=dict)
+    returned: dict[str, datetime | None] = field(default_factory=dict)
     at: int = 0
     step: int = _FIRST_STEP
 
     @classmethod
     def read(cls, cursor: str, window: Window) -> "_Place":
-        """The place that a cursor names; the beginning where it names none."""
+        """The position in a cursor; the beginning if it contains none."""
         try:
             saved = json.loads(cursor)
             since = _time(saved["since"])
-            told = {order_id: None if after is None else since + after * _SECOND for order_id, after in saved["told"].items()}
-            return cls(since, told, int(saved["at"]))
+            returned = {order_id: None if after is None else since + after * _SECOND for order_id, after in saved["returned"].items()}
+            return cls(since, returned, int(saved["at"]))
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return cls(_whole(window.created_since) if window.created_since else None)
 
     def cursor(self) -> str:
-        """The place as text: each id with the seconds from `since` to its creation."""
+        """The position as text: each ID with the seconds from `since` to its creation."""
         since = self.since
-        told = {order_id: (created - since) // _SECOND if created and since else None for order_id, created in self.told.items()}
-        return json.dumps({"since": _naive(since) if since else "", "at": self.at, "told": told}, separators=(",", ":"))
+        returned = {order_id: (created - since) // _SECOND if created and since else None for order_id, created in self.returned.items()}
+        return json.dumps({"since": _naive(since) if since else "", "at": self.at, "returned": returned}, separators=(",", ":"))
 
     def take(self, rows: Sequence[dict[str, Any]], total: int | None, per_page: int) -> tuple[list[dict[str, Any]], bool]:
-        """The rows of an answer that nobody was told yet, and whether the list ends with them; moves on, or a step back."""
-        if self.at and (not rows or _id(rows[0]) not in self.told):
+        """The rows of a response that were not returned yet, and whether the list ends with them; moves forward, or steps back."""
+        if self.at and (not rows or _id(rows[0]) not in self.returned):
             self.at, self.step = max(0, self.at - self.step), self.step * 2
             return [], False
         self.step = _FIRST_STEP
         new = [row for row in rows if self._is_new(row)]
-        self.told |= {_id(row): _created(row) for row in new}
-        # A plugin may leave rows out of a page, which the total still counts.
+        self.returned |= {_id(row): _created(row) for row in new}
+        # A plugin may remove rows from a page, but not from the total.
         is_last = len(rows) < per_page if total is None else self.at + per_page >= total
         self.at += max(0, len(rows) - 1)
         self._follow()
@@ -85,17 +85,17 @@ class _Place:
 
     def _is_new(self, row: Mapping[str, Any]) -> bool:
         created = _created(row)
-        return _id(row) not in self.told and not (self.since and created and created < self.since)
+        return _id(row) not in self.returned and not (self.since and created and created < self.since)
 
     def _follow(self) -> None:
-        """Let `since` follow what was told, and forget what lies before it."""
-        newest = max((created for created in self.told.values() if created is not None), default=None)
+        """Move `since` behind what was returned, and forget what is older."""
+        newest = max((created for created in self.returned.values() if created is not None), default=None)
         if newest is None or (self.since is not None and newest - _BEHIND <= self.since):
             return
         self.since = newest - _BEHIND
-        kept = {order_id: created for order_id, created in self.told.items() if created is None or created >= self.since}
-        # An order without a time is in the list or not: too early a place costs a request, too late a one a step back.
-        self.told, self.at = kept, max(0, len(kept) - 1)
+        kept = {order_id: created for order_id, created in self.returned.items() if created is None or created >= self.since}
+        # Whether an order without a time is in the list is unknown: a position too early costs a request, one too late a step back.
+        self.returned, self.at = kept, max(0, len(kept) - 1)
 
 
 class OrderHistory:
@@ -106,12 +106,12 @@ class OrderHistory:
         self._per_page = _PER_PAGE[0]
 
     def count(self, window: Window) -> int | None:
-        """X-WP-Total of the window."""
+        """The window's X-WP-Total."""
         since = _whole(window.created_since) if window.created_since else None
         return self._ask("wc/v3/orders", {**_query(window, since), "per_page": 1, "_fields": "id"}).number("X-WP-Total")
 
     def note(self, window: Window) -> str:
-        """Nothing needs to be explained: a key sees all orders, however old."""
+        """Nothing to note: a key sees all orders, however old."""
         return ""
 
     def order(self, order_id: str, deadline: Deadline) -> bytes | None:
@@ -126,7 +126,7 @@ class OrderHistory:
         return payload_of(answer.document, self._client.host)
 
     def pages(self, window: Window, cursor: str = "") -> Iterator[Page]:
-        """Page after page, the oldest first."""
+        """Page after page, oldest first."""
         place, fruitless = _Place.read(cursor, window), 0
         while True:
             answer, per_page = self._page(window, place)
@@ -137,11 +137,11 @@ class OrderHistory:
             if is_last:
                 return
             fruitless = 0 if new else fruitless + 1
-            if fruitless > _MOST_FRUITLESS + len(place.told) // (_PER_PAGE[-1] - 1):
-                raise StoreTrouble(f"{self._client.host} does not page its orders as WooCommerce does: no request brings new ones")
+            if fruitless > _MOST_FRUITLESS + len(place.returned) // (_PER_PAGE[-1] - 1):
+                raise StoreTrouble(f"{self._client.host} does not paginate orders as WooCommerce does: further requests return no new ones")
 
     def _page(self, window: Window, place: _Place) -> tuple[Answer, int]:
-        """A page from the place on, and how many it was asked for: fewer from the first time on that the server fails at it."""
+        """The page at a position, and how many orders were requested: fewer once the server has failed to return so many."""
         while True:
             per_page = self._per_page
             try:
@@ -160,7 +160,7 @@ class OrderHistory:
         return rows
 
     def _ask(self, path: str, params: Mapping[str, Any]) -> Answer:
-        """A request, again after a pause where the store asks for a short one. A timeout is the server's failure."""
+        """A request, repeated after a pause if the store asks for a short one. A timeout counts as a failure of the server."""
         waits = 0
         while True:
             deadline = Deadline(REQUEST_S)
@@ -178,7 +178,7 @@ class OrderHistory:
 
 def _query(window: Window, since: datetime | None) -> dict[str, str]:
     query = {"orderby": "date", "order": "asc", "status": "any", "dates_are_gmt": "true"}
-    # Printed without a zone: WordPress would turn a `Z` into the site's local time, and compare that with UTC.
+    # Without a zone: WordPress would convert a `Z` to the site's local time, and compare that with UTC.
     if since is not None:
         query["after"] = _naive(since - _SECOND)
     if window.created_until is not None:
@@ -194,19 +194,19 @@ def _id(row: Mapping[str, Any]) -> str:
 
 
 def _created(row: Mapping[str, Any]) -> datetime | None:
-    """When an order was made; None for a time before there were shops, which only a broken row has."""
+    """When an order was created; None for a time before online shops existed, which only a broken row has."""
     created = _time(row.get("date_created_gmt"))
     return created if created is not None and created >= _BEFORE_ALL_SHOPS else None
 
 
 def _is_of(row: Mapping[str, Any], window: Window) -> bool:
-    """Whether an order is of the window: a store older than WooCommerce 5.8 passes over `modified_after`."""
+    """Whether an order is in the window: WooCommerce before 5.8 ignores `modified_after`."""
     changed = _time(row.get("date_modified_gmt"))
     return window.changed_since is None or changed is None or changed >= window.changed_since
 
 
 def _whole(moment: datetime) -> datetime:
-    """The first whole second that is not before a moment; stores know no smaller parts."""
+    """A moment rounded up to whole seconds; stores store nothing smaller."""
     return datetime.fromtimestamp(math.ceil(moment.timestamp()), UTC)
 
 

@@ -10,19 +10,19 @@ from adapter.stores.woocommerce.registry import WebhookRegistry, by_hand
 
 
 def sources(shop: Shop) -> Sequence[ProductSource]:
-    """The Store API, which needs no key and tells of published products; then the REST API."""
+    """The Store API, which needs no key and returns published products; then the REST API."""
     client = Client(shop)
     return [StoreApi(client), RestApi(client)] if client.has_key else [StoreApi(client)]
 
 
 def history(shop: Shop) -> History | None:
-    """The shop's orders; None without a key, or without an address in the settings to which the key may go."""
+    """The shop's orders; None without a key, or without an address in the settings that the key may be sent to."""
     client = Client(shop)
     return OrderHistory(client) if client.has_key else None
 
 
 def registry(shop: Shop) -> Registry | None:
-    """The shop's webhooks; None without a key, or without an address in the settings to which the key may go."""
+    """The shop's webhooks; None without a key, or without an address in the settings that the key may be sent to."""
     client = Client(shop)
     with_bin = shop.store.options.vocabulary == "lifecycle"
     return WebhookRegistry(client, shop.store.credentials.secrets[0], with_bin=with_bin) if client.has_key else None

@@ -21,7 +21,7 @@ _PER_PAGE = {"per_page": AT_ONCE}
 
 
 class StoreApi:
-    """What any visitor may know: published products. Never sends credentials."""
+    """Published products, which are public. Never sends credentials."""
 
     name = "store_api"
     at_once = AT_ONCE
@@ -30,7 +30,7 @@ class StoreApi:
         self._client = client
 
     def look_up(self, keys: Sequence[ProductKey], deadline: Deadline) -> Sequence[Product]:
-        """Two requests at most: one for the products, one for all variations."""
+        """At most two requests: one for the products, one for all variations."""
         wanted = _wanted(keys)
         parents = sorted({key.product_id for key in wanted if not key.variant_id}, key=int)
         found = [product_of(row, self._client.base) for row in self._rows({"include": _list(parents)}, deadline)] if parents else []
@@ -40,7 +40,7 @@ class StoreApi:
         return _echoed(wanted, found)
 
     def _variations(self, parent_of: Mapping[str, str], deadline: Deadline) -> list[Product | None]:
-        # A variation is listed only where its type is asked for.
+        # Variations are listed only if their type is requested.
         rows = self._rows({"include": _list(sorted(parent_of, key=int)), "type": "variation"}, deadline)
         return [_variation(row, parent_of, self._client.base) for row in rows]
 
@@ -55,7 +55,7 @@ class StoreApi:
 
 
 class RestApi:
-    """What a key with the read permission may know: all products."""
+    """All products, for a key with the read permission."""
 
     name = "rest"
     at_once = AT_ONCE
@@ -64,7 +64,7 @@ class RestApi:
         self._client = client
 
     def look_up(self, keys: Sequence[ProductKey], deadline: Deadline) -> Sequence[Product]:
-        """One request for the products, and one for the variations of each product, while half of the time is left."""
+        """One request for the products, and one for each product's variations while half of the time is left."""
         wanted = _wanted(keys)
         parents = sorted({key.product_id for key in wanted if not key.variant_id}, key=int)
         found: list[Product | None] = []
@@ -84,7 +84,7 @@ class RestApi:
 
     def _variations(self, parent: str, ids: Sequence[str], deadline: Deadline) -> list[Product | None]:
         answer = self._ask(f"wc/v3/products/{parent}/variations", {"include": _list(ids)}, deadline)
-        if answer.status == 404:  # the product is no more
+        if answer.status == 404:  # the product was deleted
             return []
         return [product_of(row, self._client.base, parent_id=parent) for row in _list_of(answer, self._client)]
 
@@ -96,7 +96,7 @@ class RestApi:
 
 
 def _beside(found: Sequence[object], ask: Callable[[], list[Product | None]]) -> list[Product | None]:
-    """The variations that are told; trouble with them counts only where nothing was found: their product's picture is good enough."""
+    """The variations. If they can't be fetched, the data of their products is good enough; without any, the trouble is raised."""
     try:
         return ask()
     except StoreTrouble:
@@ -106,7 +106,7 @@ def _beside(found: Sequence[object], ask: Callable[[], list[Product | None]]) ->
 
 
 def _wanted(keys: Iterable[ProductKey]) -> list[ProductKey]:
-    """The keys that a store can know: a payload may hold any text as an id."""
+    """The keys that can exist in a store: a payload may contain any text as an ID."""
     return [key for key in keys if product_id(key.product_id) and (not key.variant_id or product_id(key.variant_id))]
 
 
@@ -126,7 +126,7 @@ def _variation(row: Any, parent_of: Mapping[str, str], base: str) -> Product | N
 
 
 def _echoed(wanted: Iterable[ProductKey], found: Iterable[Product | None]) -> list[Product]:
-    """What was found of what was asked for, each under the key that it was asked by."""
+    """The requested products that were found, each under the key by which it was requested."""
     by_ids = {(product.key.product_id, product.key.variant_id): product for product in found if product is not None}
     known = ((key, by_ids.get((key.product_id, key.variant_id))) for key in wanted)
     return [replace(product, key=key) for key, product in known if product is not None]

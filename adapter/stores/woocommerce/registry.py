@@ -17,8 +17,8 @@ from mappings.woocommerce.products import product_id
 
 TOPICS = ("order.created", "order.updated", "order.restored", "product.updated")
 BIN_TOPIC = "order.deleted"
-"""An order was put in the trash. Of use only where Drip can be sent that it was canceled."""
-# As the drop-down list of the settings page words them.
+"""An order was put in the trash. Needed only where that can be sent to Drip as `canceled`."""
+# As in the drop-down list on the settings page.
 _TOPIC_TITLES = {
     "order.created": "Order created",
     "order.updated": "Order updated",
@@ -37,7 +37,7 @@ _time = Time().deserialize
 
 
 class WebhookRegistry:
-    """The webhooks of a store. A webhook belongs to the key's user, and its payloads are made with the rights of that user."""
+    """The webhooks of a store. A webhook belongs to the key's user, and its payloads are created with that user's permissions."""
 
     chooses_secret = True
 
@@ -47,7 +47,7 @@ class WebhookRegistry:
         self.topics: Sequence[str] = (*TOPICS, BIN_TOPIC) if with_bin else TOPICS
 
     def webhooks(self) -> Sequence[Webhook]:
-        """Those of every status."""
+        """The webhooks of every status."""
         found: dict[str, Webhook] = {}
         for page in range(1, _MOST_PAGES + 1):
             query = {"per_page": _PER_PAGE, "page": page, "orderby": "id", "order": "asc", "status": "all"}
@@ -95,7 +95,7 @@ class WebhookRegistry:
 
     def _path_of(self, webhook: Webhook) -> str:
         if not product_id(webhook.id):
-            raise StoreTrouble(f"{webhook.id[:80]!r} is no id of a webhook")
+            raise StoreTrouble(f"{webhook.id[:80]!r} is not a webhook ID")
         return f"{_PATH}/{webhook.id}"
 
 
@@ -147,7 +147,7 @@ def _webhook(row: Any, ahead: timedelta) -> Webhook | None:
 
 
 def clock_ahead(answer: Answer) -> timedelta:
-    """By how much the store's clock is ahead of ours, by the date in its answer; 0 without one."""
+    """By how much the store's clock is ahead of ours, according to the date in its response; 0 without one."""
     try:
         return parsedate_to_datetime(answer.headers.get("Date", "")).astimezone(UTC) - datetime.now(UTC)
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""WooCommerce: what the golden cases leave open, on a small order of the documents' shape."""
+"""WooCommerce: details that the golden cases don't cover, on a small order of the documented shape."""
 
 from decimal import Decimal
 from typing import Any
@@ -45,10 +45,10 @@ class TestStoreAddress:
     PAYMENT_URL = "https://pay.example/shop/checkout/order-pay/41/?pay_for_order=true&key=wc_order_k41"
     SOURCE = {"x-wc-webhook-source": "https://source.example/"}  # noqa: RUF012 - read only
 
-    def test_it_is_that_of_the_signed_link(self) -> None:
+    def test_it_is_taken_from_the_signed_link(self) -> None:
         assert sent(order(payment_url=self.PAYMENT_URL), headers=self.SOURCE)["store_url"] == "https://tea.example/"
 
-    def test_without_the_link_it_is_the_payment_pages(self) -> None:
+    def test_without_the_link_it_is_taken_from_the_payment_page(self) -> None:
         body = sent(order(_links=None, payment_url=self.PAYMENT_URL), headers=self.SOURCE)
         assert body["store_url"] == "https://pay.example/"
         assert body["items"][0]["product_url"] == "https://pay.example/?post_type=product&p=7"
@@ -57,17 +57,17 @@ class TestStoreAddress:
     def test_the_unsigned_header_comes_last(self) -> None:
         assert sent(order(_links=None), headers=self.SOURCE)["store_url"] == "https://source.example/"
 
-    def test_the_settings_go_before_all(self) -> None:
+    def test_the_settings_take_precedence(self) -> None:
         assert sent(order(), store_url="https://www.tea.example/de")["store_url"] == "https://www.tea.example/de/"
 
-    def test_without_any_the_setting_to_make_is_named(self) -> None:
+    def test_without_any_the_missing_setting_is_named(self) -> None:
         [(path, [why])] = sent(order(_links=None))["rejected"].items()
         assert path == "_links.self"
         assert "WOOCOMMERCE_STORE_URL" in why
 
 
 class TestTrash:
-    """An order in the trash: its webhook contains only the id."""
+    """An order in the trash."""
 
     @pytest.mark.parametrize(
         ("document", "topic", "found"),
@@ -83,14 +83,14 @@ class TestTrash:
             (None, "order.deleted", ""),
         ],
     )
-    def test_it_is_named_by_a_bare_id(self, document: Any, topic: str, found: str) -> None:
+    def test_its_webhook_contains_only_the_id(self, document: Any, topic: str, found: str) -> None:
         assert WOOCOMMERCE.in_trash(document, Context(topic=topic, received_at=RECEIVED_AT)) == found
 
     def test_its_last_payload_becomes_that_of_an_order_in_the_trash(self) -> None:
         assert WOOCOMMERCE.trashed(order()) == order(status="trash")
         assert WOOCOMMERCE.trashed({"order": order()}) == order(status="trash")
 
-    def test_it_is_a_draft_or_in_the_lifecycle_vocabulary_never_placed_unless_it_was(self) -> None:
+    def test_it_is_a_draft_but_in_the_lifecycle_vocabulary_canceled_if_it_was_placed(self) -> None:
         document = order(status="trash")
         assert sent(document, topic="order.deleted") == {"skipped": "draft"}
         assert sent(document, topic="order.deleted", vocabulary="lifecycle") == {"skipped": "never_placed"}
@@ -103,7 +103,7 @@ class TestTrash:
 
 class TestNotSent:
     @pytest.mark.parametrize("status", ["trash", "draft", "auto-draft", "new", "checkout-draft"])
-    def test_an_order_in_the_bin_or_not_yet_placed_is_a_draft(self, status: str) -> None:
+    def test_an_order_in_the_trash_or_not_yet_placed_is_a_draft(self, status: str) -> None:
         assert sent(order(status=status)) == {"skipped": "draft"}
 
     @pytest.mark.parametrize("topic", ["product.created", "product.updated", "product.deleted", "product.restored"])
@@ -111,13 +111,13 @@ class TestNotSent:
         assert sent({"id": 7, "name": "Tea", "catalog_visibility": "visible"}, topic=topic) == {"skipped": "catalog"}
 
     @pytest.mark.parametrize("topic", ["order.deleted", "customer.updated", "coupon.created", "action.woocommerce_payment_complete"])
-    def test_other_topics_are_no_orders_whatever_the_body(self, topic: str) -> None:
+    def test_other_topics_are_not_orders_whatever_the_body(self, topic: str) -> None:
         assert sent(order(), topic=topic) == {"skipped": "not_an_order"}
 
     @pytest.mark.parametrize(
         "topic", ["order.created", "order.updated", "order.restored", "order.completed", "order.paid", "Order.Shipped", ""]
     )
-    def test_order_topics_are_and_so_is_an_order_without_a_topic(self, topic: str) -> None:
+    def test_order_topics_and_orders_without_a_topic_are_orders(self, topic: str) -> None:
         assert sent(order(), topic=topic)["order_id"] == "41"
 
     @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ class TestNotSent:
         ],
         ids=["REST", "legacy"],
     )
-    def test_the_stores_own_error_is_told_as_one_in_either_form(self, error: dict[str, Any]) -> None:
+    def test_the_stores_own_error_is_recognized_in_either_form(self, error: dict[str, Any]) -> None:
         assert sent(error) == {"skipped": "store_error"}
         [reading] = WOOCOMMERCE.readings(encode(error), Context(topic="order.updated", received_at=RECEIVED_AT))
         [skip] = reading.skips
@@ -137,7 +137,7 @@ class TestNotSent:
         assert next(iter(error.get("errors", [error.get("code")]))) in skip.detail
 
     @pytest.mark.parametrize("body", [{"id": 41}, {"id": 41, "status_from": "x"}, {"action": "paid", "arg": 41}])
-    def test_an_order_topic_without_an_order_in_the_body_is_none(self, body: dict[str, Any]) -> None:
+    def test_an_order_topic_without_an_order_in_the_body_is_not_an_order(self, body: dict[str, Any]) -> None:
         assert sent(body, topic="order.paid") == {"skipped": "not_an_order"}
 
     @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ class TestNotSent:
         assert sent(order(parent_id=40, **mark))["order_id"] == "41"
 
     @pytest.mark.parametrize("mark", [{}, {"created_via": "dokan"}, {"meta_data": [{"key": "_subscription_renewal", "value": ""}]}])
-    def test_any_other_is_not_and_its_parent_is_named(self, mark: dict[str, Any]) -> None:
+    def test_any_other_child_order_is_not_sent_and_its_parent_is_named(self, mark: dict[str, Any]) -> None:
         assert sent(order(parent_id=40, **mark)) == {"skipped": "child_order"}
         [reading] = WOOCOMMERCE.readings(encode(order(parent_id=40, **mark)), Context(received_at=RECEIVED_AT))
         assert "40" in reading.skips[0].detail
@@ -165,7 +165,7 @@ class TestNotSent:
 
 
 class TestKey:
-    """What makes two webhooks copies of each other."""
+    """When a webhook is a copy of another."""
 
     @pytest.mark.parametrize(
         "error",
@@ -175,7 +175,7 @@ class TestKey:
             {"errors": {"woocommerce_api_invalid_order_id": ["Invalid"]}, "error_data": {}},
         ],
     )
-    def test_an_error_is_a_copy_of_none(self, error: dict[str, Any]) -> None:
+    def test_an_error_is_never_a_copy(self, error: dict[str, Any]) -> None:
         assert WOOCOMMERCE.key({}, encode(error)).value == ""
 
     def test_neither_is_the_bare_id_of_a_deleted_order(self) -> None:
@@ -183,26 +183,26 @@ class TestKey:
         assert WOOCOMMERCE.key({"x-wc-webhook-topic": "order.deleted"}, b'{"id":41}').value == ""
 
     @pytest.mark.parametrize("payload", [b"{}", b'{"code":', b'{"id":41,"code":"x","message":"y"}', b'"code"', b'[{"code":"x"}]', b""])
-    def test_the_same_body_is_a_copy_else(self, payload: bytes) -> None:
+    def test_otherwise_the_same_body_is_a_copy(self, payload: bytes) -> None:
         key = WOOCOMMERCE.key({}, payload)
         assert (len(key.value), key.expires) == (64, True)
         assert key == WOOCOMMERCE.key({"x-wc-webhook-delivery-id": "1"}, payload)
         assert WOOCOMMERCE.key({}, encode(order(coupon_lines=[{"code": "x"}]))).value
 
-    def test_orders_are_never_parsed_for_it(self) -> None:
+    def test_long_bodies_are_not_parsed_for_it(self) -> None:
         document = {"code": "x", "message": "y" * 5_000}
         assert WOOCOMMERCE.key({}, encode(document)).value
 
 
 class TestProgress:
-    """What settles the order of snapshots of one second."""
+    """How snapshots of the same second are ranked."""
 
     def progress(self, **more: Any) -> tuple[Decimal, ...]:
         [reading] = WOOCOMMERCE.readings(encode(order(**more)), Context(received_at=RECEIVED_AT))
         assert reading.identity
         return reading.identity.progress
 
-    def test_each_step_ranks_above_the_one_before(self) -> None:
+    def test_each_step_ranks_above_the_previous_one(self) -> None:
         unpaid: dict[str, Any] = {"date_paid_gmt": None}
         steps = [
             self.progress(status="pending", **unpaid),
@@ -224,12 +224,12 @@ class TestProgress:
 
 
 class TestAmounts:
-    def test_a_line_raised_by_hand_has_its_total_as_price_and_no_discount(self) -> None:
+    def test_a_line_raised_by_hand_has_a_higher_price_and_no_discount(self) -> None:
         item = first_item(quantity=2, subtotal="10.00", total="12.50", subtotal_tax="1.00", total_tax="1.25")
         assert (item["price"], item["discounts"], item["total"]) == (Decimal("6.25"), 0, Decimal("12.50"))
         assert "sale_price" not in item
 
-    def test_its_price_with_tax_is_the_raised_one(self) -> None:
+    def test_its_price_including_tax_is_higher_too(self) -> None:
         raised = line(quantity=2, subtotal="10.00", total="12.50", subtotal_tax="1.00", total_tax="1.25")
         body = sent(order(prices_include_tax=True, line_items=[raised]))
         assert body["items"][0]["price_incl_tax"] == Decimal("6.875")
@@ -239,7 +239,7 @@ class TestAmounts:
         [("-1.50", "1.00"), ("0.00", "0.00"), ("1.00", "1.00")],
         ids=["net of what was raised, as WooCommerce computes it", "set by a plugin", "before anything was raised"],
     )
-    def test_what_was_raised_takes_nothing_off_the_discounts(self, stated: str, discounts: str) -> None:
+    def test_a_raised_line_does_not_reduce_the_discounts(self, stated: str, discounts: str) -> None:
         lines = [line(subtotal="10.00", total="12.50"), line(id=2, subtotal="10.00", total="9.00")]
         assert sent(order(line_items=lines, discount_total=stated))["total_discounts"] == Decimal(discounts)
 
@@ -281,7 +281,7 @@ class TestLines:
         ],
         ids=["bundled_by", "bundled_by as text", "composite_parent", "meta"],
     )
-    def test_part_of_a_bundle_stays_and_is_marked_by_any_one_sign(self, mark: dict[str, Any]) -> None:
+    def test_part_of_a_bundle_is_sent_and_marked(self, mark: dict[str, Any]) -> None:
         body = sent(order(line_items=[line(id=3), line(id=4, name="Cup", **mark)]))
         assert [(item["name"], item.get("is_bundled")) for item in body["items"]] == [("Tea", None), ("Cup", True)]
         assert "options" not in body["items"][1]
@@ -289,10 +289,10 @@ class TestLines:
     @pytest.mark.parametrize(
         "mark", [{"bundled_by": ""}, {"bundled_by": 0}, {"bundled_by": None}, {"meta_data": [{"id": 9, "key": "_bundled_by", "value": ""}]}]
     )
-    def test_a_blank_sign_is_none(self, mark: dict[str, Any]) -> None:
+    def test_a_blank_mark_does_not_count(self, mark: dict[str, Any]) -> None:
         assert "is_bundled" not in first_item(**mark)
 
-    def test_a_negative_price_becomes_0_and_the_difference_a_discount(self) -> None:
+    def test_a_negative_price_becomes_0_with_a_discount(self) -> None:
         """Plugins add credits as lines."""
         body = sent(order(total="6.00", line_items=[line(), line(id=2, name="Credit", quantity=1, subtotal="-4.00", total="-4.00")]))
         credit = body["items"][1]
@@ -300,7 +300,7 @@ class TestLines:
         assert credit["sale_price"] == 0
         assert body["grand_total"] == 6
 
-    def test_a_price_that_does_not_come_out_even_has_four_decimals(self) -> None:
+    def test_a_price_that_cannot_be_divided_evenly_has_four_decimals(self) -> None:
         item = first_item(quantity=3, subtotal="10.00", total="9.00")
         assert (item["price"], item["sale_price"], item["discounts"], item["total"]) == (Decimal("3.3333"), 3, 1, 9)
 

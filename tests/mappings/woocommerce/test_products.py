@@ -1,4 +1,4 @@
-"""WooCommerce's product webhooks: what they tell the catalog, and that they are never taken for orders."""
+"""WooCommerce's product webhooks: which data they contain, and that they never count as orders."""
 
 from typing import Any
 
@@ -31,18 +31,18 @@ def product(**more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def told(document: Any, topic: str = "product.updated", **options: Any) -> list[Product]:
+def described(document: Any, topic: str = "product.updated", **options: Any) -> list[Product]:
     return list(WOOCOMMERCE.products(document, Context(topic=topic, received_at=RECEIVED_AT, options=Options(**options))))
 
 
 def picture(*sources: Any) -> str:
-    [product_told] = told(product(images=[{"src": source} for source in sources]))
-    return product_told.image_url
+    [product_described] = described(product(images=[{"src": source} for source in sources]))
+    return product_described.image_url
 
 
 @pytest.mark.parametrize("topic", [*FULL_TOPICS, "Product.Updated"])
-def test_a_product_is_told_whole(topic: str) -> None:
-    assert told(product(), topic) == [
+def test_a_product_is_read_with_all_its_data(topic: str) -> None:
+    assert described(product(), topic) == [
         Product(
             key=ProductKey("52"),
             url="https://tea.example/product/kettle/",
@@ -54,21 +54,21 @@ def test_a_product_is_told_whole(topic: str) -> None:
     ]
 
 
-def test_a_variation_is_told_as_its_products() -> None:
-    [variation] = told(product(id=60, parent_id=52, type="variation", categories=[], brands=[], tags=[]))
+def test_a_variation_is_read_as_part_of_its_product() -> None:
+    [variation] = described(product(id=60, parent_id=52, type="variation", categories=[], brands=[], tags=[]))
     assert variation.key == ProductKey("52", "60")
     assert variation.categories == ()
     assert variation.image_url.endswith("kettle.jpg")
 
 
-def test_a_product_of_a_group_is_a_product() -> None:
-    """Grouped products were parents of their parts once."""
-    [part] = told(product(parent_id=52, id=61))
+def test_part_of_a_grouped_product_is_a_product() -> None:
+    """Grouped products used to be parents of their parts."""
+    [part] = described(product(parent_id=52, id=61))
     assert part.key == ProductKey("61")
 
 
-def test_a_product_in_the_bin_is_gone() -> None:
-    assert told({"id": 52}, "product.deleted") == [Product(key=ProductKey("52"), gone=True)]
+def test_a_product_in_the_trash_is_gone() -> None:
+    assert described({"id": 52}, "product.deleted") == [Product(key=ProductKey("52"), gone=True)]
 
 
 @pytest.mark.parametrize("topic", [*FULL_TOPICS, "product.deleted"])
@@ -80,25 +80,25 @@ def test_a_product_in_the_bin_is_gone() -> None:
         {"code": "woocommerce_rest_product_invalid_id", "message": "Invalid ID.", "data": {"status": 404}},
     ],
 )  # fmt: skip
-def test_what_is_no_product_tells_nothing(document: Any, topic: str) -> None:
-    assert told(document, topic) == []
+def test_other_documents_describe_no_product(document: Any, topic: str) -> None:
+    assert described(document, topic) == []
 
 
 @pytest.mark.parametrize("topic", ["", "order.updated", "customer.created", "action.wc_product"])
-def test_another_topic_tells_nothing(topic: str) -> None:
-    assert told(product(), topic) == []
+def test_other_topics_describe_no_product(topic: str) -> None:
+    assert described(product(), topic) == []
 
 
 @pytest.mark.parametrize("name", ["permalink", "images", "categories", "tags", "brands", "parent_id", "type"])
 @pytest.mark.parametrize("value", [None, False, "", 0, [], {}, [None], [{"name": None, "src": False}], {"a": {"name": [], "src": {}}}])
-def test_a_part_of_a_wrong_type_is_left_blank(name: str, value: Any) -> None:
-    [read] = told(product(**{name: value}))
+def test_a_field_of_the_wrong_type_is_blank(name: str, value: Any) -> None:
+    [read] = described(product(**{name: value}))
     assert read.key == ProductKey("52")
     blank = {"permalink": "url", "images": "image_url", "categories": "categories", "tags": "tags", "brands": "brand"}
     assert name not in blank or not getattr(read, blank[name])
 
 
-def test_a_picture_that_every_mail_client_shows_goes_first() -> None:
+def test_a_picture_that_every_mail_client_can_show_is_preferred() -> None:
     site = "https://tea.example/"
     assert picture(f"{site}a.webp", f"{site}b.AVIF?v=1", f"{site}c.png", f"{site}d.jpg") == f"{site}c.png"
     assert picture(f"{site}a.jpg?format=.webp", f"{site}b.png") == f"{site}a.jpg?format=.webp"
@@ -106,13 +106,13 @@ def test_a_picture_that_every_mail_client_shows_goes_first() -> None:
     assert picture(False, None, "data:image/png;base64,AAAA", f"{site}b.png") == f"{site}b.png"
 
 
-def test_relative_addresses_are_joined_to_the_stores() -> None:
-    [relative] = told(
+def test_relative_addresses_are_joined_to_the_stores_address() -> None:
+    [relative] = described(
         product(permalink="/product/tee-k\u00e4nne/", images=[{"src": "//cdn.example/k.jpg"}]), store_url="https://tea.example"
     )
     assert relative.url == "https://tea.example/product/tee-k%C3%A4nne/"
     assert relative.image_url == "https://cdn.example/k.jpg"
-    assert told(product(permalink="/product/kettle/"))[0].url == ""
+    assert described(product(permalink="/product/kettle/"))[0].url == ""
 
 
 @pytest.mark.parametrize("topic", [*FULL_TOPICS, "product.deleted"])
@@ -123,6 +123,6 @@ def test_it_is_skipped_as_catalog(topic: str) -> None:
     assert [str(skip.reason) for skip in reading.skips] == ["catalog"]
 
 
-def test_without_a_topic_a_product_is_no_order_and_tells_nothing() -> None:
+def test_without_a_topic_a_product_is_not_an_order() -> None:
     [reading] = WOOCOMMERCE.readings(encode(product()), Context(received_at=RECEIVED_AT))
     assert [str(skip.reason) for skip in reading.skips] == ["not_an_order"]

@@ -48,7 +48,7 @@ class TrustingHttp(Http):
 
 
 class MovedSite(tzinfo):
-    """The clock of a site whose owner set another time zone one night: it went back by nine hours."""
+    """The clock of a site whose time zone was changed one night: it went back by nine hours."""
 
     def fromutc(self, moment: datetime) -> datetime:
         return moment + (self.utcoffset(moment) or timedelta(0))
@@ -57,14 +57,14 @@ class MovedSite(tzinfo):
         return timedelta(hours=9 if moment and moment.replace(tzinfo=None).isoformat() < "2025-10-26T01" else 0)
 
     def dst(self, moment: datetime | None) -> None:
-        """None, as far as anybody knows."""
+        """None: unknown."""
 
     def tzname(self, moment: datetime | None) -> None:
         """It has no name."""
 
 
 def shop_at(stand_in: StandIn, *, key: str = KEY, secret: str = SECRET, http: Http | None = None, named: bool = True) -> Shop:
-    """The stand-in as a store of the settings; `named` tells whether they know its address."""
+    """The stand-in as a store of the settings; `named`: they contain its address."""
     store = Store(
         name="tea",
         provider=PROVIDERS["woocommerce"],
@@ -127,7 +127,7 @@ class TestProducts:
         ProductKey(str(GONE[0])),
     )
 
-    def test_the_store_api_tells_of_what_is_published_in_two_requests(self, stand_in: StandIn) -> None:
+    def test_the_store_api_returns_published_products_in_two_requests(self, stand_in: StandIn) -> None:
         found = look_up(stand_in, "store_api", self.KEYS)
         assert set(found) == set(self.KEYS[:3])
         assert found[ProductKey("1")] == Product(
@@ -141,26 +141,26 @@ class TestProducts:
         assert found[self.KEYS[2]].url == f"{stand_in.url}/product/tea-31/?attribute_size=2"
         assert len(stand_in.seen) == 2
 
-    def test_no_credentials_are_ever_shown_to_the_store_api(self, stand_in: StandIn) -> None:
+    def test_the_store_api_never_gets_credentials(self, stand_in: StandIn) -> None:
         look_up(stand_in, "store_api", self.KEYS)
         assert [seen.credentials for seen in stand_in.seen] == ["", ""]
         assert not any("key" in name or "oauth" in name for seen in stand_in.seen for name in seen.query)
 
-    def test_the_rest_api_tells_of_hidden_ones_too_and_leaves_uncategorized_away(self, stand_in: StandIn) -> None:
+    def test_the_rest_api_returns_hidden_products_too_and_uncategorized_is_left_out(self, stand_in: StandIn) -> None:
         found = look_up(stand_in, "rest", self.KEYS)
         assert set(found) == set(self.KEYS[:4])
         assert found[ProductKey("1")] == look_up(stand_in, "store_api", self.KEYS)[ProductKey("1")]
         assert found[self.KEYS[2]].image_url.endswith("3102-side.jpg")
         assert [seen.credentials for seen in stand_in.seen[:2]] == ["oauth", "oauth"]
 
-    def test_the_rest_api_is_asked_only_with_a_key_and_only_where_the_settings_name_the_shop(self, stand_in: StandIn) -> None:
+    def test_the_rest_api_needs_a_key_and_an_address_from_the_settings(self, stand_in: StandIn) -> None:
         for settings in ({"key": ""}, {"secret": ""}, {"named": False}):
             shop = shop_at(stand_in, **settings)
             assert [source.name for source in WOOCOMMERCE.sources(shop)] == ["store_api"]
             assert WOOCOMMERCE.history(shop) is None
             assert WOOCOMMERCE.registry(shop) is None
 
-    def test_keys_are_echoed_and_those_that_are_no_ids_are_not_asked_for(self, stand_in: StandIn) -> None:
+    def test_products_have_the_requested_keys_and_invalid_ids_are_not_requested(self, stand_in: StandIn) -> None:
         keys = [
             ProductKey("2", view="7"),
             ProductKey("abc"),
@@ -174,13 +174,13 @@ class TestProducts:
         assert look_up(stand_in, "rest", keys[1:]) == {}
         assert len(stand_in.seen) == 1
 
-    def test_a_variation_is_taken_only_from_its_own_product(self, stand_in: StandIn) -> None:
+    def test_a_variation_must_belong_to_its_product(self, stand_in: StandIn) -> None:
         foreign = ProductKey("32", str(variations(31)[0]))
         for source in ("store_api", "rest"):
             assert look_up(stand_in, source, [foreign]) == {}
 
     @pytest.mark.parametrize("place", [0, 1], ids=["store_api", "rest"])
-    def test_variations_in_trouble_leave_the_product(self, stand_in: StandIn, place: int) -> None:
+    def test_products_are_returned_if_only_their_variations_fail(self, stand_in: StandIn, place: int) -> None:
         source = WOOCOMMERCE.sources(shop_at(stand_in))[place]
         stand_in.scripted = [Scripted(body=webhook_bytes([stand_in.product(31)])), Scripted(status=500, body=b"{}")]
         assert [product.key for product in source.look_up([self.KEYS[1], self.KEYS[2]], Deadline(5))] == [self.KEYS[1]]
@@ -188,27 +188,27 @@ class TestProducts:
         with pytest.raises(StoreTrouble, match="answered 500"):
             source.look_up([self.KEYS[2]], Deadline(5))
 
-    def test_variations_are_asked_for_only_while_half_of_the_time_is_left(self, stand_in: StandIn) -> None:
+    def test_variations_are_requested_only_while_half_of_the_time_is_left(self, stand_in: StandIn) -> None:
         [_, rest] = WOOCOMMERCE.sources(shop_at(stand_in))
         stand_in.scripted = [Scripted(body=b"[]", hang=0.6)]
         rest.look_up([ProductKey(str(number), str(variations(number)[0])) for number in range(31, 35)], Deadline(1))
         assert len(stand_in.seen) == 1
 
     @pytest.mark.parametrize("status", [401, 403])
-    def test_a_closed_store_api_names_what_to_do(self, status: int) -> None:
+    def test_a_blocked_store_api_says_what_to_do(self, status: int) -> None:
         with running_woocommerce(store_api_status=status) as stand_in:
             with pytest.raises(StoreTrouble, match=r"security plugin.*WOOCOMMERCE_CONSUMER_KEY"):
                 look_up(stand_in, "store_api", self.KEYS)
             assert look_up(stand_in, "rest", self.KEYS)
 
-    def test_a_firewalls_page_names_what_to_allow(self, stand_in: StandIn) -> None:
+    def test_a_firewalls_page_says_what_to_allow(self, stand_in: StandIn) -> None:
         stand_in.scripted = [Scripted(status=403, body=b"<html>Forbidden")]
         with pytest.raises(StoreTrouble, match="allow /wp-json/wc/"):
             look_up(stand_in, "store_api", self.KEYS)
         assert len(stand_in.seen) == 1
 
     @pytest.mark.parametrize("status", [429, 503])
-    def test_a_shop_that_wants_to_be_left_alone_says_for_how_long(self, stand_in: StandIn, status: int) -> None:
+    def test_the_time_that_a_shop_asks_to_wait_is_passed_on(self, stand_in: StandIn, status: int) -> None:
         stand_in.scripted = [Scripted(status=status, body=b"<html>later", headers={"Retry-After": "17"})]
         with pytest.raises(StoreTrouble) as caught:
             look_up(stand_in, "store_api", self.KEYS)
@@ -223,7 +223,7 @@ class TestProducts:
         ],
         ids=range(11),
     )  # fmt: skip
-    def test_an_answer_that_is_no_list_is_trouble(self, stand_in: StandIn, source: str, body: bytes) -> None:
+    def test_a_response_that_is_not_a_list_is_an_error(self, stand_in: StandIn, source: str, body: bytes) -> None:
         stand_in.scripted = [Scripted(body=body)] * 3
         with pytest.raises(StoreTrouble):
             look_up(stand_in, source, [ProductKey("1")])
@@ -234,19 +234,19 @@ class TestProducts:
             None, 7, "x", [], {}, {"id": "x"}, {"id": True}, {"id": {"a": 1}}, {"id": [1]}, {"id": 1.5}, {"id": -1}, {"id": 10**30},
         ],
     )  # fmt: skip
-    def test_rows_that_are_no_products_are_passed_over(self, stand_in: StandIn, row: Any) -> None:
+    def test_rows_that_are_not_products_are_ignored(self, stand_in: StandIn, row: Any) -> None:
         for source in ("store_api", "rest"):
             stand_in.scripted = [Scripted(body=webhook_bytes([row, {"id": 2}]))]
             assert list(look_up(stand_in, source, [ProductKey("2"), ProductKey("1")])) == [ProductKey("2")]
 
-    def test_parts_of_wrong_types_are_left_blank(self, stand_in: StandIn) -> None:
+    def test_fields_of_the_wrong_type_are_blank(self, stand_in: StandIn) -> None:
         odd: dict[str, Any] = {"id": 1, "permalink": False, "images": [None, {"src": False}, {"src": ["x"]}], "categories": False}
         odd |= {"tags": [{"name": None}, {"name": {"a": 1}}], "brands": {"0": {"name": "B" * 900}}, "parent": []}
         stand_in.scripted = [Scripted(body=webhook_bytes([odd]))]
         assert look_up(stand_in, "store_api", [ProductKey("1")]) == {ProductKey("1"): Product(key=ProductKey("1"), brand="B" * 255)}
 
     @pytest.mark.parametrize("link", ["javascript:alert(1)", "//[", "ftp://x/", "https://x.example/" + "a" * 3000])
-    def test_addresses_are_web_addresses_of_a_bearable_length(self, stand_in: StandIn, link: str) -> None:
+    def test_addresses_must_be_web_addresses_and_not_too_long(self, stand_in: StandIn, link: str) -> None:
         stand_in.scripted = [Scripted(body=webhook_bytes([{"id": 1, "permalink": link, "images": [{"src": link}, {"src": "/a b.png"}]}]))]
         [product] = look_up(stand_in, "store_api", [ProductKey("1")]).values()
         assert (product.url, product.image_url) == ("", f"{stand_in.url}/a%20b.png")
@@ -258,7 +258,7 @@ class TestAddressForms:
         ("permalinks", "tried", "used"),
         [("index", ["wp-json"], "index.php/wp-json"), ("plain", ["wp-json", "index.php/wp-json"], "index.php")],
     )
-    def test_the_form_of_the_addresses_is_found_out_once(self, path: str, permalinks: str, tried: list[str], used: str) -> None:
+    def test_the_form_of_addresses_is_determined_once(self, path: str, permalinks: str, tried: list[str], used: str) -> None:
         with running_woocommerce(3, path=path, permalinks=permalinks, version=(11, 1)) as stand_in:
             assert look_up(stand_in, "store_api", [ProductKey("1")])
             history = history_of(stand_in)
@@ -269,7 +269,7 @@ class TestAddressForms:
             assert [seen.path for seen in stand_in.seen] == [*(f"{path}/{form}/wc/v3/orders" for form in tried), right, right]
 
     def test_with_plain_permalinks_a_key_is_ignored_and_the_setting_is_named(self, secure: tuple[StandIn, Http]) -> None:
-        """Until WooCommerce 11.1; the public Store API answers all the same."""
+        """Before WooCommerce 11.1. The public Store API answers nevertheless."""
         stand_in, http = secure
         stand_in.permalinks = "plain"
         assert look_up(stand_in, "store_api", [ProductKey("1")], http=http)
@@ -278,7 +278,7 @@ class TestAddressForms:
         assert "401 woocommerce_rest_cannot_view: Sorry, you cannot list resources." in str(caught.value)
         assert "CONSUMER_KEY" not in str(caught.value)
 
-    def test_a_page_of_html_is_not_asked_for_twice_once_the_form_is_known(self, stand_in: StandIn) -> None:
+    def test_once_the_form_is_known_an_html_page_is_not_requested_in_another(self, stand_in: StandIn) -> None:
         [source, _] = WOOCOMMERCE.sources(shop_at(stand_in))
         assert source.look_up([ProductKey("1")], Deadline(5))
         stand_in.scripted = [Scripted(status=404, body=b"<html>")]
@@ -288,12 +288,12 @@ class TestAddressForms:
 
 
 class TestCredentials:
-    def test_over_https_the_key_travels_in_the_header(self, secure: tuple[StandIn, Http]) -> None:
+    def test_over_https_the_key_is_sent_in_the_header(self, secure: tuple[StandIn, Http]) -> None:
         stand_in, http = secure
         assert history_of(stand_in, http=http).count(ALL) == 3
         assert [seen.credentials for seen in stand_in.seen] == ["basic"]
 
-    def test_where_the_host_strips_the_header_it_travels_in_the_query_from_then_on(self, secure: tuple[StandIn, Http]) -> None:
+    def test_if_the_host_removes_the_header_the_key_is_sent_in_the_query_from_then_on(self, secure: tuple[StandIn, Http]) -> None:
         stand_in, http = secure
         stand_in.strips_authorization = True
         history = history_of(stand_in, http=http)
@@ -301,7 +301,7 @@ class TestCredentials:
         assert len(ids(history.pages(ALL))) == 3
         assert [seen.credentials for seen in stand_in.seen] == ["basic", "query", "query"]
 
-    def test_a_key_that_is_wrong_is_not_shown_in_the_query(self, secure: tuple[StandIn, Http]) -> None:
+    def test_a_wrong_key_is_not_sent_in_the_query(self, secure: tuple[StandIn, Http]) -> None:
         stand_in, http = secure
         with pytest.raises(StoreTrouble, match=r"WOOCOMMERCE_CONSUMER_KEY.*read permission") as caught:
             history_of(stand_in, http=http, secret="cs_wrong").count(ALL)
@@ -309,7 +309,7 @@ class TestCredentials:
         assert "401 woocommerce_rest_authentication_error: Consumer secret is invalid." in str(caught.value)
         assert "cs_wrong" not in str(caught.value)
 
-    def test_over_plain_http_requests_are_signed_and_the_secret_stays_here(self, stand_in: StandIn) -> None:
+    def test_over_plain_http_requests_are_signed_and_the_secret_is_not_sent(self, stand_in: StandIn) -> None:
         stand_in.add()
         assert history_of(stand_in).count(ALL) == 1
         [seen] = stand_in.seen
@@ -319,7 +319,7 @@ class TestCredentials:
             history_of(stand_in, secret="cs_wrong").count(ALL)
         assert "query" not in {seen.credentials for seen in stand_in.seen}
 
-    def test_a_redirect_takes_no_key_along_and_names_the_setting(self, stand_in: StandIn) -> None:
+    def test_the_key_is_not_sent_to_a_redirects_target_and_the_setting_is_named(self, stand_in: StandIn) -> None:
         with running_woocommerce() as elsewhere:
             stand_in.scripted = [Scripted(status=301, headers={"Location": f"{elsewhere.url}/wp-json/?consumer_key=x"})]
             with pytest.raises(StoreTrouble, match=r"redirects to.*WOOCOMMERCE_STORE_URL") as caught:
@@ -327,14 +327,14 @@ class TestCredentials:
             assert elsewhere.seen == []
             assert "consumer_key=" not in str(caught.value)
 
-    def test_secrets_are_in_no_representation(self, stand_in: StandIn) -> None:
+    def test_secrets_are_not_in_any_repr(self, stand_in: StandIn) -> None:
         shop = shop_at(stand_in)
         assert SECRET not in repr(shop)
         assert KEY not in repr(shop)
 
 
 class TestHistory:
-    def test_all_orders_are_told_oldest_first_and_counted(self) -> None:
+    def test_all_orders_are_returned_oldest_first_and_counted(self) -> None:
         with running_woocommerce(230) as stand_in:
             history = history_of(stand_in)
             pages = list(history.pages(ALL))
@@ -345,17 +345,17 @@ class TestHistory:
             assert max(len(page.cursor) for page in pages) < 3000
             assert len(list(history.pages(ALL, pages[-1].cursor))) == 0
 
-    def test_orders_map_to_what_their_webhook_would_say(self) -> None:
+    def test_orders_map_to_the_same_body_as_their_webhooks(self) -> None:
         with running_woocommerce(12) as stand_in:
             context = Context(topic="", received_at=datetime(2026, 1, 1, tzinfo=UTC), options=Options(public_url="https://adapter.example"))
             provider = PROVIDERS["woocommerce"]
-            told = [order for page in history_of(stand_in).pages(ALL) for order in page.orders]
+            returned = [order for page in history_of(stand_in).pages(ALL) for order in page.orders]
             by_webhook = [webhook_bytes(stand_in.order(sale)) for sale in stand_in.listed()]
-            for order, delivered in zip(told, by_webhook, strict=True):
+            for order, delivered in zip(returned, by_webhook, strict=True):
                 [body] = outcomes(provider, order, context)
                 assert [body] == [*outcomes(provider, delivered, context)]
                 assert body["items"]
-            assert history_of(stand_in).order(str(FIRST_ORDER_ID), Deadline(5)) == told[0]
+            assert history_of(stand_in).order(str(FIRST_ORDER_ID), Deadline(5)) == returned[0]
 
     def test_numbers_stay_exact(self, stand_in: StandIn) -> None:
         stand_in.scripted = [Scripted(body=b'[{"id":9007199254740993,"price":10.100000000000000001,"date_created_gmt":null}]')]
@@ -368,7 +368,7 @@ class TestHistory:
         assert history.order("../orders", Deadline(5)) is None
         assert len(stand_in.seen) == 1
 
-    def test_windows_include_their_beginning_and_not_their_end(self) -> None:
+    def test_windows_include_their_start_but_not_their_end(self) -> None:
         with running_woocommerce(10) as stand_in:
             third, fifth = (moment(stand_in.orders[FIRST_ORDER_ID + place].created) for place in (2, 4))
             window = Window(created_since=third, created_until=fifth)
@@ -378,7 +378,7 @@ class TestHistory:
             assert ids(history_of(stand_in).pages(later)) == [FIRST_ORDER_ID + 3, FIRST_ORDER_ID + 4]
 
     @pytest.mark.parametrize("knows", [True, False])
-    def test_changed_orders_are_found_also_where_the_store_passes_over_the_filter(self, knows: bool) -> None:
+    def test_changed_orders_are_found_even_if_the_store_ignores_the_filter(self, knows: bool) -> None:
         with running_woocommerce(120, knows_modified_after=knows) as stand_in:
             now = FIRST_CREATED + 10_000_000
             for order_id in (1003, 1090):
@@ -388,29 +388,29 @@ class TestHistory:
     @pytest.mark.slow
     @pytest.mark.parametrize("totals", [True, False])
     @pytest.mark.parametrize("apart_s", [0, 1, 7, 600])
-    def test_none_is_missed_and_none_told_twice_while_orders_come_and_go(self, apart_s: int, totals: bool) -> None:
-        """After each page some orders that were told go to the bin, and some that were not, and new ones come."""
+    def test_none_is_missed_and_none_returned_twice_while_orders_come_and_go(self, apart_s: int, totals: bool) -> None:
+        """After each page, some orders that were returned and some that were not go to the trash, and new ones arrive."""
         with running_woocommerce(totals=totals) as stand_in:
             for number in range(330):
                 stand_in.add(FIRST_CREATED + number * apart_s)
-            told: list[int] = []
+            returned: list[int] = []
 
             def between() -> None:
-                for order_id in [*told[-60::7], *told[-2:]]:
-                    stand_in.bin(order_id)
-                waiting = [sale.id for sale in stand_in.listed() if sale.id not in told]
+                for order_id in [*returned[-60::7], *returned[-2:]]:
+                    stand_in.trash(order_id)
+                waiting = [sale.id for sale in stand_in.listed() if sale.id not in returned]
                 if len(waiting) > 60:
-                    stand_in.bin(waiting[55])
+                    stand_in.trash(waiting[55])
                     stand_in.add(FIRST_CREATED + len(stand_in.orders) * apart_s)
 
             stand_in.after_page = between
             for page in history_of(stand_in).pages(ALL):
-                told += ids([page])
-            assert len(told) == len(set(told))
-            assert {sale.id for sale in stand_in.listed()} <= set(told)
-            assert told == sorted(told)
+                returned += ids([page])
+            assert len(returned) == len(set(returned))
+            assert {sale.id for sale in stand_in.listed()} <= set(returned)
+            assert returned == sorted(returned)
 
-    def test_a_second_with_more_than_a_page_is_paged_within(self) -> None:
+    def test_more_orders_of_one_second_than_fit_a_page_are_all_returned(self) -> None:
         with running_woocommerce(40) as stand_in:
             for _ in range(170):
                 stand_in.add(FIRST_CREATED + 1_000_000)
@@ -420,45 +420,47 @@ class TestHistory:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("zone", [ZoneInfo("Europe/Berlin"), MovedSite()], ids=["autumn", "moved"])
-    def test_hours_that_come_twice_are_told_whole(self, zone: tzinfo) -> None:
-        """Where a site sorts by its own clock, 02:30 of the first pass and of the second lie side by side."""
+    def test_all_orders_of_an_hour_that_occurs_twice_are_returned(self, zone: tzinfo) -> None:
+        """If a site sorts by its own clock, 02:30 of the first pass and of the second are next to each other."""
         start = int(datetime(2025, 10, 25, 22, 0, tzinfo=UTC).timestamp())
         with running_woocommerce(zone=zone) as stand_in:
             for number in range(720):
                 stand_in.add(start + number * 90)
-            told = ids(history_of(stand_in).pages(ALL))
-            assert len(told) == 720
-            assert set(told) == set(stand_in.orders)
+            returned = ids(history_of(stand_in).pages(ALL))
+            assert len(returned) == 720
+            assert set(returned) == set(stand_in.orders)
 
     @pytest.mark.parametrize("apart_s", [0, 30, 600])
-    def test_it_goes_on_from_any_cursor_in_another_process(self, apart_s: int) -> None:
+    def test_it_resumes_from_any_cursor_in_another_process(self, apart_s: int) -> None:
         with running_woocommerce() as stand_in:
             for number in range(180):
                 stand_in.add(FIRST_CREATED + number * apart_s)
-            cursor, told = "", []
+            cursor, returned = "", []
             while True:
                 page = next(iter(history_of(stand_in).pages(ALL, cursor)), None)
                 if page is None:
                     break
-                told += ids([page])
+                returned += ids([page])
                 cursor = page.cursor
-                stand_in.bin(told[-1])
-                stand_in.bin(told[-20])
-            assert told == sorted(stand_in.orders)
+                stand_in.trash(returned[-1])
+                stand_in.trash(returned[-20])
+            assert returned == sorted(stand_in.orders)
 
     @pytest.mark.parametrize(
-        "cursor", ["", "x", "[]", "7", "null", '{"since":1}', '{"since":"","told":[],"at":0}', '{"at":"x","told":{},"since":""}']
+        "cursor", ["", "x", "[]", "7", "null", '{"since":1}', '{"since":"","returned":[],"at":0}', '{"at":"x","returned":{},"since":""}']
     )
-    def test_a_cursor_that_is_none_begins_at_the_beginning(self, cursor: str) -> None:
+    def test_an_invalid_cursor_starts_at_the_beginning(self, cursor: str) -> None:
         with running_woocommerce(3) as stand_in:
             assert len(ids(history_of(stand_in).pages(ALL, cursor))) == 3
 
-    def test_fewer_orders_are_asked_for_from_the_first_time_on_that_the_gateway_times_out(self) -> None:
+    def test_pages_are_smaller_once_the_gateway_has_timed_out(self) -> None:
         with running_woocommerce(70, most_per_page=25) as stand_in:
             assert len(ids(history_of(stand_in).pages(ALL))) == 70
             assert [seen.query["per_page"] for seen in stand_in.seen][:3] == ["50", "20", "20"]
 
-    def test_a_silent_server_is_asked_for_less_once(self, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_smaller_page_is_requested_once_if_the_server_does_not_respond(
+        self, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(history_module, "REQUEST_S", 0.3)
         stand_in.add()
         stand_in.scripted = [Scripted(hang=0.6)]
@@ -469,7 +471,7 @@ class TestHistory:
         time.sleep(0.4)  # the stand-in ends what it does
 
     @pytest.mark.parametrize("created", ["0001-01-01T00:00:00", "-0001-11-30T00:00:00", "9999-12-31T23:59:59", 7, [1], ""])
-    def test_a_time_that_is_none_breaks_nothing(self, stand_in: StandIn, created: Any) -> None:
+    def test_an_invalid_time_breaks_nothing(self, stand_in: StandIn, created: Any) -> None:
         rows = [{"id": 1, "date_created_gmt": created}, {"id": 2, "date_created_gmt": "2026-01-01T00:00:00"}]
         stand_in.scripted = [Scripted(body=webhook_bytes(rows), headers={"X-WP-Total": "2"})]
         [page] = history_of(stand_in).pages(ALL)
@@ -477,7 +479,7 @@ class TestHistory:
         stand_in.scripted = [Scripted(body=b"[]")]
         assert list(history_of(stand_in).pages(ALL, page.cursor)) == []
 
-    def test_a_short_pause_is_made_where_the_store_asks_for_one(self, stand_in: StandIn) -> None:
+    def test_it_waits_if_the_store_asks_for_a_short_pause(self, stand_in: StandIn) -> None:
         stand_in.add()
         stand_in.scripted = [Scripted(status=429, headers={"Retry-After": "0"})] * 2
         assert len(ids(history_of(stand_in).pages(ALL))) == 1
@@ -489,21 +491,21 @@ class TestHistory:
     @pytest.mark.parametrize(
         "body", [b"{}", b"<html>", b"[7]", b"[{}]", b'[{"id":"x"}]', b'[{"id":[1]}]', b"null", b'{"code":"e","message":"m"}']
     )
-    def test_a_hostile_answer_is_trouble(self, stand_in: StandIn, body: bytes) -> None:
+    def test_a_hostile_response_is_an_error(self, stand_in: StandIn, body: bytes) -> None:
         stand_in.scripted = [Scripted(body=body)] * 2
         with pytest.raises(StoreTrouble):
             list(history_of(stand_in).pages(ALL))
 
     @pytest.mark.parametrize("total", ["1000000", "", "x"])
-    def test_a_store_that_never_moves_on_is_not_asked_for_ever(self, stand_in: StandIn, total: str) -> None:
+    def test_paging_that_never_advances_is_stopped(self, stand_in: StandIn, total: str) -> None:
         rows = webhook_bytes([{"id": number, "date_created_gmt": "2026-01-01T00:00:00"} for number in range(1, 51)])
         stand_in.scripted = [Scripted(body=rows, headers={"X-WP-Total": total})] * 200
-        with pytest.raises(StoreTrouble, match="does not page"):
+        with pytest.raises(StoreTrouble, match="does not paginate"):
             list(history_of(stand_in).pages(ALL))
 
 
 class TestRegistry:
-    def test_webhooks_are_made_with_the_current_secret(self, stand_in: StandIn) -> None:
+    def test_webhooks_are_created_with_the_current_secret(self, stand_in: StandIn) -> None:
         registry = registry_of(stand_in)
         for topic in registry.topics:
             registry.create(topic, ADDRESS)
@@ -512,7 +514,7 @@ class TestRegistry:
             (topic, ADDRESS, True) for topic in ("order.created", "order.updated", "order.restored", "product.updated")
         ]
 
-    def test_its_name_tells_whether_one_is_ours(self, stand_in: StandIn) -> None:
+    def test_a_webhook_is_recognized_as_ours_by_its_name(self, stand_in: StandIn) -> None:
         registry = registry_of(stand_in)
         registry.create("order.created", ADDRESS)
         [made] = registry.webhooks()
@@ -523,8 +525,8 @@ class TestRegistry:
             stand_in.webhooks[number] = {"id": number, **hook, "name": name}
         assert [webhook.ours for webhook in registry.webhooks()] == [True, False, None, None]
 
-    def test_a_repaired_one_is_replaced_so_that_nothing_of_the_old_one_stays(self, stand_in: StandIn) -> None:
-        """PUT keeps owner, API version and failures, and the next failure would disable it again."""
+    def test_a_repaired_webhook_is_replaced(self, stand_in: StandIn) -> None:
+        """PUT keeps owner, API version and failures, so the next failure would disable it again."""
         hook = {"topic": "order.created", "delivery_url": "https://old.example/", "secret": "old"}
         stand_in.webhooks = {7: {"id": 7, "status": "disabled", **hook}, 8: {"id": 8, "status": "paused", **hook}}
         registry = registry_of(stand_in)
@@ -532,7 +534,7 @@ class TestRegistry:
         assert (first.active, second.active) == (False, False)
         registry.repair(first, ADDRESS)
         registry.delete(second)
-        registry.delete(second)  # it is gone, which is all that was wanted
+        registry.delete(second)  # it's gone already, which is fine
         [made] = stand_in.webhooks.values()
         assert made["id"] not in (7, 8)
         assert (made["topic"], made["status"], made["delivery_url"], made["secret"]) == ("order.created", "active", ADDRESS, WEBHOOK_SECRET)
@@ -558,7 +560,7 @@ class TestRegistry:
         ahead = clock_ahead(Answer(200, {"Date": date}, []))
         assert abs(ahead - timedelta(hours=ahead_h)) < timedelta(seconds=3)
 
-    def test_only_the_lifecycle_vocabulary_needs_to_know_of_the_trash(self, stand_in: StandIn) -> None:
+    def test_only_the_lifecycle_vocabulary_needs_the_topic_for_the_trash(self, stand_in: StandIn) -> None:
         shop = shop_at(stand_in)
         assert "order.deleted" not in registry_of(stand_in).topics
         options = replace(shop.store.options, vocabulary="lifecycle")
@@ -566,7 +568,7 @@ class TestRegistry:
         assert registry
         assert "order.deleted" in registry.topics
 
-    def test_reading_is_enough_to_see_them(self) -> None:
+    def test_listing_webhooks_needs_the_read_permission_only(self) -> None:
         with running_woocommerce(permission="read") as stand_in:
             assert registry_of(stand_in).webhooks() == []
             stand_in.scripted = [Scripted(status=401, body=webhook_bytes({"code": "woocommerce_rest_cannot_view", "message": "Sorry"}))]
@@ -582,7 +584,7 @@ class TestRegistry:
             assert len(stand_in.seen) == 3
 
     @pytest.mark.parametrize("work", ["create", "repair", "delete"])
-    def test_a_key_that_may_only_read_is_told_so(self, work: str) -> None:
+    def test_a_read_only_key_cannot_change_webhooks(self, work: str) -> None:
         with running_woocommerce(permission="read") as stand_in:
             hook = {"id": 7, "topic": "order.created", "delivery_url": ADDRESS, "status": "disabled"}
             stand_in.webhooks = {7: dict(hook)}
@@ -598,12 +600,12 @@ class TestRegistry:
             assert stand_in.webhooks == {7: hook}
 
     @pytest.mark.parametrize("body", [b"{}", b"<html>", b"7", b'{"code":"e","message":"m"}'])
-    def test_a_hostile_answer_is_trouble(self, stand_in: StandIn, body: bytes) -> None:
+    def test_a_hostile_response_is_an_error(self, stand_in: StandIn, body: bytes) -> None:
         stand_in.scripted = [Scripted(body=body)] * 2
         with pytest.raises(StoreTrouble):
             registry_of(stand_in).webhooks()
 
-    def test_strangers_in_the_list_are_passed_over(self, stand_in: StandIn) -> None:
+    def test_other_things_in_the_list_are_ignored(self, stand_in: StandIn) -> None:
         rows = [
             None,
             7,
@@ -615,15 +617,15 @@ class TestRegistry:
         stand_in.scripted = [Scripted(body=webhook_bytes(rows))]
         assert registry_of(stand_in).webhooks() == []
 
-    def test_what_is_registered_delivers_what_the_store_can_prove(self, stand_in: StandIn) -> None:
-        """The signature of a delivery is made with the secret that was registered."""
+    def test_a_delivery_is_signed_with_the_registered_secret(self, stand_in: StandIn) -> None:
+        """The stand-in signs as WooCommerce does."""
         order_id = stand_in.add()
         with running_woocommerce() as receiver:
             registry_of(stand_in).create("order.created", f"{receiver.url}/webhooks/tea")
             assert stand_in.deliver(order_id) == [404]
             assert receiver.seen[0].path == "/webhooks/tea"
 
-    def test_by_hand_everything_to_paste_is_there(self) -> None:
+    def test_the_instructions_contain_everything_to_paste(self) -> None:
         text = "\n".join(WOOCOMMERCE.by_hand(ADDRESS, "fresh-secret"))
         for part in (
             ADDRESS,
@@ -638,7 +640,7 @@ class TestRegistry:
             assert part in text
 
 
-def test_the_stand_in_refuses_a_signature_that_was_used_before(stand_in: StandIn) -> None:
+def test_the_stand_in_rejects_a_reused_signature(stand_in: StandIn) -> None:
     stand_in.add()
     history_of(stand_in).count(ALL)
     [seen] = stand_in.seen
