@@ -218,7 +218,7 @@ def test_the_command_purges_now_and_says_before_what_it_would(adapter: AdapterUn
     at = adapter.clock() + timedelta(days=31)
     said = command("purge", "--dry-run", engine=adapter.engine, at=at)
     assert said.startswith(
-        "1 deliveries' payloads and bodies would be erased\n1 deliveries would be deleted\n1 entries of the ledger would"
+        "1 payloads and bodies of deliveries would be erased\n1 deliveries would be deleted\n1 requests to Drip would be deleted"
     )
     assert len(adapter.rows()) == 2
     said = command("purge", engine=adapter.engine, at=at)

@@ -17,12 +17,12 @@ from adapter.process.supervisor import free_port
 from tests.process.test_serve import is_up
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 _APP = """
 import sys, time
 from adapter.process import gunicorn_server
 gunicorn_server._HEAD_S, gunicorn_server._REQUEST_S, gunicorn_server._KEEP_ALIVE_S = map(float, sys.argv[2:])
-
-pytestmark = pytest.mark.slow
 
 def app(environ, start_response):
     body = environ["wsgi.input"].read()
