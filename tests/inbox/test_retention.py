@@ -222,7 +222,7 @@ def test_the_command_purges_now_and_says_before_what_it_would(adapter: AdapterUn
     )
     assert len(adapter.rows()) == 2
     said = command("purge", engine=adapter.engine, at=at)
-    assert said.startswith("1 deliveries' payloads and bodies erased\n1 deliveries deleted\n1 entries of the ledger deleted\n0 products")
+    assert said.startswith("1 payloads and bodies of deliveries erased\n1 deliveries deleted\n1 requests to Drip deleted\n0 products")
     assert traces(adapter.engine) == []
     assert [row.order_id for row in adapter.rows()] == ["1"]
 
