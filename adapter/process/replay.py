@@ -1,4 +1,4 @@
-"""Posts fixture folders to a running adapter, signed as the store would sign them."""
+"""Posts fixtures to a running adapter, signed as the store would sign them."""
 
 import json
 import random
@@ -22,13 +22,13 @@ _SHORTEST_ID = 3
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One fixture folder: what a store once sent."""
+    """A fixture: one webhook, in a folder."""
 
     folder: Path
 
     @property
     def provider(self) -> Provider:
-        """The platform, after which the folder above is named."""
+        """The platform, from the name of the parent folder."""
         return PROVIDERS[self.folder.parent.name]
 
     @property
@@ -45,7 +45,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What the adapter answered to a replayed case."""
+    """The adapter's answer to a replayed case."""
 
     case: Case
     status: int
@@ -53,7 +53,7 @@ class Posted:
 
 
 def find_cases(paths: Iterable[Path]) -> list[Case]:
-    """The fixture folders at and below the paths, in order; raises `WorkFailed` for a path that holds none."""
+    """The fixtures at and below the paths, in order; raises `WorkFailed` for a path without any."""
     cases: list[Case] = []
     for path in paths:
         found = sorted(
@@ -61,14 +61,14 @@ def find_cases(paths: Iterable[Path]) -> list[Case]:
         )
         found = [folder for folder in found if folder.parent.name in PROVIDERS and (folder / "headers.json").exists()]
         if not found:
-            raise WorkFailed(f"{path} holds no fixture: folders <provider>/<case> with headers.json and payload.json")
+            raise WorkFailed(f"{path} contains no fixtures: folders PROVIDER/CASE with headers.json and payload.json")
         cases.extend(Case(folder) for folder in found)
     return cases
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The store that a case is posted to: its name in the address, and how its requests are signed."""
+    """The store that a case is posted to: its name, and how its requests are signed."""
 
     store: str
     credentials: Credentials
@@ -76,7 +76,7 @@ class Target:
 
 
 def target_of(case: Case, settings: Settings, name: str = "") -> Target:
-    """The store of a case's platform, by name or the first; without settings for it the one that `serve --sandbox` opens by itself."""
+    """The store of a case's platform, by name or the first one; if none is configured, the one that `serve --sandbox` opens."""
     for store in settings.stores.values():
         if store.provider == case.provider and name in ("", store.name):
             return Target(store.name, store.credentials, store.auth)
@@ -89,16 +89,16 @@ def sandbox_target(name: str) -> Target:
 
 
 def post(session: requests.Session, url: str, case: Case, payload: bytes, target: Target) -> Posted:
-    """Post a case's payload; raises `WorkFailed` if nobody answers."""
+    """Post a case's payload; raises `WorkFailed` if there is no answer."""
     scheme, credentials = case.provider.scheme(target.auth), target.credentials
     if not scheme.can_sign:
-        raise WorkFailed(f"the store is proved by auth = {target.auth!r}: only Adobe can sign for it, so nothing can be replayed to it")
+        raise WorkFailed(f"nothing can be replayed to a store with auth = {target.auth!r}: only Adobe can sign its webhooks")
     signature = {scheme.header(credentials): scheme.sign(payload, credentials.secrets[0], credentials)}
     address = f"{url.rstrip('/')}/webhooks/{target.store}"
     try:
         response = session.post(address, data=payload, headers=case.headers | signature, timeout=_TIMEOUT_S)
     except requests.RequestException as error:
-        raise WorkFailed(f"no answer from {address}: {type(error).__name__}; is the adapter running there?") from None
+        raise WorkFailed(f"no answer from {address} ({type(error).__name__}): is the adapter running there?") from None
     return Posted(case, response.status_code, response.text.strip())
 
 
@@ -112,7 +112,7 @@ def schedule(cases: Sequence[Case], *, repeat: int, shuffle: bool, fresh: bool) 
 
 
 def pace(per_second: float | None) -> Iterator[None]:
-    """Yield no faster than so many times a second."""
+    """Yield at most this many times a second."""
     begun = time.monotonic()
     count = 0
     while True:
@@ -123,7 +123,7 @@ def pace(per_second: float | None) -> Iterator[None]:
 
 
 def freshen(case: Case) -> bytes:
-    """The payload as if the orders in it were new: other ids, and times that end now."""
+    """The payload as if its orders were new: with other ids, and times that end now."""
     payload = case.payload
     try:
         readings = case.provider.readings(payload, Context(received_at=datetime.now(UTC), options=Options()))
@@ -146,7 +146,7 @@ def _shift_times(payload: bytes) -> bytes:
     times = [datetime.fromisoformat((day + b"T" + clock).decode()) for day, _, clock in _TIME.findall(payload)]
     if not times:
         return payload
-    # Half a day back, since the times may be of any zone and must not lie ahead.
+    # Half a day back: the times may be in any zone, and must not be in the future.
     shift = datetime.now(UTC).replace(tzinfo=None, microsecond=0) - max(times) - timedelta(hours=14)
 
     def moved(match: re.Match[bytes]) -> bytes:

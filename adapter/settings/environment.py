@@ -5,7 +5,6 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from environs import Env
-from marshmallow import validate
 
 from adapter.settings.accounts import drip_account
 from adapter.settings.checks import check_url
@@ -47,7 +46,7 @@ def read_settings(
     """
     env = Env(eager=False)
     problems = SettingsProblems()
-    port = _number(env, "PORT", 0, 1, 65535) or None
+    port = _number(env, "PORT", problems, 0, 1, 65535) or None
     public_url = _public_url(env)
     listening_url = listening_url or f"http://127.0.0.1:{port or DEFAULT_PORT}"
     account = _sandbox_account(env, problems) if sandbox else _account(env, problems)
@@ -70,19 +69,19 @@ def read_settings(
         public_url=public_url or listening_url,
         public_url_is_set=bool(public_url),
         sandbox=sandbox,
-        max_payload_bytes=_number(env, "MAX_PAYLOAD_BYTES", 5_000_000, 1, 100_000_000),
-        single_requests_per_hour=_number(env, "SINGLE_REQUESTS_PER_HOUR", 3600, 1),
-        batch_requests_per_hour=_number(env, "BATCH_REQUESTS_PER_HOUR", 50, 0),
-        payload_retention_days=_number(env, "PAYLOAD_RETENTION_DAYS", 30, 1, 36_500),
-        dead_retention_days=_number(env, "DEAD_RETENTION_DAYS", 90, 1, 36_500),
-        row_retention_days=_number(env, "ROW_RETENTION_DAYS", 90, 1, 36_500),
+        max_payload_bytes=_number(env, "MAX_PAYLOAD_BYTES", problems, 5_000_000, 1, 100_000_000),
+        single_requests_per_hour=_number(env, "SINGLE_REQUESTS_PER_HOUR", problems, 3600, 1),
+        batch_requests_per_hour=_number(env, "BATCH_REQUESTS_PER_HOUR", problems, 50, 0),
+        payload_retention_days=_number(env, "PAYLOAD_RETENTION_DAYS", problems, 30, 1, 36_500),
+        dead_retention_days=_number(env, "DEAD_RETENTION_DAYS", problems, 90, 1, 36_500),
+        row_retention_days=_number(env, "ROW_RETENTION_DAYS", problems, 90, 1, 36_500),
         metrics_token=env.str("METRICS_TOKEN", ""),
         admin_password=_admin_password(env, problems),
         secret_key=env.str("SECRET_KEY", "").strip(),
         alert_url=_checked(env, "ALERT_URL", checks, problems),
         sentry_dsn=_checked(env, "SENTRY_DSN", checks, problems),
         port=port,
-        web_concurrency=_number(env, "WEB_CONCURRENCY", 2, 1, 64),
+        web_concurrency=_number(env, "WEB_CONCURRENCY", problems, 2, 1, 64),
         log_level=_log_level(env, problems),
     )
     problems.add_environ(env)
@@ -94,11 +93,18 @@ def read_settings(
 # A blank variable counts as unset, except for secrets: platforms' forms and compose files leave blank ones behind.
 
 
-def _number(env: Env, name: str, default: int, least: int, most: int | None = None) -> int:
-    if not env.str(name, "").strip():
+def _number(env: Env, name: str, problems: SettingsProblems, default: int, least: int, most: int | None = None) -> int:
+    text: str = env.str(name, "").strip()
+    if not text:
         return default
-    number: int | None = env.int(name, validate=validate.Range(least, most))
-    return default if number is None else number
+    try:
+        number = int(text)
+    except ValueError:
+        problems.add(name, "isn't a whole number")
+        return default
+    if number < least or (most is not None and number > most):
+        problems.add(name, f"isn't {least} or more" if most is None else f"isn't {least} to {most}")
+    return number
 
 
 def _url(env: Env, name: str) -> str:
@@ -147,7 +153,7 @@ def _public_url(env: Env) -> str:
 
 def _sandbox_account(env: Env, problems: SettingsProblems) -> Account:
     if given := [name for name in ("DRIP_ACCOUNT_ID", "DRIP_API_KEY", "DRIP_ACCESS_TOKEN") if env.str(name, "")]:
-        problems.add(", ".join(given), "set together with --sandbox, which sends nothing to Drip; unset it, or leave out --sandbox")
+        problems.add(", ".join(given), "set together with --sandbox, which sends nothing to Drip; unset this, or leave out --sandbox")
     return Account(id=SANDBOX_ACCOUNT, token=SANDBOX_ACCOUNT)
 
 

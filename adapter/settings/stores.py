@@ -85,7 +85,7 @@ def store_of(
     own_id, own_key, own_token = (loaded.get(key, "") for key in ("drip_account_id", "drip_api_key", "drip_access_token"))
     own = drip_account(own_id, own_key, own_token, setting(""), problems)
     if sandbox and own:
-        problems.add(setting("drip_account_id"), "set together with --sandbox, which sends nothing to Drip; unset it, or leave that out")
+        problems.add(setting("drip_account_id"), "set together with --sandbox, which sends nothing to Drip; unset this, or leave that out")
     return Store(
         name=name,
         provider=provider,

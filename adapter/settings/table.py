@@ -1,6 +1,7 @@
 """The table of a store in STORES: its options, and what each may be."""
 
 import re
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,6 +17,10 @@ NEEDED_BY_AUTH = {"basic": ("secret", "username"), "adobe_io": ("adobe_client_id
 _PAIRS = (("client_id", "client_secret"), ("consumer_key", "consumer_secret"), ("access_token_secret", "access_token"))
 
 
+def _one_of(choices: Sequence[str]) -> validate.OneOf:
+    return validate.OneOf(choices, error="isn't one of {choices}")
+
+
 class _Text(fields.String):
     """A string in TOML; a number is one whose quotes were forgotten."""
 
@@ -28,11 +33,11 @@ class StoreTable(Schema):
     class Meta:
         unknown = EXCLUDE  # refused by `check_options`, which suggests the option that was meant
 
-    provider = _Text(required=True, validate=validate.OneOf(sorted(PROVIDERS)))
+    provider = _Text(required=True, validate=_one_of(sorted(PROVIDERS)))
     secret = _Text(validate=check_secret)
     secret_previous = _Text(validate=check_secret)
     auth = _Text()
-    signature_header = _Text(validate=validate.Regexp(r"[A-Za-z0-9-]+\Z"))
+    signature_header = _Text(validate=validate.Regexp(r"[A-Za-z0-9-]+\Z", error="isn't the name of a header"))
     username = _Text()
     adobe_client_id = _Text()
     public_key = _Text(validate=check_public_key)
@@ -43,8 +48,8 @@ class StoreTable(Schema):
     drip_provider = _Text(validate=validate.Regexp(_SNAKE.pattern + r"\Z", error="isn't in lower snake case, such as my_store"))
     store_url = fields.Raw()
     person_id = _Text()
-    order_id = _Text(validate=validate.OneOf(["entity_id", "increment_id"]))
-    currency = _Text(validate=validate.OneOf(["shop", "presentment"]))
+    order_id = _Text(validate=_one_of(["entity_id", "increment_id"]))
+    currency = _Text(validate=_one_of(["shop", "presentment"]))
     order_url_template = _Text(validate=check_template)
     placeholder_image = _Text(validate=check_url)
     custom_attributes = fields.Dict(keys=_Text(), values=_Text())
@@ -54,7 +59,7 @@ class StoreTable(Schema):
     forward_unpaid = fields.Boolean()
     ignore_orders_before = fields.Raw()
     consent = _Text(validate=check_consent)
-    vocabulary = _Text(validate=validate.OneOf(["contract", "lifecycle"]))
+    vocabulary = _Text(validate=_one_of(["contract", "lifecycle"]))
     api_url = _Text(validate=check_url)
     api_version = _Text(validate=validate.Regexp(r"\d{4}-\d{2}\Z", error="isn't a version of Shopify's API, such as 2026-10"))
     access_token = _Text(validate=check_token)
@@ -92,10 +97,11 @@ class StoreTable(Schema):
             return
         schemes = PROVIDERS[table["provider"]].schemes
         if table.get("auth", next(iter(schemes))) not in schemes:
-            raise ValidationError(f"must be one of: {', '.join(schemes)}", "auth")
+            raise ValidationError(f"isn't one of {', '.join(schemes)}", "auth")
         auth = table.get("auth", "")
         needed = NEEDED_BY_AUTH.get(auth, ("secret",))
-        if missing := [name for name in needed if not given.get(name)]:
+        # What is blank is refused by its own check, if it has one.
+        if missing := [name for name in needed if not given.get(name) and not (name in given and self.fields[name].validators)]:
             raise ValidationError({name: [f'missing, while auth is "{auth}"' if auth else "missing"] for name in missing})
 
     @validates_schema

@@ -102,7 +102,7 @@ def test_wrong_settings_exit_with_2_and_name_every_problem(monkeypatch: pytest.M
     monkeypatch.setenv("LOG_LEVEL", "y")
     result = run(*command)
     assert (result.exit_code, result.stdout) == (2, "")
-    assert [line[: line.index(": ", 10)] for line in result.stderr.splitlines()] == ["settings: LOG_LEVEL", "settings: PORT"]
+    assert [line[: line.index(": ", 10)] for line in result.stderr.splitlines()] == ["settings: PORT", "settings: LOG_LEVEL"]
 
 
 def test_an_unknown_command_is_refused_with_the_one_that_was_meant() -> None:

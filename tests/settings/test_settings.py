@@ -353,6 +353,23 @@ def test_an_unknown_option_is_refused_with_the_one_that_was_meant(environ: Envir
     assert problems() == [f"STORES: stores.eu.{message}"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("SHOPIFY_WEBHOOK_SECRET", "", "is blank, so anyone could forge webhooks"),
+        ("PORT", "x", "isn't a whole number"),
+        ("PORT", "0", "isn't 1 to 65535"),
+        ("BATCH_REQUESTS_PER_HOUR", "-1", "isn't 0 or more"),
+        ("LOG_LEVEL", "LOUD", "isn't one of DEBUG, INFO, WARNING, ERROR, CRITICAL"),
+        ("DATABASE_URL", "mysql://u@h/d", "must begin with sqlite:/// or postgresql://"),
+        ("STORES", "[stores.eu]\n= 1", "isn't valid TOML: Invalid statement (at line 2, column 1)"),
+    ],
+)
+def test_a_problem_is_one_plain_sentence(environ: Environ, name: str, value: str, message: str) -> None:
+    environ(**{name: value})
+    assert problems() == [f"{name}: {message}"]
+
+
 @pytest.mark.parametrize("name", ["EU", "e u", "", "-eu", "e/u"])
 def test_a_stores_name_must_fit_into_a_webhook_address(environ: Environ, name: str) -> None:
     environ(STORES=f'[stores."{name}"]\nprovider = "shopify"\nsecret = "s"')

@@ -14,7 +14,7 @@ from adapter.cli.parameters import AS_JSON
 from adapter.cli.startup import current_settings
 from adapter.operations.check import Finding, look
 
-_MARKS = {True: Text("ok", "green"), False: Text("FAULT", "bold red"), None: Text("note", "yellow")}
+_MARKS = {True: Text("ok", "green"), False: Text("ERROR", "bold red"), None: Text("note", "yellow")}
 
 
 @click.command("check")
