@@ -26,10 +26,9 @@ from adapter.inbox.tables import deliveries
 from adapter.process.replay import Case, Posted, find_cases, post, sandbox_target
 from adapter.process.supervisor import free_port
 from adapter.settings import SANDBOX_ACCOUNT
-from mappings import PROVIDERS
+from mappings import PROVIDERS, Provider
 
 _TIMEOUT_S = 90
-_MAGENTO_URL = "https://magento-shop.example"
 _WIDTH_WITHOUT_TERMINAL = 140
 _COLUMNS = (
     output.Column("case"),
@@ -85,12 +84,15 @@ def _environ(folder: Path, cases: list[Case]) -> dict[str, str]:
 
 def _tables(cases: list[Case]) -> Iterator[str]:
     for name, provider in PROVIDERS.items():
-        yield _toml(name, {"provider": name, "secret": SANDBOX_ACCOUNT} | ({"store_url": _MAGENTO_URL} if provider.needs_address else {}))
+        yield _toml(name, {"provider": name, "secret": SANDBOX_ACCOUNT} | _address(provider))
     for case in cases:
         if options := _options(case):
-            address = {"store_url": _MAGENTO_URL} if case.provider.needs_address else {}
             own = {"provider": case.provider.name, "secret": SANDBOX_ACCOUNT, "drip_provider": f"{_store_name(case)}".replace("-", "_")}
-            yield _toml(_store_name(case), own | address | options)
+            yield _toml(_store_name(case), own | _address(case.provider) | options)
+
+
+def _address(provider: Provider) -> dict[str, str]:
+    return {"store_url": f"https://{provider.name}-shop.example"} if provider.needs_address else {}
 
 
 def _options(case: Case) -> dict[str, Any]:

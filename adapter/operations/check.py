@@ -17,7 +17,7 @@ from adapter.inbox.public_address import with_learned_address
 from adapter.operations.health import status_report
 from adapter.operations.sums import Difference, recent_differences
 from adapter.operations.webhooks import experience_of
-from adapter.settings import Account, Settings, Store
+from adapter.settings import Account, Settings, Store, secret_variables
 from adapter.stores.http import StoreTrouble
 from adapter.stores.platforms import registry_of
 from adapter.stores.registration import Work, address_of, plan
@@ -54,8 +54,7 @@ def look(settings: Settings, engine: Engine) -> Iterator[Finding]:
 
 def _stores(settings: Settings) -> Iterator[Finding]:
     if not settings.stores:
-        names = "SHOPIFY_WEBHOOK_SECRET, WOOCOMMERCE_WEBHOOK_SECRET or MAGENTO_WEBHOOK_SECRET"
-        yield Finding("stores", False, f"no store is configured: set {names}, or STORES")
+        yield Finding("stores", False, f"no store is configured: set {secret_variables()}, or STORES")
     for store in settings.stores.values():
         yield Finding(f"store {store.name}", True, f"{store.provider.title}; webhook address {address_of(store.name, settings)}")
 

@@ -115,6 +115,12 @@ def store_of(
     )
 
 
+def secret_variables() -> str:
+    """The variables that each create a platform's store, for messages."""
+    *first, last = (f"{name.upper()}_WEBHOOK_SECRET" for name in PROVIDERS)
+    return f"{', '.join(first)} or {last}"
+
+
 def check_stores(settings: Settings, problems: SettingsProblems) -> None:
     """Check stores against each other: names used twice, accounts with two tokens, orders that would collide at Drip."""
     accounts: dict[str, Account] = {}
@@ -130,8 +136,8 @@ def check_stores(settings: Settings, problems: SettingsProblems) -> None:
             problems.add(store.account.token_setting, f"differs from {known.token_setting}, and both are for account {known.id}")
         key = (store.account.id, store.options.drip_provider or store.provider.name)
         other = seen.setdefault(key, store)
-        # Shopify's ids are unique among all Shopify shops, but not among platforms.
-        if other is not store and not store.provider.name == other.provider.name == "shopify":
+        cannot_collide = store.provider is other.provider and store.provider.has_unique_ids
+        if other is not store and not cannot_collide:
             problems.add(
                 f"STORES: stores.{store.name}.drip_provider",
                 f"missing: {store.name} and {other.name} feed the same Drip account as {key[1]!r}, so their order ids would collide; "

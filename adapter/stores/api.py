@@ -137,3 +137,5 @@ class Platform:
     """(webhook address, secret) -> instructions for a person, line by line."""
     credentials: Sequence[str] = ()
     """The settings that give access to the API, for messages."""
+    signed_with: str = ""
+    """The secret that signs the webhooks of `registry`, if the platform prescribes it, for messages; blank: the store's own."""

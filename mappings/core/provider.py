@@ -90,6 +90,8 @@ class Provider:
     """The body of the 200 response, made from our receipt, for a platform that reads it."""
     needs_address: bool = False
     """Whether the settings must give the store's address, because no payload contains it."""
+    has_unique_ids: bool = False
+    """Whether no two shops of the platform have an order id in common."""
     reports_consent: bool = False
     """Whether an order's payload contains the shopper's opt-in to marketing."""
     id_path: str = "id"

@@ -187,6 +187,7 @@ PROVIDER = Provider(
     key=delivery_key,
     split=split,
     find=find,
+    has_unique_ids=True,
     reports_consent=True,
     schema=ShopifyOrder(),
     skips=skips,

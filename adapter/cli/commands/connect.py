@@ -84,8 +84,8 @@ def _confirm(store: Store, registry: Registry, settings: Settings, done: list[St
     if left:
         raise WorkFailed("the store accepted the changes, but still: " + "; ".join(f"{step.topic} {step.why}" for step in left))
     say(f"Done: {len(done)} changed. Every topic has one active webhook to this adapter.")
-    if store.provider.name == "shopify":
-        say(f"Shopify signs them with the app's client secret: set {store.secret_setting} to it.")
+    if key := registration.platform_named(store.name, settings).signed_with:
+        say(f"{store.provider.title} signs them with {key}: set {store.secret_setting} to it.")
 
 
 def _print_instructions(name: str, store: Store | None, settings: Settings) -> None:

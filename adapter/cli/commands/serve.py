@@ -11,7 +11,7 @@ from adapter.cli.parameters import listening_address
 from adapter.cli.startup import settings_for
 from adapter.process.per_database import path_for
 from adapter.process.supervisor import Part, become_supervisor, free_port, require_port
-from adapter.settings import DEFAULT_PORT, Settings
+from adapter.settings import DEFAULT_PORT, Settings, secret_variables
 
 
 @click.command("serve")
@@ -59,4 +59,4 @@ def _print_banner(settings: Settings, address: str) -> None:
     for store in settings.stores.values():
         click.echo(f"  {store.provider.title:12} {base}/webhooks/{store.name}")
     if not settings.stores:
-        click.echo("  no store yet: set SHOPIFY_WEBHOOK_SECRET, WOOCOMMERCE_WEBHOOK_SECRET or MAGENTO_WEBHOOK_SECRET, or STORES")
+        click.echo(f"  no store yet: set {secret_variables()}, or STORES")

@@ -37,4 +37,5 @@ PLATFORM = Platform(
         "SHOPIFY_API_URL with SHOPIFY_ACCESS_TOKEN, or with SHOPIFY_CLIENT_ID and SHOPIFY_CLIENT_SECRET "
         "(api_url with access_token, or with client_id and client_secret, in STORES)",
     ),
+    signed_with="the app's client secret",
 )

@@ -12,6 +12,7 @@ from adapter.settings import Settings, Store
 from adapter.stores.platforms import platforms
 from adapter.stores.registration import address_of
 from adapter.web.dashboard.layout import blueprint, now, read, settings
+from mappings import PROVIDERS, Provider
 
 
 @blueprint.get("/stores")
@@ -75,7 +76,6 @@ def _steps(store: Store, equipped: Settings) -> list[str]:
     return list(platform.by_hand(address_of(store.name, equipped), shown))
 
 
-def _missing() -> list[str]:
-    return [
-        name for name in ("shopify", "woocommerce", "magento") if all(store.provider.name != name for store in settings().stores.values())
-    ]
+def _missing() -> list[Provider]:
+    used = {store.provider.name for store in settings().stores.values()}
+    return [provider for provider in PROVIDERS.values() if provider.name not in used]
