@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, literal_column, select
 
 from adapter.inbox import sending
 from adapter.inbox.sending import PRIORITIES
-from adapter.inbox.tables import deliveries, leases, refusals
+from adapter.inbox.tables import LIVE, deliveries, leases, refusals, requests
 from adapter.settings import Settings
 
 MOST = 10_000
@@ -30,6 +30,22 @@ class Backlog:
     """Waiting for the time of their next attempt."""
     due_since: datetime | None
     """When the oldest of those due now became due."""
+    live_due_since: datetime | None
+    """The same for live ones, which are neither retries nor past orders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A store's deliveries that have not been read."""
+
+    number: int
+    since: datetime | None
+    """When the oldest became due."""
+    live_since: datetime | None
+    """The same for live ones."""
+
+
+NOTHING_UNREAD = Unread(0, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +60,7 @@ class Quota:
 def backlog(connection: Connection, store: str, now: datetime) -> Backlog:
     """A store's deliveries that have been read and wait to be sent."""
     due, later = 0, 0
-    oldest: list[datetime] = []
+    since: dict[int, datetime] = {}
     for priority in PRIORITIES:
         waiting = and_(
             deliveries.c.state == "pending",
@@ -55,16 +71,18 @@ def backlog(connection: Connection, store: str, now: datetime) -> Backlog:
         due += _count(connection, select(_ONE).where(waiting, deliveries.c.due_at <= now).order_by(deliveries.c.due_at))
         # Excludes requests about personal data: they have no order and are never due.
         later += _count(connection, select(_ONE).where(waiting, deliveries.c.due_at > now, deliveries.c.order_id.is_not(None)))
-        oldest += connection.execute(select(deliveries.c.due_at).where(waiting).order_by(deliveries.c.due_at).limit(1)).scalars().all()
-    since = min(oldest, default=None)
-    return Backlog(due, later, since if since is not None and since <= now else None)
+        oldest = connection.execute(select(deliveries.c.due_at).where(waiting).order_by(deliveries.c.due_at).limit(1)).scalar()
+        if oldest is not None and oldest <= now:
+            since[priority] = oldest
+    return Backlog(due, later, min(since.values(), default=None), since.get(LIVE))
 
 
-def unread(connection: Connection) -> dict[str, tuple[int, datetime]]:
-    """Deliveries not read yet, by store: how many, and since when the oldest has been due."""
-    some = _some(select(deliveries.c.store, deliveries.c.due_at).where(_UNREAD).order_by(deliveries.c.id))
-    rows = connection.execute(select(some.c.store, func.count(), func.min(some.c.due_at)).group_by(some.c.store))
-    return {store: (number, since) for store, number, since in rows}
+def unread(connection: Connection) -> dict[str, Unread]:
+    """Deliveries not read yet, by store."""
+    some = _some(select(deliveries.c.store, deliveries.c.due_at, deliveries.c.priority).where(_UNREAD).order_by(deliveries.c.id))
+    live = func.min(case((some.c.priority == LIVE, some.c.due_at)))
+    rows = connection.execute(select(some.c.store, func.count(), func.min(some.c.due_at), live).group_by(some.c.store))
+    return {store: Unread(number, since, live_since) for store, number, since, live_since in rows}
 
 
 def dead(connection: Connection) -> dict[str, tuple[int, datetime]]:
@@ -89,6 +107,12 @@ def quotas(connection: Connection, settings: Settings, account: str, lease: Row[
         left = 0 if closed and closed > now else max(0, limit - requests_spent(connection, account, kind, now))
         found.append(Quota(kind, limit, left))
     return found
+
+
+def newest_request(connection: Connection, account: str, kind: str) -> Row[Any] | None:
+    """An account's newest request of a kind."""
+    mine = and_(requests.c.account == account, requests.c.kind == kind)
+    return connection.execute(select(requests).where(mine).order_by(requests.c.begun_at.desc()).limit(1)).one_or_none()
 
 
 def all_leases(connection: Connection) -> Sequence[Row[Any]]:

@@ -5,24 +5,21 @@ accounts and numbers of deliveries, nothing about a shopper.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row
+from sqlalchemy import Engine, Row
 
 from adapter.errors import WorkFailed
-from adapter.inbox import figures, troubles
+from adapter.inbox import troubles
 from adapter.inbox.database import Clock, snapshot, transaction
-from adapter.inbox.lost_orders import lost_orders
 from adapter.inbox.troubles import Name
 from adapter.monitoring.alert_channels import send
-from adapter.operations.health import STUCK_AFTER, losing
-from adapter.operations.silence import store_silence
-from adapter.operations.waiting import read_waiting
+from adapter.operations.health import read_health
+from adapter.operations.silence import Silences
+from adapter.operations.verdict import Finding
 from adapter.settings import Settings
-from mappings import timestamp
 
 log = logging.getLogger(__name__)
 BETWEEN_MESSAGES = timedelta(minutes=1)
@@ -30,24 +27,8 @@ LONGEST_BETWEEN_TRIES = timedelta(minutes=15)
 DEAD_AGAIN_AFTER = timedelta(hours=1)
 """Further dead letters of a store already reported are reported no sooner than this."""
 # How long a problem must last before it is reported; Drip often responds again within minutes.
-_REPORTED_AFTER = {"outage": timedelta(minutes=5)}
-_SILENCE_CHECKED_EVERY = timedelta(minutes=1)
+_REPORTED_AFTER = {"outage": timedelta(minutes=5), "no_sender": timedelta(minutes=1), "throttled": timedelta(minutes=15)}
 _MAX_LINES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that is wrong now. `since` of dead letters is when the newest of them died."""
-
-    kind: str
-    subject: str
-    since: datetime
-    text: str
-
-    @property
-    def name(self) -> Name:
-        """What identifies it."""
-        return self.kind, self.subject
 
 
 class Alerts:
@@ -59,8 +40,7 @@ class Alerts:
         self._clock = clock
         self._failures = 0
         self._next_message: datetime | None = None
-        self._silent: list[Problem] = []
-        self._checked_silence: datetime | None = None
+        self._silences = Silences()
 
     def step(self) -> None:
         """Check once and report what is due in one message; a failure to send it is logged, not raised."""
@@ -69,74 +49,33 @@ class Alerts:
         with snapshot(self._engine) as connection:
             self._clock.sync(connection)
             now = self._clock()
-            current = {problem.name: problem for problem in self._find(connection, now)}
+            silences = self._silences.read(connection, self._settings.stores)
+            findings = read_health(connection, self._settings, now, silences).findings
+            current = {(finding.code, finding.subject): finding for finding in findings}
             rows = troubles.known(connection)
         if self._record(current, rows, now):
             with snapshot(self._engine) as connection:
                 rows = troubles.known(connection)
         self._report(current, rows, now)
 
-    # --- finding -------------------------------------------------------------------------------------------------------------------
-
-    def _find(self, connection: Connection, now: datetime) -> Iterator[Problem]:
-        blocked: set[str] = set()
-        for row in figures.all_leases(connection):
-            if row.account not in self._settings.accounts:
-                continue
-            if row.paused_since is not None:
-                blocked.add(row.account)
-                yield Problem("paused", row.account, row.paused_since, f"Drip account {row.account} is paused: {row.pause_reason}")
-            if row.outage_since is not None:
-                blocked.add(row.account)
-                yield Problem(
-                    "outage", row.account, row.outage_since, f"Drip is not responding for account {row.account}; orders are waiting"
-                )
-        for store, (number, last) in figures.dead(connection).items():
-            letters = f"{'at least ' if number >= figures.MOST else ''}{number} dead letter{'s' if number > 1 else ''}"
-            yield Problem("dead", store, last, f"{letters} in store {store}: drip-adapter deliveries list --state dead --store {store}")
-        for store, lost in lost_orders(connection, self._settings.stores).items():
-            yield Problem("store_error", store, lost.since, losing(store, lost))
-        yield from self._stuck(connection, blocked, now)
-        if self._checked_silence is None or now - self._checked_silence >= _SILENCE_CHECKED_EVERY:
-            self._silent = list(self._find_silent_stores(connection, now))
-            self._checked_silence = now
-        yield from self._silent
-
-    def _stuck(self, connection: Connection, blocked: set[str], now: datetime) -> Iterator[Problem]:
-        """Orders that have been waiting too long for no known reason."""
-        waiting = read_waiting(connection, self._settings.stores, now)
-        for store in self._settings.stores.values():
-            is_free = store.account is not None and store.account.id not in blocked
-            since = waiting[store.name].since if is_free else waiting[store.name].unread_since
-            if since is not None and now - since > STUCK_AFTER:
-                yield Problem("stuck", store.name, since, f"Orders of store {store.name} have been waiting since {timestamp(since)}")
-
-    def _find_silent_stores(self, connection: Connection, now: datetime) -> Iterator[Problem]:
-        for store in self._settings.stores:
-            silence = store_silence(connection, store)
-            if silence.last_at is not None and silence.is_unusual(now):
-                since = timestamp(silence.last_at)
-                text = f"Store {store} has been silent since {since}, unusually long: is its webhook still active?"
-                yield Problem("quiet", store, silence.last_at, text)
-
     # --- recording -----------------------------------------------------------------------------------------------------------------
 
-    def _record(self, current: dict[Name, Problem], rows: Sequence[Row[Any]], now: datetime) -> bool:
+    def _record(self, current: dict[Name, Finding], rows: Sequence[Row[Any]], now: datetime) -> bool:
         """Store what is new, changed or resolved; whether anything was."""
         known = {(row.kind, row.subject): row for row in rows}
-        changed = [each for each in current.values() if _is_news(each, known.get(each.name))]
+        changed = [(name, finding) for name, finding in current.items() if _is_news(finding, known.get(name))]
         over = [name for name, row in known.items() if name not in current and row.ended_at is None]
         if changed or over:
             with transaction(self._engine) as connection:
-                for problem in changed:
-                    troubles.note(connection, problem.name, problem.since, problem.text)
+                for name, finding in changed:
+                    troubles.note(connection, name, finding.since or now, finding.text)
                 for name in over:
                     troubles.end(connection, name, now)
         return bool(changed or over)
 
     # --- reporting -----------------------------------------------------------------------------------------------------------------
 
-    def _report(self, current: dict[Name, Problem], rows: Sequence[Row[Any]], now: datetime) -> None:
+    def _report(self, current: dict[Name, Finding], rows: Sequence[Row[Any]], now: datetime) -> None:
         begun = [row for row in rows if row.ended_at is None and _is_due(row, current[row.kind, row.subject], now)]
         ended = [row for row in rows if row.ended_at is not None]
         if not begun and not ended:
@@ -147,7 +86,7 @@ class Alerts:
         if now < self._next_message:
             return
         try:
-            send(self._settings.alert_url, self._message(begun, ended, now))
+            send(self._settings.alert_url, self._message(begun, ended, current))
         except WorkFailed as failure:
             self._failures += 1
             wait = min(BETWEEN_MESSAGES * 2 ** min(self._failures - 1, 10), LONGEST_BETWEEN_TRIES)
@@ -160,8 +99,8 @@ class Alerts:
             troubles.forget(connection, [(row.kind, row.subject) for row in ended])
         log.info("alert sent", extra={"action": "alert_sent", "count": len(begun) + len(ended)})
 
-    def _message(self, begun: Sequence[Row[Any]], ended: Sequence[Row[Any]], now: datetime) -> str:
-        lines = [row.message for row in begun]
+    def _message(self, begun: Sequence[Row[Any]], ended: Sequence[Row[Any]], current: Mapping[Name, Finding]) -> str:
+        lines = [f"{row.message} {current[row.kind, row.subject].do}" for row in begun]
         lines += [f"Resolved after {_duration(row.ended_at - row.since)}: {row.message}" for row in ended]
         if (more := len(lines) - _MAX_LINES) > 0:
             lines[_MAX_LINES:] = [f"and {more} more; see drip-adapter status"]
@@ -170,14 +109,14 @@ class Alerts:
         return "\n".join(lines)
 
 
-def _is_news(problem: Problem, row: Row[Any] | None) -> bool:
-    return row is None or row.ended_at is not None or row.message != problem.text
+def _is_news(finding: Finding, row: Row[Any] | None) -> bool:
+    return row is None or row.ended_at is not None or row.message != finding.text
 
 
-def _is_due(row: Row[Any], problem: Problem, now: datetime) -> bool:
+def _is_due(row: Row[Any], finding: Finding, now: datetime) -> bool:
     if row.sent_at is None:
         return bool(now - row.since >= _REPORTED_AFTER.get(row.kind, timedelta()))
-    more_died = row.kind == "dead" and problem.since > row.sent_at
+    more_died = row.kind == "dead" and finding.since is not None and finding.since > row.sent_at
     return bool(more_died and now - row.sent_at >= DEAD_AGAIN_AFTER)
 
 

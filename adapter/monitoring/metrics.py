@@ -5,6 +5,7 @@ Names begin with `drip_adapter_` and end in their unit. Labels are names and cod
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,19 +18,18 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine
 
 from adapter import __version__
-from adapter.inbox import arrivals, counters, figures
+from adapter.inbox import counters, figures
 from adapter.inbox.accounts import LIFETIME, READER
 from adapter.inbox.counters import BEYOND, BUCKETS_S
 from adapter.inbox.database import database_now, snapshot
-from adapter.operations.health import all_stores
-from adapter.operations.silence import Silence, store_silence
-from adapter.operations.waiting import read_waiting
+from adapter.operations.health import read_health
+from adapter.operations.silence import Silences
+from adapter.operations.verdict import CODES, Status, StoreFacts
 from adapter.settings import Settings
 from mappings import Verdict
 
 PREFIX = "drip_adapter_"
 CACHED_S = 3.0
-_SILENCE_CACHED_S = 60.0
 # Counter in the database -> (metric, help text, labels).
 _COUNTERS = {
     "kept": ("deliveries_kept", "Deliveries stored: webhooks, orders split from a body with several, past orders", ("store",)),
@@ -45,6 +45,8 @@ _COUNTERS = {
 }
 _TIME_TO_DRIP = ("delivery_seconds", "Time from receiving a webhook to Drip's 2xx response; live deliveries only")
 _GAUGES = {
+    "verdict": ("1 for the current verdict: ok, attention or stuck; 0 for the others", ("verdict",)),
+    "findings": ("Things that are wrong now, by code", ("code",)),
     "deliveries_waiting": ("Deliveries not settled yet, by what they are waiting for; counted up to 10000", ("store", "state")),
     "oldest_waiting_seconds": ("How long the oldest delivery has been waiting, unread or due; 0 if none is", ("store", "state")),
     "dead_letters": ("Deliveries that won't be retried automatically; counted up to 10000 in total", ("store",)),
@@ -68,7 +70,7 @@ class Metrics(Collector):
         self._lock = threading.Lock()
         self._known: list[Metric] = []
         self._known_until = float("-inf")
-        self._silences: dict[str, tuple[float, Silence]] = {}
+        self._silences = Silences()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -95,20 +97,16 @@ class Metrics(Collector):
         yield InfoMetricFamily(PREFIX.rstrip("_"), "This adapter", {"version": __version__, "database": connection.dialect.name})
         yield from _counted(connection, self._settings)
         gauges = _Gauges()
-        self._waiting(connection, gauges, now)
+        health = read_health(connection, self._settings, now, self._silences.read(connection, self._settings.stores))
+        for status in Status:
+            gauges.set("verdict", status is health.status, status)
+        found = Counter(finding.code for finding in health.findings)
+        for code in CODES:
+            gauges.set("findings", found[code], code)
+        for name, store in health.facts.stores.items():
+            _set_store(gauges, name, store, now, is_configured=name in self._settings.stores)
         self._accounts(connection, gauges, now)
-        for store in self._settings.stores:
-            self._silence(connection, gauges, store, now)
         yield from gauges.families.values()
-
-    def _waiting(self, connection: Connection, gauges: "_Gauges", now: datetime) -> None:
-        dead = figures.dead(connection)
-        for store, waiting in read_waiting(connection, all_stores(connection, self._settings), now).items():
-            for state, value in (("unread", waiting.unread), ("due", waiting.due), ("later", waiting.later)):
-                gauges.set("deliveries_waiting", value, store, state)
-            gauges.set("oldest_waiting_seconds", _seconds(now, waiting.unread_since or now), store, "unread")
-            gauges.set("oldest_waiting_seconds", _seconds(now, waiting.due_since or now), store, "due")
-            gauges.set("dead_letters", dead.get(store, (0, now))[0], store)
 
     def _accounts(self, connection: Connection, gauges: "_Gauges", now: datetime) -> None:
         leases = {row.account: row for row in figures.all_leases(connection)}
@@ -124,19 +122,6 @@ class Metrics(Collector):
                 gauges.set("quota_limit_requests", quota.limit, account, quota.kind)
                 gauges.set("quota_left_requests", quota.left, account, quota.kind)
 
-    def _silence(self, connection: Connection, gauges: "_Gauges", store: str, now: datetime) -> None:
-        last_at = arrivals.last_arrival(connection, store)
-        if last_at is None:
-            return
-        read_at, known = self._silences.get(store, (float("-inf"), Silence(None, None)))
-        if time.monotonic() - read_at > _SILENCE_CACHED_S:
-            known = store_silence(connection, store)
-            self._silences[store] = (time.monotonic(), known)
-        gauges.set("store_silence_seconds", _seconds(now, last_at), store)
-        gauges.set("store_quiet", Silence(last_at, known.limit).is_unusual(now), store)
-        if known.limit is not None:
-            gauges.set("store_patience_seconds", known.limit.total_seconds(), store)
-
 
 @dataclass(slots=True)
 class _Gauges:
@@ -148,6 +133,19 @@ class _Gauges:
         family = self.families[name]
         assert isinstance(family, GaugeMetricFamily)  # noqa: S101 - for the type checker
         family.add_metric(labels, float(value))
+
+
+def _set_store(gauges: _Gauges, name: str, store: StoreFacts, now: datetime, *, is_configured: bool) -> None:
+    for state, value in (("unread", store.waiting.unread), ("due", store.waiting.due), ("later", store.waiting.later)):
+        gauges.set("deliveries_waiting", value, name, state)
+    gauges.set("oldest_waiting_seconds", _seconds(now, store.waiting.unread_since or now), name, "unread")
+    gauges.set("oldest_waiting_seconds", _seconds(now, store.waiting.due_since or now), name, "due")
+    gauges.set("dead_letters", store.dead, name)
+    if is_configured and store.silence.last_at is not None:
+        gauges.set("store_silence_seconds", _seconds(now, store.silence.last_at), name)
+        gauges.set("store_quiet", store.silence.is_unusual(now), name)
+        if store.silence.limit is not None:
+            gauges.set("store_patience_seconds", store.silence.limit.total_seconds(), name)
 
 
 def _counted(connection: Connection, settings: Settings) -> Iterator[Metric]:

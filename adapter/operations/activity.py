@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from adapter.inbox import charts, figures
 from adapter.inbox.charts import Span
+from adapter.operations.verdict import Facts
 from adapter.operations.waiting import Waiting, oldest
 from adapter.settings import Settings
 from mappings import timestamp
@@ -29,8 +30,9 @@ class Activity:
     quotas: Mapping[str, list[figures.Quota]]
 
 
-def read_activity(connection: Connection, configured: Settings, waiting: Mapping[str, Waiting], span: Span, at: datetime) -> Activity:
-    """Read the numbers from the database; `waiting` is what `read_waiting` found."""
+def read_activity(connection: Connection, configured: Settings, facts: Facts, span: Span) -> Activity:
+    """Read the numbers from the database, but for those that the facts already contain."""
+    at, waiting = facts.now, {name: store.waiting for name, store in facts.stores.items()}
     begin = span.begin(at)
     leases = {row.account: row for row in figures.all_leases(connection)}
     return Activity(

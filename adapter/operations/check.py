@@ -1,6 +1,6 @@
 """`check`: problems with the setup, and how to fix them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -122,28 +122,35 @@ def _contents(settings: Settings, engine: Engine) -> Iterator[Finding]:
         yield Finding("database", False, str(error))
         return
     yield Finding("database", True, f"{kind} is up to date")
-    for why in report["why"]:
-        yield Finding("orders", False, why)
+    yield from _verdict(report)
     for name, differences in differing.items():
         if differences:
             yield Finding(f"store {name}", None, _sums(differences))
     for name, store in report["stores"].items():
         if settings.store(name) is None:
             yield Finding(f"store {name}", None, _orphan(name, store))
-        if store["quiet"]:
-            yield Finding(f"store {name}", False, f"silent since {store['last_at']}, unusually long: is its webhook still active?")
-        yield from _refused(name, store, settings)
+        covered = {finding["code"] for finding in report["findings"] if finding.get("store") == name}
+        yield from (_refused(name, store, reason, settings) for reason in store["refused"] if _is_notable(store, reason, covered))
 
 
-def _refused(name: str, store: dict[str, Any], settings: Settings) -> Iterator[Finding]:
-    """Requests that failed verification, unless genuine ones have arrived since."""
-    for reason, seen in store["refused"].items():
-        if store["last_at"] and seen["last_at"] <= store["last_at"]:
-            continue
-        times = f"{seen['count']} {'request' if seen['count'] == 1 else 'requests'} refused, the last at {seen['last_at']}"
-        # A request without a signature may be anybody's. With a wrong one it is most likely the store's, and its orders are lost.
-        ok = False if reason == Verdict.MISMATCH and settings.store(name) else None
-        yield Finding(f"store {name}", ok, f"{times}, and none accepted since: {_refusal(settings, name, reason)}")
+def _verdict(report: Mapping[str, Any]) -> Iterator[Finding]:
+    """What is wrong by the verdict, but for the settings, which are checked here anyway."""
+    for finding in report["findings"]:
+        if finding["code"] not in ("no_store", "no_account"):
+            what = next((f"{kind} {finding[kind]}" for kind in ("store", "account") if kind in finding), "adapter")
+            yield Finding(what, False, f"{finding['text']} {finding['do']}")
+
+
+def _is_notable(store: dict[str, Any], reason: str, covered: set[str]) -> bool:
+    """Whether refused requests are worth a note: no finding is about them, and no genuine ones have arrived since."""
+    is_over = store["last_at"] and store["refused"][reason]["last_at"] <= store["last_at"]
+    return f"signature_{reason}" not in covered and not is_over
+
+
+def _refused(name: str, store: dict[str, Any], reason: str, settings: Settings) -> Finding:
+    seen = store["refused"][reason]
+    times = f"{seen['count']} {'request' if seen['count'] == 1 else 'requests'} refused, the last at {seen['last_at']}"
+    return Finding(f"store {name}", None, f"{times}, and none accepted since: {_refusal(settings, name, reason)}")
 
 
 def _sums(differences: Sequence[tuple[int, Difference]]) -> str:

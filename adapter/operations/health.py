@@ -1,67 +1,177 @@
-"""Whether orders are reaching Drip, and why not: shown by `/status`, the `status` and `check` commands, and the dashboard."""
+"""How the adapter is: the facts for the verdict from the database, and the report that `/status`, `status` and the dashboard show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
-from adapter.inbox import accounts, counters, figures, views
+from adapter.inbox import counters, figures, views
+from adapter.inbox.database import database_now
 from adapter.inbox.lost_orders import LostOrders, lost_orders
-from adapter.operations.silence import store_silence
-from adapter.operations.waiting import Waiting, oldest, read_waiting
+from adapter.operations.silence import Silence, store_silence
+from adapter.operations.verdict import AccountFacts, Facts, Finding, Refusal, Status, StoreFacts, findings_of, status_of
+from adapter.operations.waiting import oldest, read_waiting
 from adapter.settings import Settings
 from mappings import timestamp
 
-STUCK_AFTER = timedelta(minutes=10)
-_CLOCK_SKEW = timedelta(minutes=1)
+_LEASE_GRACE = timedelta(seconds=5)
+_KINDS = ("single", "batch")
 
 
-def status_report(
-    connection: Connection, settings: Settings, now: datetime, waiting: Mapping[str, Waiting] | None = None
-) -> dict[str, Any]:
-    """`{"ok", "why": [...], "stores": {...}, "accounts": {...}, "oldest_due"}`; times in ISO 8601, deliveries counted by state.
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """The facts, and what is wrong by them."""
 
-    A store is `quiet` if it has been silent unusually long: longer than `patience_s`, which is null while too little is known. Its `lost`
-    counts the webhooks since its last order that contained an error instead of an order; null if there are none.
-    `waiting` is what `read_waiting` found for `all_stores`, for callers that need it as well.
+    facts: Facts
+    findings: Sequence[Finding]
+
+    @property
+    def status(self) -> Status:
+        """That of the worst finding."""
+        return status_of(self.findings)
+
+
+def read_health(connection: Connection, settings: Settings, now: datetime, silences: Mapping[str, Silence] | None = None) -> Health:
+    """Read the facts from the database and judge them. `silences` spares reading those of the stores, for callers that remember them."""
+    facts = read_facts(connection, settings, now, silences)
+    return Health(facts=facts, findings=findings_of(facts))
+
+
+def read_facts(connection: Connection, settings: Settings, now: datetime, silences: Mapping[str, Silence] | None = None) -> Facts:
+    """The facts that the verdict depends on."""
+    names = sorted({*settings.stores, *views.store_names(connection)})
+    waiting, dead, lost = read_waiting(connection, names, now), figures.dead(connection), lost_orders(connection, settings.stores)
+    leases = {row.account: row for row in figures.all_leases(connection)}
+    stores = {
+        name: StoreFacts(
+            waiting=waiting[name],
+            silence=silences[name] if silences and name in silences else store_silence(connection, name),
+            account=_account_of(name, settings),
+            is_configured=settings.store(name) is not None,
+            secret_setting=store.secret_setting if (store := settings.store(name)) else "",
+            dead=dead[name][0] if name in dead else 0,
+            dead_at=dead[name][1] if name in dead else None,
+            refusals=[Refusal(reason=row.reason, number=row.times, last_at=row.last_at) for row in refusals],
+            lost=lost.get(name),
+        )
+        for name, refusals in _refusals(connection, names).items()
+    }
+    accounts = {name: _account(connection, name, leases.get(name), now) for name in settings.accounts}
+    return Facts(now=now, stores=stores, accounts=accounts)
+
+
+def status_report(connection: Connection, settings: Settings, now: datetime) -> dict[str, Any]:
+    """The report of `document` on the state of now."""
+    return document(connection, settings, read_health(connection, settings, now))
+
+
+def document(connection: Connection, settings: Settings, health: Health) -> dict[str, Any]:
+    """`{"verdict", "findings": [...], "ok", "why": [...], "stores": {...}, "accounts": {...}, "oldest_due"}`; times in ISO 8601.
+
+    `ok` and `why` are the verdict and the findings once more, for scripts that know no others. A store is `quiet` if it has been silent for
+    longer than `patience_s`, which is null while too little is known. Its `lost` counts the webhooks since its last order that contained an
+    error instead of an order; null if there are none.
     """
-    names = all_stores(connection, settings)
-    waiting = read_waiting(connection, names, now) if waiting is None else waiting
-    counted = _by_state(connection, waiting)
-    refused: dict[str, dict[str, Any]] = {}
-    for row in figures.all_refusals(connection):
-        refused.setdefault(row.store, {})[row.reason] = {"count": row.times, "last_at": timestamp(row.last_at)}
-    accounts = {name: _account(connection, name, now) for name in settings.accounts}
-    due = oldest(each.since for each in waiting.values())
-    lost = lost_orders(connection, settings.stores)
-    why = [losing(store, orders) for store, orders in sorted(lost.items())] + _why(settings, counted, accounts, due, now)
+    facts = health.facts
+    counted = _by_state(connection, facts)
+    due = oldest(store.waiting.since for store in facts.stores.values())
     return {
-        "ok": not why,
-        "why": why,
+        "verdict": str(health.status),
+        "findings": [_finding(finding) for finding in health.findings],
+        "ok": health.status is Status.OK,
+        "why": [f"{finding.text} {finding.do}" for finding in health.findings],
         "sandbox": settings.sandbox,
-        "oldest_due": timestamp(due) if due else None,
+        "oldest_due": _time(due),
         "stores": {
             name: {
                 "configured": name in settings.stores,
                 "deliveries": counted[name],
-                "refused": refused.get(name, {}),
-                "lost": _lost(lost.get(name)),
-                **_silence(connection, name, now),
+                "refused": {each.reason: {"count": each.number, "last_at": timestamp(each.last_at)} for each in store.refusals},
+                "lost": _lost(store.lost),
+                **_silence(store.silence, facts.now),
             }
-            for name in names
+            for name, store in facts.stores.items()
         },
-        "accounts": accounts,
+        "accounts": {
+            name: {
+                "sender": account.has_sender,
+                "paused": {"since": timestamp(account.paused_since), "why": account.reason} if account.paused_since else None,
+                "outage": _time(account.outage_since),
+                "outage_why": account.reason if account.outage_since and not account.paused_since and account.reason else None,
+            }
+            for name, account in facts.accounts.items()
+        },
     }
 
 
-def losing(store: str, orders: LostOrders) -> str:
-    """What to report about a store that is losing orders, and what to do."""
-    number = "1 webhook" if orders.number == 1 else f"{orders.number} webhooks"
-    return (
-        f"Store {store} is losing orders: {number} without an order since {timestamp(orders.since)}. {orders.why}. Run drip-adapter "
-        f"connect {store} to replace its webhooks, then drip-adapter reconcile {store} to fetch the lost orders"
+def without_database(why: str) -> dict[str, Any]:
+    """The report while the database can't be read: no webhook can be stored."""
+    do = "Start the database, or check DATABASE_URL. Stores send webhooks again that could not be stored."
+    finding = Finding(code="database", status=Status.STUCK, text=f"{why[:1].upper()}{why[1:].rstrip('.')}.", do=do)
+    return {"verdict": str(Status.STUCK), "findings": [_finding(finding)], "ok": False, "why": [f"{finding.text} {finding.do}"]}
+
+
+def _account_of(store: str, settings: Settings) -> str:
+    found = settings.store(store)
+    return found.account.id if found is not None and found.account is not None else ""
+
+
+def _refusals(connection: Connection, names: Sequence[str]) -> dict[str, list[Row[Any]]]:
+    found: dict[str, list[Row[Any]]] = {name: [] for name in names}
+    for row in figures.all_refusals(connection):
+        found.setdefault(row.store, []).append(row)
+    return {name: found[name] for name in names}
+
+
+def _account(connection: Connection, account: str, lease: Row[Any] | None, now: datetime) -> AccountFacts:
+    newest = {kind: figures.newest_request(connection, account, kind) for kind in _KINDS}
+    last_request_at = max((row.begun_at for row in newest.values() if row is not None), default=None)
+    if lease is None:
+        return AccountFacts(has_sender=False, last_request_at=last_request_at)
+    # Also set where Drip has no batch endpoint: only a 429 is a rate limit.
+    closed = {kind: getattr(lease, f"{kind}_closed_until") for kind, row in newest.items() if row is not None and row.status == 429}
+    # A killed sender leaves its lease behind. Leases go by the database's clock, which may differ from ours.
+    alive = lease.holder is not None and lease.expires_at is not None and lease.expires_at > database_now(connection) - _LEASE_GRACE
+    return AccountFacts(
+        has_sender=alive,
+        sender_seen_at=None if alive else lease.expires_at,
+        paused_since=lease.paused_since,
+        outage_since=lease.outage_since,
+        reason=lease.pause_reason or "",
+        next_try_at=lease.probe_at,
+        throttled={kind: until for kind, until in closed.items() if until is not None and until > now},
+        last_request_at=last_request_at,
     )
+
+
+def _by_state(connection: Connection, facts: Facts) -> dict[str, dict[str, int]]:
+    """Store -> deliveries by state: `pending` and `dead` now; `delivered` and `skipped` so far, including those purged since."""
+    counted = {name: {"pending": store.waiting.total, "dead": store.dead} for name, store in facts.stores.items()}
+    for name, labels, number in counters.totals(connection):
+        if name in ("delivered", "skipped") and labels["store"] in counted:
+            states = counted[labels["store"]]
+            states[name] = states.get(name, 0) + number
+    return {store: {state: number for state, number in states.items() if number} for store, states in counted.items()}
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    about = {name: value for name, value in (("store", finding.store), ("account", finding.account)) if value}
+    return {
+        "code": finding.code,
+        "verdict": str(finding.status),
+        "text": finding.text,
+        "since": _time(finding.since),
+        "until": _time(finding.until),
+        "do": finding.do,
+        **about,
+    }
+
+
+def _silence(silence: Silence, now: datetime) -> dict[str, Any]:
+    limit = round(silence.limit.total_seconds()) if silence.limit else None
+    return {"last_at": _time(silence.last_at), "patience_s": limit, "quiet": silence.is_unusual(now)}
 
 
 def _lost(orders: LostOrders | None) -> dict[str, Any] | None:
@@ -70,57 +180,5 @@ def _lost(orders: LostOrders | None) -> dict[str, Any] | None:
     return {"count": orders.number, "since": timestamp(orders.since), "last_at": timestamp(orders.last_at), "why": orders.why}
 
 
-def all_stores(connection: Connection, settings: Settings) -> list[str]:
-    """The stores in the settings and those that still have deliveries."""
-    return sorted({*settings.stores, *views.store_names(connection)})
-
-
-def _by_state(connection: Connection, waiting: Mapping[str, Waiting]) -> dict[str, dict[str, int]]:
-    """Store -> deliveries by state: `pending` and `dead` now; `delivered` and `skipped` so far, including those purged since."""
-    dead = figures.dead(connection)
-    counted = {
-        store: {"pending": each.unread + each.due + each.later, "dead": dead.get(store, (0, None))[0]} for store, each in waiting.items()
-    }
-    for name, labels, number in counters.totals(connection):
-        if name in ("delivered", "skipped") and labels["store"] in counted:
-            states = counted[labels["store"]]
-            states[name] = states.get(name, 0) + number
-    return {store: {state: number for state, number in states.items() if number} for store, states in counted.items()}
-
-
-def _silence(connection: Connection, store: str, now: datetime) -> dict[str, Any]:
-    silence = store_silence(connection, store)
-    limit = round(silence.limit.total_seconds()) if silence.limit else None
-    return {"last_at": timestamp(silence.last_at) if silence.last_at else None, "patience_s": limit, "quiet": silence.is_unusual(now)}
-
-
-def _account(connection: Connection, account: str, now: datetime) -> dict[str, Any]:
-    lease = accounts.lease(connection, account)
-    if lease is None:
-        return {"sender": False, "paused": None, "outage": None, "outage_why": None}
-    paused = {"since": timestamp(lease.paused_since), "why": lease.pause_reason} if lease.paused_since else None
-    outage = timestamp(lease.outage_since) if lease.outage_since else None
-    outage_why = lease.pause_reason if outage and not paused else None
-    # A killed sender leaves its lease behind. Lease times are the database's, whose clock may differ from ours.
-    has_sender = lease.holder is not None and lease.expires_at > now - _CLOCK_SKEW
-    return {"sender": has_sender, "paused": paused, "outage": outage, "outage_why": outage_why}
-
-
-def _why(
-    settings: Settings, counted: dict[str, dict[str, int]], accounts: dict[str, Any], due: datetime | None, now: datetime
-) -> list[str]:
-    why = [f"Drip account {name} is paused: {state['paused']['why']}" for name, state in accounts.items() if state["paused"]]
-    why += [
-        f"Drip has not responded for account {name} since {state['outage']}" + (f": {state['outage_why']}" if state["outage_why"] else "")
-        for name, state in accounts.items()
-        if state["outage"]
-    ]
-    if without := sorted(store.name for store in settings.stores.values() if store.account is None):
-        stores = ", ".join(without)
-        why.append(f"No Drip account for {stores}: set DRIP_ACCOUNT_ID and DRIP_API_KEY. Until then orders are stored but not sent")
-    if orphans := sorted(name for name, states in counted.items() if settings.store(name) is None and states.get("pending")):
-        stores = ", ".join(orphans)
-        why.append(f"Deliveries are waiting for {stores}, not in the settings: configure the store, or add its name to another's aliases")
-    if due is not None and now - due > STUCK_AFTER:
-        why.append(f"The oldest delivery has been due since {timestamp(due)}. Is a sender running? Start drip-adapter serve or send")
-    return why
+def _time(moment: datetime | None) -> str | None:
+    return timestamp(moment) if moment else None

@@ -1,6 +1,7 @@
 """Whether a store has been silent unusually long, judged by its own webhooks of the last two weeks."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -15,6 +16,7 @@ _MIN_HOURS = 5
 """A store with webhooks in fewer hours than this isn't judged."""
 _FACTOR = 2
 """A silence is unusual once it exceeds this many times the longest one before."""
+_REMEMBERED_S = 60.0
 _WEEK = timedelta(days=7)
 _HOUR = timedelta(hours=1)
 _MIN_LIMIT_OF_NEW_STORE = timedelta(days=1)
@@ -31,6 +33,27 @@ class Silence:
     def is_unusual(self, now: datetime) -> bool:
         """Whether the store has been silent for longer than the limit."""
         return self.last_at is not None and self.limit is not None and now - self.last_at > self.limit
+
+
+class Silences:
+    """Reads the silences of stores again and again. A limit takes hundreds of index look-ups, so it is remembered for a minute."""
+
+    def __init__(self) -> None:
+        self._limits: dict[str, tuple[float, timedelta | None]] = {}
+
+    def read(self, connection: Connection, stores: Iterable[str]) -> dict[str, Silence]:
+        """Store -> its silence."""
+        return {store: self._read(connection, store) for store in stores}
+
+    def _read(self, connection: Connection, store: str) -> Silence:
+        last_at = arrivals.last_arrival(connection, store)
+        if last_at is None:
+            return Silence(None, None)
+        read_at, limit = self._limits.get(store, (float("-inf"), None))
+        if time.monotonic() - read_at > _REMEMBERED_S:
+            limit = store_silence(connection, store).limit
+            self._limits[store] = (time.monotonic(), limit)
+        return Silence(last_at, limit)
 
 
 def store_silence(connection: Connection, store: str) -> Silence:

@@ -1,4 +1,4 @@
-"""What is waiting in each store, counted once for whoever asks: status, the overview, metrics and alerts."""
+"""What is waiting in each store, counted once for whoever asks: the verdict, the overview, metrics and alerts."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,14 +11,16 @@ from adapter.inbox import figures
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting:
-    """A store's deliveries that aren't settled yet; each number stops at `figures.MOST`."""
+    """A store's deliveries that aren't settled yet; each number stops at `figures.MOST`. Live ones are neither retries nor past orders."""
 
-    unread: int
-    unread_since: datetime | None
-    due: int
+    unread: int = 0
+    unread_since: datetime | None = None
+    live_unread_since: datetime | None = None
+    due: int = 0
     """Read, and could be sent now."""
-    due_since: datetime | None
-    later: int
+    due_since: datetime | None = None
+    live_due_since: datetime | None = None
+    later: int = 0
     """Waiting for the time of their next attempt."""
 
     @property
@@ -27,8 +29,13 @@ class Waiting:
         return self.unread + self.due
 
     @property
+    def total(self) -> int:
+        """How many are waiting for anything."""
+        return self.now + self.later
+
+    @property
     def since(self) -> datetime | None:
-        """Since when the oldest of them has been waiting."""
+        """Since when the oldest of those waiting for the adapter has been waiting."""
         return oldest((self.unread_since, self.due_since))
 
 
@@ -37,9 +44,11 @@ def read_waiting(connection: Connection, stores: Iterable[str], now: datetime) -
     unread = figures.unread(connection)
     found = {}
     for store in stores:
-        number, since = unread.get(store, (0, None))
-        backlog = figures.backlog(connection, store, now)
-        found[store] = Waiting(unread=number, unread_since=since, due=backlog.due, due_since=backlog.due_since, later=backlog.later)
+        new, backlog = unread.get(store, figures.NOTHING_UNREAD), figures.backlog(connection, store, now)
+        found[store] = Waiting(
+            unread=new.number, unread_since=new.since, live_unread_since=new.live_since,
+            due=backlog.due, due_since=backlog.due_since, live_due_since=backlog.live_due_since, later=backlog.later,
+        )  # fmt: skip
     return found
 
 

@@ -14,7 +14,8 @@ from adapter.errors import DatabaseAway
 from adapter.inbox.database import snapshot
 from adapter.inbox.tables import deliveries
 from adapter.monitoring.metrics import Metrics
-from adapter.operations.health import status_report
+from adapter.operations.health import status_report, without_database
+from adapter.operations.verdict import Status
 from adapter.settings import Settings
 from adapter.web.database import Inbox
 
@@ -41,15 +42,15 @@ def readyz() -> tuple[Response, int]:
 
 @blueprint.get("/status")
 def status() -> tuple[Response, int]:
-    """Whether orders reach Drip, and if not, why; 503 when they are stuck. A silent store is reported, but is not a 503."""
+    """Whether orders are reaching Drip, and what is wrong; 503 when they are stuck. What merely needs attention is reported with a 200."""
     _require_sight()
     settings: Settings = current_app.extensions["settings"]
     inbox: Inbox = current_app.extensions["inbox"]
     try:
         report = inbox.run(lambda engine: _report(engine, settings))
     except DatabaseAway as error:
-        return jsonify(ok=False, why=[str(error)]), 503
-    return jsonify(report), 200 if report["ok"] else 503
+        return jsonify(without_database(str(error))), 503
+    return jsonify(report), 503 if report["verdict"] == Status.STUCK else 200
 
 
 @blueprint.get("/metrics")

@@ -72,7 +72,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
     def start_one(**settings: str) -> Running:
         found, process = _start(tmp_path_factory.mktemp("browser"), settings)
         processes.append(process)
-        _await(f"{found.address}/readyz", process)
+        _await(f"{found.address}/status", process)  # 503 until a sender runs
         return found
 
     yield start_one

@@ -538,14 +538,14 @@ def test_an_unreachable_database_exits_with_1_and_names_its_setting(monkeypatch:
 # status
 
 
-def test_status_is_good_while_orders_reach_drip(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_names_what_needs_attention_while_orders_reach_drip(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIP_ACCOUNT_ID", "9999999")
     monkeypatch.setenv("DRIP_API_KEY", "k")
     [report] = lines(run("status", "--json"))
-    assert (report["ok"], report["why"]) == (True, [])
+    assert (report["ok"], report["verdict"], [finding["code"] for finding in report["findings"]]) == (False, "attention", ["dead"])
     assert report["stores"]["shopify"]["deliveries"] == {"delivered": 2, "skipped": 1, "dead": 1}
     shown = run("status")
-    assert (shown.exit_code, shown.stdout.splitlines()[0]) == (0, "Orders are reaching Drip.")
+    assert (shown.exit_code, shown.stdout.splitlines()[0]) == (1, "Orders are reaching Drip, but something needs attention.")
     assert "store shopify: 1 dead, 2 delivered, 1 skipped" in shown.stdout
 
 

@@ -19,7 +19,7 @@ from adapter.sandbox.running import serving
 from adapter.settings import read_settings
 from tests.stand_ins.woocommerce import running_woocommerce
 from tests.stand_ins.woocommerce_shop import KEY, SECRET, Shop
-from tests.support.adapter_under_test import Clock
+from tests.support.adapter_under_test import Clock, run_sender
 from tests.support.live_adapter import live_adapter
 
 TOPICS = ["order.created", "order.restored", "order.updated", "product.updated"]
@@ -42,6 +42,7 @@ def environment(shop: Shop, database_url: str, engine: Engine, sandbox_url: str,
     }  # fmt: skip
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    run_sender(engine)
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def test_webhooks_with_another_secret_are_a_problem_and_get_the_right_one(url: s
         hook["secret"] = "another"
     assert shop.deliver(next(iter(shop.orders))) == [401]
     found = faults()
-    assert "1 request refused" in found
+    assert "1 request was refused" in found
     assert "none accepted since" in found
     assert "WOOCOMMERCE_WEBHOOK_SECRET" in found
     time.sleep(1.1)  # the shop's times are whole seconds
@@ -185,7 +186,7 @@ def test_refusals_before_the_last_order_are_no_longer_mentioned(url: str, shop: 
     with transaction(engine) as connection:
         long_ago = datetime.now(UTC) - timedelta(hours=1)
         connection.execute(refusals.insert().values(store="woocommerce", reason="mismatch", times=7, last_at=long_ago))
-    assert "7 requests refused" in faults()
+    assert "7 requests were refused" in faults()
     assert shop.deliver(next(iter(shop.orders))) == [200]
     assert "refused" not in run("check").output
     assert "Nothing to do." in connect()

@@ -237,7 +237,7 @@ class TestOutage:
         adapter.settle()
         answer = adapter.web.get("/status")
         assert answer.status_code == 503
-        assert "Drip has not responded" in answer.get_json()["why"][0]
+        assert "Drip is not responding" in answer.get_json()["why"][0]
 
     @pytest.mark.slow
     def test_a_captive_portal_is_an_outage_that_loses_nothing_and_is_named(self, adapter: AdapterUnderTest) -> None:

@@ -90,6 +90,7 @@ STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
     "figures: backlog": (lambda connection: figures.backlog(connection, STORE, NOW), {"ix_deliveries_due"}),
     "figures: unread": (figures.unread, {"ix_deliveries_unread"}),
     "figures: dead": (figures.dead, {"ix_deliveries_state"}),
+    "figures: newest_request": (lambda connection: figures.newest_request(connection, ACCOUNT.id, "single"), {"ix_requests_ledger"}),
     "counters: kept": (lambda connection: counters.kept(connection, STORE), set()),
     "counters: roll_up": (lambda connection: counters.roll_up(connection, STORE, 100), {"ix_deliveries_store"}),
     "counters: newest_id": (counters.newest_id, set()),

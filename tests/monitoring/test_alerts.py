@@ -49,7 +49,7 @@ def clock() -> Clock:
 def alerts(engine: Engine, settings: Settings, clock: Clock) -> Alerts:
     with transaction(engine) as connection:
         now = clock()
-        accounts.take_lease(connection, ACCOUNT.id, holder="h", host="h", pid=1, now=now, until=now, free=False)
+        accounts.take_lease(connection, ACCOUNT.id, holder="h", host="h", pid=1, now=now, until=now + timedelta(days=99), free=False)
     return Alerts(engine, settings, clock)
 
 
@@ -83,7 +83,9 @@ class TestOnce:
         for _ in range(3):
             alerts.step()
             clock.advance(minutes=2)
-        assert chat.texts() == [f"Drip order adapter: Drip account {ACCOUNT.id} is paused: 401: check DRIP_API_KEY"]
+        assert [text.split(" Fix the cause")[0] for text in chat.texts()] == [
+            f"Drip order adapter: Drip account {ACCOUNT.id} is paused: 401: check DRIP_API_KEY."
+        ]
         paused(engine, None)
         for _ in range(3):
             alerts.step()
@@ -122,12 +124,12 @@ class TestOnce:
         clock.advance(minutes=10)
         kill(engine, 2, clock())
         alerts.step()
-        assert [" 1 dead letter in store shopify" in text for text in chat.texts()] == [True]
+        assert [" 1 delivery of store shopify could not be sent" in text for text in chat.texts()] == [True]
         clock.advance(minutes=51)
         alerts.step()
         clock.advance(hours=5)
         alerts.step()
-        assert ["2 dead letters in store shopify" in text for text in chat.texts()] == [False, True]
+        assert ["2 deliveries of store shopify could not be sent" in text for text in chat.texts()] == [False, True]
         with transaction(engine) as connection:
             settling.reopen(connection, deliveries.c.state == "dead", at=clock())
         clock.advance(seconds=1)
@@ -154,7 +156,7 @@ class TestOnce:
         with transaction(engine) as connection:
             connection.execute(update(deliveries).values(state="delivered", settled_at=clock()))
         alerts.step()
-        assert ["Store shopify has been silent since" in text for text in chat.texts()] == [True]
+        assert ["Store shopify has sent no webhook since" in text for text in chat.texts()] == [True]
         keep(engine, 1000, clock())
         clock.advance(minutes=2)
         alerts.step()

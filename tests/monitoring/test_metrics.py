@@ -33,7 +33,7 @@ from mappings import Key
 from tests.catalog.test_catalog import LAMP_IS, Shelf, Stock, stock
 from tests.process.test_serve import serving
 from tests.support import terminal
-from tests.support.adapter_under_test import ACCOUNT, AdapterUnderTest, make_settings, shopify_order, signed
+from tests.support.adapter_under_test import ACCOUNT, AdapterUnderTest, make_settings, run_sender, shopify_order, signed
 from tests.support.waiting import wait_until
 
 __all__ = ["stock"]
@@ -245,6 +245,7 @@ class TestWhoMaySee:
     )  # fmt: skip
     def test_the_token_or_this_machine(self, engine: Engine, path: str, headers: Mapping[str, str], remote: str, status: int) -> None:
         settings = replace(make_settings("http://127.0.0.1:1"), metrics_token="the-token")
+        run_sender(engine)
         client = create_app(settings, engine).test_client()
         assert client.get(path, headers=dict(headers), environ_base={"REMOTE_ADDR": remote}).status_code == status
 
@@ -254,6 +255,7 @@ class TestWhoMaySee:
             assert client.get(path, headers={"Authorization": sent, **FORWARDED}).status_code == 401
 
     def test_a_logged_in_visitor(self, engine: Engine, path: str) -> None:
+        run_sender(engine)
         app = create_app(make_settings("http://127.0.0.1:1"), engine)
         app.extensions["may_see"] = lambda: True
         assert app.test_client().get(path, headers=FORWARDED).status_code == 200
@@ -276,14 +278,15 @@ class TestStatus:
             connection.execute(update(deliveries).values(due_at=datetime.now(UTC) - timedelta(minutes=11)))
         answer = adapter.web.get("/status")
         assert answer.status_code == 503
-        assert any("due since" in why for why in answer.get_json()["why"])
+        assert any("have been waiting since" in why for why in answer.get_json()["why"])
         adapter.settle()
         with transaction(adapter.engine) as connection:
             connection.execute(
                 update(leases).where(leases.c.account == ACCOUNT.id).values(paused_since=datetime.now(UTC), pause_reason="401")
             )
         answer = adapter.web.get("/status")
-        assert (answer.status_code, answer.get_json()["why"]) == (503, [f"Drip account {ACCOUNT.id} is paused: 401"])
+        [finding] = answer.get_json()["findings"]
+        assert (answer.status_code, finding["text"]) == (503, f"Drip account {ACCOUNT.id} is paused: 401.")
         assert adapter.web.get("/readyz").status_code == 200
 
     def test_a_killed_sender_is_not_running(self, adapter: AdapterUnderTest) -> None:
@@ -426,7 +429,10 @@ class TestWhatIsShipped:
     def test_exactly_the_existing_metrics_are_documented(self, told: Figures) -> None:
         table = (DOCS / "monitoring.md").read_text(encoding="utf-8").partition("| metric, after")[2].partition("\n\n")[0]
         explained = {
-            name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1]) if "_" in name or name == "info"
+            name
+            for row in table.splitlines()
+            for name in re.findall(r"`(\w+)`", row.split("|")[1])
+            if "_" in name or name in ("info", "verdict", "findings")
         }
         names = {re.sub("^(delivery_seconds)_(bucket|count|sum)$", r"\1", name) for name, _ in told}
         assert explained - {"drip_adapter_"} == names

@@ -23,6 +23,7 @@ from adapter.process.supervisor import free_port
 from adapter.sandbox import RunningSandbox, running_sandbox
 from mappings import Key
 from tests.support import terminal
+from tests.support.adapter_under_test import run_sender
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -52,6 +53,7 @@ def drip(engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch) -> 
             "SHOPIFY_WEBHOOK_SECRET": "s",
         }.items():
             monkeypatch.setenv(name, value)
+        run_sender(engine)
         yield sandbox
 
 
@@ -210,7 +212,9 @@ def test_refused_requests_are_found_with_the_setting_to_compare(drip: RunningSan
             receiving.count_refusal(connection, store="shopify", reason=reason, at=now)
     _, mismatch, missing = found("store shopify")
     assert (mismatch[0], missing[0]) == (False, None), "a wrong signature is most likely the store's, a missing one anybody's"
-    assert mismatch[1].startswith("2 requests refused, the last at 2026-10-01T12:00:00")
+    assert mismatch[1].startswith(
+        "2 requests were refused for store shopify because the signature doesn't match, the last one at 2026-10-01 12:00"
+    )
     assert "SHOPIFY_WEBHOOK_SECRET" in mismatch[1]
     assert missing[1].startswith("1 request refused")
     assert "no signature" in missing[1]
@@ -229,8 +233,9 @@ def test_stuck_orders_are_a_problem(drip: RunningSandbox, engine: Engine) -> Non
         receiving.keep(
             connection, Arrival(store="shopify", key=Key(value="k", expires=False), topic="", headers={}, payload=b"{}", at=long_ago)
         )
-    [(ok, say)] = found("orders")
+    _, (ok, say) = found("store shopify")
     assert ok is False
+    assert "have been waiting" in say
     assert "sender" in say
 
 

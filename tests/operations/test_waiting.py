@@ -11,7 +11,7 @@ from adapter.operations.waiting import Waiting, read_waiting
 from mappings import timestamp
 from tests.support.adapter_under_test import AdapterUnderTest, shopify_order
 
-NOTHING = Waiting(unread=0, unread_since=None, due=0, due_since=None, later=0)
+NOTHING = Waiting()
 
 
 def waiting(adapter: AdapterUnderTest, now: datetime) -> Waiting:
@@ -24,9 +24,9 @@ def test_unread_due_and_later_deliveries(adapter: AdapterUnderTest) -> None:
     assert waiting(adapter, now) == NOTHING
     adapter.post(shopify_order(1001))
     [row] = adapter.rows()
-    assert waiting(adapter, now) == Waiting(unread=1, unread_since=row.due_at, due=0, due_since=None, later=0)
+    assert waiting(adapter, now) == Waiting(unread=1, unread_since=row.due_at, live_unread_since=row.due_at)
     adapter.read()
-    assert waiting(adapter, now) == Waiting(unread=0, unread_since=None, due=1, due_since=row.due_at, later=0)
+    assert waiting(adapter, now) == Waiting(due=1, due_since=row.due_at, live_due_since=row.due_at)
     assert waiting(adapter, row.due_at - timedelta(seconds=1)).later == 1
     adapter.settle()
     assert waiting(adapter, now) == NOTHING

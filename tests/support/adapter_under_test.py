@@ -186,6 +186,13 @@ class AdapterUnderTest:
         requests.delete(f"{self.sandbox_url}/answers", timeout=10).raise_for_status()
 
 
+def run_sender(engine: Engine, account: str = ACCOUNT.id) -> None:
+    """Hold an account's lease, as if a sender were running."""
+    now = datetime.now(UTC)
+    with transaction(engine) as connection:
+        accounts.take_lease(connection, account, holder="t", host="t", pid=1, now=now, until=now + timedelta(days=999), free=True)
+
+
 def restart(sandbox: RunningSandbox) -> None:
     """Let the sandbox be as if it had just been started."""
     views = sandbox.app.extensions["sandbox"]

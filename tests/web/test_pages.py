@@ -346,3 +346,24 @@ def test_a_database_that_is_away_gives_a_page_without_traceback(page: Visitor, a
     assert "Traceback" not in answer.text
     with transaction(adapter.engine) as connection:
         connection.execute(text("ALTER TABLE gone RENAME TO deliveries"))
+
+
+def test_the_overview_lists_findings_and_what_is_wrong_with_each_store(adapter: AdapterUnderTest, page: Visitor) -> None:
+    broken = shopify_order(1001)
+    broken["line_items"][0]["price"] = "ten"
+    adapter.post(broken)
+    adapter.settle()
+    shown = page.get("/").text
+    assert "1 delivery of store shopify could not be sent" in shown
+    assert '<a href="/deliveries?state=dead&amp;store=shopify">Show</a>' in shown
+    [row] = re.findall(r'<tr><td><a href="/stores/shopify">.*?</tr>', shown, re.DOTALL)
+    assert '<td class="roomy"><span class="bad">dead deliveries</span></td>' in row
+    assert "none</td>" not in row
+    assert shown.count("data-reload") == 0
+
+
+def test_a_store_without_problems_has_none(adapter: AdapterUnderTest, page: Visitor) -> None:
+    adapter.post(shopify_order(1001))
+    adapter.settle()
+    [row] = re.findall(r'<tr><td><a href="/stores/shopify">.*?</tr>', page.get("/").text, re.DOTALL)
+    assert '<td class="roomy">none</td>' in row

@@ -15,7 +15,7 @@ from adapter.inbox import figures
 from adapter.inbox.database import connect, snapshot
 from adapter.inbox.migration import migrate
 from adapter.web.app import create_app
-from tests.support.adapter_under_test import SECRET, AdapterUnderTest, make_settings, shopify_order, signed
+from tests.support.adapter_under_test import SECRET, AdapterUnderTest, make_settings, run_sender, shopify_order, signed
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -297,6 +297,7 @@ class TestHealth:
 
     def test_status_is_for_loopback_and_the_token(self, engine: Engine) -> None:
         settings = make_settings(NOWHERE)
+        run_sender(engine)
         client = create_app(settings, engine).test_client()
         assert client.get("/status").status_code == 200
         assert client.get("/status", headers={"X-Forwarded-For": "1.2.3.4"}).status_code == 401

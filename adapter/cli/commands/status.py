@@ -16,8 +16,9 @@ from adapter.cli.text import say
 from adapter.inbox.charts import SPANS
 from adapter.inbox.database import snapshot
 from adapter.operations.activity import document, read_activity
-from adapter.operations.health import all_stores, status_report
-from adapter.operations.waiting import read_waiting
+from adapter.operations.health import document as health_document
+from adapter.operations.health import read_health
+from adapter.operations.verdict import Status, headline
 
 _REQUESTS = {"single": "single", "batch": "batch requests"}
 _REFUSED = {"missing": "without a signature", "mismatch": "with a signature that doesn't match"}
@@ -30,13 +31,14 @@ _REFUSED = {"missing": "without a signature", "mismatch": "with a signature that
 def command(span: str, as_json: bool) -> None:
     """Show whether orders are reaching Drip.
 
-    If they are not, it says why, and exits with 1. It also shows what is waiting, what happened lately, and what is left of Drip's quota.
+    If they are not, or if something needs attention, it says what to do, and exits with 1. It also shows what is waiting, what happened
+    lately, and what is left of Drip's quota.
     """
     settings, now = current_settings(), datetime.now(UTC)
     with open_inbox(settings) as engine, snapshot(engine) as connection:
-        waiting = read_waiting(connection, all_stores(connection, settings), now)
-        report = status_report(connection, settings, now, waiting)
-        report |= document(read_activity(connection, settings, waiting, SPANS[span], now), SPANS[span])
+        health = read_health(connection, settings, now)
+        report = health_document(connection, settings, health)
+        report |= document(read_activity(connection, settings, health.facts, SPANS[span]), SPANS[span])
     if as_json:
         output.document(report)
     else:
@@ -45,16 +47,14 @@ def command(span: str, as_json: bool) -> None:
 
 
 def _print_status(report: Mapping[str, Any]) -> None:
-    target = "the sandbox" if report["sandbox"] else "Drip"
-    say(f"Orders are reaching {target}." if report["ok"] else "Orders are stuck:")
-    for line in report["why"]:
-        say(f"  {line}")
+    any_received = any(store["deliveries"] for store in report["stores"].values())
+    say(headline(Status(report["verdict"]), any_received=any_received, sandbox=report["sandbox"]))
+    for finding in report["findings"]:
+        say(f"  {finding['text']} {finding['do']}")
     _print_activity(report)
     for name, store in report["stores"].items():
         counted = ", ".join(f"{count} {state}" for state, count in sorted(store["deliveries"].items())) or "nothing received yet"
         say(f"store {name}: {counted}")
-        if store["quiet"]:
-            say(f"  silent since {store['last_at']}, which is unusually long: is its webhook still active?")
         for reason, seen in store["refused"].items():
             refused = output.counted(seen["count"], "request", "requests")
             say(f"  refused {refused} {_REFUSED[reason]}, the last one at {seen['last_at']}")

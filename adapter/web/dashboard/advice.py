@@ -46,6 +46,12 @@ OUTCOMES = {
     "no_batches": "batches not available, sent individually",
 }  # fmt: skip
 
+PROBLEMS = {
+    "store_error": "losing orders", "waiting": "orders are stuck", "dead": "dead deliveries", "not_configured": "not in the settings",
+    "signature_mismatch": "signatures don't match", "signature_missing": "unsigned requests", "silent": "silent unusually long",
+}  # fmt: skip
+"""Code of a finding about a store -> what it is called in a table."""
+
 
 def meaning(reason: str) -> str:
     """What a reason means."""

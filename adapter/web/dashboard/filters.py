@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from adapter.web.dashboard.advice import advice, meaning, outcome, product_source
+from adapter.web.dashboard.advice import PROBLEMS, advice, meaning, outcome, product_source
 
 _NONE = "\N{EN DASH}"
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
@@ -66,6 +66,6 @@ def _time(moment: datetime, text: str) -> Markup:
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
-    "meaning": meaning, "advice": advice, "outcome": outcome, "product_source": product_source,
+    "meaning": meaning, "problem": PROBLEMS.get, "advice": advice, "outcome": outcome, "product_source": product_source,
     "duration": duration, "ago": ago, "when": when, "number": number, "bounded": bounded,
 }  # fmt: skip

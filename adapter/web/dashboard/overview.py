@@ -1,15 +1,14 @@
 """The overview: whether orders are reaching Drip, what is waiting, and what happened recently."""
 
-from datetime import datetime
 from typing import Any
 
-from flask import render_template, request
+from flask import render_template, request, url_for
 from sqlalchemy import Connection
 
 from adapter.inbox.charts import SPANS, Span
 from adapter.operations.activity import read_activity
-from adapter.operations.health import all_stores, status_report
-from adapter.operations.waiting import read_waiting
+from adapter.operations.health import Health, document, read_health
+from adapter.operations.verdict import Finding, headline
 from adapter.settings import Settings
 from adapter.web.dashboard.layout import blueprint, now, read, settings
 
@@ -18,19 +17,32 @@ from adapter.web.dashboard.layout import blueprint, now, read, settings
 def show_overview() -> str:
     """The start page."""
     span = SPANS.get(request.args.get("span", ""), SPANS["day"])
-    found = read(lambda connection: _look(connection, settings(), span, now()))
+    found = read(lambda connection: _look(connection, settings(), span))
     return render_template("overview.html", span=span, spans=SPANS, **found)
 
 
-def _look(connection: Connection, configured: Settings, span: Span, at: datetime) -> dict[str, Any]:
-    waiting = read_waiting(connection, all_stores(connection, configured), at)
-    report = status_report(connection, configured, at, waiting)
+def _look(connection: Connection, configured: Settings, span: Span) -> dict[str, Any]:
+    health = read_health(connection, configured, now())
+    report = document(connection, configured, health)
+    any_received = any(store["deliveries"] for store in report["stores"].values())
     return {
         "report": report,
-        "activity": read_activity(connection, configured, waiting, span, at),
-        "last": {name: _moment(store["last_at"]) for name, store in report["stores"].items()},
+        "any_received": any_received,
+        "headline": headline(health.status, any_received=any_received, sandbox=configured.sandbox),
+        "findings": [(finding, _link(finding)) for finding in health.findings],
+        "activity": read_activity(connection, configured, health.facts, span),
+        "last": {name: store.silence.last_at for name, store in health.facts.stores.items()},
+        "problems": _problems(health),
     }
 
 
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _link(finding: Finding) -> str:
+    """The page where a finding is looked into; blank if there is none."""
+    if finding.code == "dead":
+        return url_for("dashboard.list_deliveries", state="dead", store=finding.store)
+    return url_for("dashboard.show_store", name=finding.store) if finding.store else ""
+
+
+def _problems(health: Health) -> dict[str, list[str]]:
+    """Store -> the codes of what is wrong with it."""
+    return {name: [finding.code for finding in health.findings if finding.store == name] for name in health.facts.stores}

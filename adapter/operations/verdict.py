@@ -1,0 +1,269 @@
+"""The verdict: one pure function from facts to what is wrong, shared by pages, commands, `/status`, metrics and alerts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from adapter.inbox.figures import MOST
+from adapter.inbox.lost_orders import LostOrders
+from adapter.operations.silence import Silence
+from adapter.operations.waiting import Waiting
+from adapter.settings import secret_variables
+
+CODES = (
+    "no_store", "no_account", "no_sender", "paused", "outage", "throttled", "not_configured", "store_error", "waiting", "dead",
+    "signature_mismatch", "signature_missing", "silent",
+)  # fmt: skip
+"""Every code that a finding of `findings_of` can have."""
+STUCK_AFTER = timedelta(minutes=10)
+"""Orders that have been waiting for longer than this are stuck, unless a retry or a backfill is working through them."""
+_UNREAD_BACKLOG_STUCK_AFTER = timedelta(hours=1)
+_UNSIGNED_RECENTLY = timedelta(days=1)
+_REQUESTS = {"single": "single requests", "batch": "batches"}
+
+
+class Status(StrEnum):
+    """The verdict on the adapter, which is that of its worst finding."""
+
+    OK = "ok"
+    ATTENTION = "attention"
+    """Something needs a person, or passes by a known time."""
+    STUCK = "stuck"
+    """Orders don't reach Drip, or are lost."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that is wrong now."""
+
+    code: str
+    status: Status
+    text: str
+    """What is wrong, in one sentence."""
+    do: str
+    """What to do about it."""
+    since: datetime | None = None
+    until: datetime | None = None
+    """When it ends, or when the adapter tries again."""
+    store: str = ""
+    account: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The store or account it is about; blank for the whole adapter."""
+        return self.store or self.account
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountFacts:
+    """What is known of a Drip account."""
+
+    has_sender: bool
+    sender_seen_at: datetime | None = None
+    paused_since: datetime | None = None
+    outage_since: datetime | None = None
+    reason: str = ""
+    """Why it is paused, or what Drip responds during an outage."""
+    next_try_at: datetime | None = None
+    throttled: Mapping[str, datetime] = field(default_factory=dict)
+    """Kind of request -> until when Drip's rate limit closes it."""
+    last_request_at: datetime | None = None
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether a finding about the account explains why its orders wait."""
+        return not self.has_sender or self.paused_since is not None or self.outage_since is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Requests to a store whose signature is `missing` or a `mismatch`."""
+
+    reason: str
+    number: int
+    last_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoreFacts:
+    """What is known of a store."""
+
+    waiting: Waiting
+    silence: Silence
+    account: str = ""
+    """The Drip account that it feeds; blank if none."""
+    is_configured: bool = True
+    secret_setting: str = ""
+    dead: int = 0
+    dead_at: datetime | None = None
+    """When the newest of them died."""
+    refusals: Sequence[Refusal] = ()
+    lost: LostOrders | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """Everything that the verdict depends on."""
+
+    now: datetime
+    stores: Mapping[str, StoreFacts]
+    accounts: Mapping[str, AccountFacts]
+
+
+def findings_of(facts: Facts) -> list[Finding]:
+    """What is wrong, the worst first."""
+    found = [*_setup(facts)]
+    for name, account in facts.accounts.items():
+        found += _account(name, account, facts.now)
+    for name, store in facts.stores.items():
+        found += _store(name, store, facts)
+    return sorted(found, key=lambda finding: finding.status is not Status.STUCK)
+
+
+def status_of(findings: Sequence[Finding]) -> Status:
+    """The status of the worst of some findings."""
+    found = {finding.status for finding in findings}
+    return next((each for each in (Status.STUCK, Status.ATTENTION) if each in found), Status.OK)
+
+
+def headline(status: Status, *, any_received: bool, sandbox: bool) -> str:
+    """The verdict in a sentence. `any_received`: whether any webhook has been received so far."""
+    reaching = f"Orders are reaching {'the sandbox' if sandbox else 'Drip'}"
+    if status is Status.STUCK:
+        return "Orders are stuck."
+    if status is Status.ATTENTION:
+        return f"{reaching if any_received else 'Waiting for the first webhook'}, but something needs attention."
+    return f"{reaching}." if any_received else "Ready and waiting for the first webhook."
+
+
+def when(moment: datetime) -> str:
+    """A time in a text."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _setup(facts: Facts) -> Iterator[Finding]:
+    if not any(store.is_configured for store in facts.stores.values()):
+        yield Finding(
+            code="no_store",
+            status=Status.ATTENTION,
+            text="No store is configured.",
+            do=f"Set {secret_variables()}, or STORES, and restart the adapter.",
+        )
+    if without := [name for name, store in facts.stores.items() if store.is_configured and not store.account]:
+        yield Finding(
+            code="no_account",
+            status=Status.STUCK,
+            text=f"No Drip account is configured for {', '.join(without)}: orders are stored but not sent.",
+            do="Set DRIP_ACCOUNT_ID and DRIP_API_KEY, and restart the adapter. Stored orders are then sent.",
+        )
+
+
+def _account(name: str, account: AccountFacts, now: datetime) -> Iterator[Finding]:
+    if not account.has_sender:
+        yield Finding(
+            code="no_sender", status=Status.STUCK, account=name, since=account.sender_seen_at,
+            text=f"No sender is running for Drip account {name}.", do="Start drip-adapter serve or drip-adapter send.",
+        )  # fmt: skip
+    if account.paused_since is not None:
+        yield Finding(
+            code="paused", status=Status.STUCK, account=name, since=account.paused_since, until=account.next_try_at,
+            text=f"Drip account {name} is paused: {account.reason.rstrip('.')}.",
+            do="Fix the cause, and restart the adapter if you changed a setting. Sending resumes with the next successful try.",
+        )  # fmt: skip
+    if account.outage_since is not None:
+        why = f": {account.reason.rstrip('.')}" if account.reason and account.paused_since is None else ""
+        yield Finding(
+            code="outage", status=Status.STUCK, account=name, since=account.outage_since, until=account.next_try_at,
+            text=f"Drip is not responding for account {name}{why}.",
+            do="Wait: the adapter keeps trying, and sending resumes automatically. If Drip is up, check DRIP_API_URL and the network.",
+        )  # fmt: skip
+    if account.throttled:
+        kinds = " and ".join(f"{_REQUESTS[kind]} until {when(until)}" for kind, until in account.throttled.items())
+        yield Finding(
+            code="throttled", status=Status.ATTENTION, account=name, since=now, until=max(account.throttled.values()),
+            text=f"Drip's rate limit stops account {name}: {kinds}.",
+            do="Wait: sending resumes automatically. If this happens often, other software is using the account's quota.",
+        )  # fmt: skip
+
+
+def _store(name: str, store: StoreFacts, facts: Facts) -> Iterator[Finding]:
+    if not store.is_configured:
+        if store.waiting.total:
+            yield Finding(
+                code="not_configured", status=Status.STUCK, store=name, since=store.waiting.since,
+                text=f"Deliveries are waiting for store {name}, which is not in the settings.",
+                do="Configure the store, or add its name to another store's aliases.",
+            )  # fmt: skip
+        return
+    if store.lost is not None:
+        yield _losing(name, store.lost)
+    if (since := _waiting_since(store, facts)) is not None:
+        yield Finding(
+            code="waiting", status=Status.STUCK, store=name, since=since,
+            text=f"Orders of store {name} have been waiting since {when(since)}.",
+            do="Look at the sender's log: it can't keep up, or it fails.",
+        )  # fmt: skip
+    if store.dead:
+        number = "1 delivery" if store.dead == 1 else f"{store.dead:,}{'+' if store.dead >= MOST else ''} deliveries"
+        yield Finding(
+            code="dead", status=Status.ATTENTION, store=name, since=store.dead_at,
+            text=f"{number} of store {name} could not be sent and won't be retried automatically.",
+            do=f"To see why: drip-adapter deliveries list --state dead --store {name}",
+        )  # fmt: skip
+    yield from (_refused(name, store, refusal) for refusal in store.refusals if _matters(refusal, store.silence.last_at, facts.now))
+    if store.silence.last_at is not None and store.silence.is_unusual(facts.now):
+        yield Finding(
+            code="silent", status=Status.ATTENTION, store=name, since=store.silence.last_at,
+            text=f"Store {name} has sent no webhook since {when(store.silence.last_at)}, which is unusually long.",
+            do="Check in the store that its webhooks are still active.",
+        )  # fmt: skip
+
+
+def _waiting_since(store: StoreFacts, facts: Facts) -> datetime | None:
+    """Since when orders have been waiting for too long and for no reason that another finding gives; None if none are."""
+    waiting, account = store.waiting, facts.accounts.get(store.account)
+    is_free = account is not None and not account.is_blocked
+    # Retries and past orders take as long as the quota makes them take; they are stuck only if nothing moves.
+    moved_at = account.last_request_at if account is not None else None
+    moves = account is not None and (bool(account.throttled) or (moved_at is not None and facts.now - moved_at <= STUCK_AFTER))
+    limits = (
+        (waiting.live_unread_since, STUCK_AFTER, True),
+        (waiting.unread_since, _UNREAD_BACKLOG_STUCK_AFTER, True),
+        (waiting.live_due_since, STUCK_AFTER, is_free),
+        (waiting.due_since, STUCK_AFTER, is_free and not moves),
+    )
+    late = [since for since, limit, counts in limits if counts and since is not None and facts.now - since > limit]
+    return min(late, default=None)
+
+
+def _losing(name: str, lost: LostOrders) -> Finding:
+    number = "1 webhook" if lost.number == 1 else f"{lost.number:,} webhooks"
+    return Finding(
+        code="store_error", status=Status.STUCK, store=name, since=lost.since,
+        text=f"Store {name} is losing orders: {number} without an order since {when(lost.since)}. {lost.why.rstrip('.')}.",
+        do=f"Run drip-adapter connect {name} to replace its webhooks, then drip-adapter reconcile {name} to fetch the lost orders.",
+    )  # fmt: skip
+
+
+def _matters(refusal: Refusal, accepted_at: datetime | None, now: datetime) -> bool:
+    """Whether refused requests show that something is wrong now: none has been accepted since, and they aren't just noise."""
+    none_since = accepted_at is None or refusal.last_at > accepted_at
+    return none_since and (refusal.reason != "missing" or now - refusal.last_at <= _UNSIGNED_RECENTLY)  # anyone can send one unsigned
+
+
+def _refused(name: str, store: StoreFacts, refusal: Refusal) -> Finding:
+    number = "1 request was" if refusal.number == 1 else f"{refusal.number:,} requests were"
+    if refusal.reason == "missing":
+        code, why, do = (
+            "signature_missing",
+            "is missing",
+            "Check that the store's webhook has a secret. If it has, they came from elsewhere.",
+        )
+    else:
+        setting = store.secret_setting or "the secret"
+        code, why, do = "signature_mismatch", "doesn't match", f"Compare {setting} with the secret the store signs with."
+    text = (
+        f"{number} refused for store {name} because the signature {why}, the last one at {when(refusal.last_at)}, and none accepted since."
+    )
+    return Finding(code=code, status=Status.ATTENTION, store=name, since=refusal.last_at, text=text, do=do)
