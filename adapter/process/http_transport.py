@@ -1,4 +1,4 @@
-"""HTTP requests that end when they should: a bound on the whole exchange, not only on the silence between two bytes."""
+"""HTTP requests with a deadline for the whole exchange; the timeout of `requests` only limits the silence between two bytes."""
 
 import queue
 import socket
@@ -15,12 +15,12 @@ Result = TypeVar("Result")
 
 
 class CuttableAdapter(HTTPAdapter):
-    """A transport whose one connection can be cut from another thread, when the deadline has passed."""
+    """A transport whose one connection can be closed from another thread, when the deadline has passed."""
 
     sock: socket.socket | None = None
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """As requests does, with connections that tell us their socket."""
+        """As in requests, with connections that give us their socket."""
         super().init_poolmanager(*args, **kwargs)
         adapter = self
 
@@ -43,15 +43,15 @@ class CuttableAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
 
     def cut(self) -> None:
-        """End the exchange in hand; its thread gets an error and ends."""
+        """End the current exchange; its thread gets an error and ends."""
         if self.sock is not None:
-            with suppress(OSError):  # it may have ended by itself
-                # Past TLS, which must not be used by two threads at once.
+            with suppress(OSError):  # it may have ended already
+                # Below TLS, which two threads must not use at once.
                 socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
 
 def within(seconds: float, work: Callable[[], Result], name: str) -> Result:
-    """What `work` returns, in a thread of its own; raises `queue.Empty` if that takes longer. `work` must not raise."""
+    """The result of `work`, run in its own thread; raises `queue.Empty` if it takes longer. `work` must not raise."""
     result: queue.SimpleQueue[Result] = queue.SimpleQueue()
     threading.Thread(target=lambda: result.put(work()), name=name, daemon=True).start()
     return result.get(timeout=seconds)
