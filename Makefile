@@ -9,10 +9,10 @@ READY_DEV := $(VENV)/ready-dev
 
 install: $(READY)  ## Set up the command .venv/bin/drip-adapter.
 
-demo: $(READY)  ## Show the main job on a fresh SQLite file and a stand-in for Drip.
+demo: $(READY)  ## Show sample orders going from store to Drip; nothing is sent.
 	$(BIN)/drip-adapter demo
 
-run: $(READY)  ## Serve with the stand-in until stopped.
+run: $(READY)  ## Serve with the sandbox in Drip's place, until stopped.
 	$(BIN)/drip-adapter serve --sandbox
 
 test: $(READY_DEV) lint  ## Everything that CI checks.

@@ -1,7 +1,6 @@
 """The commands, as people and programs use them: what they print, and how they exit."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -583,12 +582,3 @@ def test_status_counts_refused_requests(adapter: AdapterUnderTest) -> None:
     shown = run("status").stdout
     assert "refused 1 request without a signature" in shown
     assert "refused 1 request with a signature that doesn't match" in shown
-
-
-@pytest.mark.slow
-def test_the_demo_says_what_it_needs(tmp_path: Path) -> None:
-    shutil.copytree(FIXTURES.parent / "adapter", tmp_path / "adapter")
-    shutil.copytree(FIXTURES.parent / "mappings", tmp_path / "mappings")
-    result = terminal.run("demo", PYTHONPATH=str(tmp_path))
-    assert result.returncode == 1
-    assert b"checkout" in result.stderr

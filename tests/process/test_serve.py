@@ -205,17 +205,3 @@ def test_a_port_that_is_taken_ends_it_with_1_before_anything_is_started(tmp_path
     assert (result.returncode, result.stdout, list(tmp_path.iterdir())) == (1, b"", [])
     assert result.stderr.startswith(f"Error: cannot listen at {address}".encode())
     assert len(result.stderr.splitlines()) == 1
-
-
-def test_the_demo_delivers_the_fixtures_and_shows_what_became_of_each(tmp_path: Path) -> None:
-    columns = 80
-    status, shown = terminal.run_in_terminal(columns, "demo", cwd=tmp_path)
-    assert status == 0
-    rows = shown.splitlines()
-    assert max(len(row) for row in rows[: rows.index("One of them, as Drip got it:")]) <= columns
-    [paid, *_] = [row.split() for row in rows if row.startswith("paid-order")]
-    assert paid[-2:] == ["delivered", "created"]
-    assert "Traceback" not in shown
-    for word in ("Shopify", "WooCommerce", "Magento", "never_placed", "dead", '"grand_total"'):
-        assert word in shown
-    assert list(tmp_path.iterdir()) == []
