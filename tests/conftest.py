@@ -58,16 +58,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs PostgreSQL, and leave out of the coverage what only repeats lines: measuring makes a test take twice as long.
+    """Mark what needs PostgreSQL.
 
-    Outside the inbox PostgreSQL runs the same lines as SQLite, and a slow test those of the quick ones, with more orders or more examples.
+    Outside the inbox it runs the same lines as on SQLite. They are not counted in the coverage again: counting makes a test take twice as
+    long. For the same reason tests with many examples of one thing are marked `no_cover`.
     """
     for item in items:
-        on_postgresql = isinstance(item, pytest.Function) and hasattr(item, "callspec") and "postgresql" in item.callspec.params.values()
-        if on_postgresql:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "postgresql" in item.callspec.params.values():
             item.add_marker("postgresql")
-        if item.get_closest_marker("slow") or (on_postgresql and _WITH_SQL not in item.path.parents):
-            item.add_marker("no_cover")
+            if _WITH_SQL not in item.path.parents:
+                item.add_marker("no_cover")
 
 
 @pytest.fixture(scope="session", autouse=True)

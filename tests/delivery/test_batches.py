@@ -75,12 +75,14 @@ class TestBatches:
         assert by_state(adapter) == {"skipped:superseded": 5, "delivered": 5}
 
     @pytest.mark.slow
+    @pytest.mark.no_cover
     def test_a_short_backlog_goes_singly(self, adapter: AdapterUnderTest) -> None:
         backlog(adapter, 100)
         adapter.settle()
         assert made(adapter) == [("single", 1)] * 100
 
     @pytest.mark.slow
+    @pytest.mark.no_cover
     def test_a_bad_order_in_1000_costs_at_most_12_batches_and_100_singles(self, adapter: AdapterUnderTest) -> None:
         slow_singles(adapter)
         adapter.tell_drip(status=422, order_id="777")
@@ -179,6 +181,7 @@ class TestOutage:
         assert sum(row.failed for row in adapter.rows()) == 3
 
     @pytest.mark.slow
+    @pytest.mark.no_cover
     def test_hours_of_503_kill_no_order_and_all_flows_within_a_minute_of_the_return(self, adapter: AdapterUnderTest) -> None:
         adapter.tell_drip(status=503)
         backlog(adapter, 8)

@@ -353,6 +353,7 @@ def sandbox_url() -> Iterator[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_every_order_ends_as_its_newest_snapshot_and_never_goes_back(engine: Engine, sandbox_url: str) -> None:
     machine = type("Bound", (Ordering,), {"engine": _quickened(engine), "sandbox_url": sandbox_url, "tally": {}})
     run_state_machine_as_test(

@@ -156,6 +156,7 @@ class TestDecisions:
 
 class TestScenarios:
     @pytest.mark.slow
+    @pytest.mark.no_cover
     def test_a_backlog_of_60000_uses_99_percent_of_the_ceiling_and_not_one_request_more(self) -> None:
         result = run("60,000", at_once(60_000))
         assert result.worst == LIMITS
@@ -166,6 +167,7 @@ class TestScenarios:
         assert result.drain_s < 65 * 60
 
     @pytest.mark.slow
+    @pytest.mark.no_cover
     def test_it_keeps_99_percent_of_the_ceiling_hour_after_hour(self) -> None:
         limits: dict[Kind, int] = {"single": 360, "batch": 5}
         result = run("long", at_once(60_000), limits=limits)
@@ -193,6 +195,7 @@ class TestScenarios:
         assert result.worst == {"single": 2700, "batch": 38}
 
     @pytest.mark.slow
+    @pytest.mark.no_cover
     def test_live_orders_go_on_when_drip_says_429_to_a_backlog(self) -> None:
         result = run("429", at_once(60_000), throttle_at=START + MINUTE)
         assert result.throttled == 1
@@ -216,6 +219,7 @@ def arrivals(bursts: Sequence[Burst], *, live: bool) -> list[datetime]:
 
 class TestProperties:
     @pytest.mark.slow
+    @pytest.mark.no_cover
     @settings(max_examples=150, deadline=None, derandomize=True)
     @given(limits=LIMIT_PAIRS, bursts=BURSTS, speeds=SPEEDS, seed=st.integers(0, 1000))
     def test_no_arrivals_ever_lead_to_one_request_over_the_limit(
@@ -229,6 +233,7 @@ class TestProperties:
         assert result.worst["batch"] <= limits["batch"]
 
     @pytest.mark.slow
+    @pytest.mark.no_cover
     @settings(max_examples=80, deadline=None, derandomize=True)
     @given(limits=LIMIT_PAIRS, bursts=BURSTS, back_at=st.floats(0, 240), seconds=st.floats(0.001, 3600), seed=st.integers(0, 1000))
     def test_a_clock_set_back_by_up_to_an_hour_never_leads_over_the_limit(
@@ -241,6 +246,7 @@ class TestProperties:
         assert result.worst["batch"] <= limits["batch"]
 
     @pytest.mark.slow
+    @pytest.mark.no_cover
     @settings(max_examples=80, deadline=None, derandomize=True)
     @given(limits=LIMIT_PAIRS, bursts=BURSTS, seed=st.integers(0, 1000))
     def test_what_is_not_live_never_takes_the_last_quarter(self, limits: dict[Kind, int], bursts: list[Burst], seed: int) -> None:
@@ -250,6 +256,7 @@ class TestProperties:
         assert result.worst["batch"] <= limits["batch"] - limits["batch"] // 4
 
     @pytest.mark.slow
+    @pytest.mark.no_cover
     @settings(max_examples=80, deadline=None, derandomize=True)
     @given(bursts=BURSTS, seed=st.integers(0, 1000))
     def test_whatever_arrived_is_sent_in_the_end(self, bursts: list[Burst], seed: int) -> None:

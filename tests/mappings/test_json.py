@@ -155,6 +155,7 @@ class TestEncode:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @PATIENT
 @given(JSON)
 def test_every_document_survives_encoding_and_parsing(document: Any) -> None:
@@ -162,6 +163,7 @@ def test_every_document_survives_encoding_and_parsing(document: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @PATIENT
 @given(st.from_regex(r"-?(0|[1-9][0-9]{0,40})\.[0-9]{1,40}([eE][+-]?[0-9]{1,3})?", fullmatch=True))
 def test_a_number_keeps_its_digits(number: str) -> None:

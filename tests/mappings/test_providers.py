@@ -454,6 +454,7 @@ def check_outcome(result: dict[str, Any]) -> None:
 
 class TestAnyPayload:
     @pytest.mark.slow
+    @pytest.mark.no_cover
     @EACH
     def test_a_mutated_golden_payload_always_has_an_outcome(self, provider: Provider) -> None:
         """Removed keys and junk values: a seeded sample of all payloads, and all of one line."""
@@ -492,6 +493,7 @@ class TestAnyPayload:
                 assert loaded_by(provider.schema.load, payload) == loaded_by(provider.schema.load_reporting, payload), case.id
 
     @pytest.mark.slow
+    @pytest.mark.no_cover
     @EACH
     @PATIENT
     @given(data=st.data())
@@ -500,6 +502,7 @@ class TestAnyPayload:
         assert loaded_by(provider.schema.load, document) == loaded_by(provider.schema.load_reporting, document)
 
     @pytest.mark.slow
+    @pytest.mark.no_cover
     @EACH
     @PATIENT
     @given(data=st.data())

@@ -103,6 +103,7 @@ def test_all_past_orders_reach_drip_once_the_oldest_first(open_adapter: AdapterU
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_every_item_has_its_page_and_picture(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     read(open_adapter)
     asked = len(shop.seen)
@@ -113,6 +114,7 @@ def test_every_item_has_its_page_and_picture(open_adapter: AdapterUnderTest, sho
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_run_twice_it_sends_nothing_twice(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     read(open_adapter)
     open_adapter.settle()
@@ -125,6 +127,7 @@ def test_run_twice_it_sends_nothing_twice(open_adapter: AdapterUnderTest, shop: 
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_what_a_webhook_brought_is_not_sent_again(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     paid = next(sale for sale in shop.listed() if sale.status == "processing")
     open_adapter.post(shop.order(paid), store="woocommerce", topic="order.created")
@@ -139,6 +142,7 @@ def test_what_a_webhook_brought_is_not_sent_again(open_adapter: AdapterUnderTest
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_an_order_that_changed_while_its_webhook_was_lost_is_updated(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     sale = next(sale for sale in shop.listed() if sale.status == "processing")
     open_adapter.post(shop.order(sale), store="woocommerce", topic="order.created")
@@ -271,6 +275,7 @@ def test_what_was_forgotten_while_it_waited_is_not_read_again(open_adapter: Adap
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_another_account_gets_them_too(open_adapter: AdapterUnderTest, shop: Shop) -> None:
     read(open_adapter)
     open_adapter.settle()

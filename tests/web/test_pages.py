@@ -138,6 +138,7 @@ def test_personal_data_is_hidden_until_asked_for_and_that_is_recorded(adapter: A
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @pytest.mark.parametrize("provider", sorted(PROVIDERS))
 def test_no_fixture_shows_an_address_or_breaks_the_page(adapter: AdapterUnderTest, page: Visitor, provider: str) -> None:
     cases = find_cases([Path(__file__).parent.parent.parent / "fixtures" / provider])[::4]

@@ -69,6 +69,7 @@ def mapped(order: MagentoOrder) -> Order:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @settings(max_examples=100)
 @given(st.data())
 def test_what_is_left_adds_up(data: st.DataObject) -> None:

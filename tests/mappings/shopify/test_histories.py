@@ -127,6 +127,7 @@ def values_at_drip(orders: list[Order]) -> Iterator[tuple[Decimal, bool]]:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 @settings(deadline=None, max_examples=150)
 @given(follows=st.booleans(), history=st.lists(steps, max_size=7))
 def test_both_vocabularies_end_at_the_same_value_and_never_below_zero(

@@ -561,6 +561,7 @@ class TestHistory:
             assert list(history.pages(ALL, pages[-1].cursor)) == []
 
     @pytest.mark.slow
+    @pytest.mark.no_cover
     def test_five_thousand_orders_need_little_memory(self) -> None:
         late = Window(created_since=moment(FIRST_CREATED + 4_700 * BETWEEN_ORDERS_S))
         with running_magento(5000) as stand_in:
