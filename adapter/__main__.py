@@ -7,7 +7,7 @@ if sys.argv[1:2] == ["supervise"]:  # what `serve` becomes; Click and all comman
     from adapter.process.supervisor import supervise
 
     logs.set_up("INFO")
-    sys.exit(supervise(*sys.argv[2:]))
+    sys.exit(supervise(sys.argv[2]))
 else:
     from adapter.cli import main
 

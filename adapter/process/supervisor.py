@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -23,6 +24,8 @@ from adapter.process.announcement import SandboxAddress, announced
 
 log = logging.getLogger(__name__)
 _POLL_S = 0.2
+# After so long nobody is waiting for the word any more.
+_READY_WITHIN_S = 120.0
 _RESTART_AFTER_S = 1.0
 # Longer than a sender needs to finish the request it is sending.
 _STOP_TIMEOUT_S = 12.0
@@ -38,28 +41,45 @@ class Part:
     environ: Mapping[str, str] = field(default_factory=dict)
 
 
-def become_supervisor(parts: Sequence[Part], *announcement: str) -> NoReturn:
-    """Replace this process by a supervisor of the parts; its process id stays. `announcement` is what `supervise` takes."""
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a supervisor does. It must hold no secret: other users of the machine can see it among a process's arguments."""
+
+    parts: Sequence[Part]
+    address: str
+    """HOST:PORT of the web part."""
+    ready: str
+    """What to print as soon as the adapter answers there."""
+    sandbox_url: str = ""
+    announced_at: str = ""
+    """The file in which to announce the sandbox."""
+
+
+def become_supervisor(plan: Plan) -> NoReturn:
+    """Replace this process by a supervisor; its process id stays."""
     sys.stdout.flush()
     sys.stderr.flush()
-    described = json.dumps([asdict(part) for part in parts])
-    os.execv(sys.executable, [sys.executable, "-m", "adapter", "supervise", described, *announcement])  # noqa: S606 - our own module
+    command = [sys.executable, "-m", "adapter", "supervise", json.dumps(asdict(plan))]
+    os.execv(sys.executable, command)  # noqa: S606 - our own module
 
 
-def supervise(described: str, path: str = "", url: str = "", sandbox_url: str = "") -> int:
-    """Run the parts that `become_supervisor` hands over; with a path, announce the sandbox there. Returns the exit status."""
-    supervisor = Supervisor([Part(**part) for part in json.loads(described)])
-    if not path:
+def supervise(described: str) -> int:
+    """Carry out the plan of `become_supervisor`; the exit status."""
+    values = json.loads(described)
+    plan = Plan(**values | {"parts": [Part(**part) for part in values["parts"]]})
+    supervisor = Supervisor(plan)
+    if not plan.announced_at:
         return supervisor.run()
-    with announced(Path(path), SandboxAddress(url=url, sandbox_url=sandbox_url)):
+    with announced(Path(plan.announced_at), SandboxAddress(url=f"http://{plan.address}", sandbox_url=plan.sandbox_url)):
         return supervisor.run()
 
 
 class Supervisor:
     """Starts the parts, restarts what may be restarted, and stops them all on SIGTERM or SIGINT."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
-        self._parts = [_Running(part) for part in parts]
+    def __init__(self, plan: Plan) -> None:
+        self._parts = [_Running(part) for part in plan.parts]
+        self._plan = plan
         self._stopping = False
 
     def run(self) -> int:
@@ -69,8 +89,13 @@ class Supervisor:
         for running in self._parts:
             running.start()
         status = 0
+        asked_until = time.monotonic() + _READY_WITHIN_S
         while not self._stopping:
             time.sleep(_POLL_S)
+            if time.monotonic() < asked_until and _answers(self._plan.address):
+                asked_until = 0.0
+                sys.stdout.write(f"{self._plan.ready}\n")
+                sys.stdout.flush()
             if lost := next((running for running in self._parts if running.is_lost()), None):
                 log.error("%s ended unexpectedly; stopping the adapter", lost.part.name, extra={"action": "stopping"})
                 status = 1
@@ -121,6 +146,16 @@ class _Running:
         elif now - self._ended_at > _RESTART_AFTER_S:
             self.start()
         return False
+
+
+def _answers(address: str) -> bool:
+    """Whether the adapter is ready to receive webhooks. Without `http.client`, which is larger than all else in this process."""
+    host, _, port = address.rpartition(":")
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104 - asked, not bound
+    with suppress(OSError), socket.create_connection((host, int(port)), timeout=_POLL_S) as connection:
+        connection.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+        return b" 200 " in connection.recv(100)
+    return False
 
 
 def require_port(address: str) -> None:

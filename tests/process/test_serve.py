@@ -117,6 +117,8 @@ def test_a_signed_webhook_is_delivered_and_a_copy_is_not(served: Served) -> None
     assert picture.startswith(served.url)
     assert requests.get(picture, timeout=10).headers["Content-Type"] == "image/png"
     assert "never to Drip" in served.banner
+    assert served.process.stdout is not None
+    assert f"Ready. The dashboard is at {served.url}\n" in (line.decode() for line in served.process.stdout)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

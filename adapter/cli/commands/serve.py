@@ -10,7 +10,7 @@ from adapter.cli.inbox import migrate_database
 from adapter.cli.parameters import listening_address
 from adapter.cli.startup import settings_for
 from adapter.process.per_database import path_for
-from adapter.process.supervisor import Part, become_supervisor, free_port, require_port
+from adapter.process.supervisor import Part, Plan, become_supervisor, free_port, require_port
 from adapter.settings import DEFAULT_PORT, Settings, secret_variables
 
 
@@ -47,14 +47,16 @@ def command(bind: str, sandbox: bool, sandbox_port: int) -> None:
         # The sandbox needs no password to derive a key from. With this one, all workers accept each other's sessions.
         os.environ["SECRET_KEY"] = secrets.token_hex(32)
     _print_banner(settings, address)
-    announcement = (str(path_for(settings.database_url, "sandbox")), f"http://{address}", sandbox_url) if sandbox else ()
-    become_supervisor(parts, *announcement)
+    announced_at = str(path_for(settings.database_url, "sandbox")) if sandbox else ""
+    dashboard = f" The dashboard is at http://{address}" if sandbox or settings.admin_password else ""
+    ready = f"Ready.{dashboard}"
+    become_supervisor(Plan(parts=parts, address=address, ready=ready, sandbox_url=sandbox_url, announced_at=announced_at))
 
 
 def _print_banner(settings: Settings, address: str) -> None:
     target = f"the sandbox at {settings.drip_api_url} (never to Drip)" if settings.sandbox else settings.drip_api_url
     where = f"orders go to {target}" if settings.accounts else "orders wait: set DRIP_ACCOUNT_ID and DRIP_API_KEY to send them to Drip"
-    click.echo(f"Listening at http://{address}; {where}")
+    click.echo(f"Starting at http://{address}; {where}")
     base = settings.public_url if settings.public_url_is_set else f"http://{address}"
     for store in settings.stores.values():
         click.echo(f"  {store.provider.title:12} {base}/webhooks/{store.name}")
