@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 READY_DEV := $(VENV)/ready-dev
 
-.PHONY: install demo run test test-faults lint simulate bench format requirements clean
+.PHONY: install demo run test test-quick test-faults lint simulate bench format requirements clean
 
 install: $(READY)  ## Set up the command .venv/bin/drip-adapter.
 
@@ -17,6 +17,9 @@ run: $(READY)  ## Serve with the sandbox in Drip's place, until stopped.
 
 test: $(READY_DEV) lint  ## Everything that CI checks.
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
+
+test-quick: $(READY_DEV)  ## A first answer within a minute: no PostgreSQL, no browser, nothing slow.
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not postgresql and not browser and not slow"
 
 test-faults: $(READY_DEV)  ## kill -9, full disks, stopped processes; some minutes.
 	$(BIN)/python -m pytest tests/faults
