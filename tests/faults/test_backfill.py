@@ -29,7 +29,7 @@ def test_five_thousand_orders_with_a_kill_in_the_middle(adapter: AdapterUnderTes
         broken_off_at = kept(adapter.engine)
         assert 1500 <= broken_off_at < 5000
         done = subprocess.run(command, env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
-        assert "going on where the last run was broken off" in done.stderr
+        assert "resuming where the last run was interrupted" in done.stderr
         adapter.settle()
         received = adapter.received()
         assert Counter(order["order_id"] for order in received) == dict.fromkeys(sellable(shop), 1)

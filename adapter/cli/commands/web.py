@@ -12,8 +12,8 @@ from adapter.process.parent import end_with_parent
 
 @click.command("web", hidden=True)
 @click.option("--bind", required=True)
-@click.option("--workers", type=int, required=True)
-@click.option("--largest-body", type=int, required=True)
+@click.option("--workers", type=int, envvar="WEB_CONCURRENCY", default=2)
+@click.option("--largest-body", type=int, envvar="MAX_PAYLOAD_BYTES", default=5_000_000)
 @SANDBOX_URL
 @PARENT
 @explained
@@ -21,7 +21,7 @@ def command(bind: str, workers: int, largest_body: int, sandbox_url: str, parent
     """Run the web side alone.
 
     This process only watches over its workers, so it stays small: settings, the app and all their libraries are loaded in each worker.
-    What it needs of the settings, `serve` has read and passes on.
+    The few settings that it needs are options, which `serve` passes on.
     """
     if parent:
         end_with_parent(parent)
