@@ -39,6 +39,8 @@ def set_up(level: str) -> None:
     # The last two would log the tokens and bodies they sign.
     for noisy in ("alembic", "urllib3", "werkzeug", "oauthlib", "requests_oauthlib"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # A line for each request that waits a moment for a thread; how long webhooks take is in the metrics.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     # Their lines may quote the address alerts or errors are sent to; failures are logged by the adapter itself.
     for silenced in ("apprise", "sentry_sdk.errors"):
         logging.getLogger(silenced).setLevel(logging.CRITICAL + 1)

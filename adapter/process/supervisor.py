@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.2
 # After so long nobody is waiting for the word any more.
 _READY_WITHIN_S = 120.0
+_READY_TIMEOUT_S = 1.0
 _RESTART_AFTER_S = 1.0
 # Longer than a sender needs to finish the request it is sending.
 _STOP_TIMEOUT_S = 12.0
@@ -152,7 +153,7 @@ def _answers(address: str) -> bool:
     """Whether the adapter is ready to receive webhooks. Without `http.client`, which is larger than all else in this process."""
     host, _, port = address.rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104 - asked, not bound
-    with suppress(OSError), socket.create_connection((host, int(port)), timeout=_POLL_S) as connection:
+    with suppress(OSError), socket.create_connection((host, int(port)), timeout=_READY_TIMEOUT_S) as connection:
         connection.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
         return b" 200 " in connection.recv(100)
     return False
