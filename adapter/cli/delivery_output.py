@@ -90,6 +90,8 @@ def why(row: Row[Any]) -> str:
 def _print_attempt(attempt: dict[str, Any], number: int, count: int) -> None:
     body, answer, looked_up = (attempt.pop(name) for name in ("body", "answer", "looked_up"))
     attempt["products"] = ", ".join(f"{product}: {source}" for product, source in (looked_up or {}).items())
+    if answer and set(answer) == {"what"}:
+        attempt["answer"], answer = answer["what"], None
     click.echo(f"\nattempt {number} of {count}")
     output.console().print(output.pairs(attempt))
     if answer:
