@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import Engine
 
-from adapter.cli.database_file import require_file
 from adapter.cli.startup import current_settings
 from adapter.errors import WorkFailed
-from adapter.inbox.database import connect
-from adapter.inbox.migration import is_migrated, migrate
+from adapter.inbox.database import connect, missing_file
+from adapter.inbox.schema_version import is_migrated
 from adapter.settings import Settings
 
 
@@ -34,8 +34,12 @@ def open_inbox(settings: Settings | None = None) -> Iterator[Engine]:
         yield engine
 
 
-def migrate_database(settings: Settings) -> str:
-    """Create the tables, or bring them up to date; the file of an SQLite database, blank for PostgreSQL."""
-    with connected(settings) as engine:
-        migrate(engine)
-        return engine.url.database or "" if engine.dialect.name == "sqlite" else ""
+def require_file(engine: Engine) -> None:
+    """Raise `WorkFailed` if the file of an SQLite database is missing: connecting would create an empty one."""
+    path = missing_file(engine)
+    if path and Path(path).is_absolute():
+        raise WorkFailed(f"no {path}: check DATABASE_URL; drip-adapter serve and drip-adapter migrate create it")
+    if path:
+        raise WorkFailed(
+            f"no {path} here; is this the right folder ({Path.cwd()})? drip-adapter serve and drip-adapter migrate create the file"
+        )

@@ -1,26 +1,15 @@
-"""The schema's version. Apart from `database`, since only commands that check or change the schema load Alembic; web and sender don't."""
+"""Brings the schema up to date, with Alembic. Only `migrate` and `serve` import this module."""
 
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
-from adapter.inbox.database import missing_file, reaching_database, snapshot
+from adapter.inbox.database import reaching_database
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 7_301_946
-
-
-def is_migrated(engine: Engine) -> bool:
-    """Whether the schema is the one that this version needs. Never creates a file."""
-    if missing_file(engine):
-        return False
-    wanted = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    with snapshot(engine) as connection:
-        return MigrationContext.configure(connection).get_current_revision() == wanted
 
 
 def migrate(engine: Engine) -> None:

@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from adapter import __version__
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import missing_file, snapshot
-from adapter.inbox.migration import is_migrated
 from adapter.inbox.public_address import with_learned_address
+from adapter.inbox.schema_version import is_migrated
 from adapter.operations.health import status_report
 from adapter.operations.sums import Difference, recent_differences
 from adapter.operations.webhooks import experience_of

@@ -9,7 +9,7 @@ from adapter.errors import DatabaseAway
 from adapter.inbox import arrivals, figures
 from adapter.inbox.database import snapshot
 from adapter.inbox.lost_orders import lost_orders
-from adapter.inbox.migration import is_migrated
+from adapter.inbox.schema_version import is_migrated
 from adapter.settings import Store
 from adapter.stores.api import Registry, Webhook
 from adapter.stores.registration import Fault

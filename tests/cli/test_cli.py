@@ -14,7 +14,7 @@ from sqlalchemy import Engine, delete, update
 from adapter.cli import main
 from adapter.inbox import audit
 from adapter.inbox.database import connect, snapshot, transaction
-from adapter.inbox.migration import is_migrated
+from adapter.inbox.schema_version import is_migrated
 from adapter.inbox.tables import attempts, deliveries
 from adapter.operations.masking import HIDDEN
 from adapter.process.supervisor import free_port

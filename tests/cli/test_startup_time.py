@@ -38,6 +38,13 @@ def test_without_a_command_no_library_is_imported(arguments: tuple[str, ...]) ->
     assert imported_by(*arguments) == set()
 
 
+@pytest.mark.parametrize("arguments", [("status",), ("deliveries", "list"), ("check",), ("orders", "show", "1")], ids=" ".join)
+def test_only_migrating_loads_alembic(arguments: tuple[str, ...]) -> None:
+    assert imported_by(*arguments).isdisjoint(
+        {"alembic", "flask", "gunicorn", "apprise", "sentry_sdk", "cryptography", "prometheus_client"}
+    )
+
+
 @pytest.mark.parametrize("name", ["shopify/paid-order", "woocommerce/paid-order", "magento/guest-checkout", "shopify/not-json"])
 def test_mapping_imports_only_what_maps(name: str) -> None:
     assert imported_by("map", name.partition("/")[0], str(FIXTURES / name / "payload.json")) == {"marshmallow", "simplejson"}

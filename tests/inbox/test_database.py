@@ -12,7 +12,8 @@ from sqlalchemy import Engine, inspect, text
 
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import connect, database_now, snapshot, transaction
-from adapter.inbox.migration import is_migrated, migrate
+from adapter.inbox.migration import migrate
+from adapter.inbox.schema_version import is_migrated
 from adapter.inbox.tables import metadata
 
 

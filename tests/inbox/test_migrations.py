@@ -7,11 +7,13 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, column, insert, select, table
 
 from adapter.inbox import counters, login_attempts, troubles
 from adapter.inbox.database import connect, snapshot, transaction
-from adapter.inbox.migration import alembic_config, is_migrated, migrate
+from adapter.inbox.migration import alembic_config, migrate
+from adapter.inbox.schema_version import is_migrated, newest_revision
 from adapter.inbox.tables import (
     alerts,
     attempts,
@@ -166,3 +168,7 @@ def test_a_request_whose_outcome_an_earlier_version_did_not_learn_is_repeated(da
     assert adapter.actions()[:1] == [("created", 19.99)]
     assert adapter.states()[0] == "delivered"
     engine.dispose()
+
+
+def test_the_newest_revision_is_the_one_that_alembic_migrates_to() -> None:
+    assert newest_revision() == ScriptDirectory.from_config(alembic_config()).get_current_head()

@@ -3,7 +3,7 @@
 import click
 
 from adapter.cli.exit_status import explained
-from adapter.cli.inbox import migrate_database
+from adapter.cli.migrating import migrate_database
 from adapter.cli.startup import settings_for
 
 

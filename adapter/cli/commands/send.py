@@ -5,8 +5,8 @@ import signal
 
 import click
 
-from adapter.cli.database_file import require_file
 from adapter.cli.exit_status import explained
+from adapter.cli.inbox import require_file
 from adapter.cli.parameters import PARENT, SANDBOX_URL
 from adapter.cli.startup import settings_for
 from adapter.delivery.run import Senders

@@ -6,7 +6,7 @@ import secrets
 import click
 
 from adapter.cli.exit_status import explained
-from adapter.cli.inbox import migrate_database
+from adapter.cli.migrating import migrate_database
 from adapter.cli.parameters import listening_address
 from adapter.cli.startup import settings_for
 from adapter.process.per_database import path_for
