@@ -74,18 +74,20 @@ def test_a_file_that_may_not_grow_is_a_503_and_200_again_when_it_may(site: Site)
 
 
 def test_a_write_that_the_system_refuses_is_a_503_and_what_was_acknowledged_is_delivered(site: Site, tmp_path: Path) -> None:
-    """The real web process, which the system lets write no longer files: what is refused is the write itself, halfway through a commit."""
+    """The real web processes, whose files the system no longer lets grow: the write itself is refused, halfway through a commit."""
     web = site.start_web()
     wait_until(lambda: site.is_up, what="the web side is up")
-    [worker] = web.children
+    workers = web.children
     size = (tmp_path / "adapter.db-wal").stat().st_size
-    resource.prlimit(worker, resource.RLIMIT_FSIZE, (size + 50_000, resource.RLIM_INFINITY))
+    for worker in workers:
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (size + 50_000, resource.RLIM_INFINITY))
     taken = fill(site, first=1)
     assert site.is_whole()
     assert ids(site) == taken
-    resource.prlimit(worker, resource.RLIMIT_FSIZE, UNLIMITED)
+    for worker in workers:
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, UNLIMITED)
     assert site.post(requests.Session(), Snapshot(9001, 1))
-    assert web.children == [worker]
+    assert web.children == workers
     site.start_sender()
     site.settle()
     assert site.received().missing([Snapshot(order_id, 1) for order_id in [*range(1, taken + 1), 9001]]) == []
