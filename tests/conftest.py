@@ -1,5 +1,6 @@
 """Real databases for every test that touches one: an SQLite file, and a PostgreSQL server from a wheel."""
 
+import gc
 import hashlib
 import logging
 import os
@@ -68,6 +69,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("postgresql")
             if _WITH_SQL not in item.path.parents:
                 item.add_marker("no_cover")
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave the libraries and the tests alone: looking through them again and again costs a fifth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -110,6 +110,7 @@ def test_an_unknown_command_is_refused_with_the_one_that_was_meant() -> None:
     assert "No such option '--sorcery'." in run("--sorcery").stderr
 
 
+@pytest.mark.slow
 def test_a_long_message_is_broken_between_words_on_a_terminal_and_nowhere_else() -> None:
     variables = {"STORES": '[stores.eu]\nprovider = "magento"\nsecret = "s"\n'}
     _, shown = terminal.run_in_terminal(80, "status", variables=variables)

@@ -43,6 +43,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_demo_tells_its_story_and_leaves_nothing_behind(package: Path, tmp_path: Path) -> None:
     status, shown = terminal.run_in_terminal(COLUMNS, "demo", cwd=tmp_path, variables={"PYTHONPATH": str(package)})
     assert status == 0, shown
@@ -57,6 +58,7 @@ def test_the_demo_tells_its_story_and_leaves_nothing_behind(package: Path, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_without_a_terminal_no_line_is_broken_and_nothing_moves(package: Path) -> None:
     result = terminal.run("demo", PYTHONPATH=str(package))
     assert (result.returncode, result.stderr) == (0, b"")
@@ -72,6 +74,7 @@ def test_every_sample_is_in_the_story_and_in_the_package() -> None:
     assert all(fnmatch(file, "samples/*/*/*.json") for file in files)
 
 
+@pytest.mark.slow
 def test_all_fixtures_need_a_checkout_and_the_command_says_so(package: Path) -> None:
     result = terminal.run("demo", "--all", PYTHONPATH=str(package))
     assert result.returncode == 1
