@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 from werkzeug.exceptions import HTTPException
 
 from adapter.inbox.database import connect
-from adapter.inbox.keeper import Keeper
+from adapter.inbox.group_commit import Keeper
 from adapter.monitoring.metrics import Metrics
 from adapter.process.wake_up import wake_senders
 from adapter.settings import Settings

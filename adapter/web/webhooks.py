@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
 from adapter.errors import DatabaseAway
-from adapter.inbox.keeper import Keeper, Learned, Refusal
+from adapter.inbox.group_commit import Keeper, Learned, Refusal
 from adapter.inbox.public_address import AgreedAddress, is_needed
 from adapter.inbox.receiving import Arrival
 from adapter.monitoring.error_reporting import report

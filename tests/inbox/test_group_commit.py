@@ -1,0 +1,97 @@
+"""Group commit: all that has arrived shares one transaction, and none suffers for another."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import Engine, select, text
+
+from adapter.errors import DatabaseAway
+from adapter.inbox import group_commit
+from adapter.inbox.database import connect, snapshot, transaction
+from adapter.inbox.group_commit import Keeper
+from adapter.inbox.receiving import Arrival, Receipt
+from adapter.inbox.tables import deliveries
+from mappings import Key
+from tests.support.waiting import wait_until
+
+MANY = 20
+
+
+def arrival(number: int, topic: str = "orders/updated") -> Arrival:
+    key = Key(value=f"k{number}", expires=False)
+    return Arrival(store="shopify", key=key, topic=topic, headers={}, payload=b"%d" % number, at=datetime.now(UTC))
+
+
+def keep_all(keeper: Keeper, engine: Engine, arrivals: list[Arrival]) -> list[Receipt]:
+    """Keep all of them, each in a thread of its own: the first one waits for a transaction that writes, and the others for the first."""
+    with ThreadPoolExecutor(len(arrivals)) as pool:
+        with transaction(engine) as connection:
+            connection.execute(text("LOCK TABLE deliveries" if engine.dialect.name == "postgresql" else "DELETE FROM leases"))
+            futures = [pool.submit(keeper.keep, arrivals[0])]
+            wait_until(lambda: keeper._running and not keeper._waiting)
+            futures += [pool.submit(keeper.keep, each) for each in arrivals[1:]]
+            wait_until(lambda: len(keeper._waiting) == len(arrivals) - 1)
+        return [future.result() for future in futures]
+
+
+def kept(engine: Engine) -> list[tuple[bytes, str]]:
+    with snapshot(engine) as connection:
+        return [tuple(row) for row in connection.execute(select(deliveries.c.payload, deliveries.c.topic).order_by(deliveries.c.key))]
+
+
+def test_those_that_wait_together_share_a_commit(engine: Engine) -> None:
+    commits = []
+    keeper = Keeper(engine, on_kept=lambda: commits.append(1))
+    receipts = keep_all(keeper, engine, [arrival(number) for number in range(MANY)])
+    assert {receipt.new for receipt in receipts} == {True}
+    assert len({receipt.delivery for receipt in receipts}) == MANY
+    assert sorted(payload for payload, _ in kept(engine)) == sorted(b"%d" % number for number in range(MANY))
+    assert len(commits) == 2  # of the first one, and of all others
+
+
+def test_copies_in_one_batch_are_one_delivery(engine: Engine) -> None:
+    receipts = keep_all(Keeper(engine), engine, [arrival(1)] * 8)
+    assert len({receipt.delivery for receipt in receipts}) == 1
+    assert sorted(receipt.new for receipt in receipts) == [False] * 7 + [True]
+    assert len(kept(engine)) == 1
+
+
+def test_a_row_that_the_database_rejects_harms_no_other(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        picky = "CREATE TRIGGER picky BEFORE INSERT ON deliveries WHEN NEW.topic = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END"
+    else:
+        picky = "ALTER TABLE deliveries ADD CONSTRAINT picky CHECK (topic <> 'bad')"
+    with engine.begin() as connection:
+        connection.execute(text(picky))
+    receipts = keep_all(Keeper(engine), engine, [arrival(1), arrival(2, topic="bad"), arrival(3)])
+    assert [receipt.new for receipt in receipts] == [True] * 3
+    assert kept(engine) == [(b"1", "orders/updated"), (b"2", ""), (b"3", "orders/updated")]
+
+
+def test_what_takes_too_long_is_given_up_but_the_next_is_kept(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "_DEADLINE_S", 0.2)
+    keeper = Keeper(engine)
+    with transaction(engine) as connection:
+        connection.execute(text("LOCK TABLE deliveries" if engine.dialect.name == "postgresql" else "DELETE FROM leases"))
+        with pytest.raises(DatabaseAway, match="DATABASE_URL did not answer within"):
+            keeper.keep(arrival(1))
+    monkeypatch.setattr(group_commit, "_DEADLINE_S", 10.0)
+    assert keeper.keep(arrival(2)).new
+
+
+def test_an_unreachable_database_fails_all_that_wait_at_once() -> None:
+    keeper = Keeper(connect("postgresql+psycopg://nobody@127.0.0.1:1/none"))
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(keeper.keep, arrival(number)) for number in range(8)]
+        for future in futures:
+            with pytest.raises(DatabaseAway):
+                future.result()
+
+
+def test_the_thread_ends_when_nothing_arrives_and_a_new_one_starts(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "_IDLE_S", 0.05)
+    keeper = Keeper(engine)
+    assert keeper.keep(arrival(1)).new
+    wait_until(lambda: not keeper._running)
+    assert keeper.keep(arrival(2)).new
