@@ -55,7 +55,7 @@ def test_from_the_first_run_to_the_first_delivered_order(fresh: Running, browser
         page.goto("/")
         page.get_by_role("button", name="Replay the samples").click()
         expect(page.get_by_text("12 of 12 samples received")).to_be_visible()
-        page.locator("table.list tbody tr", has_text="#2041").get_by_role("link").first.click()
+        page.locator("table.list tbody tr", has_text="000004107").get_by_role("link").first.click()
         settled(page, int(page.url.rpartition("/")[2]), "delivered")
         expect(page.get_by_text("accepted by Drip")).to_be_visible()
         page.goto("/")
