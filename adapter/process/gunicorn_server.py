@@ -6,7 +6,7 @@ Waitress reads all connections in one loop, and Gunicorn manages the processes.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -25,6 +25,7 @@ _REQUEST_S = 30.0
 _KEEP_ALIVE_S = 75.0  # longer than platforms' routers keep a connection, so that they never use a closed one
 _LONGEST_HEAD = 65_536
 _LOOK_S = 1.0
+_FINISHING_LOOK_S = 0.05
 
 
 class WebServer(BaseApplication):
@@ -78,30 +79,24 @@ class BufferingWorker(Worker):
         listeners = [each for each in connections.values() if isinstance(each, TcpWSGIServer)]
         for listener in listeners:
             listener.channel_class = _Channel
+        next_look = 0.0
         while self.alive and os.getppid() == self.ppid:
-            self._serve(connections, _LOOK_S)
+            wasyncore.poll2(_LOOK_S, connections)
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + _LOOK_S
+                self.notify()
+                _close_late(connections.values())
         for listener in listeners:
             listener.accepting = False
         until = time.monotonic() + _GRACE_S
-        while time.monotonic() < until and any(each.is_busy for each in connections.values() if isinstance(each, _Channel)):
-            self._serve(connections, 0.05)
+        while time.monotonic() < until and any(channel.is_busy for channel in _channels(connections.values())):
+            wasyncore.poll2(_FINISHING_LOOK_S, connections)
         listeners[0].task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(connections, ignore_all=True)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Stop within a second."""
         self.alive = False
-
-    def _serve(self, connections: dict[int, Any], seconds: float) -> None:
-        """Read and write for so many seconds, then close the connections of clients that are late."""
-        self.notify()
-        until = time.monotonic() + seconds
-        while self.alive and time.monotonic() < until:
-            wasyncore.poll2(seconds, connections)
-        now = time.time()
-        for channel in list(connections.values()):
-            if isinstance(channel, _Channel) and channel.is_late(now):
-                channel.will_close = True
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
@@ -128,3 +123,15 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         if self.request is None:
             return bool(now - self.last_activity > (_KEEP_ALIVE_S if self.request_begun else _HEAD_S))
         return now - self.request_begun > (_REQUEST_S if self.request.headers_finished else _HEAD_S)
+
+
+def _channels(connections: Iterable[Any]) -> Iterator[_Channel]:
+    return (connection for connection in list(connections) if isinstance(connection, _Channel))
+
+
+def _close_late(connections: Iterable[Any]) -> None:
+    """Close the connections of clients that are late."""
+    now = time.time()
+    for channel in _channels(connections):
+        if channel.is_late(now):
+            channel.will_close = True
