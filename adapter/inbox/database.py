@@ -61,8 +61,8 @@ def driver_transaction(engine: Engine) -> Iterator[Any]:
     with _turn_to_write(engine), reaching_database():
         try:
             connection = engine.raw_connection()
+            cursor = connection.cursor()
             try:
-                cursor = connection.cursor()
                 if engine.dialect.name == "postgresql":
                     cursor.execute(f"SET LOCAL statement_timeout = {_PATIENCE_S * 1000}")
                 else:
@@ -70,11 +70,15 @@ def driver_transaction(engine: Engine) -> Iterator[Any]:
                 yield cursor
                 connection.commit()
             except BaseException as error:
+                # A statement that is still open would keep SQLite's lock, even on a closed connection.
+                with suppress(driver.Error):
+                    cursor.close()
+                    connection.rollback()
                 if isinstance(error, (driver.OperationalError, driver.InterfaceError)):
                     connection.invalidate()
                 raise
             finally:
-                connection.close()  # which rolls back what was not committed
+                connection.close()
         except driver.Error as error:  # as SQLAlchemy would raise it
             raise DBAPIError.instance("", None, error, driver.Error, dialect=engine.dialect) from error
 
