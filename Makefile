@@ -21,8 +21,8 @@ test: $(READY_DEV) lint  ## Everything that CI checks.
 test-quick: $(READY_DEV)  ## A first answer within a minute: no PostgreSQL, no browser, nothing slow.
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not postgresql and not browser and not slow"
 
-test-faults: $(READY_DEV)  ## kill -9, full disks, stopped processes; some minutes.
-	$(BIN)/python -m pytest tests/faults
+test-faults: $(READY_DEV)  ## kill -9, full disks, stopped processes. FAULTS_AT_LENGTH=1 takes longer.
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/faults
 
 simulate: $(READY_DEV)  ## The tables of docs/pacing.md.
 	$(BIN)/python -m tests.delivery.simulation

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.faults.harness import IN_BATCHES, Acknowledged, Site, Snapshot, in_parallel, running_site
+from tests.faults.harness import AT_LENGTH, IN_BATCHES, Acknowledged, Site, Snapshot, in_parallel, running_site
 from tests.support.postgresql import PostgresqlServer
 from tests.support.waiting import wait_until
 
-ROUNDS = 15
+ROUNDS = 15 if AT_LENGTH else 6
 """On each database."""
 CLIENTS = 3
 ROUND_S = 1.2
@@ -102,7 +102,7 @@ def play(site: Site, server: PostgresqlServer | None, dice: random.Random) -> st
                 killer.kill_one()
             for future in posting:
                 future.result()
-    settled_s = site.settle(60)
+    settled_s = site.settle()
     at_drip, unfinished = site.received(), site.unfinished_requests()
     kills = ", ".join(f"{name} {count}" for name, count in sorted(killer.kills.items()))
     figures = (
