@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 READY_DEV := $(VENV)/ready-dev
 
-.PHONY: install demo run test test-quick test-faults lint simulate bench format requirements clean
+.PHONY: install demo run test test-quick test-faults lint simulate bench package format requirements clean
 
 install: $(READY)  ## Set up the command .venv/bin/drip-adapter.
 
@@ -39,6 +39,11 @@ lint: $(READY_DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+
+package: $(READY_DEV)  ## Build the source distribution and the wheel into dist/, and try the wheel alone.
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	.ci/try-wheel dist/*.whl
 
 format: $(READY_DEV)  ## Let ruff mend what it can.
 	$(BIN)/ruff check --fix .

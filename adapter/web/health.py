@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, abort, current_app, jsonify, request
 from sqlalchemy import Engine, select
 
+from adapter import __version__
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import snapshot
 from adapter.inbox.tables import deliveries
@@ -25,8 +26,8 @@ _PROXY_HEADERS = {"Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "True-Client-I
 
 @blueprint.get("/healthz")
 def healthz() -> Response:
-    """The process is running."""
-    return jsonify(status="ok")
+    """The process is running, and which version of the adapter it is."""
+    return jsonify(status="ok", version=__version__)
 
 
 @blueprint.get("/readyz")

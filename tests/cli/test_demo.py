@@ -58,14 +58,6 @@ def test_the_demo_tells_its_story_and_leaves_nothing_behind(package: Path, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
-def test_without_a_terminal_no_line_is_broken_and_nothing_moves(package: Path) -> None:
-    result = terminal.run("demo", PYTHONPATH=str(package))
-    assert (result.returncode, result.stderr) == (0, b"")
-    assert b"\x1b" not in result.stdout
-    assert b"line_items.1.price: Not a valid number." in result.stdout
-
-
 def test_every_sample_is_in_the_story_and_in_the_package() -> None:
     folder = Path(samples.__file__).parent
     files = {path.relative_to(ROOT / "adapter").as_posix() for path in folder.rglob("*.json")}

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from freezegun import freeze_time
 from sqlalchemy import Engine, text
 
+from adapter import __version__
 from adapter.inbox import figures
 from adapter.inbox.database import connect, snapshot
 from adapter.inbox.migration import migrate
@@ -288,7 +289,7 @@ class TestDatabaseAway:
 
 class TestHealth:
     def test_the_process_answers(self, adapter: AdapterUnderTest) -> None:
-        assert adapter.web.get("/healthz").get_json() == {"status": "ok"}
+        assert adapter.web.get("/healthz").get_json() == {"status": "ok", "version": __version__}
 
     def test_ready_is_when_a_delivery_can_be_kept(self, adapter: AdapterUnderTest) -> None:
         assert adapter.web.get("/readyz").status_code == 200
