@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from adapter.inbox.counters import count
 from adapter.inbox.database import snapshot, transaction
@@ -56,8 +56,11 @@ class _Asked:
 class Catalog:
     """The product data of all stores. Used by one thread."""
 
-    def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], datetime]) -> None:
+    def __init__(self, engine: Engine, settings: Settings, clock: Callable[[], datetime], *, writes_itself: bool = True) -> None:
+        """With `writes_itself` false, the caller writes what was found with `write`, in a transaction that it needs anyway."""
         self._engine = engine
+        self._writes_itself = writes_itself
+        self._unwritten: list[Callable[[Connection], None]] = []
         self._settings = settings
         self._clock = clock
         self._sources: dict[tuple[str, str], list[_Asked]] = {}
@@ -74,7 +77,21 @@ class Catalog:
         for (name, address), (store, keys) in shops.items():
             deadline = deadlines.get(name) or deadlines.setdefault(name, Deadline(min(timeout_s, whole.left)))
             known[name, address] = self._know(store, address, keys, deadline) if keys else {}
+        if self._writes_itself and self._unwritten:
+            with transaction(self._engine) as connection:
+                self.write(connection)
         return [_completed(order, known[store.name, order.store_url]) for store, order in orders]
+
+    @property
+    def has_found(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self._unwritten)
+
+    def write(self, connection: Connection) -> None:
+        """Cache what has been found since the last time, in the caller's transaction."""
+        unwritten, self._unwritten = self._unwritten, []
+        for write in unwritten:
+            write(connection)
 
     def _know(self, store: Store, address: str, keys: set[ProductKey], deadline: Deadline) -> dict[ProductKey, Known]:
         now = self._clock()
@@ -149,12 +166,15 @@ class Catalog:
         outcomes, self._outcomes = self._outcomes, Counter()
         if not by_source and not misses and not outcomes:
             return
-        with transaction(self._engine) as connection:
+
+        def write(connection: Connection) -> None:
             for (source, outcome), number in outcomes.items():
                 count(connection, "look_ups", number, store=store.name, source=source, outcome=outcome)
             for source, products in by_source.items():
                 keep_products(connection, store.name, products, source, now)
             keep_misses(connection, store.name, misses, "", now)
+
+        self._unwritten.append(write)
 
     def _sources_of(self, store: Store, address: str) -> list[_Asked]:
         if not store.api.look_up_products:

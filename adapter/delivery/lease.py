@@ -7,10 +7,13 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Row
 
 from adapter.errors import DatabaseAway, LeaseLost
 from adapter.inbox import accounts
@@ -18,46 +21,55 @@ from adapter.inbox.accounts import LIFETIME
 from adapter.inbox.database import database_now, transaction
 
 RENEWAL_S = 5.0
-# A request begun so long after the lease was confirmed might end after another has taken over.
+# A request started so long after the lease was confirmed might end after another sender has taken over.
 _FRESH_S = 5.0
+_FOREVER = float("inf")
 
 
 class Lease:
-    """One account's lease, as seen by one sender."""
+    """One account's lease, as one sender sees it. `holder` is the name of that sender, common to all its leases."""
 
-    def __init__(self, engine: Engine, account: str) -> None:
+    def __init__(self, engine: Engine, account: str, holder: str = "") -> None:
         self.account = account
         self.held = False
         self._engine = engine
-        self._holder = uuid.uuid4().hex
+        self._holder = holder or uuid.uuid4().hex
         self._confirmed = 0.0
-        self._alive_until = 0.0
+        self._alive_until = _FOREVER
         self.taken = 0
-        """How often it was taken anew: what was learnt under another holder's eyes is worth nothing."""
+        """How often it was newly taken: whatever was known of the account before may be out of date."""
 
     def acquire(self) -> bool:
         """Take or renew the lease; whether it is ours now."""
-        asked, had = time.monotonic(), self.held
+        asked = time.monotonic()
         with transaction(self._engine) as connection:
-            now = database_now(connection)
-            known = accounts.lease(connection, self.account)
-            dead = known is not None and known.host == this_host() and known.pid is not None and not _is_alive(known.pid)
-            self.held = accounts.take_lease(
-                connection, self.account, holder=self._holder, host=this_host(), pid=os.getpid(), now=now, until=now + LIFETIME, free=dead
-            )
+            return self.acquire_in(connection, asked, database_now(connection))
+
+    def acquire_in(self, connection: Connection, asked: float, now: datetime) -> bool:
+        """The same in the caller's transaction, `asked` for by the process's clock when the database's said `now`, or before."""
+        had = self.held
+        known = accounts.lease(connection, self.account)
+        free = known is not None and _is_of_the_dead(known)
+        self.held = accounts.take_lease(
+            connection, self.account, holder=self._holder, host=this_host(), pid=os.getpid(), now=now, until=now + LIFETIME, free=free
+        )
         if self.held:
             self._confirmed = asked
             self.taken += not had
         return self.held
 
     def pulse(self, seconds: float) -> None:
-        """Say that the holder is at work and will say so again within this time."""
+        """Announce that the holder is at work, and will call this or `rest` again within this time."""
         self._alive_until = time.monotonic() + seconds
 
-    def renew(self) -> None:
-        """Keep it for a holder that is at work; one that hangs loses it."""
-        if self.held and time.monotonic() < self._alive_until:
-            self.acquire()
+    def rest(self) -> None:
+        """Announce that the holder has nothing in hand."""
+        self._alive_until = _FOREVER
+
+    @property
+    def is_worth_renewing(self) -> bool:
+        """Whether it is held by a holder that works or rests; one that hangs loses it."""
+        return self.held and time.monotonic() < self._alive_until
 
     def confirm(self) -> None:
         """Make sure that the lease is ours, right before a request; raises `LeaseLost`."""
@@ -68,19 +80,39 @@ class Lease:
         """Raise `LeaseLost` if this process was stopped since it confirmed the lease."""
         if time.monotonic() - self._confirmed > RENEWAL_S + _FRESH_S:
             self.held = False
-            raise LeaseLost(f"stopped for too long to go on sending for account {self.account}")
+            raise LeaseLost(f"this process was stopped for too long to keep sending for account {self.account}")
 
     def guard(self, connection: Connection) -> None:
         """Make sure that the lease is ours until a transaction ends; raises `LeaseLost`, and what it wrote is undone."""
         if not accounts.holds_lease(connection, self.account, self._holder):
             self.held = False
-            raise LeaseLost(f"another sender has taken over account {self.account}, and the request in hand")
+            raise LeaseLost(f"another sender has taken over account {self.account}, and its request in hand")
 
     def release(self) -> None:
-        """Give it back, so that another takes over at once."""
+        """Give it back, so that another sender takes over at once."""
         self.held = False
         with suppress(DatabaseAway), transaction(self._engine) as connection:
             accounts.release_lease(connection, self.account, self._holder)
+
+
+def renew(engine: Engine, leases: Iterable[Lease]) -> None:
+    """Renew all these in one transaction, those excepted whose holder hangs."""
+    due = [lease for lease in leases if lease.is_worth_renewing]
+    if due:
+        asked = time.monotonic()
+        with transaction(engine) as connection:
+            now = database_now(connection)
+            for lease in due:
+                lease.acquire_in(connection, asked, now)
+
+
+def is_free(lease: Row[Any], now: datetime) -> bool:
+    """Whether nobody holds a lease: it was given back, it ran out, or its holder on this host is dead."""
+    return lease.holder is None or lease.expires_at < now or _is_of_the_dead(lease)
+
+
+def _is_of_the_dead(lease: Row[Any]) -> bool:
+    return lease.host == this_host() and lease.pid is not None and not _is_alive(lease.pid)
 
 
 def this_host() -> str:

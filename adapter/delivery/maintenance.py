@@ -35,7 +35,7 @@ class Maintenance:
         self._engine = engine
         self._settings = settings
         self._clock = clock
-        self._stores = list(settings.stores)
+        self._stores = settings.stores
         self._retention = Retention(engine, settings)
         self._purged_at: datetime | None = None
         self._work: Iterator[None] | None = None

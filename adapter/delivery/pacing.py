@@ -17,7 +17,9 @@ MOST_ORDERS = 1000
 _RESERVE = 4
 """One request in four is reserved for live orders."""
 _SOON_S = 120.0
-"""A backlog that single requests clear within this time is not batched."""
+"""A backlog that single requests clear within this time of falling due is not batched."""
+_LEAST_SOON_S = 20.0
+"""Nor one that they clear within this time from now, however long it has been due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Demand:
 
     live: int
     other: int = 0
+    since: datetime | None = None
+    """When the first of them fell due."""
 
     @property
     def orders(self) -> int:
@@ -139,10 +143,10 @@ class Pacing:
     def __init__(self, single_limit: int, batch_limit: int) -> None:
         self.windows: dict[Kind, Window] = {"single": Window(single_limit), "batch": Window(batch_limit)}
         self.single_takes_s = 0.2
-        """How long a single request takes, as measured lately."""
+        """How long a single order takes from its claim until it is settled, as measured lately."""
 
     def measured(self, seconds: float) -> None:
-        """Learn how long a single request took."""
+        """Learn how long a single order took."""
         self.single_takes_s += (seconds - self.single_takes_s) / 8
 
     def decide(self, now: datetime, demand: Demand) -> Plan | Wait | None:
@@ -155,22 +159,25 @@ class Pacing:
         batch = self.windows["batch"]
         alone = live and batch.left(now) <= batch.reserve
         single_opens = self.windows["single"].opens(now, live=live)
-        if mine <= self._singly(now, live=live) or batch.limit == 0:
+        if mine <= self._singly(now, demand.since, live=live) or batch.limit == 0:
             return Plan("single", 1, live_only=live) if single_opens <= now else Wait(single_opens)
         together = min(mine if alone else demand.orders, MOST_ORDERS)
-        batch_opens = self._batch_opens(now, together, live=live)
+        batch_opens = self._batch_opens(now, together, demand.since, live=live)
         if batch_opens <= now:
             return Plan("batch", together, live_only=alone)
         return Plan("single", 1, live_only=live) if single_opens <= now else Wait(min(single_opens, batch_opens))
 
-    def _singly(self, now: datetime, *, live: bool) -> float:
-        """How many orders go singly within two minutes, by Drip's speed and by the quota."""
-        return min(_SOON_S / max(self.single_takes_s, 0.001), self.windows["single"].soon(now, _SOON_S, live=live))
+    def _singly(self, now: datetime, since: datetime | None, *, live: bool) -> float:
+        """How many orders can be sent singly soon, by the time that each takes and by the quota."""
+        waited_s = (now - since).total_seconds() if since is not None else 0.0
+        within_s = max(_SOON_S - waited_s, _LEAST_SOON_S)
+        return min(within_s / max(self.single_takes_s, 0.001), self.windows["single"].soon(now, within_s, live=live))
 
-    def _batch_opens(self, now: datetime, together: int, *, live: bool) -> datetime:
+    def _batch_opens(self, now: datetime, together: int, since: datetime | None, *, live: bool) -> datetime:
         window = self.windows["batch"]
         opening = window.opens(now, live=live)
-        # A batch that is not full waits for its turn in an evenly spread hour: it would spend as much as a full one.
-        if together < MOST_ORDERS and window.last_start is not None:
+        # A partial batch uses as much quota as a full one, so it waits for its turn in an evenly spread hour. Orders that were due when the
+        # batch before was sent are the rest of a backlog, of which there is only one.
+        if together < MOST_ORDERS and window.last_start is not None and not (since is not None and since < window.last_start):
             opening = max(opening, window.last_start + window.even_gap())
         return opening

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from adapter.settings import Settings, Store
 from mappings import VOCABULARIES, Order, Reason, Rejected, Skip, digest, encode, render
 
 log = logging.getLogger(__name__)
+_MOST_KEPT = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,15 +94,23 @@ class Preparer:
         self._settings = settings
         self._account = account
         self._clock = clock
-        self._catalog = Catalog(engine, settings, clock)
+        self._catalog = Catalog(engine, settings, clock, writes_itself=False)
         self._learned = LearnedAddress(engine, settings)
         self._differing: list[str] = []
+        self._kept: dict[int, Post] = {}
+
+    def keep(self, posts: Sequence[Post]) -> None:
+        """Keep the bodies of a batch that failed: its parts are the same orders again."""
+        self._kept = {post.queue.target.id: post for post in posts} | (self._kept if len(self._kept) < _MOST_KEPT else {})
+
+    def forget(self) -> None:
+        """Drop what was kept."""
+        self._kept = {}
 
     def prepare(self, queues: Sequence[LaneQueue]) -> list[Post]:
         """What to post for these lanes, in the same order; lanes whose target was settled without a request are left out."""
         self._learned.refresh()
         started = [self._begin(queue) for queue in queues]
-        self._count_differing()
         drafts = [each for each in started if isinstance(each, _Draft)]
         completed = iter(self._catalog.complete([(draft.store, draft.order) for draft in drafts]))
         ready = (self._finish(each, next(completed)) if isinstance(each, _Draft) else each for each in started)
@@ -113,6 +122,9 @@ class Preparer:
             return Post(
                 queue=queue, action=attempt.action, body=attempt.body, digest=attempt.digest, lifecycle=attempt.lifecycle, last=last
             )
+        kept = self._kept.pop(queue.target.id, None)
+        if kept is not None and (kept.queue.has, kept.queue.newest) == (queue.has, queue.newest):
+            return replace(kept, queue=queue)
         return self._guarded(queue, lambda: self._map(queue))
 
     def _finish(self, draft: _Draft, completed: Completed) -> Post | None:
@@ -146,11 +158,16 @@ class Preparer:
             log.warning("the amounts in the payload do not add up to its total", extra={"action": "sums_differ", **about(queue)})
         return _Draft(queue, source.store, order)
 
-    def _count_differing(self) -> None:
-        if self._differing:
-            with transaction(self._engine) as connection:
-                count_each(connection, "sums_differ", "store", self._differing)
-            self._differing.clear()
+    def write(self, connection: Connection) -> None:
+        """Record what was found on the way, in the caller's transaction: products, and payloads whose amounts do not add up."""
+        self._catalog.write(connection)
+        differing, self._differing = self._differing, []
+        count_each(connection, "sums_differ", "store", differing)
+
+    @property
+    def has_found(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self._differing) or self._catalog.has_found
 
     def _render(self, draft: _Draft, completed: Completed) -> Post:
         options, queue = self._learned.applied_to(draft.store.options), draft.queue

@@ -3,7 +3,7 @@ orders, and settles at once what is not an order.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,15 +11,26 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row
 
 from adapter.delivery.completing import TIMEOUT_S, Completer
+from adapter.delivery.unread import Unread
 from adapter.inbox import receiving, settling, sources
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
 from adapter.inbox.copies import retire_keys
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.erasure import await_turn, still_pending
 from adapter.inbox.products import WEBHOOK, keep_products
-from adapter.inbox.reading import is_placed, last_payload, mark_started, reopen_held, set_read, unmark_started, unread
-from adapter.inbox.sending import Lane
+from adapter.inbox.reading import (
+    assign_account,
+    is_placed,
+    last_payload,
+    mark_started,
+    reopen_held,
+    set_read,
+    stores_that_wait,
+    unmark_started,
+)
+from adapter.inbox.sending import Due, Lane
 from adapter.inbox.sources import Source
+from adapter.inbox.tables import LIVE
 from adapter.inbox.versions import trusted
 from adapter.monitoring.error_reporting import report
 from adapter.settings import Settings
@@ -27,7 +38,7 @@ from adapter.stores.http import Deadline, StoreTrouble
 from mappings import HOLDS, Compliance, Product, Reading, Reason, Rejected, Skip, encode, parse
 
 log = logging.getLogger(__name__)
-_AT_ONCE = 50
+_ASSIGNED_AT_ONCE = 500
 _ORPHANS_EVERY = timedelta(minutes=1)
 # How long, and how many, incomplete payloads wait for their store's API to return the complete order.
 _WAITS_FOR_STORE = timedelta(days=1)
@@ -60,11 +71,16 @@ _Result = Reading | _Split | _ProductUpdate | Compliance | Rejected | _Wait
 class Reader:
     """Reads new deliveries. The caller holds the lease `READER`, so that there is one reader at a time."""
 
-    def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, clock: Clock, on_read: Callable[[Iterable[Due]], None] = lambda due: None
+    ) -> None:
         self._engine = engine
         self._settings = settings
         self._clock = clock
-        self._stores = list(settings.stores)
+        self._on_read = on_read
+        """Called after each step with the accounts that have new orders."""
+        self._has_assigned = False
+        self._unread = Unread(settings.stores)
         self._renamed = [store for store in settings.stores.values() if store.aliases]
         self._looked_for_orphans: datetime | None = None
         self._completer = Completer(settings, clock)
@@ -75,15 +91,16 @@ class Reader:
     def step(self) -> int:
         """Read the next few deliveries; how many there were."""
         self._adopt()
+        self._assign_accounts()
         with snapshot(self._engine) as connection:
             self._clock.sync(connection)
             self._waiting = {waits: until for waits, until in self._waiting.items() if until > self._clock()}
-            if not unread(connection, self._stores, 1, self._waiting):  # an idle reader takes no write lock
-                return 0
+            rows = self._unread.next(connection, self._waiting)
+        if not rows:  # an idle reader takes no write lock
+            return 0
         with transaction(self._engine) as connection:
             if self._started:  # a lost database interrupted these: their payloads are not to blame
                 unmark_started(connection, self._started)
-            rows = _chosen(unread(connection, self._stores, _AT_ONCE, self._waiting))
             mark_started(connection, [row.id for row in rows])
         self._started = [row.id for row in rows]
         turn = Deadline(TIMEOUT_S)
@@ -94,8 +111,32 @@ class Reader:
                 lanes = [self._write(connection, row, result) for row, result in results if row.id in there]
                 for kept in retire_keys(connection, [lane for lane in lanes if lane is not None], self._clock()):
                     log.info("an earlier state of the order came back", extra={"action": "kept", "delivery": kept})
+            self._on_read(
+                {Due(account, row.priority == LIVE, row.priority != LIVE) for row in rows if (account := self._account(row.store))}
+            )
         self._started = []
         return len(rows)
+
+    def lost_sight(self) -> None:
+        """Another reader may have worked in the meantime, with other settings."""
+        self._has_assigned = False
+
+    def _account(self, store: str) -> str | None:
+        known = self._settings.store(store)
+        return known.account.id if known is not None and known.account is not None else None
+
+    def _assign_accounts(self) -> None:
+        """Enter the accounts of what waits by the settings of now: a store may have been given another account, or taken out."""
+        if self._has_assigned:
+            return
+        with snapshot(self._engine) as connection:
+            stores = stores_that_wait(connection)
+        for store in stores:
+            moved = _ASSIGNED_AT_ONCE
+            while moved == _ASSIGNED_AT_ONCE:
+                with transaction(self._engine) as connection:
+                    moved = assign_account(connection, store, self._account(store), _ASSIGNED_AT_ONCE)
+        self._has_assigned = True
 
     def _adopt(self) -> None:
         """Now and then, take over deliveries kept under a store's old name: a web process started before the renaming may add more."""
@@ -107,6 +148,7 @@ class Reader:
                 count = adopt_deliveries(self._engine, store.name, store.aliases)
                 about = {"action": "adopted", "store": store.name, "count": count}
                 log.info("took over deliveries kept under the store's old names", extra=about)
+                self._has_assigned = False
         self._looked_for_orphans = now
 
     def _read(self, row: Row[Any], turn: Deadline) -> _Result:
@@ -188,9 +230,10 @@ class Reader:
         if reading.identity is not None:
             lane = Lane(row.store, reading.identity.order_id)
             snapshot_at = trusted(reading.identity.updated_at, row.received_at)
-            set_read(connection, row.id, reading.identity, snapshot_at=snapshot_at, placed=reading.placed, at=at)
+            account = self._account(row.store)
+            set_read(connection, row.id, reading.identity, account=account, snapshot_at=snapshot_at, placed=reading.placed, at=at)
             if reading.placed:
-                for held in reopen_held(connection, lane):
+                for held in reopen_held(connection, lane, account):
                     about = {"action": "reopened", "delivery": held, "store": lane.store, "order": lane.order_id}
                     log.info("the order has been placed", extra=about)
             elif skip is not None and skip.reason in HOLDS and is_placed(connection, lane):
@@ -208,9 +251,3 @@ def _skip(connection: Connection, row: Row[Any], skip: Skip, at: datetime) -> No
 
 def _is(reading: Reading, reason: Reason) -> bool:
     return any(skip.reason is reason for skip in reading.skips)
-
-
-def _chosen(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
-    """All rows on which no work was started before; else one alone, so that a payload that crashes the process takes no other with it."""
-    fresh = [row for row in rows if row.starts == 0]
-    return fresh or rows[:1]

@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,9 +11,10 @@ from sqlalchemy import Connection
 from adapter.delivery.answers import Answer, Outcome
 from adapter.delivery.backoff import delay_after, throttle_delay
 from adapter.delivery.pacing import Kind
+from adapter.delivery.planning import Trouble
 from adapter.delivery.preparing import Post, about, memory, supersede
 from adapter.delivery.queues import OUTCOME_UNKNOWN
-from adapter.inbox import accounts, sending, settling
+from adapter.inbox import accounts, ledger, settling
 from adapter.inbox.counters import count
 from adapter.inbox.sending import Lane
 
@@ -38,27 +38,11 @@ _ADVICE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """What stops an account from accepting orders, as recorded in `leases`."""
-
-    paused: bool
-    outage: bool
-    probe_at: datetime | None
-    outage_probes: int
-
-    @property
-    def probing(self) -> bool:
-        """Whether only single orders are tried, from time to time."""
-        return self.paused or self.outage
-
-
 class Settler:
     """Settles one account's requests. Remembers which orders failed in a row, to tell an outage of Drip from a fault of one order."""
 
-    def __init__(self, account: str, stores: Sequence[str], clock: Callable[[], datetime]) -> None:
+    def __init__(self, account: str, clock: Callable[[], datetime]) -> None:
         self._account = account
-        self._stores = stores
         self._clock = clock
         self._throttled: dict[Kind, int] = {"single": 0, "batch": 0}
         self._failing: set[Lane] = set()
@@ -67,11 +51,10 @@ class Settler:
         """The lanes tried since the account was paused or Drip was down: each probe uses another one."""
 
     def settle(self, connection: Connection, request_id: int, kind: Kind, posts: Sequence[Post], answer: Answer, trouble: Trouble) -> None:
-        """Record how a request ended, in the caller's transaction."""
+        """Record what became of a request's orders, in the caller's transaction."""
         now = self._clock()
-        sending.end_request(connection, request_id, answer.status, now)
         outcome = _outcome(kind, answer)
-        sending.end_attempts(connection, request_id, outcome, _attempts(posts, answer))
+        ledger.end_attempts(connection, request_id, outcome, _attempts(posts, answer))
         count(connection, "attempts", len(posts), account=self._account, kind=kind, outcome=outcome)
         count(connection, "requests", account=self._account, kind=kind, status=str(answer.status or "none"))
         if answer.outcome != Outcome.THROTTLED:
@@ -158,7 +141,7 @@ class Settler:
         accounts.set_trouble(connection, self._account, outage_since=None, outage_probes=0, probe_at=None)
         if not trouble.paused:
             accounts.set_trouble(connection, self._account, pause_reason=None)
-        settling.free_batches(connection, self._stores)
+        settling.free_batches(connection, self._account)
         self.probed.clear()
         # The previous probe failed and this one passed, so that order itself may be the cause.
         if self._failed_probe is not None and self._failed_probe not in [post.queue.target.id for post in posts]:
@@ -208,7 +191,7 @@ class Settler:
         _log(logging.WARNING, post, "dead", answer.what)
         if alone:
             return
-        run = sending.drip_refused(connection, self._account, _REFUSALS_IN_A_ROW)
+        run = ledger.drip_refused(connection, self._account, _REFUSALS_IN_A_ROW)
         if len(set(run)) >= _REFUSALS_IN_A_ROW:
             for delivery in settling.take_back(connection, run):
                 log.info(
@@ -221,7 +204,7 @@ class Settler:
         previous = post.queue.previous
         if previous is None or previous.outcome != outcome or previous.kind != "single":
             return False
-        return sending.took_others_since(connection, self._account, previous.request_id)
+        return ledger.took_others_since(connection, self._account, previous.request_id)
 
     def _pause(self, connection: Connection, posts: Sequence[Post], why: str) -> None:
         now = self._clock()

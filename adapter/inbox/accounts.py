@@ -1,5 +1,6 @@
 """Statements on leases: who may send for an account, and what stops it."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ from sqlalchemy import (
     Connection,
     Row,
     and_,
+    bindparam,
     func,
     literal,
     or_,
@@ -42,16 +44,30 @@ def lease(connection: Connection, account: str) -> Row[Any] | None:
     return connection.execute(select(leases).where(leases.c.account == account)).one_or_none()
 
 
+def leases_of(connection: Connection, account_ids: Sequence[str]) -> Sequence[Row[Any]]:
+    """The leases of a few accounts, where they have any."""
+    return connection.execute(select(leases).where(leases.c.account.in_(account_ids))).all()
+
+
 def holds_lease(connection: Connection, account: str, holder: str) -> bool:
     """Whether the lease is this holder's; nobody else can take it before the transaction ends."""
-    mine = select(leases.c.account).where(leases.c.account == account, leases.c.holder == holder).with_for_update()
-    return connection.execute(mine).one_or_none() is not None
+    return connection.execute(_HOLDS_LEASE, {"account": account, "holder": holder}).one_or_none() is not None
+
+
+_HOLDS_LEASE = (
+    select(leases.c.account).where(leases.c.account == bindparam("account"), leases.c.holder == bindparam("holder")).with_for_update()
+)
 
 
 def release_lease(connection: Connection, account: str, holder: str) -> None:
     """Give a lease back."""
     mine = and_(leases.c.account == account, leases.c.holder == holder)
     connection.execute(update(leases).where(mine).values(holder=None, host=None, pid=None, expires_at=None))
+
+
+def release_leases(connection: Connection, holder: str) -> None:
+    """Give all leases of a holder back."""
+    connection.execute(update(leases).where(leases.c.holder == holder).values(holder=None, host=None, pid=None, expires_at=None))
 
 
 def pause(connection: Connection, account: str, *, why: str, since: datetime, probe_at: datetime) -> None:

@@ -1,6 +1,5 @@
 """Deliveries over time, for the overview's chart: from the hours already counted, plus the deliveries since."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,7 +32,7 @@ SPANS = {
 }  # fmt: skip
 
 
-def over_time(connection: Connection, stores: Sequence[str], span: Span, now: datetime) -> dict[str, list[int]]:
+def over_time(connection: Connection, span: Span, now: datetime) -> dict[str, list[int]]:
     """How many deliveries were kept, delivered, skipped and dead in each step of a period, the oldest first."""
     begin = span.begin(now)
     counted = {kind: [0] * span.steps for kind in KINDS}
@@ -45,7 +44,7 @@ def over_time(connection: Connection, stores: Sequence[str], span: Span, now: da
     # At most an hour, since the hours already counted may end in the middle of a step.
     piece = min(span.step, HOUR)
     end = begin + span.step * span.steps
-    for kind, pieces in count_steps(connection, stores, since, end, piece).items():
+    for kind, pieces in count_steps(connection, since, end, piece).items():
         for index, number in pieces.items():
             counted[kind][(since + piece * index - begin) // span.step] += number
     return counted

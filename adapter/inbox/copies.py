@@ -8,14 +8,15 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
 
 from adapter.inbox.receiving import KEY_LIFETIME
-from adapter.inbox.sending import Lane, by_store
-from adapter.inbox.sql import parts
-from adapter.inbox.tables import deliveries
+from adapter.inbox.sending import Lane
+from adapter.inbox.sql import as_lanes, lanes_of, parts, using
+from adapter.inbox.tables import Instant, deliveries
 
 # A body's hash, as mappings.core.provider.body_key has it; other keys name one particular webhook.
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -45,11 +46,18 @@ def retire_keys(connection: Connection, lanes: Iterable[Lane], now: datetime) ->
 def _lanes(connection: Connection, lanes: Iterable[Lane], since: datetime) -> Iterable[Sequence[Row[Any]]]:
     """The deliveries of each of these orders whose keys still count, where there are several."""
     found: dict[Lane, list[Row[Any]]] = defaultdict(list)
-    for store, order_ids in by_store(lanes):
-        mine = and_(deliveries.c.store == store, deliveries.c.order_id.in_(order_ids), deliveries.c.received_at > since)
-        for row in connection.execute(select(*_COLUMNS).where(mine)):
-            found[Lane(row.store, row.order_id)].append(row)
+    parameters = {"lanes": as_lanes((lane.store, lane.order_id) for lane in lanes), "since": since}
+    for row in connection.execute(_of_lanes(connection.dialect.name), parameters):
+        found[Lane(row.store, row.order_id)].append(row)
     return (rows for rows in found.values() if len(rows) > 1)
+
+
+@cache
+def _of_lanes(dialect: str) -> Any:
+    wanted = lanes_of(dialect)
+    same = and_(deliveries.c.store == wanted.c.store, deliveries.c.order_id == wanted.c.order_id)
+    recent = deliveries.c.received_at > bindparam("since", type_=Instant)
+    return using(select(*_COLUMNS).join_from(wanted, deliveries, same).where(recent), deliveries, "ix_deliveries_lane")
 
 
 def _retire(connection: Connection, row: Row[Any], later: Sequence[Row[Any]]) -> Sequence[int]:

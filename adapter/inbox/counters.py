@@ -13,12 +13,14 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, and_, cast, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from adapter.inbox.sql import as_lanes, inserting, lanes_of
 from adapter.inbox.tables import LIVE, counters, deliveries
+from adapter.inbox.views import store_names
 
 SLOTS = 16
 """Rows per counter on PostgreSQL; SQLite has one writer at a time and needs only one."""
@@ -65,12 +67,18 @@ def write(connection: Connection) -> None:
     tally: _Tally = connection.get_execution_options()[_TALLY]
     if not tally:
         return
-    row = _inserting(connection)
-    added = row.on_conflict_do_update(index_elements=["name", "labels", "slot"], set_={"value": counters.c.value + row.excluded.value})
     slot = random.randrange(SLOTS) if connection.dialect.name == "postgresql" else 0  # noqa: S311 - not a secret
     # Always sorted, so that two transactions that write the same rows cannot deadlock.
     totals = sorted((name, _text(dict(labels)), value) for (name, labels), value in tally.items())
-    connection.execute(added, [{"name": name, "labels": labels, "slot": slot, "value": value} for name, labels, value in totals])
+    connection.execute(
+        _add(connection.dialect.name), [{"name": name, "labels": labels, "slot": slot, "value": value} for name, labels, value in totals]
+    )
+
+
+@cache
+def _add(dialect: str) -> Any:
+    row = inserting(dialect, counters)
+    return row.on_conflict_do_update(index_elements=["name", "labels", "slot"], set_={"value": counters.c.value + row.excluded.value})
 
 
 # --- kept deliveries ---------------------------------------------------------------------------------------------------------------
@@ -82,10 +90,18 @@ def newest_id(connection: Connection) -> int:
     return newest or 0
 
 
+def stores_between(connection: Connection, after: int, until: int) -> Sequence[str]:
+    """The stores of the deliveries after one id, and up to another."""
+    if not after:
+        return sorted(store_names(connection))
+    found = select(deliveries.c.store).where(deliveries.c.id > after, deliveries.c.id <= until).distinct()
+    return sorted(connection.execute(found).scalars())
+
+
 def roll_up(connection: Connection, store: str, until: int) -> None:
     """Count a store's deliveries up to the id `until`, which must be old: on PostgreSQL a smaller id may commit after a larger one."""
     mark = {"name": _MARK, "labels": _text({"store": store}), "slot": 0}
-    connection.execute(_inserting(connection).values(**mark, value=0).on_conflict_do_nothing())
+    connection.execute(inserting(connection.dialect.name, counters).values(**mark, value=0).on_conflict_do_nothing())
     which = and_(*(counters.c[name] == value for name, value in mark.items()))
     since = connection.execute(select(counters.c.value).where(which).with_for_update()).scalar_one()
     if until <= since:
@@ -96,13 +112,21 @@ def roll_up(connection: Connection, store: str, until: int) -> None:
     connection.execute(update(counters).where(which).values(value=until))
 
 
-def kept(connection: Connection, store: str) -> int:
-    """How many deliveries of a store were ever kept. One statement, so that it sees a concurrent roll-up either whole or not at all."""
-    labels = _text({"store": store})
-    rolled = select(func.sum(counters.c.value)).where(counters.c.name == _KEPT, counters.c.labels == labels).scalar_subquery()
-    mark = select(counters.c.value).where(counters.c.name == _MARK, counters.c.labels == labels).scalar_subquery()
-    beyond = select(func.count()).where(deliveries.c.store == store, deliveries.c.id > func.coalesce(mark, 0)).scalar_subquery()
-    return int(connection.execute(select(func.coalesce(rolled, 0) + beyond)).scalar_one())
+def kept_by_store(connection: Connection) -> dict[str, int]:
+    """How many deliveries of each store were ever kept. Counters and marks are read at once: a roll-up is seen whole or not at all."""
+    known: dict[str, dict[str, int]] = {_KEPT: {}, _MARK: {}}
+    chosen = select(counters.c.name, counters.c.labels, func.sum(counters.c.value)).where(counters.c.name.in_([_KEPT, _MARK]))
+    for name, labels, value in connection.execute(chosen.group_by(counters.c.name, counters.c.labels)):
+        known[name][json.loads(labels)["store"]] = int(value)
+    marks = {**dict.fromkeys(store_names(connection), 0), **known[_MARK]}
+    wanted = lanes_of(connection.dialect.name)
+    beyond = and_(deliveries.c.store == wanted.c.store, deliveries.c.id > cast(wanted.c.order_id, BigInteger))
+    # One store after the other: for all at once PostgreSQL would read the whole table.
+    counted = select(wanted.c.store, select(func.count(deliveries.c.id)).where(beyond).correlate(wanted).scalar_subquery())
+    found = dict(known[_KEPT])
+    for store, number in connection.execute(counted, {"lanes": as_lanes((store, str(mark)) for store, mark in marks.items())}):
+        found[store] = found.get(store, 0) + number
+    return found
 
 
 # --- reading -----------------------------------------------------------------------------------------------------------------------
@@ -118,7 +142,3 @@ def totals(connection: Connection) -> Sequence[tuple[str, dict[str, str], int]]:
 
 def _text(labels: dict[str, str]) -> str:
     return json.dumps(labels, sort_keys=True, ensure_ascii=False)
-
-
-def _inserting(connection: Connection) -> Any:
-    return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(counters)

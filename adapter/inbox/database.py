@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
@@ -126,8 +127,17 @@ class DatabaseClock:
         return self._then + timedelta(seconds=elapsed) if elapsed < float("inf") else datetime.now(UTC)
 
 
+class _SqliteCompiler(SQLiteCompiler):
+    """Writes the index that a statement names (`adapter.inbox.sql.using`), which SQLAlchemy leaves out for SQLite."""
+
+    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
+        return text
+
+
 def _sqlite(url: str) -> Engine:
     engine = create_engine(url, hide_parameters=True, poolclass=QueuePool, pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=_PATIENCE_S)
+
+    engine.dialect.statement_compiler = _SqliteCompiler
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: Any) -> None:

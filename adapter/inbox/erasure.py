@@ -7,14 +7,15 @@ remains of a delivery shows that it existed and how it ended; the table `orders`
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, and_, bindparam, select, update
+from sqlalchemy import Connection, Engine, Row, and_, bindparam, literal_column, select, update
 
 from adapter.inbox.counters import count
-from adapter.inbox.tables import attempts, deliveries
+from adapter.inbox.sql import using
+from adapter.inbox.tables import BACKFILL, LIVE, RETRY, Instant, attempts, deliveries
 from mappings import first_email
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -23,6 +24,7 @@ FORGOTTEN = "the shopper was forgotten before this was sent"
 REDACTED = "the store asked to erase it before it was sent"
 _ERASED = json.dumps({"": ["Drip's answer was erased because it may quote the order"]})
 _TRIES = 5
+_MOST_REQUESTS = 100
 _BETWEEN_TRIES_S = 0.2
 
 
@@ -80,12 +82,25 @@ def await_turn(connection: Connection, delivery_id: int, at: datetime) -> None:
     connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(values))
 
 
-def next_request(connection: Connection, stores: Sequence[str]) -> Row[Any] | None:
-    """The oldest request about personal data that has not been handled."""
-    waiting = and_(
-        deliveries.c.store.in_(stores), deliveries.c.order_id.is_(None), deliveries.c.state == "pending", deliveries.c.read_at.is_not(None)
+def next_request(connection: Connection, stores: Container[str]) -> Row[Any] | None:
+    """The oldest request about personal data to one of these stores that has not been handled."""
+    rows = connection.execute(_REQUESTS, {"never": NEVER})
+    return next((row for row in rows if row.store in stores and row.order_id is None), None)
+
+
+# By the index of what is due: its account is null, and its time never comes.
+_REQUESTS = (
+    using(select(deliveries), deliveries, "ix_deliveries_due")
+    .where(
+        deliveries.c.state == literal_column("'pending'"),
+        deliveries.c.read_at.is_not(None),
+        deliveries.c.account.is_(None),
+        deliveries.c.priority.in_((LIVE, RETRY, BACKFILL)),
+        deliveries.c.due_at == bindparam("never", type_=Instant),
     )
-    return connection.execute(select(deliveries).where(waiting).order_by(deliveries.c.id).limit(1)).one_or_none()
+    .order_by(deliveries.c.id)
+    .limit(_MOST_REQUESTS)
+)
 
 
 def is_request(row: Row[Any]) -> bool:

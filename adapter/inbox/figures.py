@@ -4,16 +4,18 @@ All run in the caller's transaction. Everything is counted in the database, so e
 or machine did the work.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, literal_column, select
+from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, literal_column, or_, select
 
-from adapter.inbox import sending
-from adapter.inbox.sending import PRIORITIES
-from adapter.inbox.tables import LIVE, deliveries, leases, refusals, requests
+from adapter.inbox.erasure import NEVER
+from adapter.inbox.ledger import LONGEST_REQUEST
+from adapter.inbox.sql import as_lanes, first_since, lanes_of, using
+from adapter.inbox.tables import LIVE, Instant, deliveries, refusals, requests
+from adapter.inbox.tables import leases as leases_table
 from adapter.settings import Settings
 
 MOST = 10_000
@@ -45,6 +47,7 @@ class Unread:
     """The same for live ones."""
 
 
+NO_BACKLOG = Backlog(0, 0, None, None)
 NOTHING_UNREAD = Unread(0, None, None)
 
 
@@ -57,29 +60,36 @@ class Quota:
     left: int
 
 
-def backlog(connection: Connection, store: str, now: datetime) -> Backlog:
-    """A store's deliveries that have been read and wait to be sent."""
-    due, later = 0, 0
-    since: dict[int, datetime] = {}
-    for priority in PRIORITIES:
-        waiting = and_(
-            deliveries.c.state == "pending",
-            deliveries.c.read_at.is_not(None),
-            deliveries.c.store == store,
-            deliveries.c.priority == priority,
-        )
-        due += _count(connection, select(_ONE).where(waiting, deliveries.c.due_at <= now).order_by(deliveries.c.due_at))
-        # Excludes requests about personal data: they have no order and are never due.
-        later += _count(connection, select(_ONE).where(waiting, deliveries.c.due_at > now, deliveries.c.order_id.is_not(None)))
-        oldest = connection.execute(select(deliveries.c.due_at).where(waiting).order_by(deliveries.c.due_at).limit(1)).scalar()
-        if oldest is not None and oldest <= now:
-            since[priority] = oldest
-    return Backlog(due, later, min(since.values(), default=None), since.get(LIVE))
+def backlogs(connection: Connection, now: datetime) -> dict[str, Backlog]:
+    """Of each store, the deliveries that have been read and wait to be sent. Reads one entry of an index for each of them."""
+    found = {}
+    for store, due, later, since, live_since in connection.execute(_BACKLOGS, {"now": now, "never": NEVER}):
+        found[store] = Backlog(min(due, MOST), min(later, MOST), since, live_since)
+    return found
+
+
+_NOW, _NEVER = bindparam("now", type_=Instant), bindparam("never", type_=Instant)
+_IS_DUE = deliveries.c.due_at <= _NOW
+_BACKLOGS = using(
+    select(
+        deliveries.c.store,
+        func.sum(case((_IS_DUE, 1), else_=0)),
+        # Requests about personal data are never due.
+        func.sum(case((and_(deliveries.c.due_at > _NOW, deliveries.c.due_at < _NEVER), 1), else_=0)),
+        func.min(case((_IS_DUE, deliveries.c.due_at))),
+        func.min(case((and_(_IS_DUE, deliveries.c.priority == LIVE), deliveries.c.due_at))),
+    )
+    .where(deliveries.c.state == literal_column("'pending'"), deliveries.c.read_at.is_not(None))
+    .group_by(deliveries.c.store),
+    deliveries,
+    "ix_deliveries_waiting",
+)
 
 
 def unread(connection: Connection) -> dict[str, Unread]:
     """Deliveries not read yet, by store."""
-    some = _some(select(deliveries.c.store, deliveries.c.due_at, deliveries.c.priority).where(_UNREAD).order_by(deliveries.c.id))
+    found = using(select(deliveries.c.store, deliveries.c.due_at, deliveries.c.priority), deliveries, "ix_deliveries_unread")
+    some = _some(found.where(_UNREAD).order_by(*_IN_ORDER))
     live = func.min(case((some.c.priority == LIVE, some.c.due_at)))
     rows = connection.execute(select(some.c.store, func.count(), func.min(some.c.due_at), live).group_by(some.c.store))
     return {store: Unread(number, since, live_since) for store, number, since, live_since in rows}
@@ -92,45 +102,53 @@ def dead(connection: Connection) -> dict[str, tuple[int, datetime]]:
     return {store: (number, last) for store, number, last in rows}
 
 
-def requests_spent(connection: Connection, account: str, kind: str, now: datetime) -> int:
-    """How many requests of a kind Drip still counts: those in the last hour."""
-    return len(sending.ledger(connection, account, kind, now - timedelta(hours=1)))
-
-
-def quotas(connection: Connection, settings: Settings, account: str, lease: Row[Any] | None, now: datetime) -> list[Quota]:
-    """How many requests of each kind an account has left; `lease` is the account's row in `leases`, if there is one."""
-    found = []
-    for kind, most in (("single", settings.single_requests_per_hour), ("batch", settings.batch_requests_per_hour)):
-        reported = getattr(lease, f"{kind}_limit", None)
-        limit = min(most, reported) if reported is not None else most
-        closed = getattr(lease, f"{kind}_closed_until", None)
-        left = 0 if closed and closed > now else max(0, limit - requests_spent(connection, account, kind, now))
-        found.append(Quota(kind, limit, left))
+def quotas(connection: Connection, settings: Settings, leases: Mapping[str, Row[Any]], now: datetime) -> dict[str, list[Quota]]:
+    """How many requests of each kind every account has left; `leases` are the accounts' rows in `leases`."""
+    spent = _requests_spent(connection, now - timedelta(hours=1))
+    limits = (("single", settings.single_requests_per_hour), ("batch", settings.batch_requests_per_hour))
+    found: dict[str, list[Quota]] = {}
+    for account in settings.accounts:
+        lease = leases.get(account)
+        for kind, most in limits:
+            reported = getattr(lease, f"{kind}_limit", None)
+            limit = min(most, reported) if reported is not None else most
+            closed = getattr(lease, f"{kind}_closed_until", None)
+            left = 0 if closed and closed > now else max(0, limit - spent.get((account, kind), 0))
+            found.setdefault(account, []).append(Quota(kind, limit, left))
     return found
 
 
-def newest_request(connection: Connection, account: str, kind: str) -> Row[Any] | None:
-    """An account's newest request of a kind."""
-    mine = and_(requests.c.account == account, requests.c.kind == kind)
-    return connection.execute(select(requests).where(mine).order_by(requests.c.begun_at.desc()).limit(1)).one_or_none()
+def _requests_spent(connection: Connection, since: datetime) -> dict[tuple[str, str], int]:
+    """How many requests Drip still counts, by account and kind: those that ended, or may have ended, after `since`."""
+    first = first_since(connection, requests.c.id, requests.c.begun_at, since - 2 * LONGEST_REQUEST)
+    counts = or_(requests.c.ended_at > since, and_(requests.c.ended_at.is_(None), requests.c.begun_at > since - LONGEST_REQUEST))
+    spent = select(requests.c.account, requests.c.kind, func.count()).where(requests.c.id >= first, counts)
+    return {(account, kind): number for account, kind, number in connection.execute(spent.group_by(requests.c.account, requests.c.kind))}
+
+
+def newest_requests(connection: Connection, accounts: Iterable[str], kinds: Sequence[str]) -> dict[tuple[str, str], Row[Any]]:
+    """The newest request of each kind of each account; a step into the index for each."""
+    wanted = lanes_of(connection.dialect.name)
+    account, kind = wanted.c.store, wanted.c.order_id
+    of_both = and_(requests.c.account == account, requests.c.kind == kind)
+    newest = select(requests.c.id).where(of_both).order_by(requests.c.begun_at.desc()).limit(1).correlate(wanted).scalar_subquery()
+    chosen = select(account.label("account"), kind.label("kind"), newest.label("id")).subquery("chosen")
+    pairs = as_lanes((account, kind) for account in accounts for kind in kinds)
+    rows = connection.execute(select(requests).join_from(chosen, requests, requests.c.id == chosen.c.id), {"lanes": pairs})
+    return {(row.account, row.kind): row for row in rows}
 
 
 def all_leases(connection: Connection) -> Sequence[Row[Any]]:
     """The leases of all accounts, and the reader's."""
-    return connection.execute(select(leases).order_by(leases.c.account)).all()
+    return connection.execute(select(leases_table).order_by(leases_table.c.account)).all()
 
 
-_ONE: ColumnElement[int] = literal_column("1").label("one")
-_UNREAD = and_(deliveries.c.state == "pending", deliveries.c.read_at.is_(None))
+_UNREAD = and_(deliveries.c.state == literal_column("'pending'"), deliveries.c.read_at.is_(None))
+_IN_ORDER = (deliveries.c.priority, deliveries.c.store, deliveries.c.id)  # of the index of the unread
 
 
 def _some(chosen: Select[Any]) -> Any:
     return chosen.limit(MOST).subquery()
-
-
-def _count(connection: Connection, chosen: Select[Any]) -> int:
-    number: int = connection.execute(select(func.count()).select_from(_some(chosen))).scalar_one()
-    return number
 
 
 def count_pending(connection: Connection, store: str) -> int:

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.sending import PRIORITIES
 from adapter.inbox.tables import Instant, deliveries, hours
-from adapter.inbox.views import store_names
+from adapter.inbox.views import store_names_cte
 
 KINDS = ("kept", "delivered", "skipped", "dead")
 HOUR = timedelta(hours=1)
@@ -32,15 +32,14 @@ def step_of(moment: datetime, step: timedelta) -> datetime:
     return moment - (moment - _EPOCH) % step
 
 
-def count_steps(connection: Connection, stores: Sequence[str], begin: datetime, end: datetime, step: timedelta) -> Counts:
+def count_steps(connection: Connection, begin: datetime, end: datetime, step: timedelta) -> Counts:
     """How many deliveries were kept, delivered, skipped and dead in each step from `begin` to `end`; reads only indexes."""
     counted: Counts = {kind: {} for kind in KINDS}
-    for store in stores:
-        for priority in PRIORITIES:
-            mine = and_(deliveries.c.store == store, deliveries.c.priority == priority, _within(deliveries.c.received_at, begin, end))
-            index = _index(deliveries.c.received_at, begin, step)
-            for number_of, number in connection.execute(select(index, func.count()).where(mine).group_by(index)):
-                counted["kept"][number_of] = counted["kept"].get(number_of, 0) + number
+    names = store_names_cte()
+    mine = and_(deliveries.c.store == names.c.store, deliveries.c.priority.in_(PRIORITIES), _within(deliveries.c.received_at, begin, end))
+    index = _index(deliveries.c.received_at, begin, step)
+    kept = select(index, func.count()).join_from(names, deliveries, mine).group_by(index)
+    counted["kept"] = dict(connection.execute(kept).all())
     index = _index(deliveries.c.settled_at, begin, step)
     settled = select(index, deliveries.c.state, func.count()).where(_within(deliveries.c.settled_at, begin, end))
     for number_of, state, number in connection.execute(settled.group_by(index, deliveries.c.state)):
@@ -69,7 +68,7 @@ def count_hour(engine: Engine, now: datetime) -> bool:
         begin = max(begin, step_of(now - KEPT_FOR, HOUR))
         if begin + HOUR + _SETTLED_AFTER > now:
             return False
-        counts = count_steps(connection, store_names(connection), begin, begin + HOUR, HOUR)
+        counts = count_steps(connection, begin, begin + HOUR, HOUR)
     with transaction(engine) as connection:
         inserting = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(hours)
         rows = [{"begun_at": begin, "kind": kind, "number": counts[kind].get(0, 0)} for kind in KINDS]

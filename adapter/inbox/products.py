@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, or_, select
+from sqlalchemy import Connection, Row, bindparam, or_, select
 
 from adapter.inbox.sql import parts, upserting
 from adapter.inbox.tables import products
@@ -38,11 +38,14 @@ def known_products(connection: Connection, store: str, keys: Iterable[ProductKey
     wanted = set(keys)
     found = {}
     for part in parts(sorted({key.product_id for key in wanted})):
-        for row in connection.execute(select(products).where(and_(products.c.store == store, products.c.product_id.in_(part)))):
+        for row in connection.execute(_KNOWN, {"store": store, "ids": list(part)}):
             key = ProductKey(row.product_id, row.variant_id, row.view)
             if key in wanted:
                 found[key] = Known(_product(key, row) if row.found else None, row.source, row.fetched_at)
     return found
+
+
+_KNOWN = select(products).where(products.c.store == bindparam("store"), products.c.product_id.in_(bindparam("ids", expanding=True)))
 
 
 def keep_products(connection: Connection, store: str, found: Iterable[Product], source: str, at: datetime) -> None:

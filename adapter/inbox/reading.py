@@ -3,49 +3,80 @@
 import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     Connection,
     Integer,
     Row,
+    Select,
     Text,
     and_,
     bindparam,
     case,
     exists,
-    literal,
+    func,
+    literal_column,
     or_,
     select,
     true,
     update,
 )
 
-from adapter.inbox.erasure import email_digest
+from adapter.inbox.erasure import NEVER, email_digest
 from adapter.inbox.sending import Lane
-from adapter.inbox.tables import Instant, deliveries, orders
+from adapter.inbox.sql import using
+from adapter.inbox.tables import BACKFILL, LIVE, RETRY, Instant, deliveries, orders
 from mappings import HOLDS, Identity
 
 _LONGEST_NUMBER = 255
 
-# Built once: an idle reader runs it five times a second, and building it costs more than running it.
-_UNREAD = (
-    select(deliveries)
-    .where(deliveries.c.state == "pending", deliveries.c.read_at.is_(None), deliveries.c.store.in_(bindparam("stores", expanding=True)))
+# A literal, so that both databases see that the partial indexes apply, whatever the parameters are.
+_PENDING = deliveries.c.state == literal_column("'pending'")
+_UNREAD = and_(_PENDING, deliveries.c.read_at.is_(None))
+_WAITING = and_(_PENDING, deliveries.c.read_at.is_not(None))
+_BY_UNREAD, _BY_WAITING = "ix_deliveries_unread", "ix_deliveries_waiting"
+_PRIORITY = deliveries.c.priority == bindparam("priority", type_=Integer)
+
+
+def stores_with_unread(connection: Connection, priority: int, after: str, most: int) -> Sequence[str]:
+    """Stores that have unread deliveries of a priority, by name, those after one name; a step into the index for each."""
+    return connection.execute(_stores_with_unread(), {"priority": priority, "after": after, "most": most}).scalars().all()
+
+
+@cache
+def _stores_with_unread() -> Select[str]:
+    first = select(func.min(deliveries.c.store).label("store")).where(_UNREAD, _PRIORITY, deliveries.c.store > bindparam("after"))
+    names = using(first, deliveries, _BY_UNREAD).cte("names", recursive=True)
+    following = using(select(func.min(deliveries.c.store)), deliveries, _BY_UNREAD).where(
+        _UNREAD, _PRIORITY, deliveries.c.store > names.c.store
+    )
+    names = names.union_all(select(following.correlate(names).scalar_subquery()).where(names.c.store.is_not(None)))
+    return select(names.c.store).where(names.c.store.is_not(None)).limit(bindparam("most", type_=Integer))
+
+
+def oldest_unread(connection: Connection, priority: int, store: str, most: int, but: Collection[int] = ()) -> Sequence[Row[Any]]:
+    """The oldest unread deliveries of a store and priority, except the few in `but`."""
+    statement = _OLDEST_UNREAD.where(deliveries.c.id.not_in(but)) if but else _OLDEST_UNREAD
+    return connection.execute(statement, {"priority": priority, "store": store, "most": most}).all()
+
+
+_OLDEST_UNREAD = (
+    using(select(deliveries), deliveries, _BY_UNREAD)
+    .where(_UNREAD, _PRIORITY, deliveries.c.store == bindparam("store"))
     .order_by(deliveries.c.id)
     .limit(bindparam("most", type_=Integer))
 )
 
 
-def unread(connection: Connection, stores: Sequence[str], limit: int, but: Collection[int] = ()) -> Sequence[Row[Any]]:
-    """The oldest unread deliveries of these stores, except the few in `but`."""
-    statement = _UNREAD.where(deliveries.c.id.not_in(but)) if but else _UNREAD
-    return connection.execute(statement, {"stores": list(stores), "most": limit}).all()
-
-
 def mark_started(connection: Connection, ids: Iterable[int]) -> None:
     """Record that work on these starts now: a delivery started three times and never finished crashes the process."""
-    connection.execute(update(deliveries).where(deliveries.c.id.in_(list(ids))).values(starts=deliveries.c.starts + 1))
+    connection.execute(_MARK_STARTED, {"ids": list(ids)})
+
+
+_MARK_STARTED = update(deliveries).where(deliveries.c.id.in_(bindparam("ids", expanding=True))).values(starts=deliveries.c.starts + 1)
 
 
 def unmark_started(connection: Connection, ids: Iterable[int]) -> None:
@@ -55,26 +86,49 @@ def unmark_started(connection: Connection, ids: Iterable[int]) -> None:
 
 
 def set_read(
-    connection: Connection, delivery_id: int, identity: Identity, *, snapshot_at: datetime | None, placed: bool, at: datetime
+    connection: Connection,
+    delivery_id: int,
+    identity: Identity,
+    *,
+    account: str | None,
+    snapshot_at: datetime | None,
+    placed: bool,
+    at: datetime,
 ) -> None:
-    """Record the order and version of a delivery."""
-    connection.execute(
-        update(deliveries)
-        .where(deliveries.c.id == delivery_id)
-        .values(
-            read_at=at,
-            # The web process's clock may be ahead of the database's, which senders use.
-            due_at=case((deliveries.c.due_at > at, literal(at, Instant)), else_=deliveries.c.due_at),
-            starts=0,
-            order_id=identity.order_id,
-            snapshot_at=snapshot_at,
-            progress=json.dumps([str(rank) for rank in identity.progress]),
-            placed=placed,
-            order_number=identity.order_number.removeprefix("#")[:_LONGEST_NUMBER] or None,
-            # If it was erased while it was read, no personal data may come back.
-            email_digest=case((deliveries.c.payload.is_not(None), literal(email_digest(identity.email), Text)), else_=None),
-        )
+    """Record the order and version of a delivery, and the account that it is to go to."""
+    found = {
+        "delivery": delivery_id,
+        "at": at,
+        "of_account": account,
+        "of_order": identity.order_id,
+        "as_of": snapshot_at,
+        "ranks": json.dumps([str(rank) for rank in identity.progress]),
+        "is_placed": placed,
+        "number": identity.order_number.removeprefix("#")[:_LONGEST_NUMBER] or None,
+        "digest": email_digest(identity.email),
+    }
+    connection.execute(_SET_READ, found)
+
+
+_AT = bindparam("at", type_=Instant)
+_SET_READ = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("delivery"))
+    .values(
+        read_at=_AT,
+        # The web process's clock may be ahead of the database's, which senders use.
+        due_at=case((deliveries.c.due_at > _AT, _AT), else_=deliveries.c.due_at),
+        starts=0,
+        account=bindparam("of_account", type_=Text),
+        order_id=bindparam("of_order"),
+        snapshot_at=bindparam("as_of", type_=Instant),
+        progress=bindparam("ranks"),
+        placed=bindparam("is_placed", type_=Boolean),
+        order_number=bindparam("number", type_=Text),
+        # If it was erased while it was read, no personal data may come back.
+        email_digest=case((deliveries.c.payload.is_not(None), bindparam("digest", type_=Text)), else_=None),
     )
+)
 
 
 def is_placed(connection: Connection, lane: Lane) -> bool:
@@ -91,7 +145,7 @@ def last_payload(connection: Connection, lane: Lane) -> bytes | None:
     return payload
 
 
-def reopen_held(connection: Connection, lane: Lane) -> Sequence[int]:
+def reopen_held(connection: Connection, lane: Lane, account: str | None) -> Sequence[int]:
     """skipped -> pending for snapshots held back until the order was placed; which deliveries."""
     held = and_(
         deliveries.c.store == lane.store,
@@ -100,5 +154,33 @@ def reopen_held(connection: Connection, lane: Lane) -> Sequence[int]:
         deliveries.c.reason.in_([str(reason) for reason in HOLDS]),
         deliveries.c.payload.is_not(None),
     )
-    values = {"state": "pending", "reason": None, "detail": None, "settled_at": None}
+    values = {"state": "pending", "reason": None, "detail": None, "settled_at": None, "account": account}
     return connection.execute(update(deliveries).where(held).values(values).returning(deliveries.c.id)).scalars().all()
+
+
+def assign_account(connection: Connection, store: str, account: str | None, most: int) -> int:
+    """Enter the account of a store's waiting deliveries where it is another one; how many, at most so many at a time."""
+    of_store = and_(_WAITING, deliveries.c.store == store, deliveries.c.priority.in_((LIVE, RETRY, BACKFILL)))
+    orders_only = deliveries.c.due_at < NEVER  # requests about personal data are never due
+    some = (
+        using(select(deliveries.c.id), deliveries, _BY_WAITING)
+        .where(of_store, orders_only, deliveries.c.account.is_distinct_from(account))
+        .limit(most)
+    )
+    ids = connection.execute(some).scalars().all()
+    if ids:
+        connection.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(account=account))
+    return len(ids)
+
+
+def stores_that_wait(connection: Connection) -> Sequence[str]:
+    """The stores that have deliveries waiting to be sent; a step into the index for each."""
+    return connection.execute(_stores_that_wait()).scalars().all()
+
+
+@cache
+def _stores_that_wait() -> Select[str]:
+    names = using(select(func.min(deliveries.c.store).label("store")), deliveries, _BY_WAITING).where(_WAITING).cte("names", recursive=True)
+    following = using(select(func.min(deliveries.c.store)), deliveries, _BY_WAITING).where(_WAITING, deliveries.c.store > names.c.store)
+    names = names.union_all(select(following.correlate(names).scalar_subquery()).where(names.c.store.is_not(None)))
+    return select(names.c.store).where(names.c.store.is_not(None))

@@ -3,18 +3,20 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
+    bindparam,
     update,
 )
 
 from adapter.inbox import counters
-from adapter.inbox.sql import parts, upserting
-from adapter.inbox.tables import RETRY, deliveries, orders
+from adapter.inbox.sql import inserting, parts
+from adapter.inbox.tables import RETRY, Instant, deliveries, orders
 from mappings import Skip
 
 
@@ -69,26 +71,29 @@ def erase_payload(connection: Connection, delivery_id: int) -> None:
 def deliver(connection: Connection, ids: Sequence[int], at: datetime) -> None:
     """pending -> delivered."""
     for part in parts(ids):
-        rows = connection.execute(
-            update(deliveries)
-            .where(deliveries.c.id.in_(part))
-            .values(state="delivered", settled_at=at, forced=False, starts=0, reason=None, detail=None, problems=None)
-            .returning(deliveries.c.store, deliveries.c.priority, deliveries.c.received_at)
-        )
-        for row in rows:
+        for row in connection.execute(_DELIVER, {"ids": list(part), "at": at}):
             counters.count(connection, "delivered", store=row.store)
             counters.count_time(connection, row.store, row.priority, at - row.received_at)
 
 
+_DELIVER = (
+    update(deliveries)
+    .where(deliveries.c.id.in_(bindparam("ids", expanding=True)))
+    .values(state="delivered", settled_at=bindparam("at", type_=Instant), forced=False, starts=0, reason=None, detail=None, problems=None)
+    .returning(deliveries.c.store, deliveries.c.priority, deliveries.c.received_at)
+)
 _MOVED = ("snapshot_at", "progress", "received_at", "delivery_id", "digest", "lifecycle", "updated_at")
 
 
 def remember(connection: Connection, rows: Sequence[Mapping[str, Any]], at: datetime) -> None:
     """Record what Drip now has: each row has the columns of `orders` except its times."""
-    row = upserting(connection, orders)
-    moved = {name: row.excluded[name] for name in _MOVED}
-    upsert = row.on_conflict_do_update(index_elements=["account", "store", "order_id"], set_=moved)
-    connection.execute(upsert, [{**values, "created_at": at, "updated_at": at} for values in rows])
+    connection.execute(_remember(connection.dialect.name), [{**values, "created_at": at, "updated_at": at} for values in rows])
+
+
+@cache
+def _remember(dialect: str) -> Any:
+    row = inserting(dialect, orders)
+    return row.on_conflict_do_update(index_elements=["account", "store", "order_id"], set_={name: row.excluded[name] for name in _MOVED})
 
 
 def limit_batches(connection: Connection, ids: Sequence[int], most: int) -> None:
@@ -97,9 +102,9 @@ def limit_batches(connection: Connection, ids: Sequence[int], most: int) -> None
         connection.execute(update(deliveries).where(deliveries.c.id.in_(part)).values(most_together=most))
 
 
-def free_batches(connection: Connection, stores: Sequence[str]) -> None:
+def free_batches(connection: Connection, account: str) -> None:
     """Lift the limits on batch sizes: Drip's outage, not the orders, made the batches fail."""
-    waiting = and_(deliveries.c.state == "pending", deliveries.c.read_at.is_not(None), deliveries.c.store.in_(stores))
+    waiting = and_(deliveries.c.state == "pending", deliveries.c.read_at.is_not(None), deliveries.c.account == account)
     connection.execute(update(deliveries).where(waiting, deliveries.c.most_together.is_not(None)).values(most_together=None))
 
 

@@ -75,6 +75,7 @@ deliveries = Table(
     Column("priority", SmallInteger, nullable=False, server_default=text("0")),
     Column("parent_id", _Id, comment="the delivery that this one was split from"),
     Column("read_at", Instant, comment="when the reader found order and version; null: unread"),
+    Column("account", Text, comment="the Drip account that it is to go to; null: unread, not an order, or its store has no account"),
     Column("order_id", Text),
     Column("snapshot_at", Instant, comment="the store's own time of the snapshot; null: none that can be trusted"),
     Column("progress", Text, comment="JSON list of numbers: the provider's rank of progress"),
@@ -103,18 +104,39 @@ deliveries = Table(
 )
 _unread = text("state = 'pending' AND read_at IS NULL")
 _waiting = text("state = 'pending' AND read_at IS NOT NULL")
-# The store comes first, so that the waiting deliveries of a paused account cost the others nothing.
+# The account comes first, so that the waiting deliveries of a paused account cost the others nothing. State and time of reading are the
+# condition of the index, but SQLite would look them up in each row, behind its payload.
 Index(
     "ix_deliveries_due",
-    deliveries.c.store,
+    deliveries.c.account,
     deliveries.c.priority,
     deliveries.c.due_at,
     deliveries.c.id,
+    deliveries.c.state,
+    deliveries.c.read_at,
     sqlite_where=_waiting,
     postgresql_where=_waiting,
 )
-# The state is constant here, but without it SQLite would choose ix_deliveries_state and read everything that waits.
-Index("ix_deliveries_unread", deliveries.c.state, deliveries.c.id, sqlite_where=_unread, postgresql_where=_unread)
+# For the figures of each store.
+Index(
+    "ix_deliveries_waiting",
+    deliveries.c.store,
+    deliveries.c.priority,
+    deliveries.c.due_at,
+    deliveries.c.state,
+    deliveries.c.read_at,
+    sqlite_where=_waiting,
+    postgresql_where=_waiting,
+)
+# By store, so that a store with many unread deliveries does not keep the others waiting.
+Index(
+    "ix_deliveries_unread",
+    deliveries.c.priority,
+    deliveries.c.store,
+    deliveries.c.id,
+    sqlite_where=_unread,
+    postgresql_where=_unread,
+)
 Index("ix_deliveries_lane", deliveries.c.store, deliveries.c.order_id, deliveries.c.state)
 Index("ix_deliveries_state", deliveries.c.state, deliveries.c.id)
 Index("ix_deliveries_store", deliveries.c.store, deliveries.c.id)
@@ -141,6 +163,8 @@ orders = Table(
     Column("updated_at", Instant, nullable=False),
     comment="What Drip has of each order. Holds no personal data and survives every purge.",
 )
+
+Index("ix_orders_lane", orders.c.store, orders.c.order_id)
 
 requests = Table(
     "requests",

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, literal_column, select, true
+from sqlalchemy import CTE, ColumnElement, Connection, Row, Select, and_, func, literal_column, select, true
 
+from adapter.inbox.sql import first_since
 from adapter.inbox.tables import attempts, deliveries, orders, requests
 
 PAGE = 50
@@ -75,25 +76,6 @@ def counted(connection: Connection, choice: Choice) -> int:
     some = select(literal_column("1")).where(which).order_by(deliveries.c.id.desc()).limit(MOST + 1).subquery("some")
     number: int = connection.execute(select(func.count()).select_from(some)).scalar_one()
     return number
-
-
-def first_since(connection: Connection, moment: datetime) -> int:
-    """The first id received at `moment` or later.
-
-    Found by bisection, without an index: ids follow the order of arrival.
-    """
-    newest = connection.execute(select(func.max(deliveries.c.id))).scalar() or 0
-    low, high = 1, newest + 1
-    while low < high:
-        middle = (low + high) // 2
-        found = connection.execute(
-            select(deliveries.c.id, deliveries.c.received_at).where(deliveries.c.id >= middle).order_by(deliveries.c.id).limit(1)
-        ).one_or_none()
-        if found is None or found.received_at >= moment:
-            high = middle
-        else:
-            low = found.id + 1
-    return low
 
 
 def newest_sent(connection: Connection, store: str, most: int) -> Sequence[Row[Any]]:
@@ -200,10 +182,15 @@ def _named(connection: Connection, text: str) -> list[int]:
 
 
 # The names of all stores with deliveries, one index look-up each: the settings lack stores that have been removed.
-_first = select(func.min(deliveries.c.store).label("store")).cte("names", recursive=True)
-_next = select(func.min(deliveries.c.store)).where(deliveries.c.store > _first.c.store).correlate(_first).scalar_subquery()
-_names = _first.union_all(select(_next).where(_first.c.store.is_not(None)))
-_STORES = select(_names.c.store).where(_names.c.store.is_not(None))
+def store_names_cte() -> CTE:
+    """The names of all stores with deliveries, and one row of null: to select from in another statement."""
+    first = select(func.min(deliveries.c.store).label("store")).cte("names", recursive=True)
+    following = select(func.min(deliveries.c.store)).where(deliveries.c.store > first.c.store).correlate(first).scalar_subquery()
+    return first.union_all(select(following).where(first.c.store.is_not(None)))
+
+
+_NAMES = store_names_cte()
+_STORES = select(_NAMES.c.store).where(_NAMES.c.store.is_not(None))
 
 
 def store_names(connection: Connection) -> Sequence[str]:
@@ -213,9 +200,13 @@ def store_names(connection: Connection) -> Sequence[str]:
 
 def _span(connection: Connection, choice: Choice, before: int | None) -> tuple[int | None, int | None]:
     """The range of ids that a filter's times cover. The parts of a split body come a moment after their time."""
-    low = first_since(connection, choice.since) if choice.since is not None else None
-    high = first_since(connection, choice.until) if choice.until is not None else None
+    low = _first_received(connection, choice.since) if choice.since is not None else None
+    high = _first_received(connection, choice.until) if choice.until is not None else None
     return low, min((each for each in (high, before) if each is not None), default=None)
+
+
+def _first_received(connection: Connection, moment: datetime) -> int:
+    return first_since(connection, deliveries.c.id, deliveries.c.received_at, moment)
 
 
 def _between(which: ColumnElement[bool], low: int | None, high: int | None) -> ColumnElement[bool]:

@@ -22,6 +22,7 @@ from adapter.inbox import counters, figures
 from adapter.inbox.accounts import LIFETIME, READER
 from adapter.inbox.counters import BEYOND, BUCKETS_S
 from adapter.inbox.database import database_now, snapshot
+from adapter.inbox.sending import due_accounts
 from adapter.operations.health import read_health
 from adapter.operations.silence import Silences
 from adapter.operations.verdict import CODES, Status, StoreFacts
@@ -112,13 +113,19 @@ class Metrics(Collector):
         leases = {row.account: row for row in figures.all_leases(connection)}
         if (reader := leases.get(READER)) and reader.expires_at:
             gauges.set("reader_lease_age_seconds", _seconds(now, reader.expires_at - LIFETIME))
+        quotas = figures.quotas(connection, self._settings, leases, now)
+        # A sender that serves many accounts holds the leases of those that have something due.
+        busy = {due.account for due in due_accounts(connection, now)}
         for account in self._settings.accounts:
             lease = leases.get(account)
             gauges.set("account_paused", lease is not None and lease.paused_since is not None, account)
             gauges.set("account_outage", lease is not None and lease.outage_since is not None, account)
-            if lease is not None and lease.expires_at:
-                gauges.set("sender_lease_age_seconds", _seconds(now, lease.expires_at - LIFETIME), account)
-            for quota in figures.quotas(connection, self._settings, account, lease, now):
+            renewed_at = [each.expires_at - LIFETIME for each in (lease, reader) if each is not None and each.expires_at]
+            if account in busy:
+                renewed_at = renewed_at[:1] if lease is not None and lease.expires_at else []
+            if renewed_at:
+                gauges.set("sender_lease_age_seconds", _seconds(now, max(renewed_at)), account)
+            for quota in quotas[account]:
                 gauges.set("quota_limit_requests", quota.limit, account, quota.kind)
                 gauges.set("quota_left_requests", quota.left, account, quota.kind)
 
@@ -160,8 +167,9 @@ def _counted(connection: Connection, settings: Settings) -> Iterator[Metric]:
             values[name][tuple(labels[label] for label in _COUNTERS[name][2])] = value
         else:
             times.setdefault(labels["store"], {})[labels.get("le", "sum")] = value
-    for store in settings.stores:
-        values["kept"][(store,)] = counters.kept(connection, store)
+    for store, number in counters.kept_by_store(connection).items():
+        if store in settings.stores:
+            values["kept"][(store,)] = number
     for row in figures.all_refusals(connection):
         values["refused"][row.store, row.reason] = row.times
     for name, (metric, help_, of) in _COUNTERS.items():

@@ -38,10 +38,10 @@ def read_activity(connection: Connection, configured: Settings, facts: Facts, sp
     return Activity(
         waiting=waiting,
         oldest=oldest(each.since for each in waiting.values()),
-        counts=charts.over_time(connection, list(waiting), span, at),
+        counts=charts.over_time(connection, span, at),
         starts=[begin + span.step * index for index in range(span.steps)],
         times=charts.times_to_drip(connection, begin),
-        quotas={name: figures.quotas(connection, configured, name, leases.get(name), at) for name in configured.accounts},
+        quotas=figures.quotas(connection, configured, leases, at),
     )
 
 

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from adapter.inbox import counters, figures, views
+from adapter.inbox.accounts import READER
 from adapter.inbox.database import database_now
 from adapter.inbox.lost_orders import LostOrders, lost_orders
-from adapter.operations.silence import Silence, store_silence
+from adapter.operations.silence import Silence, read_silences
 from adapter.operations.verdict import AccountFacts, Facts, Finding, Refusal, Status, StoreFacts, findings_of, status_of
 from adapter.operations.waiting import oldest, read_waiting
 from adapter.settings import Settings
@@ -43,11 +44,12 @@ def read_facts(connection: Connection, settings: Settings, now: datetime, silenc
     """The facts that the verdict depends on."""
     names = sorted({*settings.stores, *views.store_names(connection)})
     waiting, dead, lost = read_waiting(connection, names, now), figures.dead(connection), lost_orders(connection, settings.stores)
-    leases = {row.account: row for row in figures.all_leases(connection)}
+    known = silences or {}
+    silent = {**read_silences(connection, [name for name in names if name not in known]), **known}
     stores = {
         name: StoreFacts(
             waiting=waiting[name],
-            silence=silences[name] if silences and name in silences else store_silence(connection, name),
+            silence=silent[name],
             account=_account_of(name, settings),
             is_configured=settings.store(name) is not None,
             secret_setting=store.secret_setting if (store := settings.store(name)) else "",
@@ -58,8 +60,7 @@ def read_facts(connection: Connection, settings: Settings, now: datetime, silenc
         )
         for name, refusals in _refusals(connection, names).items()
     }
-    accounts = {name: _account(connection, name, leases.get(name), now) for name in settings.accounts}
-    return Facts(now=now, stores=stores, accounts=accounts)
+    return Facts(now=now, stores=stores, accounts=_accounts(connection, settings, now))
 
 
 def status_report(connection: Connection, settings: Settings, now: datetime) -> dict[str, Any]:
@@ -125,18 +126,38 @@ def _refusals(connection: Connection, names: Sequence[str]) -> dict[str, list[Ro
     return {name: found[name] for name in names}
 
 
-def _account(connection: Connection, account: str, lease: Row[Any] | None, now: datetime) -> AccountFacts:
-    newest = {kind: figures.newest_request(connection, account, kind) for kind in _KINDS}
-    last_request_at = max((row.begun_at for row in newest.values() if row is not None), default=None)
+def _accounts(connection: Connection, settings: Settings, now: datetime) -> dict[str, AccountFacts]:
+    leases = {row.account: row for row in figures.all_leases(connection)}
+    newest = figures.newest_requests(connection, settings.accounts, _KINDS)
+    # Leases go by the database's clock, which may differ from ours.
+    alive_since = database_now(connection) - _LEASE_GRACE
+    # A sender that serves many accounts keeps the leases of some, and that of the reader.
+    has_reader = _is_held(leases.get(READER), alive_since)
+    return {
+        name: _account(
+            leases.get(name),
+            {kind: newest[name, kind] for kind in _KINDS if (name, kind) in newest},
+            now,
+            has_sender=has_reader or _is_held(leases.get(name), alive_since),
+        )
+        for name in settings.accounts
+    }
+
+
+def _is_held(lease: Row[Any] | None, alive_since: datetime) -> bool:
+    # A killed sender leaves its lease behind.
+    return lease is not None and lease.holder is not None and lease.expires_at is not None and lease.expires_at > alive_since
+
+
+def _account(lease: Row[Any] | None, newest: Mapping[str, Row[Any]], now: datetime, *, has_sender: bool) -> AccountFacts:
+    last_request_at = max((row.begun_at for row in newest.values()), default=None)
     if lease is None:
-        return AccountFacts(has_sender=False, last_request_at=last_request_at)
+        return AccountFacts(has_sender=has_sender, last_request_at=last_request_at)
     # Also set where Drip has no batch endpoint: only a 429 is a rate limit.
-    closed = {kind: getattr(lease, f"{kind}_closed_until") for kind, row in newest.items() if row is not None and row.status == 429}
-    # A killed sender leaves its lease behind. Leases go by the database's clock, which may differ from ours.
-    alive = lease.holder is not None and lease.expires_at is not None and lease.expires_at > database_now(connection) - _LEASE_GRACE
+    closed = {kind: getattr(lease, f"{kind}_closed_until") for kind, row in newest.items() if row.status == 429}
     return AccountFacts(
-        has_sender=alive,
-        sender_seen_at=None if alive else lease.expires_at,
+        has_sender=has_sender,
+        sender_seen_at=None if has_sender else lease.expires_at,
         paused_since=lease.paused_since,
         outage_since=lease.outage_since,
         reason=lease.pause_reason or "",

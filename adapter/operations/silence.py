@@ -1,7 +1,7 @@
 """Whether a store has been silent unusually long, judged by its own webhooks of the last two weeks."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -17,6 +17,7 @@ _MIN_HOURS = 5
 _FACTOR = 2
 """A silence is unusual once it exceeds this many times the longest one before."""
 _REMEMBERED_S = 60.0
+_FEW = 50
 _WEEK = timedelta(days=7)
 _HOUR = timedelta(hours=1)
 _MIN_LIMIT_OF_NEW_STORE = timedelta(days=1)
@@ -41,19 +42,32 @@ class Silences:
     def __init__(self) -> None:
         self._limits: dict[str, tuple[float, timedelta | None]] = {}
 
-    def read(self, connection: Connection, stores: Iterable[str]) -> dict[str, Silence]:
+    def read(self, connection: Connection, stores: Collection[str]) -> dict[str, Silence]:
         """Store -> its silence."""
-        return {store: self._read(connection, store) for store in stores}
+        lasts = arrivals.last_arrivals(connection)
+        outdated = [store for store in stores if store in lasts and self._is_outdated(store)]
+        for store, silence in _silences(connection, outdated, lasts).items():
+            self._limits[store] = (time.monotonic(), silence.limit)
+        return {store: Silence(lasts[store], self._limits[store][1]) if store in lasts else Silence(None, None) for store in stores}
 
-    def _read(self, connection: Connection, store: str) -> Silence:
-        last_at = arrivals.last_arrival(connection, store)
-        if last_at is None:
-            return Silence(None, None)
-        read_at, limit = self._limits.get(store, (float("-inf"), None))
-        if time.monotonic() - read_at > _REMEMBERED_S:
-            limit = store_silence(connection, store).limit
-            self._limits[store] = (time.monotonic(), limit)
-        return Silence(last_at, limit)
+    def _is_outdated(self, store: str) -> bool:
+        read_at, _ = self._limits.get(store, (float("-inf"), None))
+        return time.monotonic() - read_at > _REMEMBERED_S
+
+
+def read_silences(connection: Connection, stores: Collection[str]) -> dict[str, Silence]:
+    """Store -> its silence, for callers that ask once."""
+    lasts = arrivals.last_arrivals(connection)
+    found = _silences(connection, [store for store in stores if store in lasts], lasts)
+    return {store: found.get(store, Silence(None, None)) for store in stores}
+
+
+def _silences(connection: Connection, stores: Collection[str], lasts: Mapping[str, datetime]) -> dict[str, Silence]:
+    """Of many stores at once, by reading the times of all their webhooks; of a few, by looking at each hour."""
+    if len(stores) <= _FEW:
+        return {store: store_silence(connection, store) for store in stores}
+    active = arrivals.active_hours(connection, {store: lasts[store] for store in stores}, HOURS)
+    return {store: silence_of(lasts[store], [hour in active.get(store, ()) for hour in range(HOURS)]) for store in stores}
 
 
 def store_silence(connection: Connection, store: str) -> Silence:

@@ -41,10 +41,10 @@ class Waiting:
 
 def read_waiting(connection: Connection, stores: Iterable[str], now: datetime) -> dict[str, Waiting]:
     """Store -> what is waiting there."""
-    unread = figures.unread(connection)
+    unread, backlogs = figures.unread(connection), figures.backlogs(connection, now)
     found = {}
     for store in stores:
-        new, backlog = unread.get(store, figures.NOTHING_UNREAD), figures.backlog(connection, store, now)
+        new, backlog = unread.get(store, figures.NOTHING_UNREAD), backlogs.get(store, figures.NO_BACKLOG)
         found[store] = Waiting(
             unread=new.number, unread_since=new.since, live_unread_since=new.live_since,
             due=backlog.due, due_since=backlog.due_since, live_due_since=backlog.live_due_since, later=backlog.later,

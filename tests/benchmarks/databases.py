@@ -20,9 +20,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FILLERS = (
     """
     INSERT INTO deliveries (store, key, topic, headers, payload, received_at, due_at, order_id, read_at, placed, snapshot_at, progress,
-                            state, settled_at, attempts)
+                            account, state, settled_at, attempts)
     SELECT :store, :prefix || n, 'orders/updated', '{{}}', {blob}, :at - n * 1000, :at - n * 1000, :prefix || n, :at, TRUE, :at, '[]',
-           :state, CASE WHEN :state = 'pending' THEN NULL ELSE :at END, CASE WHEN :state = 'pending' THEN 0 ELSE 1 END
+           :account, :state, CASE WHEN :state = 'pending' THEN NULL ELSE :at END, CASE WHEN :state = 'pending' THEN 0 ELSE 1 END
     FROM {numbers}
     """,
     """

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, text
 
 from adapter.delivery.pacing import HOUR, MOST_ORDERS
 from adapter.delivery.queues import load_queues
-from adapter.inbox import receiving, sending
+from adapter.inbox import ledger, receiving, sending
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.receiving import Arrival
 from mappings import Key
@@ -30,15 +30,16 @@ _now = datetime.now(UTC)
 
 
 def claim(connection: Connection) -> None:
-    """What one look of the sender's costs: is anything due, which lane is first, and what waits in it."""
-    assert sending.any_due(connection, [STORE], _now)
-    lanes = sending.due_lanes(connection, [STORE], _now, 1)
+    """What one look of the sender's costs: which account has anything due, how much, which lane is first, and what waits in it."""
+    assert sending.due_accounts(connection, _now)
+    sending.outlook(connection, ACCOUNT.id, _now, 4 * MOST_ORDERS)
+    lanes = sending.due_lanes(connection, ACCOUNT.id, _now, 1)
     assert len(load_queues(connection, ACCOUNT.id, lanes, _now)) == 1
 
 
-def ledger(connection: Connection) -> None:
+def quota(connection: Connection) -> None:
     """What is left of the quota."""
-    sending.ledger(connection, ACCOUNT.id, "single", _now - HOUR)
+    ledger.entries(connection, ACCOUNT.id, "single", _now - HOUR)
 
 
 def keep(connection: Connection) -> None:
@@ -54,17 +55,11 @@ def keep_copy(connection: Connection) -> None:
     assert not kept.new
 
 
-def count_due(connection: Connection) -> None:
-    """How much is due, for the pacing; counts no further than 4,000."""
-    sending.count_due(connection, [STORE], _now, 4 * MOST_ORDERS)
-
-
 WORK: dict[str, tuple[Callable[[Connection], None], bool]] = {
     "claim": (claim, False),
-    "ledger": (ledger, False),
+    "quota": (quota, False),
     "keep": (keep, True),
     "keep, a copy": (keep_copy, True),
-    "count due": (count_due, False),
 }
 
 

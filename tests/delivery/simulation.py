@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from adapter.delivery.pacing import HOUR, Demand, Kind, Pacing, Plan
-from adapter.inbox.sending import LONGEST_REQUEST
+from adapter.inbox.ledger import LONGEST_REQUEST
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LIMITS: dict[Kind, int] = {"single": 3600, "batch": 50}
@@ -127,7 +127,7 @@ class _Simulation:
                 at, is_live = heapq.heappop(self.arrivals)
                 self.queues[is_live].append(at)
             slow_by = self._slow_by(now)
-            plan = self.pacing.decide(now - slow_by, Demand(len(self.queues[True]), len(self.queues[False])))
+            plan = self.pacing.decide(now - slow_by, self._demand(slow_by))
             if plan is None:
                 if not self.arrivals:
                     self.result.drained_at = now
@@ -139,6 +139,11 @@ class _Simulation:
                 steps = [at for at in (self.back_at, self.arrivals[0][0] if self.arrivals else self.end) if at > now]
                 now = min([plan.until + slow_by, *steps])
         return self.result
+
+    def _demand(self, slow_by: timedelta) -> Demand:
+        live, other = self.queues[True], self.queues[False]
+        first = min((queue[0] for queue in (live, other) if queue), default=None)
+        return Demand(len(live), len(other), first - slow_by if first else None)
 
     def _slow_by(self, now: datetime) -> timedelta:
         return self.back_by if now >= self.back_at else timedelta(0)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, update
 
 from adapter.delivery.pacing import HOUR
-from adapter.inbox import sending
+from adapter.inbox import ledger
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.tables import deliveries, requests
 from adapter.settings import Account
@@ -293,11 +293,11 @@ class TestLedger:
 
     def test_a_request_of_which_no_end_is_known_counts(self, adapter: AdapterUnderTest) -> None:
         with transaction(adapter.engine) as connection:
-            sending.begin_request(connection, ACCOUNT.id, "single", adapter.clock.now - HOUR - timedelta(seconds=30))
-            sending.begin_request(connection, ACCOUNT.id, "single", adapter.clock.now - HOUR - timedelta(seconds=90))
-            sending.begin_request(connection, "another", "single", adapter.clock.now)
+            ledger.begin_request(connection, ACCOUNT.id, "single", adapter.clock.now - HOUR - timedelta(seconds=30))
+            ledger.begin_request(connection, ACCOUNT.id, "single", adapter.clock.now - HOUR - timedelta(seconds=90))
+            ledger.begin_request(connection, "another", "single", adapter.clock.now)
         with snapshot(adapter.engine) as connection:
-            assert len(sending.ledger(connection, ACCOUNT.id, "single", adapter.clock.now - HOUR)) == 1
+            assert len(ledger.entries(connection, ACCOUNT.id, "single", adapter.clock.now - HOUR)) == 1
 
     @pytest.mark.slow
     def test_a_lower_limit_of_drips_is_obeyed(self, adapter: AdapterUnderTest) -> None:

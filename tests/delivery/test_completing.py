@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapter.delivery import reader
+from adapter.delivery import reader, unread
 from adapter.stores.api import Page, Platform, Window
 from adapter.stores.http import Deadline, StoreTrouble
 from tests.support.adapter_under_test import AdapterUnderTest, shopify_order
@@ -159,7 +159,7 @@ def test_a_store_that_has_just_failed_is_left_alone_for_a_while(adapter: Adapter
 
 def test_no_endless_number_waits(adapter: AdapterUnderTest, magento: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "_MOST_WAITING", 2)
-    monkeypatch.setattr(reader, "_AT_ONCE", 1)
+    monkeypatch.setattr(unread, "_AT_ONCE", 1)
     magento(Ledger({}, fails=StoreTrouble("away")))
     for number in range(4):
         post_event(adapter, 600 + number)

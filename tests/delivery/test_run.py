@@ -56,7 +56,8 @@ def test_a_webhook_is_at_drip_in_a_moment_and_stopping_gives_the_leases_back(eng
 def test_a_second_process_waits_and_takes_over_when_the_first_stops(
     engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapter.delivery.run._WITHOUT_LEASE_S", 0.05)
+    for module in ("run", "dispatcher"):
+        monkeypatch.setattr(f"adapter.delivery.{module}.WITHOUT_LEASE_S", 0.05)
     first, second = Senders(engine, settings), Senders(engine, settings)
     first.start()
     wait_until(lambda: all(lease.held for lease in first._leases))

@@ -38,7 +38,7 @@ from tests.support.waiting import wait_until
 TIMEOUT_S = 90.0
 AT_LENGTH = bool(os.environ.get("FAULTS_AT_LENGTH"))
 """Whether the tests run at their full size, for which CI has no time."""
-_SENDER_THREADS = 5  # main, reader, sender, leases, nudges: when they run it has its signal handlers and asks for the leases
+_SENDER_THREADS = 5  # main, reader, dispatcher, leases, wake-ups: when they run it has its signal handlers and asks for the leases
 _BEGUN = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3)
 Result = TypeVar("Result")
 _MIGRATING = threading.Lock()  # Alembic knows one migration in a process at a time

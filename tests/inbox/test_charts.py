@@ -44,7 +44,7 @@ def fill(engine: Engine) -> None:
 
 def charts(engine: Engine, now: datetime = NOW) -> dict[str, dict[str, list[int]]]:
     with snapshot(engine) as connection:
-        return {name: over_time(connection, STORES, span, now) for name, span in SPANS.items()}
+        return {name: over_time(connection, span, now) for name, span in SPANS.items()}
 
 
 def count_all(engine: Engine, now: datetime = NOW) -> int:

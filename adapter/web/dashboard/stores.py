@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from adapter.inbox import figures, views
 from adapter.inbox.public_address import with_learned_address
-from adapter.operations.silence import store_silence
+from adapter.operations.silence import read_silences, store_silence
 from adapter.settings import Settings, Store
 from adapter.stores.platforms import platforms
 from adapter.stores.registration import address_of
@@ -19,8 +19,8 @@ from mappings import PROVIDERS, Provider
 def list_stores() -> str:
     """All stores, and when each last sent a webhook."""
     names = list(settings().stores)
-    silences = read(lambda connection: {name: store_silence(connection, name) for name in names})
-    return render_template("stores.html", stores=settings().stores, silences=silences, missing=_missing())
+    found = read(lambda connection: read_silences(connection, names))
+    return render_template("stores.html", stores=settings().stores, silences=found, missing=_missing())
 
 
 @blueprint.get("/stores/<name>")

@@ -1,0 +1,52 @@
+"""Which deliveries are read next: live ones first, and of every store as many as there is room for."""
+
+from collections.abc import Collection, Container, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from adapter.inbox.reading import oldest_unread, stores_with_unread
+from adapter.inbox.sending import PRIORITIES
+
+_AT_ONCE = 50
+
+
+class Unread:
+    """Takes the stores in turn, so that one with many unread deliveries does not keep the others waiting."""
+
+    def __init__(self, stores: Container[str]) -> None:
+        self._stores = stores
+        self._last = dict.fromkeys(PRIORITIES, "")
+
+    def next(self, connection: Connection, but: Collection[int] = ()) -> Sequence[Row[Any]]:
+        """The next deliveries to read, in the order of arrival, except the few in `but`."""
+        for priority in PRIORITIES:
+            stores = self._in_turn(connection, priority)
+            share = max(1, _AT_ONCE // max(1, len(stores)))
+            rows = [row for store in stores for row in oldest_unread(connection, priority, store, share, but)]
+            if rows:
+                return _chosen(sorted(rows, key=lambda row: row.id))
+        return ()
+
+    def _in_turn(self, connection: Connection, priority: int) -> list[str]:
+        """The next stores with unread deliveries. Stores that are not in the settings wait."""
+        last = self._last[priority]
+        turn = self._after(connection, priority, last)
+        if last and len(turn) < _AT_ONCE:
+            turn += [store for store in self._after(connection, priority, "") if store <= last]
+        turn = turn[:_AT_ONCE]
+        self._last[priority] = turn[-1] if len(turn) == _AT_ONCE else ""
+        return turn
+
+    def _after(self, connection: Connection, priority: int, last: str) -> list[str]:
+        turn: list[str] = []
+        while (names := stores_with_unread(connection, priority, last, _AT_ONCE)) and len(turn) < _AT_ONCE:
+            turn += [name for name in names if name in self._stores]
+            last = names[-1]
+        return turn
+
+
+def _chosen(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+    """All rows on which no work was started before; else one alone, so that a payload that crashes the process takes no other with it."""
+    fresh = [row for row in rows if row.starts == 0]
+    return fresh or rows[:1]
