@@ -95,7 +95,7 @@ def test_after_a_kill_on_the_same_host_another_goes_on_at_once(site: Site, capsy
     site.settle(15)  # well before a lease ends by time
     with capsys.disabled():
         print(f"\n{site.kind}: killed on the same host: all delivered {time.monotonic() - begun:.1f} s later", flush=True)
-    assert site.holders() == {second.pid}
+    wait_until(lambda: site.holders() == {second.pid}, 2, what="it has the reader's lease too, for which it asks every second")
     at_drip = site.received()
     assert at_drip.missing([cut, *others]) == []
     assert at_drip.wrongs() == []
