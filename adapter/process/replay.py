@@ -90,13 +90,14 @@ def sandbox_target(name: str) -> Target:
 
 def post(session: requests.Session, url: str, case: Case, payload: bytes, target: Target) -> Posted:
     """Post a case's payload; raises `WorkFailed` if there is no answer."""
-    scheme, credentials = case.provider.scheme(target.auth), target.credentials
+    scheme = case.provider.scheme(target.auth)
     if not scheme.can_sign:
         raise WorkFailed(f"nothing can be replayed to a store with auth = {target.auth!r}: only Adobe can sign its webhooks")
-    signature = {scheme.header(credentials): scheme.sign(payload, credentials.secrets[0], credentials)}
     address = f"{url.rstrip('/')}/webhooks/{target.store}"
     try:
-        response = session.post(address, data=payload, headers=case.headers | signature, timeout=_TIMEOUT_S)
+        response = session.post(
+            address, data=payload, headers={**case.headers, **scheme.signed(payload, target.credentials)}, timeout=_TIMEOUT_S
+        )
     except requests.RequestException as error:
         raise WorkFailed(f"no answer from {address} ({type(error).__name__}): is the adapter running there?") from None
     return Posted(case, response.status_code, response.text.strip())

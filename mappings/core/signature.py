@@ -56,6 +56,10 @@ class Scheme:
         """The name of the header with the signature of this store's requests."""
         return credentials.header.lower() or self.headers[0]
 
+    def signed(self, payload: bytes, credentials: Credentials) -> Mapping[str, str]:
+        """The headers with which the store would sign a payload, with the current secret; for `replay` and tests."""
+        return {self.header(credentials): self.sign(payload, credentials.secrets[0], credentials)}
+
     def verify(self, headers: Mapping[str, str], payload: bytes, credentials: Credentials) -> Verdict:
         """Verify a request; `headers` has lower-case names and latin-1 values, as in WSGI."""
         names = (credentials.header.lower(),) if credentials.header else self.headers

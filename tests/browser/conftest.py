@@ -48,7 +48,7 @@ class Running:
         """Post a payload as the store would; the delivery's id."""
         provider = PROVIDERS[store]
         credentials = Credentials(secrets=(SANDBOX_ACCOUNT,))
-        headers = {provider.scheme().header(credentials): provider.scheme().sign(payload, SANDBOX_ACCOUNT, credentials)}
+        headers = provider.scheme().signed(payload, credentials)
         answer = requests.post(
             f"{self.address}/webhooks/{store}", data=payload, headers={provider.topic_headers[0]: topic, **headers}, timeout=10
         )

@@ -111,13 +111,19 @@ class TestProof:
 
     def judge(self, provider: Provider, auth: str, proof: str | None, payload: bytes, secrets: tuple[str, ...] = (SECRET,)) -> Verdict:
         credentials = Credentials(secrets=secrets, username="ada")
-        scheme = provider.scheme(auth)
-        # WSGI decodes headers as Latin-1.
-        headers = {} if proof is None else {scheme.header(credentials): proof.encode().decode("latin-1")}
-        return scheme.verify({"content-type": "application/json", **headers}, payload, credentials)
+        headers = self.signed_with(provider, auth, proof, payload)
+        return provider.scheme(auth).verify({"content-type": "application/json", **headers}, payload, credentials)
 
     def sign(self, provider: Provider, auth: str, payload: bytes, secret: str = SECRET) -> str:
         return provider.scheme(auth).sign(payload, secret, Credentials(secrets=(secret,), username="ada"))
+
+    def signed_with(self, provider: Provider, auth: str, proof: str | None, payload: bytes) -> dict[str, str]:
+        """The headers of a signed payload, with `proof` in the place of the signature."""
+        scheme, credentials = provider.scheme(auth), Credentials(secrets=(SECRET,), username="ada")
+        headers = dict(scheme.signed(payload, credentials))
+        del headers[scheme.header(credentials)]
+        # WSGI decodes headers as Latin-1.
+        return headers if proof is None else {**headers, scheme.header(credentials): proof.encode().decode("latin-1")}
 
     @EACH_SCHEME
     def test_a_genuine_one_is_accepted(self, provider: Provider, auth: str) -> None:
@@ -162,10 +168,10 @@ class TestProof:
         store = replace(known, credentials=Credentials(secrets=(SECRET, RETIRED)))
         client = create_app(Settings(stores={store.name: store}, public_url="https://adapter.example"), engine).test_client()
         case = a_case_of(provider)
-        header, proof = provider.scheme().header(store.credentials), self.sign(provider, "", case.payload)
+        proof = self.sign(provider, "", case.payload)
 
         def status(proof: str | None, payload: bytes = case.payload) -> int:
-            headers = case.headers | ({} if proof is None else {header: proof})
+            headers = case.headers | self.signed_with(provider, "", proof, payload)
             return client.post(f"/webhooks/{store.name}", data=payload, headers=headers).status_code
 
         def kept() -> int:

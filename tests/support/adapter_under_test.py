@@ -112,10 +112,9 @@ class AdapterUnderTest:
         payload = document if isinstance(document, bytes) else json.dumps(document).encode()
         provider = self.settings.stores[store].provider
         credentials = Credentials(secrets=(SECRET,))
-        scheme = provider.scheme()
         self._posted = getattr(self, "_posted", 0) + 1
         headers = {
-            scheme.header(credentials): scheme.sign(payload, SECRET, credentials),
+            **provider.scheme().signed(payload, credentials),
             provider.topic_headers[0]: topic,
             "X-Shopify-Webhook-Id": webhook_id or f"w{self._posted}",
             **kw.pop("headers", {}),
@@ -203,9 +202,7 @@ def restart(sandbox: RunningSandbox) -> None:
 
 def signed(payload: bytes, store: str = "shopify", secret: str = SECRET) -> Mapping[str, str]:
     """The headers that prove a payload genuine."""
-    credentials = Credentials(secrets=(secret,))
-    scheme = PROVIDERS[store].scheme()
-    return {scheme.header(credentials): scheme.sign(payload, secret, credentials)}
+    return PROVIDERS[store].scheme().signed(payload, Credentials(secrets=(secret,)))
 
 
 __all__ = [

@@ -33,6 +33,6 @@ def _post(client: Client, case: Case) -> bool:
     if not scheme.can_sign or not target.credentials.secrets:
         return False
     payload = freshen(case)
-    signature = {scheme.header(target.credentials): scheme.sign(payload, target.credentials.secrets[0], target.credentials)}
-    answer = client.post(f"/webhooks/{target.store}", data=payload, headers=case.headers | signature)
+    signature = scheme.signed(payload, target.credentials)
+    answer = client.post(f"/webhooks/{target.store}", data=payload, headers={**case.headers, **signature})
     return answer.status_code == 200
