@@ -17,7 +17,6 @@ import pytest
 import mappings
 from adapter import settings
 from adapter.settings.environment import _EPHEMERAL_MARKS, _PLATFORM_URLS
-from adapter.settings.stores import _API_VARIABLES
 from mappings import PROVIDERS, Context, Options, Provider, Reason, encode, outcomes
 from mappings.core.fields import MISSING
 from tests.support.commands import COMMANDS
@@ -72,7 +71,7 @@ def environment_names() -> set[str]:
         ):
             names |= set(_names(arguments[1]))
     names |= set(_PLATFORM_URLS)
-    return names | {f"{provider.upper()}_{key.upper()}" for provider, keys in _API_VARIABLES.items() for key in keys}
+    return names | {f"{provider.name.upper()}_{key.upper()}" for provider in PROVIDERS.values() for key in provider.api_settings}
 
 
 def _names(argument: ast.expr) -> Iterator[str]:

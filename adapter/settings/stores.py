@@ -29,12 +29,6 @@ _API_SETTINGS = {
     "look_up_products": "look_up_products", "media_url": "media_url", "url_suffix": "url_suffix", "brand_attribute": "brand_attribute",
     "store_codes": "store_codes",
 }  # fmt: skip
-# Credentials for a store's API that can also be set as variables, for the one store of a platform.
-_API_VARIABLES = {
-    "shopify": ("api_url", "access_token", "client_id", "client_secret"),
-    "woocommerce": ("consumer_key", "consumer_secret"),
-    "magento": ("access_token", "access_token_secret", "consumer_key", "consumer_secret"),
-}
 
 
 def store_tables(env: Env, problems: SettingsProblems) -> dict[str, dict[str, Any]]:
@@ -82,6 +76,7 @@ def store_of(
         return None
     provider = PROVIDERS[loaded["provider"]]
     addresses = _addresses(loaded.get("store_url", ""), provider, setting, problems)
+    _check_api(loaded, provider, setting, problems, sandbox=sandbox)
     own_id, own_key, own_token = (loaded.get(key, "") for key in ("drip_account_id", "drip_api_key", "drip_access_token"))
     own = drip_account(own_id, own_key, own_token, setting(""), problems)
     if sandbox and own:
@@ -148,7 +143,7 @@ def check_stores(settings: Settings, problems: SettingsProblems) -> None:
 def _api_variables(env: Env, provider: str) -> dict[str, str]:
     """API credentials of the one store of a platform: option -> value, blank if unset."""
     given = {}
-    for key in _API_VARIABLES.get(provider, ()):
+    for key in PROVIDERS[provider].api_settings:
         name = f"{provider.upper()}_{key.upper()}"
         given[key] = env.str(name, "").strip()
     return given
@@ -185,6 +180,17 @@ def _setting_names(name: str, table: dict[str, Any]) -> Callable[[str], str]:
         own = {"secret": f"{prefix}_WEBHOOK_SECRET", "secret_previous": f"{prefix}_WEBHOOK_SECRET_PREVIOUS"}
         return lambda key: own.get(key, f"{prefix}_{key.upper()}")
     return lambda key: f"STORES: stores.{name}.{key}".rstrip(".")
+
+
+def _check_api(
+    loaded: Mapping[str, Any], provider: Provider, setting: Callable[[str], str], problems: SettingsProblems, *, sandbox: bool
+) -> None:
+    """A platform whose webhooks contain only an id needs its API; the sandbox gets whole orders and asks no store."""
+    if provider.needs_api and not sandbox:
+        why = f"missing: {provider.title}'s webhooks contain only an order's ID, and the rest is read from its API"
+        for key in provider.api_settings:
+            if not loaded.get(key):
+                problems.add(setting(key), why)
 
 
 def _api(loaded: Mapping[str, Any]) -> ApiSettings:

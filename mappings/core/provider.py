@@ -90,6 +90,10 @@ class Provider:
     """The body of the 200 response, made from our receipt, for a platform that reads it."""
     needs_address: bool = False
     """Whether the settings must give the store's address, because no payload contains it."""
+    api_settings: Sequence[str] = ()
+    """The store options with credentials for the platform's API, which can be set as variables too: `access_token` is ACME_ACCESS_TOKEN."""
+    needs_api: bool = False
+    """Whether `api_settings` must be set, because a webhook contains no more than an order's id."""
     has_unique_ids: bool = False
     """Whether no two shops of the platform have an order id in common."""
     reports_consent: bool = False

@@ -166,6 +166,7 @@ def _money_stayed(loaded: Loaded) -> bool:
 PROVIDER = Provider(
     name=NAME,
     title="Magento",
+    api_settings=("access_token", "access_token_secret", "consumer_key", "consumer_secret"),
     schemes={
         "hmac": hmac_hex_or_base64("x-magento-signature"),
         "token": token("authorization"),

@@ -171,6 +171,7 @@ PROVIDER = Provider(
     name=NAME,
     title="Shopify",
     # Next-generation events use the names without a prefix.
+    api_settings=("api_url", "access_token", "client_id", "client_secret"),
     schemes={"hmac": hmac_base64("x-shopify-hmac-sha256", "shopify-hmac-sha256")},
     topic_headers=("x-shopify-topic", "shopify-topic"),
     kept_headers=(

@@ -201,6 +201,7 @@ def _utc_keys(order: Mapping[str, Any]) -> tuple[str, str]:
 PROVIDER = Provider(
     name=NAME,
     title="WooCommerce",
+    api_settings=("consumer_key", "consumer_secret"),
     schemes={"hmac": hmac_base64("x-wc-webhook-signature")},
     topic_headers=("x-wc-webhook-topic",),
     kept_headers=(
