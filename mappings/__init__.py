@@ -11,7 +11,7 @@ from mappings.core.compliance import Compliance
 from mappings.core.consent import CONSENTS, SEND
 from mappings.core.contract import ACTIONS, DRIP_ORDER_NAMES, VOCABULARIES, OrderActivity
 from mappings.core.errors import Rejected, dotted
-from mappings.core.json import encode, parse
+from mappings.core.json import encode, parse, printed
 from mappings.core.lifecycle import LifecycleEvent, LifecycleState, as_sent, lifecycle_of, unsent_events
 from mappings.core.options import Options
 from mappings.core.order import Item, Order
@@ -75,6 +75,7 @@ __all__ = [
     "lookup",
     "outcomes",
     "parse",
+    "printed",
     "render",
     "timestamp",
     "unsent_events",

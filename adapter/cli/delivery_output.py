@@ -7,12 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import click
-import simplejson
 from sqlalchemy import Row
 
 from adapter.cli import output
 from adapter.cli.output import Column
-from mappings import encode, parse, timestamp
+from mappings import encode, parse, printed, timestamp
 
 _LONGEST_TOPIC_ON_TERMINAL = 32
 _INBOX = (
@@ -97,7 +96,7 @@ def _print_attempt(attempt: dict[str, Any], number: int, count: int) -> None:
     if answer:
         click.echo("Drip's answer\n" + json.dumps(answer, ensure_ascii=False, indent=2))
     if body and number == count:
-        click.echo("the body sent to Drip\n" + simplejson.dumps(body, use_decimal=True, ensure_ascii=False, indent=2))
+        click.echo("the body sent to Drip\n" + printed(body))
 
 
 def _of_today(today: Mapping[str, Any], *, sent: bool) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import simplejson
 from sqlalchemy import Connection, Row
 
 from adapter.inbox.products import known_products
@@ -14,7 +13,7 @@ from adapter.operations.masking import masked
 from adapter.operations.sums import Difference, difference_of
 from adapter.operations.tracing import Traces, dotted, trace
 from adapter.settings import Settings
-from mappings import VOCABULARIES, Order, Product, ProductKey, Reading, Rejected, complete, parse, render, wanted
+from mappings import VOCABULARIES, Order, Product, ProductKey, Reading, Rejected, complete, parse, printed, render, wanted
 
 _BEGINNINGS = frozenset(actions[0] for actions in VOCABULARIES.values())
 LONGEST = 2_000_000
@@ -121,5 +120,4 @@ class _Renderer:
 
 
 def _printed(body: Mapping[str, Any]) -> list[str]:
-    text: str = simplejson.dumps(body, use_decimal=True, ensure_ascii=False, indent=2)
-    return text.splitlines()
+    return printed(body).splitlines()

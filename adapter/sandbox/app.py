@@ -128,7 +128,7 @@ class Sandbox:
     def page(self) -> Response:
         """`GET /`: what the sandbox is, and the newest orders."""
         total, rows = self.state.received()
-        shown = [(row, parse(row.order.encoded_json.encode())) for _, row in reversed(rows[-_SHOWN_ON_PAGE:])]
+        shown = [(row, parse(bytes(row.order))) for _, row in reversed(rows[-_SHOWN_ON_PAGE:])]
         response = Response(render_template("received.html", total=total, shown=shown, limits=self.state.limits), mimetype="text/html")
         response.headers["Content-Security-Policy"] = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         response.headers["X-Content-Type-Options"] = "nosniff"

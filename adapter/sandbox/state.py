@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
-from simplejson import RawJSON
+from msgspec import Raw
 
 from adapter.sandbox.answers import Answer, Kind, Rule
 from mappings import encode, timestamp
@@ -28,7 +28,7 @@ class Received:
     request_id: str
     received_at: str
     order_id: str
-    order: RawJSON
+    order: Raw
 
 
 @dataclass(kw_only=True)
@@ -111,7 +111,7 @@ class State:
                 request_id=str(uuid4()),
                 received_at=now(),
                 order_id=order["order_id"],
-                order=RawJSON(encode(order).decode()),
+                order=Raw(encode(order)),
             )
             for order in orders
         ]

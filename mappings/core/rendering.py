@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from json.encoder import encode_basestring as quoted
 from typing import Any
 
 from mappings.core.consent import initial_status
 from mappings.core.contract import DRIP_ORDER_NAMES, LONGEST, OrderActivity, keeps_contract
 from mappings.core.errors import Rejected, dotted
-from mappings.core.json import quoted
 from mappings.core.options import Options
 from mappings.core.order import Item, Order
 from mappings.core.text import absolute_url, without_blanks

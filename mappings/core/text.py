@@ -13,11 +13,13 @@ from mappings.core.sensitive import has_email
 _TAG = re.compile(r"<[/!?a-zA-Z][^>]*>")
 # An object or a list as JSON, or as PHP serializes it.
 _STRUCTURE = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]]|[aOs]:\d+:)")
-_SPACE = re.compile(r"\s+")
 # Only the general form: the rest is for Drip to judge.
 _EMAIL = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;.]+")
 _NAME_LENGTH = 255
 _LARGEST_EXPONENT = 15
+# No ID has more digits.
+_LARGEST_INT = 10**40
+_NUMBERS = (int, Decimal)
 _URL_SAFE = "/%:=&?~#+!$,;'@()*[]"
 # The name in an entry of a list of named values: Shopify, WooCommerce, Magento.
 _ROW_NAMES = ("name", "key", "attribute_code", "code")
@@ -30,7 +32,7 @@ def plain(text: str) -> str:
         text = _TAG.sub("", text)
     if "&" in text:
         text = html.unescape(text)
-    return _SPACE.sub(" ", text).strip()
+    return " ".join(text.split())
 
 
 def product_name(text: str, reference: str) -> str:
@@ -96,7 +98,7 @@ def campaign(url: str) -> dict[str, str]:
 
 def without_blanks(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes without the empty ones; `false` and 0 are values."""
-    return {name: value for name, value in attributes.items() if value is not None and value not in ("", [], (), {})}
+    return {name: value for name, value in attributes.items() if value or isinstance(value, _NUMBERS)}
 
 
 def lookup(document: Any, path: str) -> Any:
@@ -128,4 +130,6 @@ def _is_scalar(value: Any) -> bool:
     # A number too large for arithmetic is of no use to Drip either.
     if isinstance(value, str):
         return not _STRUCTURE.match(value)
-    return isinstance(value, int) or (isinstance(value, Decimal) and abs(value.adjusted()) <= _LARGEST_EXPONENT)
+    if isinstance(value, int):
+        return abs(value) < _LARGEST_INT
+    return isinstance(value, Decimal) and abs(value.adjusted()) <= _LARGEST_EXPONENT

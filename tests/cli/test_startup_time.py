@@ -12,7 +12,7 @@ from tests.support.fixture_cases import FIXTURES
 LIBRARIES = frozenset(
     {
         "alembic", "apprise", "cryptography", "environs", "flask", "gunicorn", "jinja2", "marshmallow", "prometheus_client", "psycopg",
-        "requests", "rich", "sentry_sdk", "simplejson", "sqlalchemy", "urllib3", "werkzeug",
+        "requests", "rich", "sentry_sdk", "msgspec", "sqlalchemy", "urllib3", "werkzeug",
     }
 )  # fmt: skip
 _LIST_IMPORTS = """
@@ -47,7 +47,7 @@ def test_only_migrating_loads_alembic(arguments: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("name", ["shopify/paid-order", "woocommerce/paid-order", "magento/guest-checkout", "shopify/not-json"])
 def test_mapping_imports_only_what_maps(name: str) -> None:
-    assert imported_by("map", name.partition("/")[0], str(FIXTURES / name / "payload.json")) == {"marshmallow", "simplejson"}
+    assert imported_by("map", name.partition("/")[0], str(FIXTURES / name / "payload.json")) == {"marshmallow", "msgspec"}
 
 
 _LIST_NEW = """
@@ -57,7 +57,7 @@ for name in sys.argv[1:]:
     importlib.import_module(name)
 print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
 """
-SETTINGS = {"environs", "marshmallow", "simplejson"}
+SETTINGS = {"environs", "marshmallow", "msgspec"}
 PROCESSES = {
     "send": (["adapter.cli.commands.send"], SETTINGS | {"requests", "sqlalchemy", "urllib3"}),
     "web, which watches over its workers": (["adapter.cli.commands.web"], {"gunicorn"}),
@@ -65,7 +65,7 @@ PROCESSES = {
         ["adapter.cli.startup", "adapter.web.app"],
         SETTINGS | {"flask", "jinja2", "prometheus_client", "requests", "sqlalchemy", "urllib3", "werkzeug"},
     ),
-    "sandbox": (["adapter.cli.commands.sandbox"], {"flask", "gunicorn", "jinja2", "marshmallow", "simplejson", "werkzeug"}),
+    "sandbox": (["adapter.cli.commands.sandbox"], {"flask", "gunicorn", "jinja2", "marshmallow", "msgspec", "werkzeug"}),
 }
 
 

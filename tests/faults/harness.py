@@ -297,7 +297,7 @@ class AtDrip:
     def __init__(self, entries: Sequence[Received]) -> None:
         self.by_order: dict[int, list[tuple[int, str, str]]] = {}
         for entry in entries:
-            body = entry.order.encoded_json
+            body = bytes(entry.order).decode()
             order = json.loads(body)
             self.by_order.setdefault(int(entry.order_id), []).append((int(order["grand_total"]), order["action"], body))
 

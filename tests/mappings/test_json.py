@@ -179,3 +179,10 @@ def test_any_bytes_are_a_document_or_are_rejected(payload: bytes) -> None:
     except Rejected as rejected:
         problems = rejected.problems
     assert set(problems) <= {""}
+
+
+@PATIENT
+@given(JSON)
+def test_the_fast_parser_and_pythons_own_read_the_same(document: Any) -> None:
+    payload = encode(document)
+    assert repr(parse(payload)) == repr(json.loads(payload, parse_float=Decimal))

@@ -575,7 +575,7 @@ def documents_like(name: str) -> st.SearchStrategy[Any]:
 class TestPurity:
     """`mappings/` does no I/O, reads no clock and no environment, and imports nothing of `adapter/`."""
 
-    LIBRARIES = frozenset({"mappings", "marshmallow", "simplejson", "iso_4217", "cryptography"})
+    LIBRARIES = frozenset({"mappings", "marshmallow", "msgspec", "iso_4217", "cryptography"})
     IMPURE = frozenset(
         {"asyncio", "concurrent", "getpass", "http", "io", "locale", "logging", "multiprocessing", "os", "pathlib", "platform", "random",
          "secrets", "select", "shutil", "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib.request",

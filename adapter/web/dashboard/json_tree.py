@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import simplejson
-
 from adapter.operations.masking import Path, personal
 from adapter.operations.tracing import dotted
+from mappings import encode
 
 MOST_LINES = 2500
 _DEEPEST = 5
@@ -70,5 +69,5 @@ def _walk(document: Any) -> Iterator[tuple[Path, Any]]:
 def _text(value: Any) -> str:
     if isinstance(value, (dict, list)):
         return ("{}" if isinstance(value, dict) else "[]") if not value else ""
-    text = str(value) if isinstance(value, Decimal) else simplejson.dumps(value, ensure_ascii=False)
+    text = str(value) if isinstance(value, Decimal) else encode(value).decode()
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
