@@ -203,7 +203,7 @@ def test_the_tables_of_stores_in_the_documents_are_read(monkeypatch: pytest.Monk
     tables = [block for path in DOCUMENTS for block in code_blocks(path.read_text(encoding="utf-8"), "toml")]
     assert len(tables) >= 2
     for table in tables:
-        monkeypatch.setenv("STORES", table.replace('"..."', '"x"'))
+        monkeypatch.setenv("STORES", table.replace('"..."', '"the-secret"'))
         assert settings.read_settings().stores
 
 

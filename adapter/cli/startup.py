@@ -13,12 +13,19 @@ from adapter.settings import DEFAULT_DATABASE_URL, SANDBOX_DATABASE_URL, Setting
 # What judges or uses a setting is imported only where the setting is set: these libraries are large, and most commands need none of them.
 
 
-def settings_for(sandbox_url: str = "") -> Settings:
-    """Read the settings, and set up logging and error reporting as they say; orders go to the sandbox at `sandbox_url`, if given."""
-    settings = read_settings(sandbox=bool(sandbox_url), sandbox_url=sandbox_url, checks=CHECKS)
+def settings_for(sandbox_url: str = "", listening_url: str = "") -> Settings:
+    """Read the settings, and set up logging and error reporting as they say.
+
+    Orders go to the sandbox at `sandbox_url`, if given; `listening_url` is where the web side will listen, if that is decided already.
+    """
+    settings = read_settings(sandbox=bool(sandbox_url), sandbox_url=sandbox_url, listening_url=listening_url, checks=CHECKS)
+    _set_up_reporting(settings)
+    return settings
+
+
+def _set_up_reporting(settings: Settings) -> None:
     logs.set_up(settings.log_level)
     error_reporting.set_up(settings.sentry_dsn)
-    return settings
 
 
 def current_settings() -> Settings:
@@ -26,18 +33,19 @@ def current_settings() -> Settings:
 
     Without an adapter.db, the sandbox.db that a stopped `serve --sandbox` left behind is used.
     """
-    settings = settings_for()
+    settings = read_settings(short_secrets=True, checks=CHECKS)  # they may be those of a sandbox
     uses_default = settings.database_url == DEFAULT_DATABASE_URL
     database_url = SANDBOX_DATABASE_URL if uses_default else settings.database_url
     running = None if settings.accounts else announced_at(path_for(database_url, "sandbox"))
     leftover = uses_default and not Path("adapter.db").exists() and Path("sandbox.db").exists()
     if running is None and not leftover:
-        return settings
+        return settings_for()
     sandbox_url, listening_url = (running.sandbox_url, running.url) if running else ("", "")
     try:
         settings = read_settings(sandbox=True, sandbox_url=sandbox_url, listening_url=listening_url, checks=CHECKS)
     except SettingsError:  # credentials for Drip: these settings aren't those of a sandbox
-        return settings
+        return settings_for()
+    _set_up_reporting(settings)
     using = f"drip-adapter serve --sandbox at {running.url}" if running else "sandbox.db; drip-adapter serve --sandbox isn't running"
     click.echo(f"note: using {using}", err=True)
     return settings

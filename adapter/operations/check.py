@@ -17,7 +17,7 @@ from adapter.inbox.schema_version import is_migrated
 from adapter.operations.health import status_report
 from adapter.operations.sums import Difference, recent_differences
 from adapter.operations.webhooks import experience_of
-from adapter.settings import Account, Settings, Store, secret_variables
+from adapter.settings import WEAK_PASSWORD, Account, Settings, Store, secret_variables
 from adapter.stores.http import StoreTrouble
 from adapter.stores.platforms import registry_of
 from adapter.stores.registration import Work, address_of, plan
@@ -45,6 +45,8 @@ def look(settings: Settings, engine: Engine) -> Iterator[Finding]:
     for store in settings.stores.values():
         yield from _webhooks(store, settings, engine)
     yield from _address(given, settings)
+    if settings.password_is_weak:
+        yield Finding("dashboard", None, f"ADMIN_PASSWORD {WEAK_PASSWORD}; set a longer one")
     yield from _database(settings, engine)
     for account in settings.accounts.values():
         yield _drip(settings, account) if settings.drip_api_url else _STOPPED_SANDBOX

@@ -1,6 +1,7 @@
 """The settings, read once from the environment and checked. Plain data: what connects, fetches or verifies is built elsewhere."""
 
 from adapter.settings.environment import LOG_LEVELS, read_settings
+from adapter.settings.secrets import WEAK_PASSWORD
 from adapter.settings.stores import secret_variables
 from adapter.settings.table import StoreTable
 from adapter.settings.values import (
@@ -15,6 +16,6 @@ from adapter.settings.values import (
 )
 
 __all__ = [
-    "DEFAULT_DATABASE_URL", "DEFAULT_PORT", "DRIP_API_URL", "LOG_LEVELS", "SANDBOX_ACCOUNT", "SANDBOX_DATABASE_URL", "Account", "Settings",
-    "Store", "StoreTable", "read_settings", "secret_variables",
+    "DEFAULT_DATABASE_URL", "DEFAULT_PORT", "DRIP_API_URL", "LOG_LEVELS", "SANDBOX_ACCOUNT", "SANDBOX_DATABASE_URL", "WEAK_PASSWORD",
+    "Account", "Settings", "Store", "StoreTable", "read_settings", "secret_variables",
 ]  # fmt: skip

@@ -2,8 +2,8 @@
 
 import re
 
-from adapter.settings.checks import is_token
 from adapter.settings.problems import SettingsProblems
+from adapter.settings.secrets import why_no_token
 from adapter.settings.values import Account
 
 _ACCOUNT_ID = re.compile(r"[A-Za-z0-9_-]+")
@@ -23,8 +23,8 @@ def drip_account(account_id: str, api_key: str, access_token: str, table: str, p
         problems.add(names[1], f'missing, while {names[0]} is set; in Drip: Settings > User Settings, "API Token"; or set {names[2]}')
     elif api_key and access_token:
         problems.add(names[2], f"set together with {names[1]}; keep only one of them")
-    elif not is_token(access_token or api_key):
-        problems.add(names[2] if access_token else names[1], "contains a space or a character that no token has; copy it from Drip again")
+    elif why := why_no_token(access_token or api_key):
+        problems.add(names[2] if access_token else names[1], why)
     elif access_token:
         return Account(id=account_id, token=access_token, auth="bearer", id_setting=names[0], token_setting=names[2])
     else:

@@ -5,11 +5,11 @@ import string
 
 from marshmallow import ValidationError
 
+from adapter.settings.secrets import why_forgeable, why_no_token
 from mappings import CONSENTS, absolute_url, is_public_key
 
 _TEMPLATE_FIELDS = {"order_id", "order_public_id", "token"}
 _PATH = re.compile(r"[^.\s][^.]*(?:\.[^.]+)+|[^.\s]+_[^.\s]+")
-_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 def check_url(value: str) -> None:
@@ -41,20 +41,27 @@ def check_consent(value: str) -> None:
 
 
 def check_secret(value: str) -> None:
-    """A secret that isn't blank."""
-    if not value.strip():
-        raise ValidationError("is blank, so anyone could forge webhooks")
+    """A secret that can't be guessed."""
+    if why := why_forgeable(value):
+        raise ValidationError(why)
 
 
-def is_token(value: str) -> bool:
-    """Whether a value could be a key or token."""
-    return _TOKEN.fullmatch(value) is not None
+def check_short_secret(value: str) -> None:
+    """A secret that isn't blank, for the sandbox: nothing that is forged for it reaches Drip."""
+    if why := why_forgeable(value, shortest=1):
+        raise ValidationError(why)
 
 
 def check_token(value: str) -> None:
     """A key or token as platforms generate them."""
-    if not is_token(value):
-        raise ValidationError("contains a space or a character that no key has; copy it again")
+    if why := why_no_token(value):
+        raise ValidationError(why)
+
+
+def check_not_blank(value: str) -> None:
+    """Something."""
+    if not value.strip():
+        raise ValidationError("is blank")
 
 
 def check_public_key(value: str) -> None:

@@ -7,8 +7,10 @@ from types import MappingProxyType
 from environs import Env
 
 from adapter.settings.accounts import drip_account
+from adapter.settings.addresses import is_loopback
 from adapter.settings.checks import check_url
 from adapter.settings.problems import SettingsProblems
+from adapter.settings.secrets import SHORTEST, SHORTEST_KEY, why_unusable
 from adapter.settings.stores import check_stores, sandbox_table, store_of, store_tables
 from adapter.settings.values import (
     DEFAULT_DATABASE_URL,
@@ -35,12 +37,18 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def read_settings(
-    *, sandbox: bool = False, sandbox_url: str = "", listening_url: str = "", checks: Checks = MappingProxyType({})
+    *,
+    sandbox: bool = False,
+    sandbox_url: str = "",
+    listening_url: str = "",
+    short_secrets: bool = False,
+    checks: Checks = MappingProxyType({}),
 ) -> Settings:
     """Read the environment; raises `SettingsError` with every problem found.
 
     With `sandbox`, orders go to the sandbox at `sandbox_url` instead of Drip: credentials for Drip are refused, and if no store is
-    configured, each platform gets one whose secret is `sandbox`. `listening_url` is the adapter's address unless PUBLIC_URL is set.
+    configured, each platform gets one whose secret is `sandbox`. `listening_url` is the adapter's address unless PUBLIC_URL is set. With
+    `short_secrets`, as with the sandbox, webhook secrets may be of any length.
     `checks` are for settings that only their user can judge, by name: each takes the value, which isn't blank, and returns what is wrong
     with it, or "".
     """
@@ -48,6 +56,8 @@ def read_settings(
     problems = SettingsProblems()
     port = _number(env, "PORT", problems, 0, 1, 65535) or None
     public_url = _public_url(env)
+    listens_at = listening_url or (f"http://0.0.0.0:{port}" if port else "")
+    public = any(address and not is_loopback(address) for address in (public_url, listens_at))
     listening_url = listening_url or f"http://127.0.0.1:{port or DEFAULT_PORT}"
     account = _sandbox_account(env, problems) if sandbox else _account(env, problems)
     tables = store_tables(env, problems)
@@ -57,7 +67,7 @@ def read_settings(
     stores = {
         name: store
         for name, table in tables.items()
-        if (store := store_of(name, table, public_url or listening_url, account, problems, sandbox=sandbox))
+        if (store := store_of(name, table, public_url or listening_url, account, problems, sandbox=sandbox, short_secrets=short_secrets))
     }
     if unconfigured:
         unset = f"_WEBHOOK_SECRET (unset, so it is {SANDBOX_ACCOUNT!r})"
@@ -75,9 +85,9 @@ def read_settings(
         payload_retention_days=_number(env, "PAYLOAD_RETENTION_DAYS", problems, 30, 1, 36_500),
         dead_retention_days=_number(env, "DEAD_RETENTION_DAYS", problems, 90, 1, 36_500),
         row_retention_days=_number(env, "ROW_RETENTION_DAYS", problems, 90, 1, 36_500),
-        metrics_token=env.str("METRICS_TOKEN", ""),
-        admin_password=_admin_password(env, problems),
-        secret_key=env.str("SECRET_KEY", "").strip(),
+        metrics_token=_secret(env, "METRICS_TOKEN", problems),
+        admin_password=_admin_password(env, problems, public=public),
+        secret_key=_secret(env, "SECRET_KEY", problems, SHORTEST_KEY),
         alert_url=_checked(env, "ALERT_URL", checks, problems),
         sentry_dsn=_checked(env, "SENTRY_DSN", checks, problems),
         port=port,
@@ -122,11 +132,21 @@ def _log_level(env: Env, problems: SettingsProblems) -> str:
     return level
 
 
-def _admin_password(env: Env, problems: SettingsProblems) -> str:
+def _secret(env: Env, name: str, problems: SettingsProblems, shortest: int = SHORTEST) -> str:
+    secret: str = env.str(name, "")
+    if secret and (why := why_unusable(secret, blank="is blank; set a value, or unset it", shortest=shortest)):
+        problems.add(name, why)
+    return secret.strip()
+
+
+def _admin_password(env: Env, problems: SettingsProblems, *, public: bool) -> str:
+    """ADMIN_PASSWORD. A short one is accepted where only this machine can try it; `serve` and `check` warn about it."""
     password: str = env.str("ADMIN_PASSWORD", "")
-    if password and not password.strip():
-        problems.add("ADMIN_PASSWORD", "is blank, so anyone could log in; choose a long password, or unset it")
-    return password
+    shortest = SHORTEST if public else 1
+    blank = "is blank, so anyone could log in; choose a long password, or unset it"
+    if password and (why := why_unusable(password, blank=blank, shortest=shortest)):
+        problems.add("ADMIN_PASSWORD", why)
+    return password.strip()
 
 
 def _checked(env: Env, name: str, checks: Checks, problems: SettingsProblems) -> str:

@@ -13,6 +13,7 @@ from marshmallow import ValidationError
 
 from adapter.settings.accounts import drip_account
 from adapter.settings.problems import SettingsProblems
+from adapter.settings.secrets import usable
 from adapter.settings.table import NEEDED_BY_AUTH, StoreTable
 from adapter.settings.values import SANDBOX_ACCOUNT, Account, ApiSettings, Settings, Store
 from mappings import PROVIDERS, Credentials, Options, Provider, absolute_url, dotted
@@ -64,12 +65,19 @@ def sandbox_table(provider: str) -> dict[str, Any]:
 
 
 def store_of(
-    name: str, table: dict[str, Any], public_url: str, default: Account | None, problems: SettingsProblems, *, sandbox: bool
+    name: str,
+    table: dict[str, Any],
+    public_url: str,
+    default: Account | None,
+    problems: SettingsProblems,
+    *,
+    sandbox: bool,
+    short_secrets: bool,
 ) -> Store | None:
     """The store of a table, or None if the table is invalid. `default` is the Drip account of a store without its own."""
     setting = _setting_names(name, table)
     try:
-        loaded: dict[str, Any] = StoreTable().load(table)
+        loaded: dict[str, Any] = StoreTable(short_secrets=sandbox or short_secrets).load(table)
     except ValidationError as error:
         for path, why in dotted(error.messages).items():
             problems.add(setting(path), " ".join(why))
@@ -86,12 +94,10 @@ def store_of(
         provider=provider,
         auth=loaded.get("auth", ""),
         credentials=Credentials(
-            # WooCommerce trims the secret that is entered there (sanitize_text_field, in class-wc-admin-webhooks.php). No platform
-            # issues one with spaces around it: those come from the end of a file or of a copied line.
-            secrets=tuple(loaded[key].strip() for key in ("secret", "secret_previous") if loaded.get(key)),
+            secrets=usable(loaded.get(key, "") for key in ("secret", "secret_previous")),
             header=loaded.get("signature_header", ""),
-            username=loaded.get("username", ""),
-            client_id=loaded.get("adobe_client_id", ""),
+            username=loaded.get("username", "").strip(),
+            client_id=loaded.get("adobe_client_id", "").strip(),
             public_key=loaded.get("public_key", ""),
         ),
         options=Options(
@@ -194,7 +200,9 @@ def _check_api(
 
 
 def _api(loaded: Mapping[str, Any]) -> ApiSettings:
-    given: dict[str, Any] = {ours: loaded[key] for key, ours in _API_SETTINGS.items() if key in loaded}
+    given: dict[str, Any] = {
+        ours: value.strip() if isinstance(value := loaded[key], str) else value for key, ours in _API_SETTINGS.items() if key in loaded
+    }
     return ApiSettings(**given | {"url": given.get("url", "").rstrip("/")})
 
 

@@ -7,7 +7,16 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
-from adapter.settings.checks import check_consent, check_public_key, check_secret, check_template, check_token, check_url
+from adapter.settings.checks import (
+    check_consent,
+    check_not_blank,
+    check_public_key,
+    check_secret,
+    check_short_secret,
+    check_template,
+    check_token,
+    check_url,
+)
 from mappings import DRIP_ORDER_NAMES, PROVIDERS
 
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -33,13 +42,19 @@ class StoreTable(Schema):
     class Meta:
         unknown = EXCLUDE  # refused by `check_options`, which suggests the option that was meant
 
+    def __init__(self, *, short_secrets: bool = False) -> None:
+        super().__init__()
+        if short_secrets:
+            for name in ("secret", "secret_previous"):
+                self.fields[name].validators = [check_short_secret]
+
     provider = _Text(required=True, validate=_one_of(sorted(PROVIDERS)))
     secret = _Text(validate=check_secret)
     secret_previous = _Text(validate=check_secret)
     auth = _Text()
     signature_header = _Text(validate=validate.Regexp(r"[A-Za-z0-9-]+\Z", error="isn't the name of a header"))
-    username = _Text()
-    adobe_client_id = _Text()
+    username = _Text(validate=check_not_blank)
+    adobe_client_id = _Text(validate=check_not_blank)
     public_key = _Text(validate=check_public_key)
     aliases = fields.List(_Text())
     drip_account_id = _Text()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
+from adapter.settings.secrets import why_unusable
 from mappings import Credentials, Options, Provider, Verdict
 
 DRIP_API_URL = "https://api.getdrip.com"
@@ -116,6 +117,11 @@ class Settings:
     port: int | None = None
     web_concurrency: int = 2
     log_level: str = "INFO"
+
+    @property
+    def password_is_weak(self) -> bool:
+        """Whether the password of the dashboard could be guessed, which is accepted on this machine only."""
+        return bool(self.admin_password) and bool(why_unusable(self.admin_password))
 
     @property
     def accounts(self) -> dict[str, Account]:

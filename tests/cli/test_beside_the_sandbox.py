@@ -29,7 +29,7 @@ def shop() -> Iterator[Shop]:
 def variables(shop: Shop) -> dict[str, str]:
     """A real shop's settings, as for its own adapter, but without an account at Drip."""
     return {
-        "WOOCOMMERCE_WEBHOOK_SECRET": "s3cret",
+        "WOOCOMMERCE_WEBHOOK_SECRET": "the-secret",
         "WOOCOMMERCE_STORE_URL": shop.url,
         "WOOCOMMERCE_CONSUMER_KEY": KEY,
         "WOOCOMMERCE_CONSUMER_SECRET": SECRET,
@@ -80,7 +80,8 @@ def test_a_backfill_reaches_the_sandbox(served: Served, variables: dict[str, str
 
 
 def test_with_an_account_at_drip_the_settings_are_those_of_the_real_adapter(served: Served, variables: dict[str, str]) -> None:
-    result = terminal.run("status", "--json", DATABASE_URL=served.database_url, variables=variables, DRIP_ACCOUNT_ID="1", DRIP_API_KEY="k")
+    real = variables | {"SHOPIFY_WEBHOOK_SECRET": "the-secret", "DRIP_ACCOUNT_ID": "1", "DRIP_API_KEY": "key-of-drip"}
+    result = terminal.run("status", "--json", DATABASE_URL=served.database_url, variables=real)
     report = json.loads(result.stdout)
     assert (report["sandbox"], list(report["accounts"]), result.stderr) == (False, ["1"], b"")
 

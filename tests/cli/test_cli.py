@@ -112,7 +112,7 @@ def test_an_unknown_command_is_refused_with_the_one_that_was_meant() -> None:
 
 @pytest.mark.slow
 def test_a_long_message_is_broken_between_words_on_a_terminal_and_nowhere_else() -> None:
-    variables = {"STORES": '[stores.eu]\nprovider = "magento"\nsecret = "s"\n'}
+    variables = {"STORES": '[stores.eu]\nprovider = "magento"\nsecret = "the-secret"\n'}
     _, shown = terminal.run_in_terminal(80, "status", variables=variables)
     whole = terminal.run("status", variables=variables).stderr.decode()
     assert len(whole.splitlines()) == 1
@@ -134,7 +134,7 @@ def test_a_process_exits_with_0_1_and_2() -> None:
 
 @pytest.mark.slow
 def test_the_sandbox_is_refused_together_with_credentials_for_drip() -> None:
-    result = terminal.run("serve", "--sandbox", DRIP_ACCOUNT_ID="1", DRIP_API_KEY="k")
+    result = terminal.run("serve", "--sandbox", DRIP_ACCOUNT_ID="1", DRIP_API_KEY="key-of-drip")
     assert (result.returncode, result.stdout) == (2, b"")
     assert b"DRIP_ACCOUNT_ID" in result.stderr
 
@@ -365,7 +365,7 @@ def test_an_unknown_delivery_exits_with_1(adapter: AdapterUnderTest) -> None:
 
 def test_an_order_is_shown_with_its_history_and_what_drip_has(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIP_ACCOUNT_ID", ACCOUNT.id)
-    monkeypatch.setenv("DRIP_API_KEY", "k")
+    monkeypatch.setenv("DRIP_API_KEY", "key-of-drip")
     [order] = lines(run("orders", "show", "#1001", "--json"))
     assert (order["order_id"], order["order_number"], [row["account"] for row in order["at_drip"]]) == ("1001", "1001", [ACCOUNT.id])
     assert [(row["id"], row["state"], row["tries"][0]["action"]) for row in order["deliveries"]] == [
@@ -540,7 +540,7 @@ def test_an_unreachable_database_exits_with_1_and_names_its_setting(monkeypatch:
 
 def test_status_names_what_needs_attention_while_orders_reach_drip(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIP_ACCOUNT_ID", "9999999")
-    monkeypatch.setenv("DRIP_API_KEY", "k")
+    monkeypatch.setenv("DRIP_API_KEY", "key-of-drip")
     [report] = lines(run("status", "--json"))
     assert (report["ok"], report["verdict"], [finding["code"] for finding in report["findings"]]) == (False, "attention", ["dead"])
     assert report["stores"]["shopify"]["deliveries"] == {"delivered": 2, "skipped": 1, "dead": 1}
@@ -551,7 +551,7 @@ def test_status_names_what_needs_attention_while_orders_reach_drip(adapter: Adap
 
 def test_status_prints_the_figures_of_the_overview(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIP_ACCOUNT_ID", ACCOUNT.id)
-    monkeypatch.setenv("DRIP_API_KEY", "k")
+    monkeypatch.setenv("DRIP_API_KEY", "key-of-drip")
     adapter.post(shopify_order(1009))
     [report] = lines(run("status", "--json", "--span", "month"))
     assert report["waiting"] == {"shopify": {"now": 1, "later": 0}}

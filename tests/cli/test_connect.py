@@ -23,7 +23,7 @@ from tests.support.adapter_under_test import Clock, run_sender
 from tests.support.live_adapter import live_adapter
 
 TOPICS = ["order.created", "order.restored", "order.updated", "product.updated"]
-WEBHOOK_SECRET = "s3cret"
+WEBHOOK_SECRET = "the-secret"
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_nothing_is_registered_if_something_else_answers(
 
 
 def test_nothing_is_registered_if_the_adapter_has_no_such_store(url: str, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STORES", f'[stores.tea]\nprovider = "woocommerce"\nsecret = "s"\nstore_url = "{shop.url}"\n'
+    monkeypatch.setenv("STORES", f'[stores.tea]\nprovider = "woocommerce"\nsecret = "the-secret"\nstore_url = "{shop.url}"\n'
                        f'consumer_key = "{KEY}"\nconsumer_secret = "{SECRET}"\ndrip_provider = "tea"\n')  # fmt: skip
     done = run("connect", "tea", "--yes")
     assert done.exit_code == 1
@@ -266,7 +266,7 @@ def test_nothing_is_registered_if_the_adapter_has_no_such_store(url: str, shop: 
 def test_woocommerces_own_code_and_message_are_passed_on(
     url: str, shop: Shop, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WOOCOMMERCE_CONSUMER_SECRET", "cs_wrong")
+    monkeypatch.setenv("WOOCOMMERCE_CONSUMER_SECRET", "cs_wrong_one")
     done = run(*command)
     assert done.exit_code == 1
     assert "401 woocommerce_rest_authentication_error: Consumer secret is invalid." in " ".join(done.output.split())

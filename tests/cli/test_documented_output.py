@@ -46,7 +46,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sandbox_url: st
 def configure(environment: pytest.MonkeyPatch, shop: Shop, name: str = "woocommerce") -> None:
     environment.setenv(
         "STORES",
-        f'[stores.{name}]\nprovider = "woocommerce"\nsecret = "s"\nstore_url = "{shop.url}"\n'
+        f'[stores.{name}]\nprovider = "woocommerce"\nsecret = "the-secret"\nstore_url = "{shop.url}"\n'
         f'consumer_key = "{KEY}"\nconsumer_secret = "{SECRET}"\n',
     )
 
@@ -115,7 +115,7 @@ def test_check_of_two_stores(environment: pytest.MonkeyPatch, shop: Shop, tmp_pa
     [tables] = [block for block in blocks("toml") if "stores.outlet" in block]
     for name, value in (("store_url", shop.url), ("consumer_key", KEY), ("consumer_secret", SECRET)):
         tables = re.sub(rf'{name} = ".*?"', f'{name} = "{value}"', tables, count=1)
-    environment.setenv("STORES", tables)
+    environment.setenv("STORES", tables.replace('"..."', '"the-secret"'))
     with served(environment, tmp_path) as url:
         assert run("connect", "tea", "--yes").exit_code == 0
         looked = run("check")

@@ -203,7 +203,9 @@ class TestByItself:
 def command(*arguments: str, engine: Engine, at: Any) -> str:
     with freeze_time(at):
         url = engine.url.render_as_string(hide_password=False)
-        result = CliRunner().invoke(main, arguments, env={"DATABASE_URL": url, "SHOPIFY_WEBHOOK_SECRET": "s"}, catch_exceptions=False)
+        result = CliRunner().invoke(
+            main, arguments, env={"DATABASE_URL": url, "SHOPIFY_WEBHOOK_SECRET": "the-secret"}, catch_exceptions=False
+        )
     assert result.exit_code == 0, result.output
     return result.output
 

@@ -298,7 +298,7 @@ class TestStatus:
     @pytest.mark.slow
     def test_the_command_reports_the_same(self, adapter: AdapterUnderTest, database_url: str) -> None:
         adapter.post(shopify_order(1001))
-        result = terminal.run("status", "--json", DATABASE_URL=database_url, SHOPIFY_WEBHOOK_SECRET="s")
+        result = terminal.run("status", "--json", DATABASE_URL=database_url, SHOPIFY_WEBHOOK_SECRET="the-secret")
         told = json.loads(result.stdout)
         page = adapter.web.get("/status").get_json()
         assert set(page) < set(told)  # which has the figures of the overview too

@@ -296,7 +296,7 @@ def test_another_account_gets_them_too(open_adapter: AdapterUnderTest, shop: Sho
 def credentials_of(shop: Shop, database_url: str) -> dict[str, str]:
     """What opens the shop, the database and Drip."""
     return {
-        "WOOCOMMERCE_WEBHOOK_SECRET": "s3cret",
+        "WOOCOMMERCE_WEBHOOK_SECRET": "the-secret",
         "WOOCOMMERCE_STORE_URL": shop.url,
         "WOOCOMMERCE_CONSUMER_KEY": KEY,
         "WOOCOMMERCE_CONSUMER_SECRET": SECRET,
@@ -366,7 +366,7 @@ def test_backfill_in_json(environment: dict[str, str], shop: Shop) -> None:
             ("woocommerce", "--since", "2026-01-01"),
             "WOOCOMMERCE_CONSUMER_KEY",
         ),
-        ({"WOOCOMMERCE_CONSUMER_SECRET": "wrong"}, ("woocommerce", "--since", "2026-01-01"), "WOOCOMMERCE_CONSUMER_KEY"),
+        ({"WOOCOMMERCE_CONSUMER_SECRET": "wrong-one"}, ("woocommerce", "--since", "2026-01-01"), "WOOCOMMERCE_CONSUMER_KEY"),
     ],
 )
 def test_what_is_missing_is_named(
@@ -415,7 +415,7 @@ def test_a_signal_ends_it_with_a_word(environment: dict[str, str], shop: Shop, n
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_reconcile_for_all_stores(environment: dict[str, str], shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.add(int(time.time()) - 3600, status="processing")
-    second = f'[stores.outlet]\nprovider = "woocommerce"\nsecret = "s3cret-too"\nstore_url = "{shop.url}"\ndrip_provider = "outlet"\n'
+    second = f'[stores.outlet]\nprovider = "woocommerce"\nsecret = "another-secret"\nstore_url = "{shop.url}"\ndrip_provider = "outlet"\n'
     monkeypatch.setenv("STORES", f'{second}consumer_key = "{KEY}"\nconsumer_secret = "{SECRET}"\n')
     stops = iter([True])
     shop.after_page = lambda: os.kill(os.getpid(), signal.SIGINT) if next(stops, False) else None
@@ -464,7 +464,7 @@ def test_what_will_not_be_sent_is_not_new_to_drip(environment: dict[str, str], s
 def test_connect_explains_consent_where_orders_do_not_contain_it(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Consent: " in run("connect", "magento").output
     assert "Consent: " not in run("connect", "shopify").output
-    answered = '[stores.tea]\nprovider = "magento"\nsecret = "s"\nstore_url = "https://tea.example"\nconsent = "ignore"\n'
+    answered = '[stores.tea]\nprovider = "magento"\nsecret = "the-secret"\nstore_url = "https://tea.example"\nconsent = "ignore"\n'
     monkeypatch.setenv("STORES", answered)
     assert "Consent: " not in run("connect", "tea").output
 
@@ -488,7 +488,7 @@ def test_from_a_settings_file_with_two_stores_to_whole_orders(
             f"""
             [stores.tea]
             provider = "woocommerce"
-            secret = "s3cret"
+            secret = "the-secret"
             store_url = "{tea.url}"
             consumer_key = "{KEY}"
             consumer_secret = "{SECRET}"

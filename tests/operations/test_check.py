@@ -50,7 +50,7 @@ def drip(engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch) -> 
             "DRIP_API_KEY": "key-of-drip",
             "DRIP_API_URL": sandbox.url,
             "PUBLIC_URL": "https://adapter.example",
-            "SHOPIFY_WEBHOOK_SECRET": "s",
+            "SHOPIFY_WEBHOOK_SECRET": "the-secret",
         }.items():
             monkeypatch.setenv(name, value)
         run_sender(engine)
@@ -132,7 +132,10 @@ def test_a_refusal_names_what_to_check(drip: RunningSandbox, status: int, named:
 
 @on_sqlite
 def test_a_refusal_names_the_setting_of_the_store_whose_account_it_is(drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STORES", '[stores.eu]\nprovider = "shopify"\nsecret = "s"\ndrip_account_id = "111"\ndrip_access_token = "t"\n')
+    monkeypatch.setenv(
+        "STORES",
+        '[stores.eu]\nprovider = "shopify"\nsecret = "the-secret"\ndrip_account_id = "111"\ndrip_access_token = "token-of-drip"\n',
+    )
     tell(drip, status=401, account="111")
     assert [ok for ok, _ in found("Drip account 9999999")] == [True]
     [(ok, say)] = found("Drip account 111")
@@ -197,7 +200,7 @@ def test_a_database_without_tables_is_a_problem(database_url: str, monkeypatch: 
 
 def test_an_unreachable_database_is_a_problem_and_the_rest_is_still_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://u:hush@127.0.0.1:1/none")
-    monkeypatch.setenv("SHOPIFY_WEBHOOK_SECRET", "s")
+    monkeypatch.setenv("SHOPIFY_WEBHOOK_SECRET", "the-secret")
     [(ok, say)] = found("database")
     assert ok is False
     assert "DATABASE_URL" in say

@@ -26,7 +26,7 @@ from tests.support.shoppers import EMAIL, NAME, flushed_traces, order_of, traces
 
 def run(adapter: AdapterUnderTest, *arguments: str, answer: str = "") -> Result:
     url = adapter.engine.url.render_as_string(hide_password=False)
-    environment = {"DATABASE_URL": url, "SHOPIFY_WEBHOOK_SECRET": "s"}
+    environment = {"DATABASE_URL": url, "SHOPIFY_WEBHOOK_SECRET": "the-secret"}
     return CliRunner().invoke(main, ["forget", *arguments], env=environment, input=answer, catch_exceptions=False)
 
 

@@ -126,7 +126,7 @@ def test_the_rate_is_never_exceeded(running: Running) -> None:
 
 @on_sqlite
 def test_a_wrong_secret_is_refused_and_exits_with_1(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHOPIFY_WEBHOOK_SECRET", "another")
+    monkeypatch.setenv("SHOPIFY_WEBHOOK_SECRET", "another-secret")
     result = running.replay(PAID)
     assert result.exit_code == 1
     assert "SHOPIFY_WEBHOOK_SECRET" in result.stdout

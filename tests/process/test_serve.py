@@ -45,9 +45,9 @@ class Served:
     def sandbox_url(self) -> str:
         return next(word for word in self.banner.split() if word.startswith("http://") and not word.startswith(self.url))
 
-    def post(self, document: Any, topic: str = "orders/create") -> dict[str, str]:
+    def post(self, document: Any, topic: str = "orders/create", secret: str = "sandbox") -> dict[str, str]:
         payload = json.dumps(document).encode()
-        headers = {**signed(payload, secret="sandbox"), "X-Shopify-Topic": topic}
+        headers = {**signed(payload, secret=secret), "X-Shopify-Topic": topic}
         answer = requests.post(f"{self.url}/webhooks/shopify", data=payload, headers=headers, timeout=10)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
@@ -168,9 +168,9 @@ def test_workers_with_the_sandbox_share_sessions(tmp_path: Path) -> None:
 
 
 def test_without_an_account_deliveries_are_kept_and_wait(tmp_path: Path) -> None:
-    with serving(tmp_path, SHOPIFY_WEBHOOK_SECRET="sandbox") as served:
+    with serving(tmp_path, SHOPIFY_WEBHOOK_SECRET="the-secret") as served:
         assert "DRIP_ACCOUNT_ID" in served.banner
-        served.post(shopify_order(1001))
+        served.post(shopify_order(1001), secret="the-secret")
         listed: list[dict[str, Any]] = []
 
         def is_read() -> bool:
@@ -189,7 +189,11 @@ def test_a_sender_alone_sends_what_another_process_stored(engine: Engine, databa
         adapter = AdapterUnderTest(engine, make_settings(drip.url, account=None), drip.url)
         adapter.post(shopify_order(1001))
         environ = terminal.environment(
-            DATABASE_URL=database_url, DRIP_API_URL=drip.url, DRIP_ACCOUNT_ID="1", DRIP_API_KEY="k", SHOPIFY_WEBHOOK_SECRET="s"
+            DATABASE_URL=database_url,
+            DRIP_API_URL=drip.url,
+            DRIP_ACCOUNT_ID="1",
+            DRIP_API_KEY="key-of-drip",
+            SHOPIFY_WEBHOOK_SECRET="the-secret",
         )
         with subprocess.Popen([*terminal.COMMAND, "send"], env=environ, stderr=subprocess.DEVNULL) as process:
             wait_until(adapter.received)

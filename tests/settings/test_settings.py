@@ -14,8 +14,8 @@ from mappings import PROVIDERS
 
 Environ = Callable[..., None]
 DRIP = {"DRIP_ACCOUNT_ID": "9999999", "DRIP_API_KEY": "key-of-drip"}
-WOO = '[stores.eu]\nprovider = "woocommerce"\nsecret = "s"\n'
-EU = '[stores.eu]\nprovider = "shopify"\nsecret = "s"\n'
+WOO = '[stores.eu]\nprovider = "woocommerce"\nsecret = "the-secret"\n'
+EU = '[stores.eu]\nprovider = "shopify"\nsecret = "the-secret"\n'
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_variables_are_read(environ: Environ) -> None:
         PORT="8080",
         WEB_CONCURRENCY="3",
         LOG_LEVEL="debug",
-        METRICS_TOKEN="m",
+        METRICS_TOKEN="monitor-token",
         MAX_PAYLOAD_BYTES="1000",
         SINGLE_REQUESTS_PER_HOUR="10",
         BATCH_REQUESTS_PER_HOUR="0",
@@ -58,7 +58,7 @@ def test_variables_are_read(environ: Environ) -> None:
     settings = read_settings()
     assert settings.drip_api_url == "https://drip.example"
     assert (settings.public_url, settings.public_url_is_set) == ("https://adapter.example", True)
-    assert (settings.port, settings.web_concurrency, settings.log_level, settings.metrics_token) == (8080, 3, "DEBUG", "m")
+    assert (settings.port, settings.web_concurrency, settings.log_level, settings.metrics_token) == (8080, 3, "DEBUG", "monitor-token")
     assert (settings.max_payload_bytes, settings.single_requests_per_hour, settings.batch_requests_per_hour) == (1000, 10, 0)
 
 
@@ -116,7 +116,7 @@ def test_all_problems_are_in_one_message(environ: Environ) -> None:
     environ(
         PORT="x",
         LOG_LEVEL="y",
-        DRIP_API_KEY="k",
+        DRIP_API_KEY="key-of-drip",
         SHOPIFY_WEBHOOK_SECRET="",
         STORES='[other]\na = 1\n[stores.eu]\nprovider = "shopify"\nfoo = 1\n[stores."A B"]\nprovider = "shopify"\n',
     )
@@ -131,7 +131,7 @@ def test_all_problems_are_in_one_message(environ: Environ) -> None:
 
 
 def test_an_api_key_goes_as_basic_and_an_access_token_as_bearer(environ: Environ, monkeypatch: pytest.MonkeyPatch) -> None:
-    environ(**DRIP, SHOPIFY_WEBHOOK_SECRET="s")
+    environ(**DRIP, SHOPIFY_WEBHOOK_SECRET="the-secret")
     assert read_settings().accounts == {"9999999": Account(id="9999999", token="key-of-drip", auth="basic")}
     monkeypatch.delenv("DRIP_API_KEY")
     environ(DRIP_ACCESS_TOKEN=" token-of-drip\n")
@@ -141,13 +141,13 @@ def test_an_api_key_goes_as_basic_and_an_access_token_as_bearer(environ: Environ
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"DRIP_API_KEY": "k"}, "DRIP_ACCOUNT_ID"),
-        ({"DRIP_ACCESS_TOKEN": "t"}, "DRIP_ACCOUNT_ID"),
+        ({"DRIP_API_KEY": "key-of-drip"}, "DRIP_ACCOUNT_ID"),
+        ({"DRIP_ACCESS_TOKEN": "token-of-drip"}, "DRIP_ACCOUNT_ID"),
         ({"DRIP_ACCOUNT_ID": "1"}, "DRIP_API_KEY"),
-        ({"DRIP_ACCOUNT_ID": "1/2", "DRIP_API_KEY": "k"}, "DRIP_ACCOUNT_ID"),
-        ({"DRIP_ACCOUNT_ID": "1", "DRIP_API_KEY": "k", "DRIP_ACCESS_TOKEN": "t"}, "DRIP_ACCESS_TOKEN"),
-        ({"DRIP_ACCOUNT_ID": "1", "DRIP_API_KEY": "k\u200bk"}, "DRIP_API_KEY"),
-        ({"DRIP_ACCOUNT_ID": "1", "DRIP_ACCESS_TOKEN": "Bearer t"}, "DRIP_ACCESS_TOKEN"),
+        ({"DRIP_ACCOUNT_ID": "1/2", "DRIP_API_KEY": "key-of-drip"}, "DRIP_ACCOUNT_ID"),
+        ({"DRIP_ACCOUNT_ID": "1", "DRIP_API_KEY": "key-of-drip", "DRIP_ACCESS_TOKEN": "token-of-drip"}, "DRIP_ACCESS_TOKEN"),
+        ({"DRIP_ACCOUNT_ID": "1", "DRIP_API_KEY": "key-of\u200bdrip"}, "DRIP_API_KEY"),
+        ({"DRIP_ACCOUNT_ID": "1", "DRIP_ACCESS_TOKEN": "Bearer token-of-drip"}, "DRIP_ACCESS_TOKEN"),
     ],
 )
 def test_an_incomplete_or_garbled_account_is_a_problem(environ: Environ, given: dict[str, str], named: str) -> None:
@@ -161,28 +161,28 @@ def test_an_incomplete_or_garbled_account_is_a_problem(environ: Environ, given: 
 
 @pytest.mark.parametrize("platform", ["shopify", "woocommerce", "magento"])
 def test_the_store_of_a_platform_needs_only_its_secret_and_magento_its_address(environ: Environ, platform: str) -> None:
-    environ(**DRIP, **{f"{platform.upper()}_WEBHOOK_SECRET": "a,b, c"})
+    environ(**DRIP, **{f"{platform.upper()}_WEBHOOK_SECRET": "a,b, c, and d"})
     if platform == "magento":
         [problem] = problems()
         assert problem.startswith("MAGENTO_STORE_URL: missing")
         environ(MAGENTO_STORE_URL="https://shop.example/")
     [store] = read_settings().stores.values()
     assert (store.name, store.provider.name, store.secret_setting) == (platform, platform, f"{platform.upper()}_WEBHOOK_SECRET")
-    assert store.credentials.secrets == ("a,b, c",)
+    assert store.credentials.secrets == ("a,b, c, and d",)
     assert store.account == Account(id="9999999", token="key-of-drip")
 
 
 def test_the_previous_secret_counts_while_rotating(environ: Environ) -> None:
-    environ(SHOPIFY_WEBHOOK_SECRET="new", SHOPIFY_WEBHOOK_SECRET_PREVIOUS="old")
-    assert read_settings().stores["shopify"].credentials.secrets == ("new", "old")
+    environ(SHOPIFY_WEBHOOK_SECRET="new-secret", SHOPIFY_WEBHOOK_SECRET_PREVIOUS="old-secret")
+    assert read_settings().stores["shopify"].credentials.secrets == ("new-secret", "old-secret")
     environ(SHOPIFY_WEBHOOK_SECRET_PREVIOUS="")
-    assert read_settings().stores["shopify"].credentials.secrets == ("new",)
+    assert read_settings().stores["shopify"].credentials.secrets == ("new-secret",)
 
 
 @pytest.mark.parametrize("around", ["{}\n", " {}", "{}\r\n", "\t{} "])
 def test_space_around_a_secret_is_no_part_of_it(environ: Environ, around: str) -> None:
-    environ(WOOCOMMERCE_WEBHOOK_SECRET=around.format("new one"), WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS=around.format("old"))
-    assert read_settings().stores["woocommerce"].credentials.secrets == ("new one", "old")
+    environ(WOOCOMMERCE_WEBHOOK_SECRET=around.format("the new one"), WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS=around.format("the-old-one"))
+    assert read_settings().stores["woocommerce"].credentials.secrets == ("the new one", "the-old-one")
 
 
 @pytest.mark.parametrize("blank", [" ", "\n", "\t \r\n"])
@@ -190,13 +190,87 @@ def test_a_blank_secret_is_refused_also_the_previous_one(environ: Environ, blank
     environ(WOOCOMMERCE_WEBHOOK_SECRET=blank)
     [problem] = problems()
     assert problem == "WOOCOMMERCE_WEBHOOK_SECRET: is blank, so anyone could forge webhooks"
-    environ(WOOCOMMERCE_WEBHOOK_SECRET="s", WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS=blank)
+    environ(WOOCOMMERCE_WEBHOOK_SECRET="the-secret", WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS=blank)
     [problem] = problems()
     assert problem == "WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS: is blank, so anyone could forge webhooks"
 
 
+EVERY_SECRET = (
+    *(f"{provider.upper()}_WEBHOOK_SECRET{which}" for provider in PROVIDERS for which in ("", "_PREVIOUS")),
+    "ADMIN_PASSWORD", "METRICS_TOKEN", "SECRET_KEY", "DRIP_API_KEY", "DRIP_ACCESS_TOKEN", "SHOPIFY_CLIENT_SECRET", "SHOPIFY_ACCESS_TOKEN",
+    "WOOCOMMERCE_CONSUMER_KEY", "WOOCOMMERCE_CONSUMER_SECRET", "MAGENTO_ACCESS_TOKEN",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("weak", ["\u200b", "\u200b" * 9, "x", " seven77\n", "\u200bseven77\u200b"])
+def test_no_secret_of_the_environment_is_invisible_or_short(environ: Environ, monkeypatch: pytest.MonkeyPatch, weak: str) -> None:
+    usual = {f"{provider.upper()}_WEBHOOK_SECRET": "long enough" for provider in PROVIDERS}
+    for name in EVERY_SECRET:
+        with monkeypatch.context() as patch:
+            for other, value in (usual | {"PUBLIC_URL": "https://a.example", "MAGENTO_STORE_URL": "https://m.example", name: weak}).items():
+                patch.setenv(other, value)
+            if name.startswith("DRIP"):
+                patch.setenv("DRIP_ACCOUNT_ID", "1")
+            assert [problem.partition(": ")[0] for problem in problems() if problem.startswith(name)] == [name]
+
+
+@pytest.mark.parametrize("option", ["secret", "secret_previous", "access_token", "access_token_secret", "consumer_key", "consumer_secret"])
+@pytest.mark.parametrize("weak", ["", "  ", "\u200b", "seven77"])
+def test_no_secret_of_a_store_is_blank_or_short(environ: Environ, option: str, weak: str) -> None:
+    options = {"secret": "long enough", option: weak}
+    lines = "".join(f'{name} = "{value}"\n' for name, value in options.items())
+    environ(STORES=f'[stores.m]\nprovider = "magento"\nstore_url = "https://m.example"\n{lines}')
+    assert [problem for problem in problems() if problem.startswith(f"STORES: stores.m.{option}: ")]
+
+
+@pytest.mark.parametrize("option", ["username", "adobe_client_id"])
+def test_what_is_verified_beside_a_secret_is_not_blank(environ: Environ, option: str) -> None:
+    auth = {"username": "basic", "adobe_client_id": "adobe_io"}[option]
+    environ(
+        STORES=f'[stores.m]\nprovider = "magento"\nsecret = "long enough"\nstore_url = "https://m.example"\nauth = "{auth}"\n{option} = " "'
+    )
+    assert problems() == [f"STORES: stores.m.{option}: is blank"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "listening_url", "accepted"),
+    [
+        ({}, "", True),
+        ({}, "http://127.0.0.1:8000", True),
+        ({"PUBLIC_URL": "http://localhost:8000"}, "", True),
+        ({"PUBLIC_URL": "https://adapter.example"}, "", False),
+        ({"PUBLIC_URL": "https://adapter.example"}, "http://127.0.0.1:8000", False),
+        ({}, "http://0.0.0.0:8000", False),
+        ({"PUBLIC_URL": "http://127.0.0.1:8000"}, "http://[::]:8000", False),
+        ({"PORT": "8000"}, "", False),
+        ({"FLY_APP_NAME": "orders", "ALLOW_EPHEMERAL": "1"}, "", False),
+    ],
+)
+def test_a_short_password_is_for_this_machine_only(environ: Environ, variables: dict[str, str], listening_url: str, accepted: bool) -> None:
+    environ(ADMIN_PASSWORD="x", **variables)
+    if accepted:
+        assert read_settings(listening_url=listening_url).password_is_weak
+    else:
+        [problem] = problems(listening_url=listening_url)
+        assert problem.startswith("ADMIN_PASSWORD: is shorter than 8 characters")
+    environ(ADMIN_PASSWORD="long enough")
+    assert not read_settings(listening_url=listening_url).password_is_weak
+
+
+def test_a_key_that_signs_cookies_is_longer(environ: Environ) -> None:
+    environ(SECRET_KEY="fifteen letters")
+    assert [problem.partition(",")[0] for problem in problems()] == ["SECRET_KEY: is shorter than 16 characters"]
+
+
+def test_the_sandbox_takes_any_webhook_secret_that_is_not_blank(environ: Environ) -> None:
+    environ(SHOPIFY_WEBHOOK_SECRET="s")
+    assert read_settings(sandbox=True, sandbox_url="http://127.0.0.1:1").stores["shopify"].credentials.secrets == ("s",)
+    environ(SHOPIFY_WEBHOOK_SECRET="\u200b")
+    assert problems(sandbox=True) == ["SHOPIFY_WEBHOOK_SECRET: is blank, so anyone could forge webhooks"]
+
+
 def test_a_store_address_of_the_environment_is_checked_and_used(environ: Environ) -> None:
-    environ(SHOPIFY_WEBHOOK_SECRET="s", SHOPIFY_STORE_URL="https://shop.example")
+    environ(SHOPIFY_WEBHOOK_SECRET="the-secret", SHOPIFY_STORE_URL="https://shop.example")
     assert read_settings().stores["shopify"].options.store_url == "https://shop.example"
     environ(SHOPIFY_STORE_URL="shop.example")
     [problem] = problems()
@@ -204,7 +278,7 @@ def test_a_store_address_of_the_environment_is_checked_and_used(environ: Environ
 
 
 def test_stores_are_open_without_a_drip_account(environ: Environ) -> None:
-    environ(SHOPIFY_WEBHOOK_SECRET="s")
+    environ(SHOPIFY_WEBHOOK_SECRET="the-secret")
     settings = read_settings()
     assert (settings.stores["shopify"].account, settings.accounts) == (None, {})
 
@@ -214,8 +288,8 @@ def test_stores_are_open_without_a_drip_account(environ: Environ) -> None:
 WHOLE = """
 [stores.eu]
 provider = "magento"
-secret = "current"
-secret_previous = "previous"
+secret = "current-secret"
+secret_previous = "previous-secret"
 auth = "basic"
 username = "adobe"
 aliases = ["old-eu", "older-eu"]
@@ -237,7 +311,7 @@ consent = "ignore"
 
 [stores.us]
 provider = "shopify"
-secret = "us"
+secret = "secret-of-us"
 currency = "presentment"
 signature_header = "X-Own"
 """
@@ -247,7 +321,7 @@ def whole() -> Settings:
     settings = read_settings()
     eu, us = settings.stores["eu"], settings.stores["us"]
     assert (eu.provider.name, eu.auth, eu.aliases) == ("magento", "basic", ("old-eu", "older-eu"))
-    assert (eu.credentials.secrets, eu.credentials.username) == (("current", "previous"), "adobe")
+    assert (eu.credentials.secrets, eu.credentials.username) == (("current-secret", "previous-secret"), "adobe")
     assert eu.account == Account(id="111", token="token-111", auth="bearer")
     options = eu.options
     assert (options.drip_provider, options.store_url, options.person_id) == ("my_store", "https://eu.example", "customer_id")
@@ -277,9 +351,11 @@ def test_a_store_is_found_by_its_name_and_by_its_old_ones(environ: Environ) -> N
 
 
 def test_addresses_may_be_given_by_store_view(environ: Environ) -> None:
-    environ(STORES='[stores.m]\nprovider = "magento"\nsecret = "s"\nstore_url = { 1 = "https://de.example", 2 = "https://fr.example" }')
+    environ(
+        STORES='[stores.m]\nprovider = "magento"\nsecret = "the-secret"\nstore_url = { 1 = "https://de.example", 2 = "https://fr.example" }'
+    )
     assert read_settings().stores["m"].options.store_urls == {"1": "https://de.example", "2": "https://fr.example"}
-    environ(STORES='[stores.m]\nprovider = "magento"\nsecret = "s"\nstore_url = { 1 = "https://de.example", 2 = "fr.example" }')
+    environ(STORES='[stores.m]\nprovider = "magento"\nsecret = "the-secret"\nstore_url = { 1 = "https://de.example", 2 = "fr.example" }')
     [problem] = problems()
     assert problem.startswith("STORES: stores.m.store_url: 2 ")
 
@@ -330,7 +406,7 @@ def test_consent_is_a_fixed_answer_or_a_path(environ: Environ, consent: str) -> 
         ('auth = "sorcery"', "auth"),
         ('ignore_orders_before = "yesterday"', "ignore_orders_before"),
         ('drip_account_id = "1"', "drip_api_key"),
-        ('drip_api_key = "k"', "drip_account_id"),
+        ('drip_api_key = "key-of-drip"', "drip_account_id"),
     ],
 )
 def test_an_invalid_option_of_a_store_is_named(environ: Environ, line: str, named: str) -> None:
@@ -372,19 +448,19 @@ def test_a_problem_is_one_plain_sentence(environ: Environ, name: str, value: str
 
 @pytest.mark.parametrize("name", ["EU", "e u", "", "-eu", "e/u"])
 def test_a_stores_name_must_fit_into_a_webhook_address(environ: Environ, name: str) -> None:
-    environ(STORES=f'[stores."{name}"]\nprovider = "shopify"\nsecret = "s"')
+    environ(STORES=f'[stores."{name}"]\nprovider = "shopify"\nsecret = "the-secret"')
     [problem] = problems()
     assert problem.startswith(f"STORES: stores.{name}: ")
 
 
 def test_basic_authentication_needs_a_user_name(environ: Environ) -> None:
-    environ(STORES='[stores.m]\nprovider = "magento"\nsecret = "s"\nauth = "basic"\nstore_url = "https://m.example"')
+    environ(STORES='[stores.m]\nprovider = "magento"\nsecret = "the-secret"\nauth = "basic"\nstore_url = "https://m.example"')
     [problem] = problems()
     assert problem.startswith("STORES: stores.m.username: ")
 
 
 def test_a_store_is_configured_in_one_place_only(environ: Environ) -> None:
-    environ(SHOPIFY_WEBHOOK_SECRET="s", STORES='[stores.shopify]\nprovider = "shopify"\nsecret = "t"')
+    environ(SHOPIFY_WEBHOOK_SECRET="the-secret", STORES='[stores.shopify]\nprovider = "shopify"\nsecret = "the-secret"')
     [problem] = problems()
     assert problem.startswith("STORES: stores.shopify: ")
     assert "SHOPIFY_WEBHOOK_SECRET" in problem
@@ -397,7 +473,7 @@ def test_two_stores_whose_order_ids_would_collide_at_drip_are_refused(environ: E
     assert problem.startswith("STORES: stores.us.drip_provider: ")
     environ(STORES=WOO + other + 'drip_provider = "us_store"')
     assert set(read_settings().stores) == {"eu", "us"}
-    environ(STORES=WOO + other + 'drip_account_id = "2"\ndrip_api_key = "k"')
+    environ(STORES=WOO + other + 'drip_account_id = "2"\ndrip_api_key = "key-of-drip"')
     assert set(read_settings().accounts) == {"9999999", "2"}
 
 
@@ -416,7 +492,7 @@ def test_two_shopify_stores_may_feed_one_account(environ: Environ) -> None:
 
 
 def test_one_account_has_one_token(environ: Environ) -> None:
-    environ(**DRIP, SHOPIFY_WEBHOOK_SECRET="s", STORES=EU + 'drip_account_id = "9999999"\ndrip_api_key = "another-key"')
+    environ(**DRIP, SHOPIFY_WEBHOOK_SECRET="the-secret", STORES=EU + 'drip_account_id = "9999999"\ndrip_api_key = "another-key"')
     [problem] = problems()
     assert problem.startswith("STORES: stores.eu.drip_api_key: ")
     assert "DRIP_API_KEY" in problem
@@ -474,9 +550,9 @@ def test_the_sandbox_opens_a_store_for_each_platform_and_takes_all_orders() -> N
 
 
 def test_the_sandbox_takes_the_orders_of_the_configured_stores(environ: Environ) -> None:
-    environ(SHOPIFY_WEBHOOK_SECRET="real")
+    environ(SHOPIFY_WEBHOOK_SECRET="real-secret")
     [store] = read_settings(sandbox=True, sandbox_url="http://127.0.0.1:1").stores.values()
-    assert store.credentials.secrets == ("real",)
+    assert store.credentials.secrets == ("real-secret",)
     assert store.account is not None
     assert store.account.id == "sandbox"
 
@@ -489,28 +565,28 @@ def test_the_sandbox_is_refused_together_with_credentials_for_drip(environ: Envi
 
 
 def test_the_sandbox_is_refused_together_with_a_stores_own_credentials(environ: Environ) -> None:
-    environ(STORES=EU + 'drip_account_id = "1"\ndrip_api_key = "k"')
+    environ(STORES=EU + 'drip_account_id = "1"\ndrip_api_key = "key-of-drip"')
     [problem] = problems(sandbox=True)
     assert problem.startswith("STORES: stores.eu.drip_account_id: ")
 
 
 def test_no_repr_and_no_problem_contains_a_secret(environ: Environ) -> None:
     stores = (
-        '[stores.eu]\nprovider = "shopify"\nsecret = "hush-1"\nsecret_previous = "hush-2"\n'
-        'drip_account_id = "2"\ndrip_access_token = "hush-3"\n'
+        '[stores.eu]\nprovider = "shopify"\nsecret = "hush-hush-1"\nsecret_previous = "hush-hush-2"\n'
+        'drip_account_id = "2"\ndrip_access_token = "hush-hush-3"\n'
     )
     environ(
         DRIP_ACCOUNT_ID="1",
-        DRIP_API_KEY="hush-4",
-        WOOCOMMERCE_WEBHOOK_SECRET="hush-5",
-        METRICS_TOKEN="hush-6",
-        DATABASE_URL="postgres://u:hush-7@db.example/d",
+        DRIP_API_KEY="hush-hush-4",
+        WOOCOMMERCE_WEBHOOK_SECRET="hush-hush-5",
+        METRICS_TOKEN="hush-hush-6",
+        DATABASE_URL="postgres://u:hush-hush-7@db.example/d",
         STORES=stores,
     )
     settings = read_settings()
     shown = [repr(settings), str(settings), repr(settings.accounts), repr(settings.stores)]
     assert "eu" in shown[0]
-    environ(PORT="x", STORES=stores + 'drip_api_key = "hush-8"\ncolour = "hush-9"')
+    environ(PORT="x", STORES=stores + 'drip_api_key = "hush-hush-8"\ncolour = "hush-hush-9"')
     shown += problems()
     assert "hush" not in "\n".join(shown)
 

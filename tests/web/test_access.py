@@ -309,9 +309,9 @@ def test_with_the_sandbox_a_password_still_counts(engine: Engine) -> None:
 
 def test_the_password_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ADMIN_PASSWORD", " with spaces ")
-    monkeypatch.setenv("SECRET_KEY", "k")
+    monkeypatch.setenv("SECRET_KEY", "a key of sixteen")
     settings = read_settings()
-    assert (settings.admin_password, settings.secret_key) == (" with spaces ", "k")
+    assert (settings.admin_password, settings.secret_key) == ("with spaces", "a key of sixteen")
     assert "spaces" not in repr(settings)
     assert not read_settings().sandbox
 

@@ -11,7 +11,7 @@ from adapter.cli.parameters import listening_address
 from adapter.cli.startup import settings_for
 from adapter.process.per_database import path_for
 from adapter.process.supervisor import Part, Plan, become_supervisor, free_port, require_port
-from adapter.settings import DEFAULT_PORT, Settings, secret_variables
+from adapter.settings import DEFAULT_PORT, WEAK_PASSWORD, Settings, secret_variables
 
 
 @click.command("serve")
@@ -32,7 +32,7 @@ def command(bind: str, sandbox: bool, sandbox_port: int) -> None:
     """
     sandbox_port = sandbox_port or free_port("127.0.0.1", 8001)
     sandbox_url = f"http://127.0.0.1:{sandbox_port}" if sandbox else ""
-    settings = settings_for(sandbox_url)
+    settings = settings_for(sandbox_url, f"http://{bind}" if bind else "")
     address = bind or (f"0.0.0.0:{settings.port}" if settings.port else f"127.0.0.1:{DEFAULT_PORT}")
     require_port(address)
     migrate_database(settings)
@@ -47,6 +47,8 @@ def command(bind: str, sandbox: bool, sandbox_port: int) -> None:
         # The sandbox needs no password to derive a key from. With this one, all workers accept each other's sessions.
         os.environ["SECRET_KEY"] = secrets.token_hex(32)
     _print_banner(settings, address)
+    if settings.password_is_weak:
+        click.echo(f"warning: ADMIN_PASSWORD {WEAK_PASSWORD}", err=True)
     announced_at = str(path_for(settings.database_url, "sandbox")) if sandbox else ""
     dashboard = f" The dashboard is at http://{address}" if sandbox or settings.admin_password else ""
     ready = f"Ready.{dashboard}"
