@@ -54,6 +54,12 @@ def without_addresses(text: str) -> str:
     return _SECRET_QUERY.sub(rf"\g<1>{HIDDEN}", _EMAIL.sub(HIDDEN, text))
 
 
+def masked_email(address: str) -> str:
+    """An address as lists show it, enough to recognize a shopper by: `a•••@e•••.com`; blank for a blank one."""
+    name, at, domain = address.partition("@")
+    return f"{name[:1]}•••@{domain[:1]}•••.{domain.rpartition('.')[2]}" if at else ""
+
+
 def masked(document: Any) -> Any:
     """A copy of a document with its personal values hidden."""
     return _replaced(document, personal(document), ())

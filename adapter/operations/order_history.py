@@ -6,10 +6,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from adapter.inbox import views
+from adapter.inbox import orders, views
 from adapter.operations.masking import masked, without_addresses
+from adapter.operations.order_changes import changes
+from adapter.operations.order_summary import Summary, of_body, summaries
 from adapter.settings import Settings
 from mappings import parse, timestamp
+
+_MOST_BODIES = 100
 
 
 def history(connection: Connection, configured: Settings, store: str, order_id: str) -> dict[str, Any]:
@@ -28,6 +32,26 @@ def history(connection: Connection, configured: Settings, store: str, order_id: 
         "body": views.newest_body(connection, ids) if ids else None,
         "number": next((row.order_number for row in reversed(rows) if row.order_number), ""),
     }
+
+
+def summary_of(connection: Connection, configured: Settings, found: dict[str, Any]) -> Summary | None:
+    """What the shop owner knows of the order: of what Drip has, else of the newest delivery; None if all of it is erased."""
+    if found["body"] is not None:
+        return of_body(parse(found["body"].body))
+    newest = found["deliveries"][-1:]
+    return next(iter(summaries(connection, configured, newest).values()), None)
+
+
+def changes_of(connection: Connection, found: dict[str, Any]) -> dict[int, list[str]]:
+    """Delivery -> what changed with it since what Drip was sent before; the first of an order isn't among them."""
+    said: dict[int, list[str]] = {}
+    before: Any = None
+    for row in orders.sent_bodies(connection, [each.id for each in found["deliveries"]], _MOST_BODIES):
+        after = parse(row.body)
+        if before is not None:
+            said.setdefault(row.delivery_id, []).extend(changes(before, after))
+        before = after
+    return said
 
 
 def document(found: dict[str, Any], store: str, order_id: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def test_from_the_first_run_to_the_first_delivered_order(fresh: Running, browser
         page.goto("/")
         page.get_by_role("button", name="Replay the samples").click()
         expect(page.get_by_text("12 of 12 samples received")).to_be_visible()
-        page.locator("table.list tbody tr", has_text="000004107").get_by_role("link").first.click()
+        page.locator("table.list tbody tr", has_text="000004107").get_by_role("link").last.click()
         settled(page, int(page.url.rpartition("/")[2]), "delivered")
         expect(page.get_by_text("accepted by Drip")).to_be_visible()
         page.goto("/")
@@ -85,9 +85,8 @@ def test_order_1042_is_found_among_100000(running: Running, page: Page) -> None:
     began = time.monotonic()
     page.get_by_role("searchbox").fill("#1042")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"Delivery \d+"))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Order #1042")
     assert time.monotonic() - began < 3
-    expect(page.get_by_role("link", name="order #1042")).to_be_visible()
 
 
 def test_dead_letters_are_retried_in_bulk(running: Running, page: Page) -> None:
@@ -190,7 +189,14 @@ def test_only_our_own_forms_change_anything(guarded: Running, browser: Browser) 
 @pytest.fixture(scope="module")
 def every_page(running: Running, browser: Browser) -> dict[str, str]:
     """The address of a page of each kind."""
-    found = {"overview": "/", "month": "/?span=month", "deliveries": "/deliveries", "none": "/deliveries?q=nobody", "stores": "/stores"}
+    found = {
+        "overview": "/",
+        "month": "/?span=month",
+        "orders": "/orders",
+        "deliveries": "/deliveries",
+        "none": "/deliveries?q=nobody",
+        "stores": "/stores",
+    }
     found |= {"store": "/stores/woocommerce", "error": "/deliveries/99999999", "audit": "/audit"}
     order, unmappable = shopify_order(840001), shopify_order(840002)
     unmappable["line_items"][0]["price"] = "no price"

@@ -58,39 +58,41 @@ def test_deliveries_are_listed_newest_first_and_paged_by_id(adapter: AdapterUnde
     for number in range(60):
         adapter.post(shopify_order(2000 + number))
     first = page.get("/deliveries").text
-    listed = [int(found) for found in re.findall(r'<td><a href="/deliveries/(\d+)">', first)]
+    listed = [int(found) for found in re.findall(r'name="id" value="(\d+)"', first)]
     assert listed == sorted(listed, reverse=True)
     assert len(listed) == 50
     adapter.post(shopify_order(3000))  # a new arrival shifts no page
     older = re.search(r'rel="next" href="([^"]+)"', first)
     assert older is not None
-    second = [int(found) for found in re.findall(r'<td><a href="/deliveries/(\d+)">', page.get(older[1].replace("&amp;", "&")).text)]
+    second = [int(found) for found in re.findall(r'name="id" value="(\d+)"', page.get(older[1].replace("&amp;", "&")).text)]
     assert second == list(range(listed[-1] - 1, listed[-1] - 11, -1))
 
 
-def test_a_search_finds_an_order_by_number_or_id(adapter: AdapterUnderTest, page: Visitor) -> None:
+def test_a_search_that_finds_one_order_opens_it(adapter: AdapterUnderTest, page: Visitor) -> None:
     first = delivery_of(adapter.post({**shopify_order(880011), "name": "#1042"}))
-    adapter.post({**shopify_order(880012), "name": "#1043"})
+    adapter.post({**shopify_order(880012), "name": "#1043", "email": "bea.shopper@example.com"})
     adapter.settle()
-    for typed in ("#1042", "1042", "880011"):
-        assert page.post("/search", {"q": typed}, at="/").location == f"/deliveries/{first}", typed
+    for typed in ("#1042", "1042", "880011", "Ada.Shopper@example.com"):
+        assert page.post("/search", {"q": typed}, at="/").location == "/orders/shopify/880011", typed
     assert page.post("/search", {"q": str(first)}, at="/").location == f"/deliveries/{first}"
     adapter.post({**shopify_order(880011, minutes=5, total="120.00"), "name": "#1042"})
+    adapter.post({**shopify_order(880013), "name": f"#{first}"})  # also the number of a delivery
     adapter.settle()
     assert page.post("/search", {"q": "#1042"}, at="/").location == "/orders/shopify/880011"
+    assert page.post("/search", {"q": str(first)}, at="/").location == "/orders/shopify/880013"
     assert page.post("/search", {"q": "nobody"}, at="/").location == "/deliveries?q=nobody"
-    assert "No deliveries match" in page.get("/deliveries?q=nobody").text
 
 
 def test_a_searched_address_appears_nowhere(adapter: AdapterUnderTest, page: Visitor, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     adapter.post(shopify_order(1001))
     adapter.post({**shopify_order(1002), "email": "someone.else@example.com"})
+    adapter.post(shopify_order(1003))
     adapter.settle()
     found = page.post("/search", {"q": " Ada.Shopper@Example.com "}, at="/")
     assert "ada" not in found.location.lower()
     listed = page.get(found.location).text
-    assert re.findall(r'<td><a href="/deliveries/\d+">(\d+)', listed) == [str(adapter.rows()[0].id)]
+    assert re.findall(r'name="id" value="(\d+)"', listed) == [str(adapter.rows()[2].id), str(adapter.rows()[0].id)]
     assert "ada.shopper" not in listed.lower()
     assert "ada.shopper" not in caplog.text.lower()
     assert "No deliveries match" in page.get("/deliveries?mail=lost").text
@@ -244,10 +246,51 @@ def test_an_order_shows_its_history_and_what_drip_has(adapter: AdapterUnderTest,
     adapter.post(shopify_order(1001, minutes=9, total="90.00"))
     adapter.settle()
     said = page.get("/orders/shopify/1001").text
-    assert len(re.findall(r"<b>Delivery \d+</b>", said)) == 3
-    assert said.count("sent as <b>") == 2
+    assert len(re.findall(r">Delivery \d+</a>", said)) == 3
+    assert re.findall("<b>(Sent as .*?|Not sent)</b>", said) == ["Sent as created", "Not sent", "Sent as updated"]
     assert "What Drip has" in said
+    assert '<span class="value">90.00 USD</span>' in said
+    assert "a•••@e•••.com" in said
+    assert re.findall(r'<ul class="changes">(.*?)</ul>', said) == ["<li>Total 100.00 USD → 90.00 USD</li>"]
     assert page.get("/orders/shopify/nobody").status_code == 404
+
+
+def test_the_lists_lead_with_number_shopper_total_items_and_last_action(adapter: AdapterUnderTest, page: Visitor) -> None:
+    adapter.post(shopify_order(1001))
+    adapter.post({**shopify_order(1002, total="1234.50"), "test": True})  # not sent, and so mapped for the page
+    adapter.settle()
+    for path in ("/orders", "/"):
+        first, second = re.findall(r'<tr data-key="shopify.*?</tr>', page.get(path).text, re.DOTALL)
+        for words in ("#1002", "1,234.50 USD", "a•••@e•••.com", "not sent", "test_order"):
+            assert words in first, path
+        for words in ("#1001", "100.00 USD", "1 item", "created, "):
+            assert words in second, path
+    assert "1,234.50 USD" in page.get("/deliveries").text
+    assert "No orders yet" in page.get("/orders?store=magento").text
+    with transaction(adapter.engine) as connection:
+        connection.execute(text("UPDATE deliveries SET payload = NULL"))
+        connection.execute(text("UPDATE attempts SET body = NULL"))
+    assert "USD" not in page.get("/orders").text
+
+
+def test_only_the_hosts_of_an_orders_pictures_may_show_pictures(adapter: AdapterUnderTest, page: Visitor) -> None:
+    order = json.loads((Path(__file__).parent.parent.parent / "fixtures/woocommerce/paid-order/payload.json").read_bytes())
+
+    def pictured(number: int, url: str) -> str:
+        line = {**order["line_items"][0], "image": {"src": url}}
+        adapter.post({**order, "id": number, "line_items": [line]}, store="woocommerce", topic="order.created")
+        adapter.settle()
+        answer = page.get(f"/orders/woocommerce/{number}")
+        assert answer.status_code == 200
+        [policy] = re.findall("img-src ([^;]*);", answer.headers["Content-Security-Policy"])
+        assert ("<img" in answer.text) == (policy != "'self'"), url
+        return str(policy)
+
+    assert pictured(1, "https://cdn.shop.example/lamp.jpg") == "'self' https://cdn.shop.example"
+    assert pictured(2, "http://cdn.shop.example/lamp.jpg") == "'self'"
+    assert pictured(3, "https://192.168.1.1/admin") == "'self'"
+    assert pictured(4, "https://a.example;script-src *;/lamp.jpg") == "'self'"
+    assert 'loading="lazy" referrerpolicy="no-referrer"' in page.get("/orders/woocommerce/1").text
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from adapter.web.dashboard import (
     delivery,
     filters,
     login,
-    order,
+    orders,
     overview,
     samples,
     security,
@@ -21,7 +21,7 @@ from adapter.web.dashboard import (
 )
 from adapter.web.dashboard.layout import blueprint, layout_variables
 
-__all__ = ["actions", "add_dashboard", "audit", "bulk_actions", "deliveries", "delivery", "order", "overview", "samples", "stores"]
+__all__ = ["actions", "add_dashboard", "audit", "bulk_actions", "deliveries", "delivery", "orders", "overview", "samples", "stores"]
 
 
 def add_dashboard(app: Flask) -> None:

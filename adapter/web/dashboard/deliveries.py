@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from adapter.inbox import views
 from adapter.inbox.erasure import email_digest
 from adapter.inbox.views import Choice
+from adapter.operations.order_summary import summaries
 from adapter.web.dashboard.layout import back_to, blueprint, read, settings
 from mappings import Reason
 
@@ -25,11 +26,11 @@ _SEARCHES_KEPT = 5
 def list_deliveries() -> str:
     """One page of the list."""
     choice, before = choice_of(request.args), whole(request.args.get("before", ""))
-    page, count, names = read(lambda connection: _look(connection, choice, before))
+    found = read(lambda connection: _look(connection, choice, before))
+    names = found.pop("names")
     return render_template(
         "deliveries.html",
-        page=page,
-        count=count,
+        **found,
         most=views.MOST,
         choice=choice,
         chosen=chosen(request.args),
@@ -45,20 +46,31 @@ def search() -> Response:
     """Find an order by number, id or email. An email address is matched by its digest and appears in no URL and no log."""
     typed = request.form.get("q", "").strip()[:_LONGEST]
     if "@" in typed:
-        found = session.get("searches", {})
-        kept = dict(list(found.items())[-_SEARCHES_KEPT + 1 :])
-        name = secrets.token_hex(4)
-        session["searches"] = {**kept, name: email_digest(typed)}
-        return back_to("list_deliveries", mail=name)
+        return _search_email(typed)
     if not typed:
         return back_to("list_deliveries")
-    page = read(lambda connection: views.page(connection, Choice(text=typed)))
-    orders = {(row.store, row.order_id) for row in page.rows}
-    if len(page.rows) == 1:
-        return back_to("show_delivery", delivery=page.rows[0].id)
-    if len(orders) == 1 and (order := orders.pop())[1] and page.before is None:
-        return back_to("show_order", store=order[0], order_id=order[1])
+    rows = read(lambda connection: views.page(connection, Choice(text=typed))).rows
+    bare = typed.removeprefix("#")
+    named = {(row.store, row.order_id) for row in rows if bare in (row.order_number, row.order_id)}
+    if len(named) == 1:
+        store, order_id = named.pop()
+        return back_to("show_order", store=store, order_id=order_id)
+    if len(rows) == 1:
+        return back_to("show_delivery", delivery=rows[0].id)
     return back_to("list_deliveries", q=typed)
+
+
+def _search_email(address: str) -> Response:
+    digest = email_digest(address)
+    page = read(lambda connection: views.page(connection, Choice(email_digest=digest or "none")))
+    orders = {(row.store, row.order_id) for row in page.rows if row.order_id}
+    if len(orders) == 1 and page.before is None:
+        store, order_id = orders.pop()
+        return back_to("show_order", store=store, order_id=order_id)
+    kept = dict(list(session.get("searches", {}).items())[-_SEARCHES_KEPT + 1 :])
+    name = secrets.token_hex(4)
+    session["searches"] = {**kept, name: digest}
+    return back_to("list_deliveries", mail=name)
 
 
 def choice_of(values: Mapping[str, str]) -> Choice:
@@ -83,10 +95,15 @@ def chosen(values: Mapping[str, str]) -> dict[str, str]:
     return {name: values[name] for name in _PLAIN if values.get(name)}
 
 
-def _look(connection: Connection, choice: Choice, before: int | None) -> tuple[views.Page, int | None, Any]:
+def _look(connection: Connection, choice: Choice, before: int | None) -> dict[str, Any]:
     page = views.page(connection, choice, before)
-    counted = None if choice.is_all else views.counted(connection, choice)
-    return page, counted, views.store_names(connection)
+    return {
+        "page": page,
+        "count": None if choice.is_all else views.counted(connection, choice),
+        "names": views.store_names(connection),
+        "summaries": summaries(connection, settings(), page.rows),
+        "tried": {each.delivery_id: each for each in views.attempts_of(connection, [row.id for row in page.rows])},
+    }
 
 
 def _moment(text: str) -> datetime | None:

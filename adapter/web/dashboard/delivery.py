@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row
 from adapter.inbox import audit, search, views
 from adapter.operations import preview
 from adapter.operations.masking import without_addresses
+from adapter.operations.order_summary import summaries
 from adapter.web.dashboard import json_tree
 from adapter.web.dashboard.advice import outcome, product_source
 from adapter.web.dashboard.filters import duration
@@ -65,6 +66,7 @@ def _look(connection: Connection, delivery: int, *, shown: bool) -> dict[str, An
     today = preview.make_preview(connection, row, settings(), sent) if row.payload is not None and not too_long else None
     return {
         "row": row,
+        "summary": summaries(connection, settings(), [row]).get(row.id),
         "problems": _problems(row.problems),
         "events": _events(row, attempts),
         "parts_ids": views.parts_of(connection, row) if row.reason == "split" else [],

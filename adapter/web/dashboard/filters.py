@@ -6,6 +6,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from adapter.operations.order_list import number_of
+from adapter.operations.order_summary import money, plain
 from adapter.web.dashboard.advice import PROBLEMS, advice, meaning, outcome, product_source
 
 _NONE = "\N{EN DASH}"
@@ -44,6 +46,11 @@ def when(moment: datetime | None) -> Markup | str:
     return _time(moment, f"{moment:%Y-%m-%d %H:%M:%S}") if moment else _NONE
 
 
+def brief(moment: datetime | None) -> Markup | str:
+    """A time in UTC for a narrow column: without its year, to the second."""
+    return _time(moment, f"{moment:%d %b %H:%M:%S}") if moment else _NONE
+
+
 def number(value: int | float) -> str:
     """A number with thousands separators."""
     return f"{value:,}"
@@ -67,5 +74,6 @@ def _time(moment: datetime, text: str) -> Markup:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "meaning": meaning, "problem": PROBLEMS.get, "advice": advice, "outcome": outcome, "product_source": product_source,
-    "duration": duration, "ago": ago, "when": when, "number": number, "bounded": bounded,
+    "duration": duration, "ago": ago, "when": when, "brief": brief, "number": number, "bounded": bounded,
+    "order_number": number_of, "money": money, "plain": plain,
 }  # fmt: skip

@@ -8,9 +8,12 @@ from sqlalchemy import Connection
 from adapter.inbox.charts import SPANS, Span
 from adapter.operations.activity import read_activity
 from adapter.operations.health import Health, document, read_health
+from adapter.operations.order_list import list_orders
 from adapter.operations.verdict import Finding, headline
 from adapter.settings import Settings
 from adapter.web.dashboard.layout import blueprint, now, read, settings
+
+_ORDERS = 6
 
 
 @blueprint.get("/")
@@ -33,6 +36,7 @@ def _look(connection: Connection, configured: Settings, span: Span) -> dict[str,
         "activity": read_activity(connection, configured, health.facts, span),
         "last": {name: store.silence.last_at for name, store in health.facts.stores.items()},
         "problems": _problems(health),
+        "orders": list_orders(connection, configured, _ORDERS)[0],
     }
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 
 from flask import Flask, Response, abort, redirect, request
@@ -14,8 +15,6 @@ from adapter.web.dashboard.layout import blueprint
 from adapter.web.webhooks import blueprint as webhooks
 
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "Permissions-Policy": "browsing-topics=()",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
@@ -26,6 +25,15 @@ _SESSION_LIFETIME = timedelta(hours=12)
 _SALT = b"drip-order-adapter sessions"
 _MAX_FORM_BYTES = 500_000
 """Anyone can post to the login page, and a form is read into memory before it is checked."""
+
+
+def content_policy(picture_hosts: Sequence[str] = ()) -> str:
+    """What a page may load: our own files, and pictures from these origins."""
+    images = " ".join(("'self'", *picture_hosts))
+    return (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src {images}; connect-src 'self'; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    )
 
 
 def secure(app: Flask) -> None:
@@ -58,6 +66,7 @@ def _redirect_to_https() -> Redirect | None:
 def _add_headers(response: Response) -> Response:
     if request.blueprint == blueprint.name or request.endpoint == "static":
         response.headers.update(_HEADERS)
+        response.headers.setdefault("Content-Security-Policy", content_policy())
         if request.is_secure or request.headers.get("X-Forwarded-Proto", "") == "https":
             response.headers["Strict-Transport-Security"] = _HSTS
     if request.blueprint == blueprint.name:

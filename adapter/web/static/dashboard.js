@@ -25,6 +25,12 @@ for (const box of document.querySelectorAll("[data-all]")) {
   box.addEventListener("change", () => boxes().forEach((each) => { each.checked = box.checked; }));
 }
 
+// A picture that can't be loaded leaves its empty frame.
+for (const picture of document.querySelectorAll(".picture img")) {
+  picture.addEventListener("error", () => picture.remove());
+  if (picture.complete && !picture.naturalWidth) picture.remove();
+}
+
 // Copy buttons.
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = !navigator.clipboard;
