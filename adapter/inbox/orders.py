@@ -3,14 +3,15 @@
 All run in the caller's transaction and read a bounded number of rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, func, select
 
-from adapter.inbox.sending import Lane, by_store
+from adapter.inbox.sending import Lane
+from adapter.inbox.sql import parts
 from adapter.inbox.tables import attempts, deliveries, requests
 from mappings import Reason
 
@@ -67,7 +68,7 @@ def payloads(connection: Connection, ids: Sequence[int]) -> Sequence[Row[Any]]:
 def last_actions(connection: Connection, lanes: Sequence[Lane]) -> dict[Lane, tuple[str, datetime]]:
     """Drip's last action for each order, and when it accepted it."""
     found: dict[Lane, tuple[str, datetime]] = {}
-    for store, order_ids in by_store(lanes):
+    for store, order_ids in _by_store(lanes):
         mine = and_(deliveries.c.store == store, deliveries.c.order_id.in_(order_ids), deliveries.c.state == "delivered")
         rows = connection.execute(
             select(deliveries.c.order_id, attempts.c.action, requests.c.ended_at)
@@ -102,8 +103,18 @@ def _window(connection: Connection, before: int | None, store: str) -> Sequence[
 def _listed_before(connection: Connection, window: Sequence[Row[Any]], before: int) -> set[Lane]:
     """Which of these deliveries' orders an earlier page has listed: they have a delivery as new as that."""
     found: set[Lane] = set()
-    for store, order_ids in by_store({Lane(row.store, row.order_id) for row in window}):
+    for store, order_ids in _by_store({Lane(row.store, row.order_id) for row in window}):
         newer = and_(deliveries.c.store == store, deliveries.c.order_id.in_(order_ids), deliveries.c.id >= before)
         rows = connection.execute(select(deliveries.c.order_id).where(newer).distinct()).scalars()
         found |= {Lane(store, order_id) for order_id in rows}
     return found
+
+
+def _by_store(lanes: Iterable[Lane]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Each store's orders, in parts. For pairs of store and order SQLite would read the whole table."""
+    grouped: dict[str, list[str]] = {}
+    for lane in lanes:
+        grouped.setdefault(lane.store, []).append(lane.order_id)
+    for store, order_ids in grouped.items():
+        for part in parts(order_ids):
+            yield store, part
