@@ -23,6 +23,9 @@ _LARGEST_EXPONENT = 15
 _MOST_DECIMALS = 6
 _NOISE_PLACES = 4
 _LONGEST_ID = 255
+# Shopify's 250 tags of 40 characters come in one text; nothing else that is read is as long. The rest is cut off.
+_LONGEST_TEXT = 20_000
+_LONGEST_NUMBER = 400
 _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _FLAGS = {True: True, False: False, "1": True, "0": False, "true": True, "false": False, "yes": True, "no": False}
 
@@ -125,8 +128,8 @@ class Text(_Field):
 
     def read(self, value: Any) -> str:
         if isinstance(value, str):
-            return value.strip()
-        return str(value) if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else ""
+            return value.strip()[:_LONGEST_TEXT]
+        return str(value)[:_LONGEST_TEXT] if isinstance(value, (int, Decimal)) and not isinstance(value, bool) else ""
 
 
 _text = Text().read
@@ -147,6 +150,8 @@ class Number(_Field):
             digits = value.strip()
             if not digits and not self.required:
                 return self.default  # type: ignore[no-any-return]
+            if len(digits) > _LONGEST_NUMBER:
+                raise ValidationError("Number out of range.")
             return _number_of(digits)
         else:
             raise ValidationError("Not a valid number.")

@@ -15,6 +15,8 @@ from mappings.core.sensitive import is_sensitive
 from mappings.core.text import plain
 
 _LONGEST_LABEL = 100
+# With markup.
+_LONGEST_KEY = 1_000
 # A plugin's internal name, like `pw_gift_card_to`. Labels are written for people, and slugs of attributes have hyphens.
 _MACHINE_NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)+")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -34,17 +36,17 @@ class Choice(NamedTuple):
 
 def line_options(choices: Iterable[Choice]) -> dict[str, str]:
     """Values by label, without markup. A label that occurs twice keeps both values, joined with a comma."""
-    options: dict[str, list[str]] = {}
+    options: dict[str, dict[str, None]] = {}
     for choice in choices:
         label, value = plain(choice.label), plain(choice.value)
         if label and value and _may_go(choice, label, value):
-            values = options.setdefault(label, [])
-            if value not in values:
-                values.append(value)
+            options.setdefault(label, {})[value] = None
     return {label: ", ".join(values) for label, values in options.items()}
 
 
 def _may_go(choice: Choice, label: str, value: str) -> bool:
+    if len(label) > _LONGEST_LABEL or len(choice.key) > _LONGEST_KEY:
+        return False
     name = _judged(choice.key, label)
     if name.is_private or (name.is_machine and not choice.is_attribute):
         return False
@@ -69,7 +71,7 @@ class _Name(NamedTuple):
 def _judged(key: str, label: str) -> _Name:
     names = {key, label}
     return _Name(
-        is_private=len(label) > _LONGEST_LABEL or any(name.startswith("_") or names_private(name) or is_sensitive(name) for name in names),
+        is_private=any(name.startswith("_") or names_private(name) or is_sensitive(name) for name in names),
         is_machine=bool(_MACHINE_NAME.fullmatch(label)),
         is_contact=any(map(names_contact, names)),
         is_article=any(map(names_article, names)),

@@ -8,6 +8,8 @@ Plugins' own names show what to look for: PW Gift Cards has `pw_gift_card_number
 import re
 import unicodedata
 
+# A longer name is no label: it counts as private.
+_LONGEST = 255
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W_]+")
 
@@ -63,6 +65,8 @@ _ARTICLE = _any_of(
 
 def names_private(name: str) -> bool:
     """Whether a name stands for a person's name or address, for text or files from a person, or for something that can be redeemed."""
+    if len(name) > _LONGEST:
+        return True
     words = _words(name)
     if _GIFT_CARD.search(words) and not _OF_A_GIFT_CARD.search(words):
         return True
@@ -71,12 +75,12 @@ def names_private(name: str) -> bool:
 
 def names_contact(name: str) -> bool:
     """Whether a name may stand for contact data. It may also be about the product: `Phone: iPhone 15`."""
-    return bool(_CONTACT.search(_words(name)))
+    return len(name) > _LONGEST or bool(_CONTACT.search(_words(name)))
 
 
 def names_article(name: str) -> bool:
     """Whether a name stands for an article number."""
-    return bool(_ARTICLE.search(_words(name)))
+    return len(name) <= _LONGEST and bool(_ARTICLE.search(_words(name)))
 
 
 def _words(name: str) -> str:

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 # Names that only exist on private networks: RFC 6761 (localhost, test, invalid), RFC 6762 (local, and in appendix G internal, intranet,
 # private, corp, home, lan), RFC 8375 (home.arpa), RFC 7686 (onion), and localdomain, which Linux puts into /etc/hosts. RFC 6761 reserves
@@ -17,6 +17,10 @@ _PRIVATE_ENDINGS = (
 )  # fmt: skip
 _LABEL = re.compile(r"[^\W_](?:[\w-]*[^\W_])?", re.ASCII)
 _NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+# RFC 1035, section 2.3.4; percent-encoded, a character becomes up to twelve.
+_LONGEST_NAME = 253
+_LONGEST_HOST = 12 * _LONGEST_NAME
 # The networks of IPv6 that carry an IPv4 address in their last 32 bits: IPv4-compatible, and NAT64 (RFC 6052).
 _EMBEDS_IPV4 = (0, 0x64FF9B << 96)
 
@@ -24,10 +28,11 @@ _EMBEDS_IPV4 = (0, 0x64FF9B << 96)
 def is_reachable(url: str) -> bool:
     """Whether an absolute address names a public host: a public IP address, or a name with a dot outside private networks' names."""
     try:
-        host = urlsplit(url).hostname or ""
+        # Encoded first: `urlsplit` normalizes a host that isn't ASCII, in a time that grows with the square of its length.
+        host = urlsplit(url if url.isascii() else quote(url, safe="/%:?#@[]")).hostname or ""
     except ValueError:  # brackets that aren't an IPv6 address
         return False
-    return _is_public_host(host)
+    return len(host) <= _LONGEST_HOST and _is_public_host(host)
 
 
 # The items of an order share two or three hosts.
@@ -36,7 +41,10 @@ def _is_public_host(host: str) -> bool:
     if ":" in host:
         return _is_public(host)
     # As a browser reads it: percent signs decoded, full-width digits and dots folded.
-    name = unicodedata.normalize("NFKC", unquote(host)).lower().removesuffix(".")
+    decoded = unquote(host)
+    if len(decoded) > _LONGEST_NAME:
+        return False
+    name = unicodedata.normalize("NFKC", decoded).lower().removesuffix(".")
     labels = name.split(".")
     if _NUMBER.fullmatch(labels[-1]):
         return (number := _ipv4(labels)) is not None and _is_public(str(number))
@@ -45,7 +53,7 @@ def _is_public_host(host: str) -> bool:
 
 def _is_label(label: str) -> bool:
     # Underscores occur in practice; letters beyond ASCII are names that aren't encoded yet.
-    return bool(label) and all(_LABEL.fullmatch(part) for part in re.sub(r"[^\x00-\x7f]", "a", label).split("_") if part)
+    return bool(label) and all(_LABEL.fullmatch(part) for part in _NOT_ASCII.sub("a", label).split("_") if part)
 
 
 def _is_public(address: str) -> bool:

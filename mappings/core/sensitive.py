@@ -10,12 +10,15 @@ import unicodedata
 from urllib.parse import unquote
 
 _LONGEST = 255
+# A longer text isn't examined for an email address, but counts as containing one.
+_LONGEST_EXAMINED = 4_000
 _DASHES = re.compile(r"[\u2010-\u2015\u2212\u00b7\u2022]")
 _EMAIL = re.compile(r"\S\s?@\s?(?:[^\s@]+\.[^\W\d_]{2}|\[\d)")
 _ENDINGS = "com|net|org|info|biz|io|co|me|ly|app|dev|shop|store|eu|us|uk|de|at|ch|fr|it|es|pt|nl|be|dk|se|no|fi|pl|cz|ie|ca|au|nz|jp|in|br"
-_HOST = r"(?<![\w-])(?:[^\W_][\w-]*\.)+"
+# One label and its dot: where there are several, the last one is enough.
+_HOST = r"(?<![\w-])[^\W_][\w-]*\."
 _URL = re.compile(
-    rf"[a-z][a-z0-9+.-]*://|\bwww\.|\b(?:mailto|tel|sms|data|javascript):\S|{_HOST}[^\W\d_]{{2,}}(?:/|:\d)|{_HOST}(?:{_ENDINGS})(?![\w.-])"
+    rf"[a-z0-9+.-]://|\bwww\.|\b(?:mailto|tel|sms|data|javascript):\S|{_HOST}[^\W\d_]{{2,}}(?:/|:\d)|{_HOST}(?:{_ENDINGS})(?![\w.-])"
 )
 _FILE = re.compile(
     r"\w\.(?:jpe?g|png|gif|webp|bmp|tiff?|heic|svg|pdf|docx?|xlsx?|ai|eps|psd|zip|rar|mp[34]|mov|wav|txt|csv|json|xml)(?!\w)"
@@ -40,9 +43,11 @@ _ARTICLE = re.compile(
     r"\b(?:sku|ean|gtin|isbn|upc|mpn|art(?:icle|ikel)?[\s.-]*(?:nr|no|number|nummer))[\s.:#-]*[\d-]{7,17}(?![\d-])|(?<!\d)97[89](?:-?\d){10}(?!\d)"
 )
 _ARTICLE_ONLY = re.compile(r"\s*[\w#-]+\s*")
+_LETTER = re.compile(r"[^\W\d_]")
 
 _GROUPS = re.compile(r"(?<![\w-])[^\W_]{2,}(?:-[^\W_]{2,}){2,}(?![\w-])|(?<!\w)[A-Z0-9]{4,6}(?: [A-Z0-9]{4,6}){2,}(?!\w)")
 _TOKEN = re.compile(r"(?<!\w)[^\W_]{12,}(?!\w)")
+_SEPARATOR = re.compile(r"[ -]")
 _CHANGE = re.compile(r"(?<=\d)[^\W\d_]|(?<=[^\W\d_])\d")
 _SHORTEST_CODE = 12
 _SHORTEST_GROUP = 4
@@ -60,14 +65,14 @@ def is_sensitive(text: str, *, article: bool = False) -> bool:
     lower = shown.lower()
     if _has_email(lower) or _has_url(lower) or _SERIALIZED.match(lower) or _FILE.search(lower):
         return True
-    if article and _ARTICLE_ONLY.fullmatch(lower) and (lower.isdigit() or re.search(r"[^\W\d_]", lower)):
+    if article and _ARTICLE_ONLY.fullmatch(lower) and (lower.isdigit() or _LETTER.search(lower)):
         return _has_code_in_groups(shown)
     return _has_phone(lower) or _has_code_in_groups(shown) or _has_code_in_one_piece(shown)
 
 
 def has_email(text: str) -> bool:
-    """Whether a text contains an email address."""
-    return _has_email(_readable(text).lower())
+    """Whether a text contains an email address, or is too long to be examined."""
+    return len(text) > _LONGEST_EXAMINED or _has_email(_readable(text).lower())
 
 
 def _has_email(text: str) -> bool:
@@ -106,7 +111,7 @@ def _has_phone(text: str) -> bool:
 
 def _has_code_in_groups(text: str) -> bool:
     """Whether a text contains a code as shops issue them: `8F3K-29QX-77AB`."""
-    return any(_is_code(re.split(r"[ -]", match[0])) for match in _GROUPS.finditer(text))
+    return any(_is_code(_SEPARATOR.split(match[0])) for match in _GROUPS.finditer(text))
 
 
 def _has_code_in_one_piece(text: str) -> bool:

@@ -18,6 +18,7 @@ from mappings.shopify.money import Money
 from mappings.shopify.totals import discrepancy, grand_total, refunded_total, total_fees, total_shipping
 
 NAME = "shopify"
+_HOST = re.compile(r"[A-Za-z0-9.-]+")
 
 
 def build(loaded: Loaded, context: Context) -> Order:
@@ -79,7 +80,7 @@ def _base(loaded: Loaded, context: Context) -> str:
     return (
         context.options.store_url.rstrip("/")
         or origin(loaded["order_status_url"])
-        or (origin(f"https://{shop}") if re.fullmatch(r"[A-Za-z0-9.-]+", shop) else "")
+        or (origin(f"https://{shop}") if _HOST.fullmatch(shop) else "")
         or context.options.fallback_url
     )
 

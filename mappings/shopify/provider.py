@@ -49,7 +49,7 @@ _FINANCIAL_RANK = {
 
 def topic_name(topic: str) -> str:
     """`orders/create`, also for GraphQL's spelling `ORDERS_CREATE`."""
-    return re.sub(r"_", "/", topic.lower(), count=1) if "/" not in topic else topic.lower()
+    return topic.lower() if "/" in topic else topic.lower().replace("_", "/", 1)
 
 
 def delivery_key(headers: Mapping[str, str], payload: bytes) -> Key:

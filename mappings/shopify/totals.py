@@ -3,6 +3,7 @@
 Facts from shopify.dev: the REST references of Order, Refund and Transaction, and the changelog of 2024-10 on refunded shipping lines.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from mappings.core.money import ZERO, places, rounded
@@ -45,32 +46,35 @@ def total_shipping(loaded: Loaded, money: Money) -> Decimal:
     gross = money.of(loaded, "total_shipping_price")
     if gross is None:
         return money.total((line for line in loaded["shipping_lines"] if not line["is_removed"]), "price")
-    refunded = sum((_refunded_shipping(refund, loaded, money) for refund in loaded["refunds"]), ZERO)
+    lines = {line["id"]: line for line in reversed(loaded["shipping_lines"]) if line["id"]}
+    taxed = bool(loaded["taxes_included"])
+    refunded = sum((_refunded_shipping(refund, lines, money, taxes_included=taxed) for refund in loaded["refunds"]), ZERO)
     return max(ZERO, gross - refunded)
 
 
-def _refunded_shipping(refund: Loaded, loaded: Loaded, money: Money) -> Decimal:
+def _refunded_shipping(refund: Loaded, shipping_lines: Mapping[str, Loaded], money: Money, *, taxes_included: bool) -> Decimal:
     """What a refund returned of the shipping, with its tax where prices include it.
 
     Since 2024-10 a body may contain one shipping refund twice: as an adjustment and as a line.
     """
     adjustments = [entry for entry in refund["order_adjustments"] if entry["kind"] == "shipping_refund"]
-    names = ("amount", "tax_amount") if loaded["taxes_included"] else ("amount",)
+    names = ("amount", "tax_amount") if taxes_included else ("amount",)
     adjusted = abs(sum((money.total(adjustments, name) for name in names), ZERO))
-    lines = sum((_refunded_line(line, loaded, money) for line in refund["refund_shipping_lines"]), ZERO)
+    refunded = refund["refund_shipping_lines"]
+    lines = sum((_refunded_line(line, shipping_lines, money, taxes_included=taxes_included) for line in refunded), ZERO)
     return max(adjusted, lines)
 
 
-def _refunded_line(refunded: Loaded, loaded: Loaded, money: Money) -> Decimal:
+def _refunded_line(refunded: Loaded, shipping_lines: Mapping[str, Loaded], money: Money, *, taxes_included: bool) -> Decimal:
     """A refunded shipping line. Its `subtotal_amount_set` excludes the tax, and REST bodies have no field for that tax."""
     amount = money.first(refunded, "subtotal_amount")
-    if not loaded["taxes_included"]:
+    if not taxes_included:
         return amount
     if (tax := money.of(refunded, "tax_amount")) is not None:
         return amount + tax
     line = refunded["shipping_line"]
     if not line["tax_lines"]:
-        line = next((each for each in loaded["shipping_lines"] if each["id"] and each["id"] == refunded["shipping_line_id"]), line)
+        line = shipping_lines.get(refunded["shipping_line_id"], line)
     price = money.first(line, "price") - money.total(line["discount_allocations"], "amount")
     tax = money.total(line["tax_lines"], "price")
     if not 0 < tax < price:

@@ -9,6 +9,8 @@ from mappings.core.text import absolute_url, lookup, origin
 
 # The REST root with pretty, `index.php` and plain permalinks; its first segment can be renamed.
 _REST_ROOT = re.compile(r"/(?:(?:index\.php/)?(?:wp-json/|[^/?]+/wc/v\d/)|(?:index\.php)?\?rest_route)")
+_PAYMENT = re.compile(r"order-pay([/=])([^/?&#]*)")
+_KEY = re.compile(r"[^&#]*")
 
 
 def self_link(links: Any) -> str:
@@ -39,11 +41,20 @@ def order_url(loaded: Loaded, context: Context, base: str, public_id: str) -> st
         return url
     if not key:
         return absolute_url(loaded["view_order_url"], base) or f"{base}my-account/view-order/{quote(order_id, safe='')}/"
-    # The payment address contains the checkout page's slug in the store's language, and follows the permalinks setting.
-    received, found = re.subn(
-        rf"order-pay([/=]{re.escape(order_id)}\b[^#]*?)pay_for_order=true&key=[^&#]*",
-        lambda match: f"order-received{match[1]}key={quote(key, safe='')}",
-        absolute_url(loaded["payment_url"], base),
-        count=1,
-    )
-    return received if found else f"{base}checkout/order-received/{quote(order_id, safe='')}/?key={quote(key, safe='')}"
+    received = _received(absolute_url(loaded["payment_url"], base), order_id, quote(key, safe=""))
+    built = f"{base}checkout/order-received/{quote(order_id, safe='')}/?key={quote(key, safe='')}"
+    return received or absolute_url(built) or base
+
+
+def _received(payment_url: str, order_id: str, key: str) -> str:
+    """The "order received" page that belongs to a payment page; "" for any other address.
+
+    The payment address contains the checkout page's slug in the store's language, and follows the permalinks setting.
+    """
+    place = next((found for found in _PAYMENT.finditer(payment_url) if found[2] == order_id), None)
+    if place is None:
+        return ""
+    between, mark, rest = payment_url[place.end() :].partition("pay_for_order=true&key=")
+    if not mark or "#" in between:
+        return ""
+    return f"{payment_url[: place.start()]}order-received{place[1]}{order_id}{between}key={key}{_KEY.sub('', rest, count=1)}"

@@ -1,6 +1,5 @@
 """Builds the `Order` from a loaded WooCommerce payload."""
 
-import html
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from mappings.core.money import is_currency
 from mappings.core.order import Order
 from mappings.core.reading import Context, Loaded
 from mappings.core.sensitive import has_email
-from mappings.core.text import first_email, origin, path_only, plain, without_blanks
+from mappings.core.text import first_email, origin, path_only, plain, unescaped, without_blanks
 from mappings.woocommerce.items import items_of
 from mappings.woocommerce.links import order_url, store_base
 from mappings.woocommerce.meta import meta_by_key
@@ -118,7 +117,7 @@ def _attributes(loaded: Loaded, meta: Mapping[str, str], base: str) -> dict[str,
 
 def _discount_codes(loaded: Loaded) -> list[str]:
     """The coupon codes, in which WooCommerce encodes `&`. Store credit is not a discount, and its code can be used again."""
-    return [html.unescape(row["code"]) for row in loaded["coupon_lines"] if row["code"] and row["discount_type"] not in _CREDIT]
+    return [unescaped(row["code"]) for row in loaded["coupon_lines"] if row["code"] and row["discount_type"] not in _CREDIT]
 
 
 def _attribution(meta: Mapping[str, str]) -> dict[str, str]:
