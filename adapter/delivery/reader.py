@@ -4,13 +4,14 @@ orders, and settles at once what is not an order.
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row
 
-from adapter.delivery.completing import TIMEOUT_S, Completer
+from adapter.delivery.completing import Completer, Fetching
 from adapter.delivery.unread import Unread
 from adapter.inbox import receiving, settling, sources
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
@@ -34,15 +35,14 @@ from adapter.inbox.tables import LIVE
 from adapter.inbox.versions import trusted
 from adapter.monitoring.error_reporting import report
 from adapter.settings import Settings
-from adapter.stores.http import Deadline, StoreTrouble
+from adapter.stores.http import StoreTrouble
 from mappings import HOLDS, Compliance, Product, Reading, Reason, Rejected, Skip, encode, parse
 
 log = logging.getLogger(__name__)
 _ASSIGNED_AT_ONCE = 500
 _ORPHANS_EVERY = timedelta(minutes=1)
-# How long, and how many, incomplete payloads wait for their store's API to return the complete order.
+# How long incomplete payloads wait for their store's API to return the complete order.
 _WAITS_FOR_STORE = timedelta(days=1)
-_MOST_WAITING = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +64,54 @@ class _Wait:
 
     until: datetime
 
+    def is_over(self, now: datetime) -> bool:
+        return self.until <= now
 
-_Result = Reading | _Split | _ProductUpdate | Compliance | Rejected | _Wait
+
+@dataclass(frozen=True, slots=True)
+class _WaitForFetch:
+    """Cannot be read before the complete order has been fetched from the store's API."""
+
+    fetch: "Future[bytes | None]"
+
+    def is_over(self, now: datetime) -> bool:
+        return self.fetch.done()
+
+
+_Result = Reading | _Split | _ProductUpdate | Compliance | Rejected | Skip | _Wait | _WaitForFetch
 
 
 class Reader:
     """Reads new deliveries. The caller holds the lease `READER`, so that there is one reader at a time."""
 
     def __init__(
-        self, engine: Engine, settings: Settings, clock: Clock, on_read: Callable[[Iterable[Due]], None] = lambda due: None
+        self,
+        engine: Engine,
+        settings: Settings,
+        clock: Clock,
+        on_read: Callable[[Iterable[Due]], None] = lambda due: None,
+        on_fetched: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
         self._settings = settings
         self._clock = clock
         self._on_read = on_read
         """Called after each step with the accounts that have new orders."""
+        self._on_fetched = on_fetched
+        """Called, in another thread, when a store's API has returned an order."""
         self._has_assigned = False
         self._unread = Unread(settings.stores)
         self._renamed = [store for store in settings.stores.values() if store.aliases]
         self._looked_for_orphans: datetime | None = None
         self._completer = Completer(settings, clock)
         self._started: list[int] = []
-        self._waiting: dict[int, datetime] = {}
-        """Deliveries that wait for a store's API, and until when. Kept in memory only: another reader merely asks the store again."""
+        self._waiting: dict[str, dict[int, _Wait | _WaitForFetch]] = {}
+        """By store, the deliveries that wait for its API. Kept in memory only: another reader merely asks the store again."""
+
+    @property
+    def is_fetching(self) -> bool:
+        """Whether a delivery waits for a response of its store's API."""
+        return any(isinstance(wait, _WaitForFetch) for waits in self._waiting.values() for wait in waits.values())
 
     def step(self) -> int:
         """Read the next few deliveries; how many there were."""
@@ -94,7 +119,7 @@ class Reader:
         self._assign_accounts()
         with snapshot(self._engine) as connection:
             self._clock.sync(connection)
-            self._waiting = {waits: until for waits, until in self._waiting.items() if until > self._clock()}
+            self._end_waits()
             rows = self._unread.next(connection, self._waiting)
         if not rows:  # an idle reader takes no write lock
             return 0
@@ -103,8 +128,8 @@ class Reader:
                 unmark_started(connection, self._started)
             mark_started(connection, [row.id for row in rows])
         self._started = [row.id for row in rows]
-        turn = Deadline(TIMEOUT_S)
-        results = [(row, self._read(row, turn)) for row in rows]
+        self._completer.arrived(max(self._started))
+        results = [(row, self._read(row)) for row in rows]
         if results:
             with transaction(self._engine) as connection:
                 there = still_pending(connection, self._started)  # a shopper's data may have been erased in the meantime
@@ -116,6 +141,11 @@ class Reader:
             )
         self._started = []
         return len(rows)
+
+    def _end_waits(self) -> None:
+        now = self._clock()
+        still = ((store, {row: wait for row, wait in waits.items() if not wait.is_over(now)}) for store, waits in self._waiting.items())
+        self._waiting = {store: waits for store, waits in still if waits}
 
     def lost_sight(self) -> None:
         """Another reader may have worked in the meantime, with other settings."""
@@ -151,11 +181,14 @@ class Reader:
                 self._has_assigned = False
         self._looked_for_orphans = now
 
-    def _read(self, row: Row[Any], turn: Deadline) -> _Result:
+    def _read(self, row: Row[Any]) -> _Result:
         if row.starts >= sources.MOST_STARTS:
             return Rejected(sources.too_often())
         try:
-            return self._interpret(row, turn)
+            return self._interpret(row)
+        except Fetching as fetching:
+            fetching.fetch.add_done_callback(lambda _: self._on_fetched())
+            return _WaitForFetch(fetching.fetch)
         except StoreTrouble as trouble:
             return self._wait_for_store(row, trouble)
         except Rejected as rejected:
@@ -166,27 +199,35 @@ class Reader:
 
     def _wait_for_store(self, row: Row[Any], trouble: StoreTrouble) -> _Result:
         now = self._clock()
-        if now - row.received_at < _WAITS_FOR_STORE and len(self._waiting) < _MOST_WAITING:
+        if now - row.received_at < _WAITS_FOR_STORE:
             return _Wait(now + timedelta(seconds=trouble.wait_s or 0.0))
         return Rejected({"": [f"the payload lacks required fields, and the complete order could not be fetched from the store: {trouble}"]})
 
-    def _interpret(self, row: Row[Any], turn: Deadline) -> _Result:
+    def _interpret(self, row: Row[Any]) -> _Result:
         source = sources.source_of(row, self._settings)
         document = parse(row.payload)
         if (asked := source.provider.compliance(document, source.context)) is not None:
             return asked
-        if row.parent_id is None and (split := self._split(source, document, turn)) is not None:
+        if row.parent_id is None and (split := self._split(source, document, row)) is not None:
             return split
         reading = source.provider.read(document, source.context)
         if _is(reading, Reason.CATALOG):
             return _ProductUpdate(source.provider.products(document, source.context))
-        if row.parent_id is None and (whole := self._completer.whole_order(source, reading, turn)) is not None:
-            return _Split([parse(whole)], "lacked required fields; the complete order from the store's API is now a separate delivery")
+        if row.parent_id is None and (completed := self._complete(source, reading, row)) is not None:
+            return completed
         if reading.problems and reading.skip(placed=reading.placed) is None:
             return Rejected(reading.problems)
         return reading
 
-    def _split(self, source: Source, document: Any, turn: Deadline) -> _Split | None:
+    def _complete(self, source: Source, reading: Reading, row: Row[Any]) -> _Split | Skip | None:
+        """What a payload that lacks required fields stands for; None if it has to do as it is."""
+        if (whole := self._completer.whole_order(source, reading, row.id)) is not None:
+            return _Split([parse(whole)], "lacked required fields; the complete order from the store's API is now a separate delivery")
+        if reading.problems and source.provider.needs_api and self._completer.can_ask(source):
+            return Skip(Reason.NOT_AN_ORDER, "the store no longer has this order")
+        return None
+
+    def _split(self, source: Source, document: Any, row: Row[Any]) -> _Split | None:
         """The orders of a page, or the one that is in the trash: its webhook contains no more than its id, and Drip is sent the rest."""
         provider, context = source.provider, source.context
         if (parts := provider.split(document)) is not None:
@@ -196,7 +237,7 @@ class Reader:
             return None
         with snapshot(self._engine) as connection:
             last = last_payload(connection, Lane(source.store.name, order_id))
-        order = last or self._completer.fetch(source, order_id, turn)
+        order = last or self._completer.fetch(source, order_id, row.id)
         return _Split([provider.trashed(parse(order))], "put in the trash; the order is now a separate delivery") if order else None
 
     def _write(self, connection: Connection, row: Row[Any], result: _Result) -> Lane | None:
@@ -208,7 +249,12 @@ class Reader:
         elif isinstance(result, _Wait):
             unmark_started(connection, [row.id])
             settling.postpone(connection, [row.id], result.until)  # so that it does not count as stuck
-            self._waiting[row.id] = result.until
+            self._waiting.setdefault(row.store, {})[row.id] = result
+        elif isinstance(result, _WaitForFetch):
+            unmark_started(connection, [row.id])
+            self._waiting.setdefault(row.store, {})[row.id] = result
+        elif isinstance(result, Skip):
+            _skip(connection, row, result, at)
         elif isinstance(result, Compliance):
             await_turn(connection, row.id, at)
         elif isinstance(result, _Split):

@@ -58,7 +58,7 @@ class Senders:
 
     def start(self) -> None:
         """Start reading and sending."""
-        reader = Reader(self._engine, self._settings, DatabaseClock(), on_read=self._dispatcher.offer)
+        reader = Reader(self._engine, self._settings, DatabaseClock(), on_read=self._dispatcher.offer, on_fetched=self._wake_reader.set)
         self._loop("reader", lambda: self._read(reader), self._wake_reader)
         if self._settings.accounts:
             self._loop("dispatcher", self._dispatch, self._stop)

@@ -1,6 +1,7 @@
 """Which deliveries are read next: live ones first, and of every store as many as there is room for."""
 
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -9,6 +10,8 @@ from adapter.inbox.reading import oldest_unread, stores_with_unread
 from adapter.inbox.sending import PRIORITIES
 
 _AT_ONCE = 50
+# So many deliveries of a store wait for its API at a time; the rest stays unread meanwhile.
+_MOST_WAITING = 500
 
 
 class Unread:
@@ -18,12 +21,12 @@ class Unread:
         self._stores = stores
         self._last = dict.fromkeys(PRIORITIES, "")
 
-    def next(self, connection: Connection, but: Collection[int] = ()) -> Sequence[Row[Any]]:
-        """The next deliveries to read, in the order of arrival, except the few in `but`."""
+    def next(self, connection: Connection, waiting: Mapping[str, Collection[int]] = MappingProxyType({})) -> Sequence[Row[Any]]:
+        """The next deliveries to read, in the order of arrival, except those that wait for their store's API, by store."""
         for priority in PRIORITIES:
-            stores = self._in_turn(connection, priority)
+            stores = [store for store in self._in_turn(connection, priority) if len(waiting.get(store, ())) < _MOST_WAITING]
             share = max(1, _AT_ONCE // max(1, len(stores)))
-            rows = [row for store in stores for row in oldest_unread(connection, priority, store, share, but)]
+            rows = [row for store in stores for row in oldest_unread(connection, priority, store, share, waiting.get(store, ()))]
             if rows:
                 return _chosen(sorted(rows, key=lambda row: row.id))
         return ()

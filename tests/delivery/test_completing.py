@@ -2,14 +2,14 @@
 
 import json
 import logging
-import time
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from adapter.delivery import reader, unread
+from adapter.delivery import unread
 from adapter.stores.api import Page, Platform, Window
 from adapter.stores.http import Deadline, StoreTrouble
 from tests.support.adapter_under_test import AdapterUnderTest, shopify_order
@@ -40,13 +40,19 @@ class Ledger:
 
     orders: dict[str, Any]
     fails: StoreTrouble | None = None
-    takes_s: float = 0.0
     asked: list[str] = field(default_factory=list)
+    is_slow: Any = field(default_factory=threading.Lock)
+    """No request ends while this is held."""
+    most_at_once: int = 0
+    _under_way: int = 0
 
     def order(self, order_id: str, deadline: Deadline) -> bytes | None:
         self.asked.append(order_id)
-        if self.takes_s:
-            time.sleep(self.takes_s)
+        self._under_way += 1
+        self.most_at_once = max(self.most_at_once, self._under_way)
+        with self.is_slow:
+            pass
+        self._under_way -= 1
         if self.fails:
             raise self.fails
         return json.dumps(self.orders[order_id]).encode() if order_id in self.orders else None
@@ -75,9 +81,9 @@ def magento(monkeypatch: pytest.MonkeyPatch) -> Open:
     return opened
 
 
-def post_event(adapter: AdapterUnderTest, order_id: int = 501) -> None:
+def post_event(adapter: AdapterUnderTest, order_id: int = 501, event_id: str = "") -> None:
     event = json.loads(json.dumps(EVENT))
-    event["id"], event["data"]["value"]["entity_id"] = f"e{order_id}", order_id
+    event["id"], event["data"]["value"]["entity_id"] = event_id or f"e{order_id}", order_id
     assert adapter.post(event, store="magento", topic="com.adobe.commerce.observer.sales_order_save_commit_after").status_code == 200
 
 
@@ -157,30 +163,58 @@ def test_a_store_that_has_just_failed_is_left_alone_for_a_while(adapter: Adapter
     assert ledger.asked == ["600"]
 
 
-def test_no_endless_number_waits(adapter: AdapterUnderTest, magento: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_MOST_WAITING", 2)
+def test_no_endless_number_waits_and_none_is_lost(adapter: AdapterUnderTest, magento: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unread, "_MOST_WAITING", 2)
     monkeypatch.setattr(unread, "_AT_ONCE", 1)
-    magento(Ledger({}, fails=StoreTrouble("away")))
-    for number in range(4):
-        post_event(adapter, 600 + number)
-    adapter.settle()
-    assert adapter.states() == ["pending", "pending", "dead", "dead"]
-
-
-def test_a_slow_store_holds_up_no_other_stores_orders(adapter: AdapterUnderTest, magento: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "TIMEOUT_S", 0.3)
-    magento(ledger := Ledger({str(number): {**WHOLE, "entity_id": number} for number in range(600, 610)}, takes_s=0.2))
-    for number in range(600, 610):
+    magento(ledger := Ledger({str(number): {**WHOLE, "entity_id": number} for number in range(600, 604)}, fails=StoreTrouble("away")))
+    for number in range(600, 604):
         post_event(adapter, number)
-    adapter.post(shopify_order())
-    begun = time.monotonic()
-    adapter.reader.step()
-    assert time.monotonic() - begun < 1.5
-    assert len(ledger.asked) < 5
-    [live] = [row for row in adapter.rows() if row.store == "shopify"]
-    assert live.read_at is not None
     adapter.settle()
-    assert sorted(adapter.states()) == ["delivered"] * 11 + ["skipped:split"] * 10
+    assert adapter.states() == ["pending"] * 4
+    ledger.fails = None
+    adapter.clock.advance(minutes=1)
+    adapter.settle()
+    assert sorted(adapter.states()) == ["delivered"] * 4 + ["skipped:split"] * 4
+
+
+def test_a_slow_store_holds_up_no_other_stores_orders(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({str(number): {**WHOLE, "entity_id": number} for number in range(600, 603)}))
+    with ledger.is_slow:
+        for number in range(600, 603):
+            post_event(adapter, number)
+        adapter.post(shopify_order())
+        adapter.reader.step()
+        [live] = [row for row in adapter.rows() if row.store == "shopify"]
+        assert live.read_at is not None
+        assert adapter.reader.is_fetching
+    adapter.settle()
+    assert sorted(adapter.states()) == ["delivered"] * 4 + ["skipped:split"] * 3
+    assert ledger.most_at_once == 1
+
+
+def test_webhooks_that_arrived_together_share_one_response(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({"501": WHOLE}))
+    for number in range(3):
+        post_event(adapter, event_id=f"e{number}")
+    adapter.settle()
+    assert ledger.asked == ["501"]
+    adapter.clock.advance(seconds=1)
+    ledger.orders["501"] = {**WHOLE, "grand_total": 60, "updated_at": "2026-09-30 12:02:00"}
+    post_event(adapter, event_id="later")
+    adapter.settle()
+    assert ledger.asked == ["501", "501"]
+    assert [order["grand_total"] for order in adapter.received()] == [59, 60]
+
+
+def test_an_order_that_changes_while_it_is_fetched_is_fetched_again(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({"501": WHOLE}))
+    with ledger.is_slow:
+        post_event(adapter, event_id="first")
+        adapter.reader.step()
+        adapter.clock.advance(seconds=1)
+        post_event(adapter, event_id="second")
+    adapter.settle()
+    assert ledger.asked == ["501", "501"]
 
 
 def test_a_whole_payload_asks_nobody(adapter: AdapterUnderTest, magento: Open) -> None:

@@ -124,7 +124,7 @@ class AdapterUnderTest:
     # --- our side
 
     def read(self) -> None:
-        while self.reader.step():
+        while self.reader.step() or self.reader.is_fetching:
             pass
 
     def settle(self) -> None:
