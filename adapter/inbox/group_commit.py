@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLate
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import transaction
+from adapter.inbox.packing import pack
 from adapter.inbox.public_address import learn
 from adapter.inbox.receiving import Arrival, Receipt, count_refusal, insert_new, keep
 
@@ -70,7 +71,8 @@ class Keeper:
         Raises `DatabaseAway`, or `DBAPIError` for a row that the database rejects in every form. A late arrival may still be committed;
         then the store's next attempt is a copy.
         """
-        receipt: Receipt = self._do(arrival)
+        # Packed here, in the request's thread: what the writing thread does, all others wait for.
+        receipt: Receipt = self._do(replace(arrival, payload=pack(arrival.payload)))
         return receipt
 
     def count(self, refusal: Refusal) -> None:

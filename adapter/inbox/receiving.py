@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, Row, select, update
 
 from adapter.inbox import counters
 from adapter.inbox.database import driver_transaction
+from adapter.inbox.packing import pack
 from adapter.inbox.settling import reopen
 from adapter.inbox.sql import upserting
 from adapter.inbox.tables import Instant, deliveries, refusals
@@ -56,7 +57,15 @@ def insert_new(engine: Engine, arrivals: Sequence[Arrival]) -> list[int | None]:
     and `DBAPIError` where the database refuses a row: then none is kept.
     """
     rows = [
-        (each.store, each.key.value, each.topic, json.dumps(each.headers), each.payload, _micros(each.at, None), _micros(each.at, None))
+        (
+            each.store,
+            each.key.value,
+            each.topic,
+            json.dumps(each.headers),
+            pack(each.payload),
+            _micros(each.at, None),
+            _micros(each.at, None),
+        )
         for each in arrivals
     ]
     if not rows:

@@ -21,7 +21,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     SmallInteger,
     Table,
@@ -31,6 +30,8 @@ from sqlalchemy import (
     false,
     text,
 )
+
+from adapter.inbox.packing import PackedBytes
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -70,7 +71,7 @@ deliveries = Table(
     Column("key", Text, nullable=False, comment="idempotency key; unique within a store"),
     Column("topic", Text, nullable=False),
     Column("headers", Text, nullable=False, comment="JSON of the few headers that a mapping may need"),
-    Column("payload", LargeBinary, comment="the body as received; null once erased"),
+    Column("payload", PackedBytes, comment="the body as received; null once erased"),
     Column("received_at", Instant, nullable=False),
     Column("priority", SmallInteger, nullable=False, server_default=text("0")),
     Column("parent_id", _Id, comment="the delivery that this one was split from"),
@@ -187,7 +188,7 @@ attempts = Table(
     Column("delivery_id", _Id, ForeignKey("deliveries.id", name="fk_attempts_delivery_id_deliveries", ondelete="CASCADE"), nullable=False),
     Column("request_id", _Id, ForeignKey("requests.id", name="fk_attempts_request_id_requests", ondelete="CASCADE"), nullable=False),
     Column("action", Text, nullable=False),
-    Column("body", LargeBinary, comment="as posted; null once erased"),
+    Column("body", PackedBytes, comment="as posted; null once erased"),
     Column("digest", Text, nullable=False),
     Column("lifecycle", Text, comment="JSON: the value of `orders.lifecycle` once Drip has accepted it"),
     Column("looked_up", Text, comment="JSON: where each product's page and picture came from"),
