@@ -15,7 +15,7 @@ from adapter.delivery.completing import Completer, Fetching
 from adapter.delivery.unread import Unread
 from adapter.inbox import receiving, settling, sources
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
-from adapter.inbox.copies import retire_keys
+from adapter.inbox.copies import keep_returned
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.erasure import await_turn, still_pending
 from adapter.inbox.products import WEBHOOK, keep_products
@@ -134,7 +134,7 @@ class Reader:
             with transaction(self._engine) as connection:
                 there = still_pending(connection, self._started)  # a shopper's data may have been erased in the meantime
                 lanes = [self._write(connection, row, result) for row, result in results if row.id in there]
-                for kept in retire_keys(connection, [lane for lane in lanes if lane is not None], self._clock()):
+                for kept in keep_returned(connection, [lane for lane in lanes if lane is not None]):
                     log.info("an earlier state of the order came back", extra={"action": "kept", "delivery": kept})
             self._on_read(
                 {Due(account, row.priority == LIVE, row.priority != LIVE) for row in rows if (account := self._account(row.store))}

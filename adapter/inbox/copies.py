@@ -1,68 +1,97 @@
-"""Copies of deliveries that came back after another state of their order: A, B, and A again byte for byte.
+"""Copies of deliveries: when the same bytes again are the same delivery, and when the order has returned to an earlier state.
 
-The hash of a body is an idempotency key only while no other snapshot of its order has been kept since. Receiving parses nothing, so it
-cannot check that: it records when a copy arrived. The reader, which finds out which order a delivery is of, decides here.
+The hash of a body is an idempotency key for as long as its delivery is kept, whatever ID or topic comes with it: neither is signed, so who
+has recorded a webhook can send it again under any. It stops counting only where an order can have returned to the state that the body
+shows: another snapshot of the order has been kept since, and by the store's own time it is no newer (A, B, and A again within a second, or
+without any time). If the other one is newer by the store's time, a genuine return would have other bytes, namely a later time.
+
+Receiving parses nothing, so it can only compare with what has been read: where the other snapshot may be unread, it records when a copy
+arrived. The reader, which finds out which order a delivery is of, decides then.
 """
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 
-from adapter.inbox.receiving import KEY_LIFETIME
 from adapter.inbox.sending import Lane
 from adapter.inbox.sql import as_lanes, lanes_of, parts, using
-from adapter.inbox.tables import Instant, deliveries
+from adapter.inbox.tables import deliveries
 
-# A body's hash, as mappings.core.provider.body_key has it; other keys name one particular webhook.
-_HASH = re.compile(r"[0-9a-f]{64}")
-_COLUMNS = [deliveries.c[name] for name in ("id", "store", "order_id", "parent_id", "key", "received_at", "copied_at")]
+# A body's hash, as mappings.core.provider.body_key and Shopify's key have it; other keys name one particular webhook.
+_OF_BODY = re.compile(r"(?:[a-z]+:)?[0-9a-f]{64}")
+_COLUMNS = [deliveries.c[name] for name in ("id", "store", "order_id", "parent_id", "key", "received_at", "snapshot_at", "copied_at")]
 
 
-def retire_keys(connection: Connection, lanes: Iterable[Lane], now: datetime) -> Sequence[int]:
-    """Let deliveries that another snapshot of their order followed be kept anew when they arrive again.
+def has_returned(connection: Connection, delivery_id: int) -> bool:
+    """Whether the same bytes as this delivery's, arriving now, show that its order has returned to that state."""
+    mine, other = deliveries.alias("mine"), deliveries.alias("other")
+    no_newer = or_(mine.c.snapshot_at.is_(None), other.c.snapshot_at.is_(None), other.c.snapshot_at == mine.c.snapshot_at)
+    same_order = and_(other.c.store == mine.c.store, other.c.order_id == mine.c.order_id, other.c.id > mine.c.id)
+    since = select(other.c.id).join_from(mine, other, same_order).where(mine.c.id == delivery_id, no_newer).limit(1)
+    return connection.execute(using(since, other, "ix_deliveries_lane")).first() is not None
 
-    Copies that arrived after the other snapshot, but before it was read, are kept now; returns their ids.
+
+def retire_key(connection: Connection, delivery_id: int, key: str) -> None:
+    """Let the bytes of a delivery be kept anew."""
+    retired = {"key": f"{key}#{delivery_id}", "copied_at": None}
+    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(retired))
+
+
+def keep_returned(connection: Connection, lanes: Iterable[Lane]) -> Sequence[int]:
+    """Keep the copies that arrived after another snapshot of their order, but before that was read; returns their ids.
+
+    Pages of orders are let in anew as soon as one of their orders is followed.
     """
     followed: dict[int, list[Row[Any]]] = {}
-    for rows in _lanes(connection, lanes, now - KEY_LIFETIME):
-        for row in rows:
-            # What a page was split into is followed by other pages, not by its own parts.
-            later = [other for other in rows if other.id > row.id and (row.parent_id is None or other.parent_id != row.parent_id)]
-            if later and (row.parent_id is not None or _HASH.fullmatch(row.key)):
-                followed.setdefault(row.parent_id or row.id, []).extend(later)
+    for row, rows in _copied(connection, lanes):
+        if later := [other for other in rows if _follows(other, row)]:
+            followed.setdefault(row.parent_id or row.id, []).extend(later)
     kept: list[int] = []
     for some in parts(sorted(followed)):
-        for row in connection.execute(select(*_COLUMNS).where(deliveries.c.id.in_(some))).all():
-            if _HASH.fullmatch(row.key):
-                kept += _retire(connection, row, followed[row.id])
+        # Locked, so that a copy that is arriving is either seen here or sees what was read here.
+        locked = select(*_COLUMNS).where(deliveries.c.id.in_(some)).order_by(deliveries.c.id).with_for_update()
+        for row in connection.execute(locked).all():
+            if _OF_BODY.fullmatch(row.key):
+                kept += _keep_copy(connection, row, followed[row.id])
     return kept
 
 
-def _lanes(connection: Connection, lanes: Iterable[Lane], since: datetime) -> Iterable[Sequence[Row[Any]]]:
-    """The deliveries of each of these orders whose keys still count, where there are several."""
+def _follows(other: Row[Any], row: Row[Any]) -> bool:
+    """Whether `other` was kept after `row`, and is no newer by the store's own time."""
+    # What a page was split into is followed by other pages, not by its own parts.
+    if other.id <= row.id or (row.parent_id is not None and other.parent_id == row.parent_id):
+        return False
+    return None in (row.snapshot_at, other.snapshot_at) or bool(row.snapshot_at == other.snapshot_at)
+
+
+def _copied(connection: Connection, lanes: Iterable[Lane]) -> Iterable[tuple[Row[Any], Sequence[Row[Any]]]]:
+    """The deliveries of these orders that have a copy or are part of a page, each with all of its order's."""
+    wanted = as_lanes((lane.store, lane.order_id) for lane in lanes)
+    copied = connection.execute(_of_lanes(connection.dialect.name, only_copied=True), {"lanes": wanted}).all()
     found: dict[Lane, list[Row[Any]]] = defaultdict(list)
-    parameters = {"lanes": as_lanes((lane.store, lane.order_id) for lane in lanes), "since": since}
-    for row in connection.execute(_of_lanes(connection.dialect.name), parameters):
-        found[Lane(row.store, row.order_id)].append(row)
-    return (rows for rows in found.values() if len(rows) > 1)
+    if copied:  # few are
+        wanted = as_lanes({(row.store, row.order_id) for row in copied})
+        for row in connection.execute(_of_lanes(connection.dialect.name, only_copied=False), {"lanes": wanted}):
+            found[Lane(row.store, row.order_id)].append(row)
+    return ((row, found[Lane(row.store, row.order_id)]) for row in copied)
 
 
 @cache
-def _of_lanes(dialect: str) -> Any:
+def _of_lanes(dialect: str, *, only_copied: bool) -> Any:
     wanted = lanes_of(dialect)
     same = and_(deliveries.c.store == wanted.c.store, deliveries.c.order_id == wanted.c.order_id)
-    recent = deliveries.c.received_at > bindparam("since", type_=Instant)
-    return using(select(*_COLUMNS).join_from(wanted, deliveries, same).where(recent), deliveries, "ix_deliveries_lane")
+    chosen = select(*_COLUMNS).join_from(wanted, deliveries, same)
+    if only_copied:
+        chosen = chosen.where(or_(deliveries.c.copied_at.is_not(None), deliveries.c.parent_id.is_not(None)))
+    return using(chosen, deliveries, "ix_deliveries_lane")
 
 
-def _retire(connection: Connection, row: Row[Any], later: Sequence[Row[Any]]) -> Sequence[int]:
-    retired = {"key": f"{row.key}#{row.id}", "copied_at": None}
-    connection.execute(update(deliveries).where(deliveries.c.id == row.id).values(retired))
+def _keep_copy(connection: Connection, row: Row[Any], later: Sequence[Row[Any]]) -> Sequence[int]:
+    retire_key(connection, row.id, row.key)
     if row.copied_at is None or not any(other.received_at < row.copied_at for other in later):
         return ()
     same = select(deliveries.c.store, deliveries.c.topic, deliveries.c.headers, deliveries.c.payload)

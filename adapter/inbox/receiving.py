@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, select, update
 
 from adapter.inbox import counters
+from adapter.inbox.copies import has_returned, retire_key
 from adapter.inbox.database import driver_transaction
 from adapter.inbox.packing import pack
 from adapter.inbox.settling import reopen
@@ -16,8 +17,6 @@ from adapter.inbox.sql import upserting
 from adapter.inbox.tables import Instant, deliveries, refusals
 from mappings import Key
 
-KEY_LIFETIME = timedelta(hours=48)
-"""How long the hash of a body counts as an idempotency key: an order may legitimately return to the same state later."""
 _COLUMNS = ("store", "key", "topic", "headers", "payload", "received_at", "due_at")
 _INSERT = f"INSERT INTO deliveries ({', '.join(_COLUMNS)}) VALUES"
 _UNLESS_KNOWN = "ON CONFLICT (store, key) DO NOTHING"
@@ -38,7 +37,7 @@ class Arrival:
     @property
     def bare(self) -> "Arrival":
         """The same with only its payload, for a database that rejects the rest."""
-        key = Key(value=self.key.value.encode("ascii", "backslashreplace").decode(), expires=self.key.expires)
+        key = replace(self.key, value=self.key.value.encode("ascii", "backslashreplace").decode())
         return Arrival(self.store, key, "", {}, self.payload, self.at)
 
 
@@ -105,22 +104,26 @@ def keep(connection: Connection, arrival: Arrival) -> Receipt:
     if new_id is not None:
         return Receipt(new_id, True)
     known = connection.execute(
-        select(deliveries.c.id, deliveries.c.received_at, deliveries.c.state)
+        select(deliveries.c.id, deliveries.c.headers, deliveries.c.state)
         .where(deliveries.c.store == store, deliveries.c.key == key.value)
         .with_for_update()
     ).one_or_none()
     if known is None:  # its key has just been retired, by the reader or the purge
         return keep(connection, arrival)
-    if key.expires and known.received_at <= at - KEY_LIFETIME:
-        connection.execute(update(deliveries).where(deliveries.c.id == known.id).values(key=f"{key.value}#{known.id}"))
-        renewed = _insert_delivery(connection, row)
-        if renewed is not None:
-            return Receipt(renewed, True)
-    elif key.expires:  # only the reader can find out whether another state of the order has been kept since
+    if key.expires and not _is_repeat(key, known.headers):
+        if has_returned(connection, known.id):
+            retire_key(connection, known.id, key.value)
+            return keep(connection, arrival)
+        # Only the reader can find out whether an unread delivery is another state of the order.
         connection.execute(update(deliveries).where(deliveries.c.id == known.id).values(copied_at=at))
     counters.count(connection, "duplicates", store=store)
     reopened = known.state == "dead" and reopen(connection, deliveries.c.id == known.id, at=at, priority=None) != []
     return Receipt(known.id, False, reopened)
+
+
+def _is_repeat(key: Key, headers: str) -> bool:
+    """Whether the platform itself sends a delivery again, which it does with the same ID."""
+    return bool(key.sent_as) and key.sent_as in json.loads(headers).values()
 
 
 def count_refusal(connection: Connection, *, store: str, reason: str, at: datetime) -> None:

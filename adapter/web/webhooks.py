@@ -7,7 +7,7 @@ verification and the insert together.
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ from adapter.monitoring.logs import REQUEST_ID
 from adapter.settings import Settings, Store
 from adapter.web.request_ids import HEADER as REQUEST_ID_HEADER
 from adapter.web.request_ids import request_id
-from mappings import PROVIDERS, Key, Verdict, absolute_url
+from mappings import PROVIDERS, Verdict, absolute_url
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -143,7 +143,7 @@ class WebhookReceiver:
         key = provider.key(headers, payload)
         arrival = Arrival(
             store=store.name,
-            key=Key(value=_storable(key.value, _LONGEST_HEADER) or uuid4().hex, expires=key.expires),
+            key=replace(key, value=_storable(key.value, _LONGEST_HEADER) or uuid4().hex),
             topic=_storable(provider.topic(headers), _LONGEST_TOPIC),
             headers={name: _storable(headers[name], _LONGEST_HEADER) for name in provider.kept_headers if name in headers},
             payload=payload,

@@ -28,14 +28,18 @@ from mappings.core.text import first_email, lookup
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Key:
-    """What makes two deliveries the same: permanently, or for 48 hours if it `expires`. A blank one equals no other."""
+    """What makes two deliveries the same. A blank one equals no other."""
 
     value: str
     expires: bool
+    """Whether it is of the body alone, and so stops counting once the order can have returned to the state in it."""
+    sent_as: str = ""
+    """The platform's own ID of a webhook, among the headers that are kept, which only a repetition by the platform itself shares; "" where
+    there is none."""
 
 
 def body_key(headers: Mapping[str, str], payload: bytes) -> Key:
-    """The hash of the body: the same body within 48 hours is the same delivery."""
+    """The hash of the body: the same body is the same delivery."""
     return Key(value=hashlib.sha256(payload).hexdigest(), expires=True)
 
 

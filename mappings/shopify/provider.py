@@ -13,7 +13,7 @@ from mappings.core.compliance import Compliance
 from mappings.core.errors import Rejected
 from mappings.core.money import ZERO
 from mappings.core.product import Product
-from mappings.core.provider import Key, Provider, body_key
+from mappings.core.provider import Key, Provider
 from mappings.core.reading import Context, Identity, Loaded, Reason, Skip
 from mappings.core.signature import hmac_base64
 from mappings.core.text import first_email
@@ -39,6 +39,9 @@ _COMPLIANCE: Mapping[str, tuple[Literal["data_request", "customer_redact"], str]
     "customers/data_request": ("data_request", "orders_requested"),
     "customers/redact": ("customer_redact", "orders_to_redact"),
 }
+_REQUESTS = (*_COMPLIANCE, "shop/redact")
+# Every request about personal data has these fields, and no order has.
+_REQUEST_FIELDS = (b'"shop_id"', b'"shop_domain"')
 _SHOP_DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 _SHOP_HEADERS = ("x-shopify-shop-domain", "shopify-shop-domain")
 _FINANCIAL_RANK = {
@@ -53,15 +56,23 @@ def topic_name(topic: str) -> str:
 
 
 def delivery_key(headers: Mapping[str, str], payload: bytes) -> Key:
-    """Topic and webhook ID, with the body's hash because neither header is signed.
+    """The body's hash, with what the topic makes of it: an order, a product or something else.
 
-    X-Shopify-Event-Id is no alternative: all deliveries of one action have the same, across topics.
+    Topic and webhook ID are not signed, so neither makes a recorded body new. All topics of an order carry the same body, and what is sent
+    does not depend on which. Shopify repeats a webhook under the same ID for 4 hours, also after the order has changed. Requests about
+    personal data are the exception: one that is made again has the same body, and must be handled again.
     """
-    webhook_id = headers.get("x-shopify-webhook-id") or headers.get("shopify-webhook-id")
-    if not webhook_id:
-        return body_key(headers, payload)
-    topic = PROVIDER.topic(headers)
-    return Key(value=f"{topic}:{webhook_id}:{hashlib.sha256(payload).hexdigest()}"[:500], expires=False)
+    webhook_id = (headers.get("x-shopify-webhook-id") or headers.get("shopify-webhook-id") or "").strip()
+    topic, of_body = topic_name(PROVIDER.topic(headers)), hashlib.sha256(payload).hexdigest()
+    if webhook_id and topic in _REQUESTS and all(field in payload for field in _REQUEST_FIELDS):
+        return Key(value=f"{topic}:{webhook_id}:{of_body}", expires=False)
+    return Key(value=f"{_subject(topic)}:{of_body}", expires=True, sent_as=webhook_id)
+
+
+def _subject(topic: str) -> str:
+    if not topic or topic in ORDER_TOPICS:
+        return "order"
+    return "product" if topic.startswith("products/") else "other"
 
 
 def split(document: Any) -> Sequence[Any] | None:
@@ -183,6 +194,7 @@ PROVIDER = Provider(
         *_EVENT_HEADERS,
         "x-shopify-api-version",
         "x-shopify-webhook-id",
+        "shopify-webhook-id",
         "x-shopify-event-id",
     ),
     key=delivery_key,

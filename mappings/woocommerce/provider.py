@@ -38,6 +38,7 @@ _PAYMENTS_OF_A_PARENT = ("wc_deposits", "yith_wcdp_balance_order", "subscription
 _RENEWAL_META = ("_subscription_renewal",)
 # Longer bodies are not checked for an error object before they are stored.
 _LONGEST_ERROR = 4_000
+_BARE_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*"?\d{1,20}"?\s*\}\s*')
 _PING = re.compile(rb"webhook_id=\d+")
 _VERSION = re.compile(r"/wc/v(\d)/orders\b")
 
@@ -53,7 +54,7 @@ def key(headers: Mapping[str, str], payload: bytes) -> Key:
 
     Its delivery id is no help: it is the same for all that one webhook sends within a second (`get_new_delivery_id`).
     """
-    if headers.get("x-wc-webhook-topic", "").strip().lower() == DELETED:
+    if headers.get("x-wc-webhook-topic", "").strip().lower() == DELETED and _BARE_ID.fullmatch(payload):
         return Key(value="", expires=False)
     if len(payload) <= _LONGEST_ERROR and (b'"code"' in payload or b'"errors"' in payload):
         try:

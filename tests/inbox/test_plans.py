@@ -81,7 +81,8 @@ STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
     ),
     "is_placed": (lambda connection: reading.is_placed(connection, _LANES[0]), {"ix_deliveries_lane"}),
     "reopen_held": (lambda connection: reading.reopen_held(connection, _LANES[0], ACCOUNT.id), {"ix_deliveries_lane"}),
-    "retire_keys": (lambda connection: copies.retire_keys(connection, _LANES, NOW), {"ix_deliveries_lane"}),
+    "keep_returned": (lambda connection: copies.keep_returned(connection, _LANES), {"ix_deliveries_lane"}),
+    "has_returned": (lambda connection: copies.has_returned(connection, 7), {"ix_deliveries_lane"}),
     "retention: settled": (
         lambda connection: retention.settled(connection, NOW - HOUR, 7, NOW + HOUR),
         {"ix_deliveries_settled_at"},
