@@ -253,7 +253,7 @@ SHOPIFY_TOPICS = ("orders/create", "ORDERS_UPDATED", "orders/paid", "")
 
 @pytest.mark.parametrize("days", [0, 3, 80])
 def test_a_recorded_webhook_is_no_new_delivery_under_any_id_or_topic(adapter: AdapterUnderTest, days: int) -> None:
-    recorded = [
+    recorded: list[tuple[str, bytes, list[dict[str, Any]]]] = [
         ("shopify", json.dumps(shopify_order()).encode(), [{"webhook_id": f"id-{n}", "topic": t} for n, t in enumerate(SHOPIFY_TOPICS)]),
         (
             "woocommerce",
