@@ -1,10 +1,11 @@
 """The next event to send for an order, in the contract's vocabulary (`created`, `updated`) or in the lifecycle vocabulary."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import Row
 
 from mappings import LifecycleState, Order, as_sent, lifecycle_of, unsent_events

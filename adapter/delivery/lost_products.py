@@ -4,8 +4,9 @@ The store then leaves out the product's ID, so nothing can be looked up; but the
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from mappings import Item, Order, Rejected, parse
 

@@ -5,7 +5,7 @@ current page.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -47,95 +47,83 @@ class _Value(fields.Field[Any]):
             if self.required:
                 raise ValidationError(PRESENCE)
             return missing
-        self.check(value)
+        if problem := self.problem(value):
+            raise ValidationError(problem)
         return value
 
-    def check(self, value: Any) -> None:
-        """Raise `ValidationError` if the contract forbids `value`."""
+    def problem(self, value: Any) -> Any:
+        """Why the contract forbids `value`, as a message or as marshmallow's messages by key; "" if it doesn't."""
         raise NotImplementedError
 
 
 class _String(_Value):
-    def check(self, value: Any) -> None:
+    def problem(self, value: Any) -> str:
         if not isinstance(value, str):
-            raise ValidationError(FORMAT)
+            return FORMAT
         if self.required and not value.strip():
-            raise ValidationError(PRESENCE)
-        if len(value) > LONGEST:
-            raise ValidationError(LENGTH)
+            return PRESENCE
+        return LENGTH if len(value) > LONGEST else ""
 
 
 class _Provider(_String):
-    def check(self, value: Any) -> None:
-        super().check(value)
-        if not _SNAKE.fullmatch(value):
-            raise ValidationError(FORMAT)
+    def problem(self, value: Any) -> str:
+        return super().problem(value) or ("" if _SNAKE.fullmatch(value) else FORMAT)
 
 
 class _Action(_String):
-    def check(self, value: Any) -> None:
-        super().check(value)
-        if value not in ACTIONS:
-            raise ValidationError(FORMAT)
+    def problem(self, value: Any) -> str:
+        return super().problem(value) or ("" if value in ACTIONS else FORMAT)
 
 
 class _Status(_String):
-    def check(self, value: Any) -> None:
-        super().check(value)
-        if value not in STATUSES:
-            raise ValidationError(FORMAT)
+    def problem(self, value: Any) -> str:
+        return super().problem(value) or ("" if value in STATUSES else FORMAT)
 
 
 class _Address(_Value):
-    def check(self, value: Any) -> None:
+    def problem(self, value: Any) -> str:
         if not isinstance(value, Mapping) or not set(value) <= set(ADDRESS_KEYS):
-            raise ValidationError(FORMAT)
+            return FORMAT
         if not all(isinstance(part, str) for part in value.values()):
-            raise ValidationError(FORMAT)
-        if any(len(part) > LONGEST for part in value.values()):
-            raise ValidationError(LENGTH)
+            return FORMAT
+        return LENGTH if any(len(part) > LONGEST for part in value.values()) else ""
 
 
 class _Email(_String):
-    def check(self, value: Any) -> None:
-        super().check(value)
-        if value and not first_email(value):
-            raise ValidationError(EMAIL)
+    def problem(self, value: Any) -> str:
+        return super().problem(value) or (EMAIL if value and not first_email(value) else "")
 
 
 class _Url(_Value):
-    def check(self, value: Any) -> None:
+    def problem(self, value: Any) -> str:
         if not isinstance(value, str) or not value:
-            raise ValidationError(FORMAT if value else PRESENCE)
-        if absolute_url(value) != value:
-            raise ValidationError(URL)
+            return FORMAT if value else PRESENCE
+        return "" if absolute_url(value) == value else URL
 
 
 class _Time(_Value):
-    def check(self, value: Any) -> None:
+    def problem(self, value: Any) -> str:
         try:
             datetime.fromisoformat(value)
         except (TypeError, ValueError):
-            raise ValidationError(TIME) from None
+            return TIME
+        return ""
 
 
 class _Currency(_String):
-    def check(self, value: Any) -> None:
-        super().check(value)
-        if not is_currency(value):
-            raise ValidationError(FORMAT)
+    def problem(self, value: Any) -> str:
+        return super().problem(value) or ("" if is_currency(value) else FORMAT)
 
 
 class _Number(_Value):
     lowest: Decimal | None = None
 
-    def check(self, value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
-            raise ValidationError(FORMAT)
+    def problem(self, value: Any) -> str:
+        if not isinstance(value, (int, Decimal)) or isinstance(value, bool):
+            return FORMAT
         if isinstance(value, Decimal) and not value.is_finite():
-            raise ValidationError(RANGE)
-        if self.lowest is not None and value < self.lowest:
-            raise ValidationError(RANGE)
+            return RANGE
+        return RANGE if self.lowest is not None and value < self.lowest else ""
 
 
 class _NotNegative(_Number):
@@ -143,9 +131,8 @@ class _NotNegative(_Number):
 
 
 class _Strings(_Value):
-    def check(self, value: Any) -> None:
-        if not isinstance(value, (list, tuple)) or not all(isinstance(entry, str) for entry in value):
-            raise ValidationError(FORMAT)
+    def problem(self, value: Any) -> str:
+        return "" if isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value) else FORMAT
 
 
 class OrderActivityItem(Schema):
@@ -175,13 +162,12 @@ class OrderActivityItem(Schema):
 class _Items(_Value):
     schema = OrderActivityItem(many=True)
 
-    def check(self, value: Any) -> None:
+    def problem(self, value: Any) -> Any:
         if not isinstance(value, list):
-            raise ValidationError(FORMAT)
+            return FORMAT
         if strangers := [index for index, entry in enumerate(value) if not isinstance(entry, dict)]:
-            raise ValidationError({index: [FORMAT] for index in strangers})
-        if problems := self.schema.validate(value):
-            raise ValidationError(problems)
+            return {index: [FORMAT] for index in strangers}
+        return self.schema.validate(value)
 
 
 class OrderActivity(Schema):
@@ -226,23 +212,34 @@ class OrderActivity(Schema):
 # Names with a meaning at Drip, now or in the past: not available for a custom attribute.
 DRIP_ORDER_NAMES = frozenset({*OrderActivity().fields, "discount", "discounts"})
 
-_ORDER_FIELDS = tuple((name, field) for name, field in OrderActivity().fields.items() if name not in ("items", "email"))
-_ITEM_FIELDS = tuple(OrderActivityItem().fields.items())
-_EMAIL = OrderActivity().fields["email"]
+_Plan = Sequence[tuple[str, bool, Callable[[Any], Any]]]
+
+
+def _plan(schema: Schema, *left_out: str) -> _Plan:
+    """The name of each key, whether it is required, and what finds its problem."""
+    fields_of = ((name, field) for name, field in schema.fields.items() if name not in left_out)
+    return [(name, field.required, field.problem) for name, field in fields_of if isinstance(field, _Value)]
+
+
+_ORDER, _ITEM = _plan(OrderActivity(), "items", "email"), _plan(OrderActivityItem())
+_EMAIL = _Email()
 
 
 def keeps_contract(body: Mapping[str, Any]) -> bool:
     """Whether a body has no problem. Costs a fraction of `OrderActivity().validate`, which finds every problem that it has."""
-    try:
-        if not str(body.get("person_id") or "").strip():
-            _EMAIL.deserialize(body.get("email") or None)
-            if not str(body.get("email") or "").strip():
-                return False
-        for name, field in _ORDER_FIELDS:
-            field.deserialize(body.get(name))
-        for item in body["items"]:
-            for name, field in _ITEM_FIELDS:
-                field.deserialize(item.get(name))
-    except ValidationError:
-        return False
+    has_person = bool(str(body.get("person_id") or "").strip())
+    return (has_person or _has_email(body)) and _keeps(body, _ORDER) and all(_keeps(item, _ITEM) for item in body["items"])
+
+
+def _has_email(body: Mapping[str, Any]) -> bool:
+    email = body.get("email")
+    return bool(email) and not _EMAIL.problem(email)
+
+
+def _keeps(row: Mapping[str, Any], plan: _Plan) -> bool:
+    get = row.get
+    for name, required, problem in plan:
+        value = get(name)
+        if required if value is None else problem(value):
+            return False
     return True

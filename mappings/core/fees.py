@@ -1,11 +1,11 @@
 """Fees that a platform has no field for: the ones that the store's `fee_keys` name."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from marshmallow import ValidationError
+from msgspec.structs import replace
 
 from mappings.core.errors import Rejected
 from mappings.core.fields import Amount

@@ -6,15 +6,16 @@ less all refunds sent.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from mappings.core.money import ZERO
 from mappings.core.order import Order
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LifecycleState:
+class LifecycleState(Struct, frozen=True, kw_only=True):
     """The lifecycle events of an order that Drip has received."""
 
     paid: bool = False
@@ -24,8 +25,7 @@ class LifecycleState:
     """The sum of every `refund_amount` sent to Drip; 0 in the contract's own vocabulary, which has no such field."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LifecycleEvent:
+class LifecycleEvent(Struct, frozen=True, kw_only=True):
     """One event to send: its action, the amount it refunds, and the state of the order at Drip after it."""
 
     action: str

@@ -1,19 +1,19 @@
 """The canonical order: every provider's payload becomes one, and Drip's body is rendered from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+from msgspec import Struct, field
 
 from mappings.core.money import ZERO, unit_price
 
 _A_CENT = Decimal("0.01")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Item:
-    """One line of an order, at the quantity the order still holds.
+class Item(Struct, frozen=True, kw_only=True):
+    """One line of an order, at the quantity the order still holds. A struct, since it is made several times faster than a dataclass.
 
     Amounts are in the order's currency and for the whole line, except `price`: one unit, before discounts.
     """
@@ -49,8 +49,7 @@ class Item:
         return unit_price(max(ZERO, self.total) / self.quantity)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
+class Order(Struct, frozen=True, kw_only=True):
     """A snapshot of an order, as its store sent it. Times are aware and in UTC, amounts are in `currency`."""
 
     provider: str

@@ -1,7 +1,9 @@
 """Product data that orders lack: page, image, brand and categories."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from mappings.core.order import Item, Order
 
@@ -33,6 +35,9 @@ class Product:
     """The store deleted it."""
 
 
+_UNKNOWN = Product(key=ProductKey(""))
+
+
 def wanted(order: Order) -> set[ProductKey]:
     """The products whose data an order's items lack."""
     keys: set[ProductKey] = set()
@@ -46,13 +51,14 @@ def wanted(order: Order) -> set[ProductKey]:
 
 def complete(order: Order, known: Mapping[ProductKey, Product]) -> Order:
     """The order with the product data that its payload lacks; what the payload has stays."""
-    return replace(order, items=tuple(_completed(item, order.view, known) for item in order.items))
+    return order if not known else replace(order, items=tuple(_completed(item, order.view, known) for item in order.items))
 
 
 def _completed(item: Item, view: str, known: Mapping[ProductKey, Product]) -> Item:
-    nothing = Product(key=ProductKey(item.catalog_id))
-    product = known.get(ProductKey(item.catalog_id, view=view), nothing)
-    variant = known.get(ProductKey(item.catalog_id, item.catalog_variant_id, view), nothing)
+    product = known.get(ProductKey(item.catalog_id, view=view), _UNKNOWN)
+    variant = known.get(ProductKey(item.catalog_id, item.catalog_variant_id, view), _UNKNOWN)
+    if product is variant is _UNKNOWN:
+        return item
     tags = variant.tags or product.tags
     labels = {"tags": list(tags), "product_tag": tags[0]} if tags else {}
     return replace(

@@ -7,10 +7,11 @@ A `Provider` is frozen and complete at import. Everything here is pure: no I/O, 
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from marshmallow import ValidationError
+from msgspec.structs import replace
 
 from mappings.core.compliance import Compliance, no_compliance
 from mappings.core.consent import is_path, opted_in

@@ -25,6 +25,8 @@ _LONGEST_HOST = 12 * _LONGEST_NAME
 _EMBEDS_IPV4 = (0, 0x64FF9B << 96)
 
 
+# The items of an order share their addresses, or two or three hosts.
+@lru_cache(maxsize=1024)
 def is_reachable(url: str) -> bool:
     """Whether an absolute address names a public host: a public IP address, or a name with a dot outside private networks' names."""
     try:
@@ -35,7 +37,6 @@ def is_reachable(url: str) -> bool:
     return len(host) <= _LONGEST_HOST and _is_public_host(host)
 
 
-# The items of an order share two or three hosts.
 @lru_cache(maxsize=1024)
 def _is_public_host(host: str) -> bool:
     if ":" in host:

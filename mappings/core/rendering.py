@@ -14,7 +14,7 @@ from mappings.core.contract import DRIP_ORDER_NAMES, LONGEST, OrderActivity, kee
 from mappings.core.errors import Rejected, dotted
 from mappings.core.options import Options
 from mappings.core.order import Item, Order
-from mappings.core.text import absolute_url, without_blanks
+from mappings.core.text import absolute_url, is_blank, without_blanks
 
 _BODY = OrderActivity()
 _ADDRESS = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
@@ -51,7 +51,7 @@ def render(order: Order, *, action: str, occurred_at: datetime, options: Options
         "total_taxes": order.total_taxes,
         "total_fees": order.total_fees,
         "total_shipping": order.total_shipping,
-        "items": [_render_item(item, order, options) for item in order.items],
+        "items": _items(order, options),
         "item_count": _plain_number(sum((item.quantity for item in order.items), Decimal(0))),
     }
     if order.items:
@@ -60,9 +60,9 @@ def render(order: Order, *, action: str, occurred_at: datetime, options: Options
         body |= _lifecycle_part(order, refund_amount)
     if status := initial_status(options.consent, order.accepts_marketing):
         body["initial_status"] = status
-    for name, value in _attributes(order.attributes, options).items():
+    for name, value in order.attributes.items():
         if name not in DRIP_ORDER_NAMES and not (lifecycle and name in _IN_REFUNDS):
-            body.setdefault(name, value)
+            _add(body, name, value, options)
     if not keeps_contract(body):
         raise Rejected(dotted(_BODY.validate(body)))
     return body
@@ -85,8 +85,8 @@ def timestamp(moment: datetime) -> str:
 def _page(order: Order, options: Options, *candidates: str) -> str:
     """The first address that shoppers can reach: of the candidates, else the shop's, else this adapter's."""
     given = next(filter(None, candidates), "")
-    if not given or absolute_url(given) != given:
-        return given  # the contract rejects it, by its path
+    if options.reachable(given) or not given or absolute_url(given) != given:
+        return given  # if it isn't an address at all, the contract rejects it, by its path
     if page := options.first_reachable(*candidates, order.store_url, options.public_url):
         return page
     raise Rejected({"order_url": [_NOWHERE]})
@@ -101,45 +101,50 @@ def _lifecycle_part(order: Order, refund_amount: Decimal | None) -> dict[str, An
     return part if refund_amount is None else {"refund_amount": refund_amount, **part}
 
 
-def _render_item(item: Item, order: Order, options: Options) -> dict[str, Any]:
-    texts = {
-        "product_id": item.product_id,
-        "product_variant_id": item.product_variant_id,
-        "sku": item.sku[:LONGEST],
-        "name": item.name,
-        "brand": item.brand[:LONGEST],
-        "categories": list(item.categories),
-        "product_url": _page(order, options, item.product_url, item.built_url),
-        "image_url": options.image_of(item.image_url, order.store_url),
-        "sale_price": item.sale_price,
-    }
-    # The contract's table has `discount`, its example and Drip's current page have `discounts`: both are sent.
-    amounts = {
-        "price": item.price,
-        "quantity": _plain_number(item.quantity),
-        "discounts": item.discounts,
-        "discount": item.discounts,
-        "taxes": item.taxes,
-        "fees": item.fees,
-        "shipping": item.shipping,
-        "total": item.total,
-    }
-    body = without_blanks(texts) | amounts
-    return body | {name: value for name, value in _attributes(item.attributes, options).items() if name not in body}
+def _items(order: Order, options: Options) -> list[dict[str, Any]]:
+    placeholder = options.image_of("", order.store_url)
+    return [_item(item, order, options, placeholder) for item in order.items]
 
 
-def _attributes(attributes: Mapping[str, Any], options: Options) -> dict[str, Any]:
-    """Custom attributes without the blank ones and without addresses that can't be reached."""
-    reachable = {
-        name: [entry for entry in value if _may_send(entry, options)] if isinstance(value, (list, tuple)) else value
-        for name, value in attributes.items()
-        if _may_send(value, options)
-    }
-    return without_blanks(reachable)
+def _item(item: Item, order: Order, options: Options, placeholder: str) -> dict[str, Any]:
+    discounts = item.discounts
+    body = without_blanks(
+        {
+            "product_id": item.product_id,
+            "product_variant_id": item.product_variant_id,
+            "sku": item.sku[:LONGEST],
+            "name": item.name,
+            "brand": item.brand[:LONGEST],
+            "categories": list(item.categories),
+            "product_url": _page(order, options, item.product_url, item.built_url),
+            "image_url": options.first_reachable(item.image_url) or placeholder,
+            "sale_price": item.sale_price,
+            "price": item.price,
+            "quantity": _plain_number(item.quantity),
+            # The contract's table has `discount`, its example and Drip's current page have `discounts`: both are sent.
+            "discounts": discounts,
+            "discount": discounts,
+            "taxes": item.taxes,
+            "fees": item.fees,
+            "shipping": item.shipping,
+            "total": item.total,
+        }
+    )
+    for name, value in item.attributes.items():
+        _add(body, name, value, options)
+    return body
+
+
+def _add(body: dict[str, Any], name: str, value: Any, options: Options) -> None:
+    """Add a custom attribute, unless it is blank, an address that can't be reached, or already there."""
+    if isinstance(value, (list, tuple)):
+        value = [entry for entry in value if _may_send(entry, options)]
+    if name not in body and not is_blank(value) and _may_send(value, options):
+        body[name] = value
 
 
 def _may_send(value: Any, options: Options) -> bool:
-    return not isinstance(value, str) or not _ADDRESS.match(value) or options.reachable(value)
+    return not isinstance(value, str) or "//" not in value or not _ADDRESS.match(value) or options.reachable(value)
 
 
 def _plain_number(quantity: Decimal) -> int | Decimal:

@@ -123,7 +123,12 @@ def campaign(url: str) -> dict[str, str]:
 
 def without_blanks(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes without the empty ones; `false` and 0 are values."""
-    return {name: value for name, value in attributes.items() if value or isinstance(value, _NUMBERS)}
+    return {name: value for name, value in attributes.items() if value or not is_blank(value)}
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a value is none, or empty; `false` and 0 are values."""
+    return not value and not isinstance(value, _NUMBERS)
 
 
 def lookup(document: Any, path: str) -> Any:

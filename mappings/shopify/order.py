@@ -1,10 +1,10 @@
 """A Shopify order from its loaded payload: who bought it, when, what it came to, and its custom attributes."""
 
 import re
-from dataclasses import replace
 from typing import Any
 
 from marshmallow.constants import missing
+from msgspec.structs import replace
 
 from mappings.core.address import addresses
 from mappings.core.errors import Rejected

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from adapter.catalog import catalog as catalogs
 from adapter.inbox.database import snapshot, transaction
@@ -194,7 +195,7 @@ def test_a_slow_store_takes_no_longer_than_the_limit(adapter: AdapterUnderTest, 
 def test_all_addresses_of_a_slow_store_share_the_limit(adapter: AdapterUnderTest, stock: Stock) -> None:
     [shelf] = stock(Shelf("storefront", takes_s=60))
     store, order = adapter.settings.stores["shopify"], mapped(adapter, shopify_order())
-    orders = [(store, replace(order, store_url=f"https://shop-{number}.example")) for number in range(6)]
+    orders = [(store, structs.replace(order, store_url=f"https://shop-{number}.example")) for number in range(6)]
     begun = time.monotonic()
     catalogs.Catalog(adapter.engine, adapter.settings, adapter.clock).complete(orders, 0.3)
     assert time.monotonic() - begun < 1.2

@@ -1,13 +1,14 @@
 """Drip's contract as a schema, and rendered bodies."""
 
 import copy
+import dataclasses
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from mappings import (
     ACTIONS,
@@ -267,7 +268,7 @@ class TestRender:
         assert picture(replace(ITEM, image_url="https://cdn.example/7.jpg"), own) == "https://cdn.example/7.jpg"
 
     def test_the_provider_can_be_renamed_for_a_second_store(self) -> None:
-        assert rendered(options=replace(OPTIONS, drip_provider="my_store"))["provider"] == "my_store"
+        assert rendered(options=dataclasses.replace(OPTIONS, drip_provider="my_store"))["provider"] == "my_store"
 
     @pytest.mark.parametrize(
         ("accepts", "consent", "status"),
@@ -287,7 +288,7 @@ class TestRender:
     def test_only_a_shopper_who_opted_in_is_subscribed(
         self, vocabulary: Any, accepts: bool | None, consent: str, status: str | None
     ) -> None:
-        options = replace(OPTIONS, consent=consent, vocabulary=vocabulary)
+        options = dataclasses.replace(OPTIONS, consent=consent, vocabulary=vocabulary)
         body = rendered(replace(ORDER, accepts_marketing=accepts), action=VOCABULARIES[vocabulary][0], options=options)
         assert body.get("initial_status") == status
 
@@ -301,7 +302,7 @@ class TestRender:
         assert timestamp(datetime(2026, 1, 1, 1, 0, 0, 250000, tzinfo=UTC)) == "2026-01-01T01:00:00.250000Z"
 
 
-LIFECYCLE = replace(OPTIONS, vocabulary="lifecycle")
+LIFECYCLE = dataclasses.replace(OPTIONS, vocabulary="lifecycle")
 REFUNDED = replace(
     ORDER,
     grand_total=Decimal("70.00"),

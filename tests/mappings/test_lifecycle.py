@@ -1,6 +1,5 @@
 """The lifecycle vocabulary: which events of a snapshot Drip still lacks, given those it has."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from mappings import LifecycleState, Order, as_sent, lifecycle_of, unsent_events
 

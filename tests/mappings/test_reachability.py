@@ -1,6 +1,6 @@
 """Which addresses may stand in a body: those that can be reached from the internet, told by their host alone."""
 
-from dataclasses import replace
+import dataclasses
 from datetime import UTC, datetime
 from decimal import Decimal
 from ipaddress import IPv4Address
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from mappings import VOCABULARIES, Item, Options, Order, Rejected, encode, render
 from mappings.core.reachability import is_reachable
@@ -83,7 +84,7 @@ def test_a_body_never_contains_an_unreachable_address(vocabulary: Any) -> None:
             "note": "Fits http://localhost users",
         },
     )
-    body = rendered(local, replace(OPTIONS, vocabulary=vocabulary))
+    body = rendered(local, dataclasses.replace(OPTIONS, vocabulary=vocabulary))
     [item] = body["items"]
     assert body["order_url"] == "https://shop.example"
     assert (item["product_url"], item["image_url"]) == ("https://shop.example/", "https://adapter.example/static/placeholder.png")
@@ -106,8 +107,8 @@ def test_in_the_sandbox_they_are_sent() -> None:
     ("options", "image"),
     [
         (OPTIONS, "https://adapter.example/static/placeholder.png"),
-        (replace(OPTIONS, placeholder_image="https://shop.example/none.png"), "https://shop.example/none.png"),
-        (replace(OPTIONS, placeholder_image="http://localhost/none.png"), "https://adapter.example/static/placeholder.png"),
+        (dataclasses.replace(OPTIONS, placeholder_image="https://shop.example/none.png"), "https://shop.example/none.png"),
+        (dataclasses.replace(OPTIONS, placeholder_image="http://localhost/none.png"), "https://adapter.example/static/placeholder.png"),
         (Options(), "https://shop.example/favicon.ico"),
         (Options(public_url="http://0.0.0.0:5000"), "https://shop.example/favicon.ico"),
     ],
