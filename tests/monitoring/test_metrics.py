@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import requests
-import yaml  # type: ignore[import-untyped]
+import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from sqlalchemy import Engine, select, update
