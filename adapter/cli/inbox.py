@@ -8,8 +8,9 @@ from sqlalchemy import Engine
 
 from adapter.cli.startup import current_settings
 from adapter.errors import WorkFailed
-from adapter.inbox.database import connect, missing_file
-from adapter.inbox.schema_version import is_migrated
+from adapter.inbox.database import connect
+from adapter.inbox.schema_version import require_schema
+from adapter.inbox.sqlite_file import missing_file
 from adapter.settings import Settings
 
 
@@ -29,8 +30,7 @@ def open_inbox(settings: Settings | None = None) -> Iterator[Engine]:
     settings = settings or current_settings()
     with connected(settings) as engine:
         require_file(engine)
-        if not is_migrated(engine):
-            raise WorkFailed("the tables in the database of DATABASE_URL are missing or of another version: run drip-adapter migrate")
+        require_schema(engine)
         yield engine
 
 

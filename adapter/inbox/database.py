@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
@@ -22,6 +21,7 @@ from sqlalchemy.pool import QueuePool
 
 from adapter.errors import DatabaseAway
 from adapter.inbox import counters
+from adapter.inbox.sqlite_file import path_of, remember_file, require_file, require_same_file, watch_file, why_unusable
 
 # A webhook must be answered within 4 s, even if the database is unreachable; small plans allow 20 connections in total.
 _CONNECTIONS = 3
@@ -29,7 +29,9 @@ _PATIENCE_S = 3
 _BUSY_TIMEOUT = f"PRAGMA busy_timeout = {_PATIENCE_S * 1000}"
 _LOOK_MS = 10
 _CLOCK_KEEPS_S = 1.0
-_UNDEFINED_TABLE = "42P01"
+_OTHER_TABLES = ("42P01", "42703")  # PostgreSQL has no such table, or no such column
+_NO_SUCH_TABLE = ("no such table", "no such column", "table deliveries has no column")
+OTHER_TABLES = "the tables in the database of DATABASE_URL are missing or of another version: run drip-adapter migrate"
 _NOT_A_DATABASE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
@@ -38,16 +40,10 @@ def connect(url: str) -> Engine:
     return _sqlite(url) if make_url(url).get_backend_name() == "sqlite" else _postgresql(url)
 
 
-def missing_file(engine: Engine) -> str:
-    """The path of an SQLite file that doesn't exist, which connecting would create empty; blank for every other database."""
-    path = engine.url.database if engine.dialect.name == "sqlite" else None
-    return path if path and not Path(path).exists() else ""
-
-
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """A writing transaction, committed at the end; raises `DatabaseAway` if the connection is lost."""
-    with _turn_to_write(engine), reaching_database(), engine.begin() as connection:
+    with _turn_to_write(engine), reaching_database(engine), engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text(f"SET LOCAL statement_timeout = {_PATIENCE_S * 1000}"))
         counters.begin(connection)
@@ -59,7 +55,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
 def driver_transaction(engine: Engine) -> Iterator[Any]:
     """A writing transaction on the driver's own cursor, for the one statement whose speed matters most. Raises like `transaction`."""
     driver = engine.dialect.loaded_dbapi
-    with _turn_to_write(engine), reaching_database():
+    with _turn_to_write(engine), reaching_database(engine):
         try:
             connection = engine.raw_connection()
             cursor = connection.cursor()
@@ -70,6 +66,7 @@ def driver_transaction(engine: Engine) -> Iterator[Any]:
                     _lock_sqlite(cursor.execute)
                 yield cursor
                 connection.commit()
+                require_same_file(engine, connection.info)
             except BaseException as error:
                 # A statement that is still open would keep SQLite's lock, even on a closed connection.
                 with suppress(driver.Error):
@@ -87,7 +84,8 @@ def driver_transaction(engine: Engine) -> Iterator[Any]:
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
     """A reading transaction, which takes no lock; raises `DatabaseAway` if the connection is lost."""
-    with reaching_database(), engine.connect().execution_options(reading=True) as connection:
+    require_file(engine)
+    with reaching_database(engine), engine.connect().execution_options(reading=True) as connection:
         yield connection
 
 
@@ -136,6 +134,7 @@ class _SqliteCompiler(SQLiteCompiler):
 
 def _sqlite(url: str) -> Engine:
     engine = create_engine(url, hide_parameters=True, poolclass=QueuePool, pool_size=_CONNECTIONS, max_overflow=0, pool_timeout=_PATIENCE_S)
+    watch_file(engine)
 
     engine.dialect.statement_compiler = _SqliteCompiler
 
@@ -150,6 +149,8 @@ def _sqlite(url: str) -> Engine:
             "PRAGMA secure_delete = ON",  # erased data is overwritten in the file
         ):
             connection.execute(pragma)
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # reads the file, and creates those beside it
+        remember_file(engine, connection, record.info)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -168,15 +169,17 @@ def _turn_to_write(engine: Engine) -> Iterator[None]:
 
     All writers on this machine therefore queue for a file lock first. The kernel hands it over in turn, and releases it if a process dies.
     """
-    if engine.dialect.name != "sqlite" or not engine.url.database:
+    if not (path := path_of(engine)):
         yield
         return
+    require_file(engine)
     try:
-        turn = os.open(f"{engine.url.database}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        turn = os.open(f"{path}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise DatabaseAway(f"the database of DATABASE_URL can't be used: {error.strerror}") from error
+        raise _unusable(engine, error.strerror or "") from error
     try:
         _await_turn(turn)
+        require_file(engine)
         yield
     finally:
         os.close(turn)
@@ -228,20 +231,28 @@ def _postgresql(url: str) -> Engine:
 
 
 @contextmanager
-def reaching_database() -> Iterator[None]:
+def reaching_database(engine: Engine) -> Iterator[None]:
     """Turn a lost connection into `DatabaseAway`. A row that the database rejects stays a `DBAPIError`."""
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise DatabaseAway(f"the database of DATABASE_URL can't be used: {_first_line(error)}") from error
+        raise _unusable(engine, _first_line(error)) from error
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", "") == _UNDEFINED_TABLE:
-            raise DatabaseAway("the database of DATABASE_URL has no tables yet: run drip-adapter migrate") from error
+        if getattr(error.orig, "sqlstate", "") in _OTHER_TABLES:
+            raise DatabaseAway(OTHER_TABLES) from error
         if getattr(error.orig, "sqlite_errorcode", None) in _NOT_A_DATABASE:
-            raise DatabaseAway(f"the file of DATABASE_URL can't be used: {_first_line(error)}") from error
+            raise _unusable(engine, _first_line(error)) from error
         if error.connection_invalidated:
             raise DatabaseAway(f"the connection to the database of DATABASE_URL was lost: {_first_line(error)}") from error
         raise
+
+
+def _unusable(engine: Engine, why: str) -> DatabaseAway:
+    if not (path := path_of(engine)):
+        return DatabaseAway(f"the database of DATABASE_URL can't be used: {why}")
+    if why.startswith(_NO_SUCH_TABLE):
+        return DatabaseAway(OTHER_TABLES)
+    return DatabaseAway(f"the database of DATABASE_URL can't be used: {path}: {why_unusable(path) or why}")
 
 
 def _first_line(error: Exception) -> str:

@@ -10,10 +10,11 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from adapter import __version__
-from adapter.errors import DatabaseAway
-from adapter.inbox.database import missing_file, snapshot
+from adapter.errors import DatabaseAway, WorkFailed
+from adapter.inbox.database import snapshot
 from adapter.inbox.public_address import with_learned_address
-from adapter.inbox.schema_version import is_migrated
+from adapter.inbox.schema_version import require_schema
+from adapter.inbox.sqlite_file import missing_file
 from adapter.operations.health import status_report
 from adapter.operations.sums import Difference, recent_differences
 from adapter.operations.webhooks import experience_of
@@ -114,13 +115,11 @@ def _contents(settings: Settings, engine: Engine) -> Iterator[Finding]:
     """What the database says about the schema, the orders and the stores."""
     kind = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}.get(engine.dialect.name, engine.dialect.name)
     try:
-        if not is_migrated(engine):
-            yield Finding("database", False, f"{kind} is reachable, but its schema is out of date: run drip-adapter migrate")
-            return
+        require_schema(engine)
         with snapshot(engine) as connection:
             report = status_report(connection, settings, datetime.now(UTC))
             differing = {store.name: recent_differences(connection, store, settings) for store in settings.stores.values()}
-    except DatabaseAway as error:
+    except (DatabaseAway, WorkFailed) as error:
         yield Finding("database", False, str(error))
         return
     yield Finding("database", True, f"{kind} is up to date")

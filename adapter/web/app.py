@@ -6,6 +6,7 @@ from werkzeug.exceptions import HTTPException
 
 from adapter.inbox.database import connect
 from adapter.inbox.group_commit import Keeper
+from adapter.inbox.readiness import Readiness
 from adapter.monitoring.metrics import Metrics
 from adapter.process.wake_up import wake_senders
 from adapter.settings import Settings
@@ -25,6 +26,7 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     app.extensions["settings"] = settings
     engine = engine or connect(settings.database_url)
     app.extensions["inbox"] = Inbox(engine)
+    app.extensions["readiness"] = Readiness(engine)
     app.extensions["metrics"] = Metrics(settings)
     name_requests(app)
     add_dashboard(app)

@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, current_app, jsonify, request
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from adapter import __version__
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import snapshot
-from adapter.inbox.tables import deliveries
+from adapter.inbox.readiness import Readiness
 from adapter.monitoring.metrics import Metrics
 from adapter.operations.health import status_report, without_database
 from adapter.operations.verdict import Status
@@ -34,8 +34,9 @@ def healthz() -> Response:
 def readyz() -> tuple[Response, int]:
     """A webhook can be stored. Problems with Drip don't count: they must not take the receiver out of rotation."""
     inbox: Inbox = current_app.extensions["inbox"]
+    readiness: Readiness = current_app.extensions["readiness"]
     try:
-        inbox.run(_can_read)
+        inbox.run(lambda _: readiness.require())
     except DatabaseAway as error:
         return jsonify(status="not ready", why=str(error)), 503
     return jsonify(status="ready"), 200
@@ -66,11 +67,6 @@ def metrics() -> Response:
     except DatabaseAway as error:
         abort(503, str(error))
     return Response(text, content_type=content_type)
-
-
-def _can_read(engine: Engine) -> None:
-    with snapshot(engine) as connection:
-        connection.execute(select(deliveries.c.id).limit(1)).all()
 
 
 def _report(engine: Engine, settings: Settings) -> dict[str, Any]:

@@ -527,7 +527,7 @@ def test_a_file_that_is_not_a_database_exits_with_1_and_stays_as_it_is(
     assert file.read_bytes() == before
 
 
-@pytest.mark.parametrize("command", [["migrate"], ["deliveries", "list"], ["status"], ["serve", "--bind", FREE]])
+@pytest.mark.parametrize("command", [["migrate"], ["deliveries", "list"], ["status"]])
 def test_an_unreachable_database_exits_with_1_and_names_its_setting(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")
     result = run(*command)

@@ -14,6 +14,7 @@ from adapter.errors import DatabaseAway
 from adapter.inbox.database import connect, database_now, snapshot, transaction
 from adapter.inbox.migration import migrate
 from adapter.inbox.schema_version import is_migrated
+from adapter.inbox.sqlite_file import create_file
 from adapter.inbox.tables import metadata
 
 
@@ -50,6 +51,7 @@ def test_an_empty_database_is_not_migrated(database_url: str) -> None:
 
 def test_sqlite_syncs_every_commit(tmp_path: Path) -> None:
     engine = connect(f"sqlite:///{tmp_path / 'x.db'}")
+    create_file(engine)
     with engine.connect() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL

@@ -14,6 +14,7 @@ from adapter.inbox import counters, login_attempts, troubles
 from adapter.inbox.database import connect, snapshot, transaction
 from adapter.inbox.migration import alembic_config, migrate
 from adapter.inbox.schema_version import is_migrated, newest_revision
+from adapter.inbox.sqlite_file import create_file
 from adapter.inbox.tables import (
     alerts,
     attempts,
@@ -129,6 +130,7 @@ def fill(connection: Connection, revision: str) -> None:
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_the_rows_of_an_earlier_version_are_all_there(database_url: str, revision: str) -> None:
     engine = connect(database_url)
+    create_file(engine)
     with engine.begin() as connection:
         fill(connection, revision)
     assert not is_migrated(engine)
@@ -169,6 +171,7 @@ def test_the_rows_of_an_earlier_version_are_all_there(database_url: str, revisio
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_a_request_whose_outcome_an_earlier_version_did_not_learn_is_repeated(database_url: str, revision: str, sandbox_url: str) -> None:
     engine = connect(database_url)
+    create_file(engine)
     with engine.begin() as connection:
         fill(connection, revision)
     migrate(engine)

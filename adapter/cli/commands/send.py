@@ -9,8 +9,10 @@ from adapter.cli.exit_status import explained
 from adapter.cli.inbox import require_file
 from adapter.cli.parameters import PARENT, SANDBOX_URL
 from adapter.cli.startup import settings_for
+from adapter.cli.waiting import await_database
 from adapter.delivery.run import Senders
 from adapter.inbox.database import connect
+from adapter.inbox.schema_version import require_schema
 from adapter.process.parent import end_with_parent
 
 # Beside a web process, a burst of webhooks is acknowledged first and mapped after.
@@ -29,6 +31,7 @@ def command(sandbox_url: str, parent: int | None) -> None:
     settings = settings_for(sandbox_url)
     engine = connect(settings.database_url)
     require_file(engine)
+    await_database(engine, require_schema)
     if parent:
         end_with_parent(parent)
         os.nice(_YIELDING)

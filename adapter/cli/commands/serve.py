@@ -35,7 +35,7 @@ def command(bind: str, sandbox: bool, sandbox_port: int) -> None:
     settings = settings_for(sandbox_url, f"http://{bind}" if bind else "")
     address = bind or (f"0.0.0.0:{settings.port}" if settings.port else f"127.0.0.1:{DEFAULT_PORT}")
     require_port(address)
-    migrate_database(settings)
+    migrate_database(settings, wait=True)
     extra = ("--sandbox-url", sandbox_url) if sandbox else ()
     parts = [Part(name="sandbox", arguments=("sandbox", "--bind", f"127.0.0.1:{sandbox_port}"), vital=True)] if sandbox else []
     # Without a PUBLIC_URL the parts go by the address that only this process knows.

@@ -1,0 +1,213 @@
+"""The file of an SQLite database: created on purpose, private, and still the one that connections were opened on.
+
+SQLite goes on using a file that has been deleted or replaced while it was open, and what is written there is lost. Connections are
+therefore compared with the path before each use. Another file at the path is opened instead of the old one; a file that was overwritten
+in place isn't used.
+"""
+
+import os
+import sqlite3
+import stat
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import DisconnectionError
+
+from adapter.errors import DatabaseAway
+
+_Identity = tuple[int, int] | None
+_COMPANIONS = ("-wal", "-shm")
+_PRIVATE = 0o600
+_OPENED = "adapter_file"
+# https://www.sqlite.org/fileformat.html#the_database_header
+_MAGIC = b"SQLite format 3\0"
+_PAGES = slice(28, 32)
+_HEADER_BYTES = 32
+
+
+def path_of(engine: Engine) -> str:
+    """The path of the database file; blank unless the database is SQLite."""
+    return (engine.url.database or "") if engine.dialect.name == "sqlite" else ""
+
+
+def missing_file(engine: Engine) -> str:
+    """The path of an SQLite file that doesn't exist; blank for every other database."""
+    path = path_of(engine)
+    return path if path and not os.path.exists(path) else ""
+
+
+def create_file(engine: Engine) -> None:
+    """Create the file of an SQLite database if it is missing, and let only this user read and write it. Raises `DatabaseAway`."""
+    if not (path := path_of(engine)):
+        return
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_EXCL, _PRIVATE))
+    except FileExistsError:
+        for each in (path, *_companions(path).values()):
+            with suppress(OSError):  # another user's, who decides
+                if stat.S_ISREG(os.stat(each).st_mode):
+                    os.chmod(each, _PRIVATE)
+    except OSError as error:
+        raise DatabaseAway(f"the database of DATABASE_URL can't be used: {path}: {why_unusable(path) or error.strerror}") from error
+
+
+def why_unusable(path: str) -> str:
+    """Why SQLite can't open or write a file, as far as its name and permissions show; else blank."""
+    folder = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path):
+        return "it is a folder, not a file"
+    if not os.path.isdir(folder):
+        return f"there is no folder {folder}"
+    if os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):
+        return "this user may not read and write it"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"this user may not write in {folder}, where SQLite needs files beside it"
+    return ""
+
+
+def require_file(engine: Engine) -> None:
+    """Raise `DatabaseAway` if the file can't be used because of what others did to it, or to the files beside it.
+
+    Connections stay open meanwhile: the file may be put back, and they are all that is left of a deleted one.
+    """
+    if not (path := path_of(engine)):
+        return
+    if _identity(path) is None:
+        raise _unusable(path, "is missing; put it back, or restart the adapter")
+    if (file := _FILES.get(engine)) is not None:
+        file.require_intact(engine)
+
+
+def require_same_file(engine: Engine, info: Mapping[str, Any]) -> None:
+    """Raise `DatabaseAway` if the file was deleted or replaced while a connection, whose `info` this is, wrote to it."""
+    path = path_of(engine)
+    if path and info[_OPENED] != _found_at(path):
+        raise _unusable(path, "was deleted or replaced while it was written")
+
+
+def watch_file(engine: Engine) -> None:
+    """Never create the file by connecting, and leave connections to a file that is no longer at the path."""
+
+    @event.listens_for(engine, "do_connect")
+    def open_existing(dialect: Any, record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
+        if not options.get("uri"):
+            arguments[0] = f"file:{quote(os.path.abspath(arguments[0]))}?mode=rw"
+            options["uri"] = True
+
+    @event.listens_for(engine, "checkout")
+    def compare(connection: Any, record: Any, proxy: Any) -> None:
+        path = path_of(engine)
+        opened, found = record.info[_OPENED], _found_at(path)
+        if opened[""] != found[""]:
+            _set_aside(path, [suffix for suffix in _COMPANIONS if found[suffix] == opened[suffix]])
+            raise DisconnectionError("the file has been replaced")
+
+    @event.listens_for(engine, "close")
+    def forget(connection: Any, record: Any) -> None:
+        if (file := _FILES.get(engine)) is not None:
+            file.connections.discard(id(connection))
+            if not file.connections:  # with the last one, SQLite deletes the files beside it
+                del _FILES[engine]
+
+
+def remember_file(engine: Engine, connection: sqlite3.Connection, info: dict[str, Any]) -> None:
+    """Record in a new connection's `info` which files it uses. To be called once SQLite has opened them."""
+    path = path_of(engine)
+    info[_OPENED] = opened = _found_at(path)
+    file = _FILES.get(engine)
+    if file is None or file.opened[""] != opened[""]:
+        file = _FILES[engine] = _File(path, opened)
+    file.connections.add(id(connection))
+
+
+class _File:
+    """The files that an engine's connections use."""
+
+    def __init__(self, path: str, opened: Mapping[str, _Identity]) -> None:
+        self.opened = opened
+        self.connections: set[int] = set()
+        self._path = path
+        self._pages = 0
+        self._rescued = False
+
+    def require_intact(self, engine: Engine) -> None:
+        """Raise `DatabaseAway` if the file was overwritten, or lacks a file beside it that is in use."""
+        found = _found_at(self._path)
+        if found[""] != self.opened[""]:  # the pool opens the other file
+            return
+        header = os.pread(_descriptor(self._path), _HEADER_BYTES, 0)
+        pages = int.from_bytes(header[_PAGES], "big")
+        if not header.startswith(_MAGIC) or pages < self._pages:  # nothing here makes it smaller
+            raise _unusable(self._path, "was overwritten; stop the adapter, put the file back without -wal and -shm beside it, and restart")
+        self._pages = pages
+        if found != self.opened:
+            self._rescue(engine)
+            raise _unusable(self._path, "lost its -wal or -shm while in use; restart the adapter")
+
+    def _rescue(self, engine: Engine) -> None:
+        """Move what a deleted log contains to the database file, through a connection that still has the log."""
+        if not self._rescued:
+            connection = engine.raw_connection()
+            try:
+                if connection.info[_OPENED] == self.opened:
+                    connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    self._rescued = True
+            except sqlite3.Error:  # somebody is reading; the next webhook tries again
+                pass
+            finally:
+                connection.close()
+
+
+_FILES: WeakKeyDictionary[Engine, _File] = WeakKeyDictionary()
+_DESCRIPTORS: dict[str, tuple[_Identity, int]] = {}
+_OPENING = threading.Lock()
+
+
+def _descriptor(path: str) -> int:
+    """A descriptor to read the file with. Closing one releases all locks of this process on its file, so it stays open until another
+    file is in its place.
+    """
+    path, found = os.path.abspath(path), _identity(path)
+    with _OPENING:
+        identity, descriptor = _DESCRIPTORS.get(path, (None, -1))
+        if identity != found:
+            if descriptor >= 0:
+                os.close(descriptor)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            _DESCRIPTORS[path] = found, descriptor
+        return descriptor
+
+
+def _set_aside(path: str, suffixes: Sequence[str]) -> None:
+    """Rename the files of the old database, which SQLite would mix up with the new one."""
+    for suffix in suffixes:
+        with suppress(FileNotFoundError):
+            os.rename(_companions(path)[suffix], f"{_companions(path)[suffix]}-replaced")
+
+
+def _unusable(path: str, why: str) -> DatabaseAway:
+    return DatabaseAway(f"the database of DATABASE_URL can't be used: {path} {why}")
+
+
+def _found_at(path: str) -> Mapping[str, _Identity]:
+    """What tells the files at a path from others that were there before: device and inode, by suffix of the name."""
+    return {"": _identity(path)} | {suffix: _identity(each) for suffix, each in _companions(path).items()}
+
+
+def _companions(path: str) -> dict[str, str]:
+    """The files that SQLite keeps beside the database, by suffix; it resolves symbolic links."""
+    real = os.path.realpath(path)
+    return {suffix: f"{real}{suffix}" for suffix in _COMPANIONS}
+
+
+def _identity(path: str) -> _Identity:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
