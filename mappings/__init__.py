@@ -7,6 +7,7 @@ the environment, or imports from `adapter`.
 import pkgutil
 from importlib import import_module
 
+from mappings.core.addresses import addresses_in, texts_in
 from mappings.core.compliance import Compliance
 from mappings.core.consent import CONSENTS, SEND
 from mappings.core.contract import ACTIONS, DRIP_ORDER_NAMES, VOCABULARIES, OrderActivity
@@ -63,6 +64,7 @@ __all__ = [
     "Skip",
     "Verdict",
     "absolute_url",
+    "addresses_in",
     "as_sent",
     "complete",
     "digest",
@@ -77,6 +79,7 @@ __all__ = [
     "parse",
     "printed",
     "render",
+    "texts_in",
     "timestamp",
     "unsent_events",
     "wanted",

@@ -15,6 +15,7 @@ from adapter.errors import DatabaseAway
 from adapter.inbox import reading, settling, sources
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.erasure import REDACTED, erase, flush, is_request, next_request
+from adapter.inbox.forgotten import remember_forgotten
 from adapter.inbox.retention import PIECE, Purged, Retention, delete_products
 from adapter.inbox.tables import deliveries, products
 from adapter.monitoring.error_reporting import report
@@ -104,6 +105,8 @@ class Maintenance:
         if asked.kind == "data_request":
             self._done(row, "data_request", _answer(found), logging.WARNING)
             return
+        with transaction(self._engine) as connection:
+            remember_forgotten(connection, asked.email, self._clock(), row.store)
         for _ in erase_found(self._engine, found, REDACTED, self._clock()):
             yield
         self._done(row, "redacted", f"customers/redact: erased {len(found)} deliveries of {search.orders} orders")

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row
 
 from adapter.delivery.completing import Completer, Fetching
+from adapter.delivery.forgotten import erase_on_arrival, identity_of, of_forgotten
 from adapter.delivery.unread import Unread
 from adapter.inbox import receiving, settling, sources
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
@@ -133,7 +134,11 @@ class Reader:
         if results:
             with transaction(self._engine) as connection:
                 there = still_pending(connection, self._started)  # a shopper's data may have been erased in the meantime
-                lanes = [self._write(connection, row, result) for row, result in results if row.id in there]
+                gone = of_forgotten(connection, [(row, result) for row, result in results if row.id in there], self._settings)
+                for row, result in results:
+                    if row.id in gone:
+                        erase_on_arrival(connection, row, identity_of(result), self._clock())
+                lanes = [self._write(connection, row, result) for row, result in results if row.id in there - gone]
                 for kept in keep_returned(connection, [lane for lane in lanes if lane is not None]):
                     log.info("an earlier state of the order came back", extra={"action": "kept", "delivery": kept})
             self._on_read(

@@ -21,6 +21,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     Table,
@@ -322,4 +323,30 @@ public_address = Table(
     Column("address", Text, nullable=False),
     Column("learned_at", Instant, nullable=False),
     comment="The address that stores post their webhooks to, learned from genuine ones; used where PUBLIC_URL is not set.",
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+    comment="Random keys of this database, each made when it is first needed.",
+)
+
+forgotten = Table(
+    "forgotten",
+    metadata,
+    Column("digest", Text, primary_key=True, comment="keyed, of a shopper's address, and of the store that forgot it"),
+    Column("at", Instant, nullable=False, comment="when: orders created before must not come back"),
+    comment="Shoppers who were forgotten. Survives every purge.",
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", Text, primary_key=True, comment="keyed, of the session's id"),
+    Column("password", Text, nullable=False, comment="a keyed digest of the password it was opened with"),
+    Column("begun_at", Instant, nullable=False),
+    Column("used_at", Instant, nullable=False),
+    comment="Who is logged in to the dashboard. Logging out deletes the row.",
 )

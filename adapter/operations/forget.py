@@ -19,7 +19,7 @@ from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.erasure import email_digest, erase, give_up, is_request
 from adapter.inbox.sql import parts
 from adapter.inbox.tables import attempts, deliveries
-from mappings import Rejected, lookup, parse
+from mappings import Rejected, lookup, parse, texts_in
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 50
@@ -45,7 +45,7 @@ class Shopper:
             document = parse(content)
         except Rejected:
             return self._is_named(text.replace("\\u0040", "@").replace("\\/", "/"))
-        return any(self._is_named(each) for each in _texts(document)) or any(
+        return any(self._is_named(each) for each in texts_in(document)) or any(
             str(value) == mark for path, mark in self.marks.items() if (value := lookup(document, path)) is not None
         )
 
@@ -70,20 +70,6 @@ class Shopper:
     def _whole(self) -> re.Pattern[str]:
         """The address, but not as part of a longer one."""
         return re.compile(rf"(?<![\w.+-]){re.escape(self.address)}(?![\w-]|\.\w)", re.IGNORECASE)
-
-
-def _texts(document: Any) -> Iterator[str]:
-    """Every string in a document, including keys; iterative, because it may be nested as deeply as the parser allows."""
-    waiting = [document]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, str):
-            yield node
-        elif isinstance(node, dict):
-            waiting.extend(node)
-            waiting.extend(node.values())
-        elif isinstance(node, list):
-            waiting.extend(node)
 
 
 class Search:

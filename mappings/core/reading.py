@@ -31,6 +31,7 @@ class Reason(StrEnum):
     SUPERSEDED = "superseded"
     SPLIT = "split"
     CATALOG = "catalog"
+    FORGOTTEN = "forgotten"
 
 
 LOSES_ORDERS = "orders are being lost: "

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -63,16 +63,42 @@ class TestTheCommand:
         assert [row.order_id for row in adapter.rows() if row.payload] == ["3"]
         assert EMAIL.lower() not in (result.output + caplog.text).lower()
 
-    def test_an_order_that_comes_again_is_updated_and_not_created(self, adapter: AdapterUnderTest) -> None:
+    def test_nothing_of_an_earlier_order_comes_back_and_a_new_one_is_sent(self, adapter: AdapterUnderTest) -> None:
+        recorded = json.dumps(order_of(1, note="recorded, and never sent here")).encode()
         adapter.post(order_of(1))
         adapter.settle()
         assert run(adapter, EMAIL, "--yes").exit_code == 0
+        late: dict[str, Any] = {"minutes": 5, "total": "130.00"}
+        quoting = {**order_of(2, email="someone@else.example"), "note": f"a gift for <{EMAIL.upper()}>"}
+        for again in (order_of(1), recorded, order_of(1, **late), quoting, b"not JSON, but of " + EMAIL.encode()):
+            adapter.post(again)
+            adapter.settle()
+        assert adapter.states() == ["delivered"] + ["skipped:forgotten"] * 4
+        assert flushed_traces(adapter.engine) == []
+        placed = datetime.now(UTC) + timedelta(minutes=1)
+        adapter.post(order_of(3, created_at=placed.isoformat(), processed_at=placed.isoformat(), updated_at=placed.isoformat()))
+        adapter.settle()
+        assert adapter.states()[-1] == "delivered"
+        assert [order["order_id"] for order in adapter.received()] == ["1", "3"]
+
+    def test_who_was_never_seen_is_remembered_too(self, adapter: AdapterUnderTest) -> None:
+        assert run(adapter, EMAIL, "--yes").stdout == "Nothing is stored about this address.\n"
         adapter.post(order_of(1))
         adapter.settle()
-        adapter.post(order_of(1, minutes=5, total="130.00"))
+        assert adapter.states() == ["skipped:forgotten"]
+
+    def test_a_dry_run_remembers_nobody(self, adapter: AdapterUnderTest) -> None:
+        assert run(adapter, EMAIL, "--dry-run").exit_code == 0
+        adapter.post(order_of(1))
         adapter.settle()
-        assert adapter.states() == ["delivered", "skipped:unchanged", "delivered"]
-        assert adapter.actions() == [("created", 100.0), ("updated", 130.0)]
+        assert adapter.states() == ["delivered"]
+
+    def test_of_a_page_only_the_shoppers_orders_are_erased(self, adapter: AdapterUnderTest) -> None:
+        run(adapter, EMAIL, "--yes")
+        adapter.post({"orders": [order_of(1), shopify_order(2)]})
+        adapter.settle()
+        assert adapter.states() == ["skipped:split", "skipped:forgotten", "delivered"]
+        assert flushed_traces(adapter.engine) == []
 
     def test_it_asks_first_and_accepts_no(self, adapter: AdapterUnderTest) -> None:
         adapter.post(order_of(1))

@@ -20,6 +20,7 @@ from adapter.inbox import audit
 from adapter.inbox.accounts import READER
 from adapter.inbox.database import DatabaseClock, transaction
 from adapter.inbox.erasure import FORGOTTEN
+from adapter.inbox.forgotten import remember_forgotten
 from adapter.operations.forget import Search, Shopper, erase_found
 from adapter.settings import Settings
 from mappings import first_email
@@ -34,7 +35,8 @@ def command(email: str, dry_run: bool, yes: bool) -> None:
     """Erase what is stored about a shopper.
 
     Erases the payloads, the bodies sent to Drip and Drip's answers of every order that contains the address anywhere. That the orders
-    were sent stays on record, so nothing is sent twice. Drip is not notified: delete the person there as well.
+    were sent stays on record, so nothing is sent twice. What arrives later of orders placed before now is erased as well. Drip is not
+    notified: delete the person there too.
     """
     address = first_email(email)
     if not address:
@@ -42,10 +44,14 @@ def command(email: str, dry_run: bool, yes: bool) -> None:
     settings = current_settings()
     with open_inbox(settings) as engine:
         _read_first(engine, settings)
+        if yes and not dry_run:  # before the search, so that nothing slips through
+            _remember(engine, address)
         search = Search(engine, Shopper(address=address))
         _watched("searching", search.run(), search)
         found = f"{output.counted(len(search.found))} of {output.counted(search.orders, 'order', 'orders')}"
         if not search.found:
+            if not dry_run:
+                _remember(engine, address)
             click.echo("Nothing is stored about this address.")
             return
         if dry_run:
@@ -53,11 +59,18 @@ def command(email: str, dry_run: bool, yes: bool) -> None:
             return
         if not yes:
             click.confirm(f"Erase what is stored about {address}: {found}?", abort=True, err=True)
+        _remember(engine, address)
         _watched("erasing", erase_found(engine, search.found, FORGOTTEN, datetime.now(UTC)), None)
         with transaction(engine) as connection:
             audit.note(connection, "forgot a shopper", found, "", datetime.now(UTC), audit.COMMAND)
         flush_erased(engine)
     click.echo(f"{found} erased; delete the person at Drip as well")
+
+
+def _remember(engine: Engine, address: str) -> None:
+    """From now on, erase what arrives of this shopper's earlier orders."""
+    with transaction(engine) as connection:
+        remember_forgotten(connection, address, datetime.now(UTC))
 
 
 def _read_first(engine: Engine, settings: Settings) -> None:

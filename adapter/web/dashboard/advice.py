@@ -36,6 +36,10 @@ MEANINGS = {
     ),
     Reason.SUPERSEDED: ("A newer version of the order was sent instead.", "Nothing to do."),
     Reason.SPLIT: ("It contained several orders. Each is now a delivery of its own.", "Look at those deliveries, listed below."),
+    Reason.FORGOTTEN: (
+        "The shopper was forgotten, and this order is from before. Its data was erased as soon as it arrived.",
+        "Nothing to do. Orders that the shopper places from now on are sent.",
+    ),
     Reason.CATALOG: ("A product, not an order. Its page and image are saved for future orders.", "Nothing to do."),
 }
 """Reason -> what it means, and what to do about it."""
