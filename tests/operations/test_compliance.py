@@ -15,7 +15,8 @@ from adapter.delivery.maintenance import Maintenance
 from adapter.delivery.run import Senders
 from adapter.errors import DatabaseAway
 from adapter.inbox import retention
-from adapter.inbox.database import transaction
+from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.forgotten import forgotten_at
 from adapter.inbox.products import keep_products
 from adapter.operations import forget
 from adapter.settings import Account
@@ -163,14 +164,23 @@ class TestCustomersRedact:
         assert adapter.states() == ["dead", "delivered", "skipped:not_an_order"]
         assert flushed_traces(adapter.engine) == []
 
-    def test_the_order_that_comes_again_is_updated(self, adapter: AdapterUnderTest) -> None:
+    def test_the_order_does_not_come_back(self, adapter: AdapterUnderTest) -> None:
         adapter.post(order_of(1))
         adapter.post(redact(orders=[1]), topic="customers/redact")
         adapter.settle()
         keep_up(adapter)
         adapter.post(order_of(1, minutes=5, total="90.00"))
         adapter.settle()
-        assert [action for action, _ in adapter.actions()] == ["created", "updated"]
+        assert adapter.states()[-1] == "skipped:forgotten"
+        assert [action for action, _ in adapter.actions()] == ["created"]
+        assert flushed_traces(adapter.engine) == []
+
+    def test_another_store_that_the_shopper_did_not_leave_sends_on(self, adapter: AdapterUnderTest) -> None:
+        adapter.post(redact(), topic="customers/redact")
+        keep_up(adapter)
+        with snapshot(adapter.engine) as connection:
+            assert forgotten_at(connection, [EMAIL.lower()], ["shopify"]) is not None
+            assert forgotten_at(connection, [EMAIL.lower()], ["another"]) is None
 
     def test_several_that_name_one_shopper_are_all_done(self, adapter: AdapterUnderTest) -> None:
         adapter.post(order_of(1))
