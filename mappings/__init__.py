@@ -14,6 +14,7 @@ from mappings.core.contract import ACTIONS, DRIP_ORDER_NAMES, VOCABULARIES, Orde
 from mappings.core.errors import Rejected, dotted
 from mappings.core.json import encode, parse, printed
 from mappings.core.lifecycle import LifecycleEvent, LifecycleState, as_sent, lifecycle_of, unsent_events
+from mappings.core.limits import Limits
 from mappings.core.options import Options
 from mappings.core.order import Item, Order
 from mappings.core.outcome import outcomes
@@ -51,6 +52,7 @@ __all__ = [
     "KeyAway",
     "LifecycleEvent",
     "LifecycleState",
+    "Limits",
     "Options",
     "Order",
     "OrderActivity",

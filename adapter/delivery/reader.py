@@ -3,9 +3,10 @@ orders, and settles at once what is not an order.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,8 +14,9 @@ from sqlalchemy import Connection, Engine, Row
 
 from adapter.delivery.completing import Completer, Fetching
 from adapter.delivery.forgotten import erase_on_arrival, identity_of, of_forgotten
+from adapter.delivery.parts import keep_first_parts, keep_last_parts
 from adapter.delivery.unread import Unread
-from adapter.inbox import receiving, settling, sources
+from adapter.inbox import settling, sources
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
 from adapter.inbox.copies import keep_returned
 from adapter.inbox.database import Clock, snapshot, transaction
@@ -37,19 +39,23 @@ from adapter.inbox.versions import trusted
 from adapter.monitoring.error_reporting import report
 from adapter.settings import Settings
 from adapter.stores.http import StoreTrouble
-from mappings import HOLDS, Compliance, Product, Reading, Reason, Rejected, Skip, encode, parse
+from mappings import HOLDS, Compliance, Product, Reading, Reason, Rejected, Skip, parse
 
 log = logging.getLogger(__name__)
 _ASSIGNED_AT_ONCE = 500
 _ORPHANS_EVERY = timedelta(minutes=1)
 # How long incomplete payloads wait for their store's API to return the complete order.
 _WAITS_FOR_STORE = timedelta(days=1)
+# What one step may take of large payloads before the next stores have their turn.
+_STEP_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class _Split:
     parts: Sequence[Any]
     detail: str
+    stored: int = 0
+    """How many of the parts are stored already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +136,10 @@ class Reader:
             mark_started(connection, [row.id for row in rows])
         self._started = [row.id for row in rows]
         self._completer.arrived(max(self._started))
-        results = [(row, self._read(row)) for row in rows]
+        results = self._read_some(rows)
         if results:
             with transaction(self._engine) as connection:
+                unmark_started(connection, [row.id for row in rows[len(results) :]])
                 there = still_pending(connection, self._started)  # a shopper's data may have been erased in the meantime
                 gone = of_forgotten(connection, [(row, result) for row, result in results if row.id in there], self._settings)
                 for row, result in results:
@@ -142,10 +149,24 @@ class Reader:
                 for kept in keep_returned(connection, [lane for lane in lanes if lane is not None]):
                     log.info("an earlier state of the order came back", extra={"action": "kept", "delivery": kept})
             self._on_read(
-                {Due(account, row.priority == LIVE, row.priority != LIVE) for row in rows if (account := self._account(row.store))}
+                {Due(account, row.priority == LIVE, row.priority != LIVE) for row, _ in results if (account := self._account(row.store))}
             )
         self._started = []
-        return len(rows)
+        return len(results)
+
+    def _read_some(self, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], _Result]]:
+        """Read deliveries until the step has taken long enough; the rest stays unread."""
+        ends = time.monotonic() + _STEP_S
+        results: list[tuple[Row[Any], _Result]] = []
+        for row in rows:
+            result = self._read(row)
+            if isinstance(result, _Split):
+                result = replace(result, stored=keep_first_parts(self._engine, row, result.parts))
+            results.append((row, result))
+            self._unread.had_turn(row.store)
+            if time.monotonic() > ends:
+                break
+        return results
 
     def _end_waits(self) -> None:
         now = self._clock()
@@ -210,7 +231,7 @@ class Reader:
 
     def _interpret(self, row: Row[Any]) -> _Result:
         source = sources.source_of(row, self._settings)
-        document = parse(row.payload)
+        document = parse(row.payload, source.context.options.limits.nesting)
         if (asked := source.provider.compliance(document, source.context)) is not None:
             return asked
         if row.parent_id is None and (split := self._split(source, document, row)) is not None:
@@ -235,7 +256,7 @@ class Reader:
     def _split(self, source: Source, document: Any, row: Row[Any]) -> _Split | None:
         """The orders of a page, or the one that is in the trash: its webhook contains no more than its id, and Drip is sent the rest."""
         provider, context = source.provider, source.context
-        if (parts := provider.split(document)) is not None:
+        if (parts := provider.orders(document, context)) is not None:
             return _Split(parts, f"held {len(parts)} orders, each now a separate delivery")
         order_id = provider.in_trash(document, context) if context.options.vocabulary == "lifecycle" else ""
         if not order_id:
@@ -263,10 +284,7 @@ class Reader:
         elif isinstance(result, Compliance):
             await_turn(connection, row.id, at)
         elif isinstance(result, _Split):
-            for index, part in enumerate(result.parts):
-                kept = receiving.keep_part(connection, row, index, encode(part))
-                if kept is not None:
-                    log.info(f"part of delivery {row.id}", extra={"action": "kept", "delivery": kept, "store": row.store})
+            keep_last_parts(connection, row, result.parts, result.stored)
             _skip(connection, row, Skip(Reason.SPLIT, result.detail), at)
         elif isinstance(result, _ProductUpdate):
             keep_products(connection, row.store, result.products, WEBHOOK, at)

@@ -1,6 +1,8 @@
 """Which deliveries are read next: live ones first, and of every store as many as there is room for."""
 
+from collections import defaultdict
 from collections.abc import Collection, Container, Mapping, Sequence
+from itertools import count
 from types import MappingProxyType
 from typing import Any
 
@@ -20,16 +22,34 @@ class Unread:
     def __init__(self, stores: Container[str]) -> None:
         self._stores = stores
         self._last = dict.fromkeys(PRIORITIES, "")
+        self._turns = count(1)
+        self._last_turn: defaultdict[str, int] = defaultdict(int)
 
     def next(self, connection: Connection, waiting: Mapping[str, Collection[int]] = MappingProxyType({})) -> Sequence[Row[Any]]:
-        """The next deliveries to read, in the order of arrival, except those that wait for their store's API, by store."""
+        """The next deliveries to read, except those that wait for their store's API, by store.
+
+        Those of one store are in the order of arrival, and the stores in turn: the reader may stop anywhere, and the store that has waited
+        longest comes first.
+        """
         for priority in PRIORITIES:
             stores = [store for store in self._in_turn(connection, priority) if len(waiting.get(store, ())) < _MOST_WAITING]
             share = max(1, _AT_ONCE // max(1, len(stores)))
             rows = [row for store in stores for row in oldest_unread(connection, priority, store, share, waiting.get(store, ()))]
             if rows:
-                return _chosen(sorted(rows, key=lambda row: row.id))
+                return self._by_turns(_chosen(sorted(rows, key=lambda row: row.id)))
         return ()
+
+    def had_turn(self, store: str) -> None:
+        """Note that a delivery of a store was read."""
+        self._last_turn[store] = next(self._turns)
+
+    def _by_turns(self, rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+        places: defaultdict[str, int] = defaultdict(int)
+        order = []
+        for row in rows:
+            order.append((places[row.store], self._last_turn[row.store], row.id, row))
+            places[row.store] += 1
+        return [row for *_, row in sorted(order, key=lambda each: each[:3])]
 
     def _in_turn(self, connection: Connection, priority: int) -> list[str]:
         """The next stores with unread deliveries. Stores that are not in the settings wait."""

@@ -95,7 +95,7 @@ def mapped(row: Row[Any], configured: Settings) -> Order | None:
     source = source_of(row, configured)
     try:
         document = parse(row.payload)
-        several = source.provider.split(document)
+        several = source.provider.orders(document, source.context)
         reading = source.provider.read(document if several is None else several[0], source.context)
         return None if reading.identity is None else source.provider.map(reading, source.context)
     except (Rejected, IndexError):

@@ -80,7 +80,7 @@ def difference(sent: Mapping[str, Any], today: Mapping[str, Any], *, shown: bool
 
 
 def _mapped(connection: Connection, source: Source, document: Any, sent: Mapping[str, Any] | None) -> Preview:
-    several = source.provider.split(document)
+    several = source.provider.orders(document, source.context)
     if several is not None and len(several) != 1:
         return Preview(document=document, orders=len(several))
     reading = source.provider.read(document if several is None else several[0], source.context)
@@ -112,7 +112,7 @@ class _Renderer:
     def try_(self, document: Any) -> dict[str, Any] | None:
         provider, context = self.source.provider, self.source.context
         try:
-            several = provider.split(document)
+            several = provider.orders(document, context)
             reading: Reading = provider.read(document if several is None else several[0], context)
             return None if reading.skip(placed=True) else self.body(provider.map(reading, context))
         except Exception:  # noqa: BLE001 - a modified payload may raise anything; then there is no body

@@ -21,7 +21,7 @@ from adapter.settings.values import (
     Account,
     Settings,
 )
-from mappings import PROVIDERS
+from mappings import PROVIDERS, Limits
 
 # Platforms that set one of these lose their disk at every restart.
 _EPHEMERAL_MARKS = ("DYNO", "K_SERVICE", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME")
@@ -60,6 +60,11 @@ def read_settings(
     public = any(address and not is_loopback(address) for address in (public_url, listens_at))
     listening_url = listening_url or f"http://127.0.0.1:{port or DEFAULT_PORT}"
     account = _sandbox_account(env, problems) if sandbox else _account(env, problems)
+    limits = Limits(
+        orders=_number(env, "MAX_ORDERS_PER_PAYLOAD", problems, 2_000, 1, 100_000),
+        lines=_number(env, "MAX_LINES_PER_ORDER", problems, 5_000, 1, 100_000),
+        nesting=_number(env, "MAX_NESTING", problems, 100, 10, 200),
+    )
     tables = store_tables(env, problems)
     unconfigured = sandbox and not tables
     if unconfigured:
@@ -67,7 +72,11 @@ def read_settings(
     stores = {
         name: store
         for name, table in tables.items()
-        if (store := store_of(name, table, public_url or listening_url, account, problems, sandbox=sandbox, short_secrets=short_secrets))
+        if (
+            store := store_of(
+                name, table, public_url or listening_url, account, problems, limits=limits, sandbox=sandbox, short_secrets=short_secrets
+            )
+        )
     }
     if unconfigured:
         unset = f"_WEBHOOK_SECRET (unset, so it is {SANDBOX_ACCOUNT!r})"

@@ -16,7 +16,7 @@ from adapter.settings.problems import SettingsProblems
 from adapter.settings.secrets import usable
 from adapter.settings.table import NEEDED_BY_AUTH, StoreTable
 from adapter.settings.values import SANDBOX_ACCOUNT, Account, ApiSettings, Settings, Store
-from mappings import PROVIDERS, Credentials, Options, Provider, absolute_url, dotted
+from mappings import PROVIDERS, Credentials, Limits, Options, Provider, absolute_url, dotted
 
 _STORE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _PLAIN_OPTIONS = (
@@ -71,6 +71,7 @@ def store_of(
     default: Account | None,
     problems: SettingsProblems,
     *,
+    limits: Limits,
     sandbox: bool,
     short_secrets: bool,
 ) -> Store | None:
@@ -101,6 +102,7 @@ def store_of(
             public_key=loaded.get("public_key", ""),
         ),
         options=Options(
+            limits=limits,
             public_url=public_url,
             local_addresses_allowed=sandbox,
             store_url=addresses.get("", ""),

@@ -1,7 +1,11 @@
 """The error of a payload that can't become an order."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
+
+MOST_PROBLEMS = 20
+"""More problems than these are only counted: nobody reads them, and a payload could have a million."""
 
 
 class Rejected(Exception):  # noqa: N818 - the word that every table and page uses
@@ -12,8 +16,16 @@ class Rejected(Exception):  # noqa: N818 - the word that every table and page us
     """
 
     def __init__(self, problems: Mapping[str, list[str]]) -> None:
-        super().__init__("; ".join(f"{path or 'payload'}: {', '.join(why)}" for path, why in problems.items()))
-        self.problems = dict(problems)
+        self.problems = first(problems)
+        super().__init__("; ".join(f"{path or 'payload'}: {', '.join(why)}" for path, why in self.problems.items()))
+
+
+def first(problems: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """The first problems, and how many more there are."""
+    kept = dict(islice(problems.items(), MOST_PROBLEMS))
+    if (more := len(problems) - len(kept)) > 0:
+        kept[""] = [*kept.get("", []), f"and {more:,} more problems"]
+    return kept
 
 
 def dotted(messages: Any, path: str = "") -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ The fields skip marshmallow's chain of validators, because an order has hundreds
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cached_property, lru_cache
@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from marshmallow.constants import missing
 
+from mappings.core.errors import MOST_PROBLEMS
 from mappings.core.money import rounded
 
 MISSING = "Missing data for required field."
@@ -42,16 +43,36 @@ class PayloadSchema(Schema):
 
     def load(self, data: Any, *, many: bool | None = None, **kwargs: Any) -> Any:
         """The loaded payload, or a list of them; raises `ValidationError`."""
+        many = self.many if many is None else many
         try:
-            if self.many if many is None else many:
-                return [self._load_by_plan(row) for row in data]
-            return self._load_by_plan(data)
+            return [self._load_by_plan(row) for row in data] if many else self._load_by_plan(data)
         except ValidationError:
-            return self.load_reporting(data, many=many, **kwargs)
+            return self._load_rows(data) if many else self.load_reporting(data, many=False, **kwargs)
 
     def load_reporting(self, data: Any, *, many: bool | None = None, **kwargs: Any) -> Any:
         """The same, by marshmallow alone."""
         return super().load(data, many=many, **kwargs)
+
+    def _load_rows(self, rows: Iterable[Any]) -> list[Any]:
+        """Rows of which some have errors; only the first of these are reported, the others counted."""
+        loaded: list[Any] = []
+        errors: dict[Any, Any] = {}
+        uncounted = 0
+        for index, row in enumerate(rows):
+            try:
+                loaded.append(self._load_by_plan(row))
+            except ValidationError:
+                if len(errors) == MOST_PROBLEMS:
+                    uncounted += 1
+                    continue
+                try:
+                    self.load_reporting(row, many=False)
+                except ValidationError as error:
+                    errors[index] = error.messages
+                    loaded.append(error.valid_data)
+        if uncounted:
+            errors["_schema"] = [f"and {uncounted:,} more entries with problems"]
+        raise ValidationError(errors, valid_data=loaded)
 
     def _load_by_plan(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
@@ -265,6 +286,8 @@ class Rows(_Field):
             return ()
         if strangers := [index for index, row in enumerate(value) if not isinstance(row, dict)]:
             if self.strict:
-                raise ValidationError({index: ["Not a valid object."] for index in strangers})
+                problems = {index: ["Not a valid object."] for index in strangers[:MOST_PROBLEMS]}
+                more = len(strangers) - len(problems)
+                raise ValidationError(problems | ({"_schema": [f"and {more:,} more entries with problems"]} if more else {}))
             value = [row for row in value if isinstance(row, dict)]
         return self.nested.load(value)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from mappings.core.errors import Rejected
+from mappings.core.limits import DEEPEST
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -18,20 +19,27 @@ _LONGEST_INT = 4300
 _SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\ufffd"
+# An order of 5 MB has some 30,000. In memory, an empty object takes thirty times its two bytes, and much more once it is a line.
+_MOST_OBJECTS = 200_000
 
 
-def parse(payload: bytes) -> Any:
+def parse(payload: bytes, deepest: int = DEEPEST) -> Any:
     """Read a JSON payload: integers as `int`, every other number as `Decimal`.
 
     NUL and lone surrogates, which databases can't store, become U+FFFD. If a key occurs twice, the last one counts, as in PHP, Ruby and
     JavaScript, which write these payloads.
 
-    Raises `Rejected` with the position at which the payload stops being JSON.
+    Raises `Rejected` with the position at which the payload stops being JSON, or if it is nested deeper than `deepest`: what reads it calls
+    itself for each level.
     """
+    if (objects := payload.count(b"{")) > _MOST_OBJECTS:
+        raise Rejected({"": [f"contains {objects:,} JSON objects, and no order has more than {_MOST_OBJECTS:,}"]})
     try:
         document = _DECODER.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, InvalidOperation, RecursionError):
-        document = _parse_patiently(payload)
+        document = _parse_patiently(payload, deepest)
+    if objects + payload.count(b"[") > deepest and _is_deeper(document, deepest):
+        raise _too_deep(deepest)
     return _storable(document) if _SUSPECT_ESCAPE.search(payload) else document
 
 
@@ -45,7 +53,7 @@ def printed(body: Any) -> str:
     return msgspec.json.format(encode(body)).decode()
 
 
-def _parse_patiently(payload: bytes) -> Any:
+def _parse_patiently(payload: bytes, deepest: int) -> Any:
     """The same by Python's own parser: it reads huge numbers and lone surrogates too, and its errors have the position."""
     mark = len(codecs.BOM_UTF8) if payload.startswith(codecs.BOM_UTF8) else 0
     try:
@@ -58,7 +66,26 @@ def _parse_patiently(payload: bytes) -> Any:
         at = mark + len(text[: error.pos].encode())
         raise _not_json(f"{error.msg.removesuffix(' at')} at byte {at}") from None
     except RecursionError:
-        raise _not_json("nested too deeply") from None
+        raise _too_deep(deepest) from None
+
+
+def _is_deeper(document: Any, deepest: int) -> bool:
+    """Whether lists and objects are nested in more levels than these."""
+    level = [document]
+    for _ in range(deepest + 1):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if type(node) is dict else node if type(node) is list else ())
+            if type(child) is dict or type(child) is list
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _too_deep(deepest: int) -> Rejected:
+    return Rejected({"": [f"nested in more than {deepest} levels, which MAX_NESTING allows"]})
 
 
 def _not_json(why: str) -> Rejected:

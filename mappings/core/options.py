@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 from urllib.parse import quote
 
+from mappings.core.limits import Limits
 from mappings.core.reachability import is_reachable
 from mappings.core.text import absolute_url, origin
 
@@ -44,6 +45,7 @@ class Options:
     """`send`, `subscribed` or `ignore`; anything else is the path of the shopper's opt-in in the order's payload."""
     vocabulary: Literal["contract", "lifecycle"] = "contract"
     """Drip's actions: the contract's `created` and `updated`, or the newer `placed`, `paid`, ..."""
+    limits: Limits = field(default_factory=Limits)
 
     def reachable(self, url: str) -> bool:
         """Whether an address may stand in a body: one that shoppers can reach, or any in the sandbox."""

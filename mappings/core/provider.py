@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from mappings.core.compliance import Compliance, no_compliance
 from mappings.core.consent import is_path, opted_in
-from mappings.core.errors import Rejected, dotted
+from mappings.core.errors import Rejected, dotted, first
 from mappings.core.fees import with_named_fees
 from mappings.core.fields import MISSING, PayloadSchema
 from mappings.core.json import parse
@@ -136,10 +136,18 @@ class Provider:
         """The platform's name for what happened; "" where the request does not contain one."""
         return next((headers[name].strip() for name in self.topic_headers if headers.get(name)), "")
 
+    def orders(self, document: Any, context: Context) -> Sequence[Any] | None:
+        """The documents of a body that holds several orders; None for a body that holds one. Raises `Rejected` if it holds too many."""
+        several = self.split(document)
+        if several is not None:
+            context.options.limits.check_orders(several)
+        return several
+
     def read(self, document: Any, context: Context) -> Reading:
         """Find and load the order in a document, and collect the reasons not to send it."""
         try:
             payload = self.find(document, context)
+            context.options.limits.check_order(payload)
         except Rejected as rejected:
             return Reading(identity=None, skips=(), loaded={}, payload=document, problems=rejected.problems)
         if isinstance(payload, Skip):
@@ -163,8 +171,8 @@ class Provider:
 
     def readings(self, payload: bytes, context: Context) -> list[Reading]:
         """Every order in one payload, for callers that keep nothing in between; raises `Rejected` if it is not JSON."""
-        document = parse(payload)
-        several = self.split(document)
+        document = parse(payload, context.options.limits.nesting)
+        several = self.orders(document, context)
         return [self.read(each, context) for each in ([document] if several is None else several)]
 
     def map(self, reading: Reading, context: Context) -> Order:
@@ -188,7 +196,7 @@ def _load(schema: PayloadSchema, payload: Any) -> tuple[Loaded, dict[str, list[s
         return schema.load(payload), {}
     except ValidationError as error:
         loaded = error.valid_data if isinstance(error.valid_data, dict) else {}
-        return loaded, dotted(error.messages)
+        return loaded, first(dotted(error.messages))
 
 
 def _common_skips(identity: Identity | None, person_id: str, context: Context) -> Iterable[Skip]:

@@ -1,7 +1,6 @@
 """Parsing and encoding JSON, with the bytes that stores, proxies and attackers really send."""
 
 import json
-import sys
 import time
 from decimal import Decimal
 from typing import Any
@@ -69,7 +68,7 @@ class TestWhatIsNotJson:
 
     @pytest.mark.parametrize("payload", [b"[" * 10_000 + b"]" * 10_000, b'{"a":' * 10_000 + b"1" + b"}" * 10_000, b"[" * 3_000_000])
     def test_thousands_of_levels_are_rejected_safely(self, payload: bytes) -> None:
-        assert why_not(payload) == "not JSON: nested too deeply"
+        assert why_not(payload) == "nested in more than 100 levels, which MAX_NESTING allows"
 
     def test_the_payload_itself_is_not_in_the_message(self) -> None:
         assert "ada@example.com" not in why_not(b'{"email": "ada@example.com" oops}')
@@ -130,7 +129,7 @@ class TestWhatCannotBeStored:
         assert parse(rb'{"path": "C:\\u0000"}') == {"path": r"C:\u0000"}
 
     def test_it_is_cleaned_at_any_depth_that_the_parser_reads(self) -> None:
-        depth = sys.getrecursionlimit() // 2
+        depth = 100
         node = parse(b"[" * depth + rb'"\u0000"' + b"]" * depth)
         for _ in range(depth):
             [node] = node

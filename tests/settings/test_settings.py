@@ -10,7 +10,7 @@ import pytest
 from adapter.cli.startup import CHECKS
 from adapter.errors import SettingsError
 from adapter.settings import Account, Settings, read_settings
-from mappings import PROVIDERS
+from mappings import PROVIDERS, Limits
 
 Environ = Callable[..., None]
 DRIP = {"DRIP_ACCOUNT_ID": "9999999", "DRIP_API_KEY": "key-of-drip"}
@@ -54,12 +54,17 @@ def test_variables_are_read(environ: Environ) -> None:
         MAX_PAYLOAD_BYTES="1000",
         SINGLE_REQUESTS_PER_HOUR="10",
         BATCH_REQUESTS_PER_HOUR="0",
+        MAX_ORDERS_PER_PAYLOAD="10",
+        MAX_LINES_PER_ORDER="20",
+        MAX_NESTING="30",
+        SHOPIFY_WEBHOOK_SECRET="shopify-secret-1",
     )
     settings = read_settings()
     assert settings.drip_api_url == "https://drip.example"
     assert (settings.public_url, settings.public_url_is_set) == ("https://adapter.example", True)
     assert (settings.port, settings.web_concurrency, settings.log_level, settings.metrics_token) == (8080, 3, "DEBUG", "monitor-token")
     assert (settings.max_payload_bytes, settings.single_requests_per_hour, settings.batch_requests_per_hour) == (1000, 10, 0)
+    assert settings.stores["shopify"].options.limits == Limits(orders=10, lines=20, nesting=30)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +85,9 @@ def test_a_variable_that_is_set_but_blank_counts_as_unset(environ: Environ, name
         ("PORT", "65536"),
         ("WEB_CONCURRENCY", "0"),
         ("MAX_PAYLOAD_BYTES", "5 MB"),
+        ("MAX_ORDERS_PER_PAYLOAD", "0"),
+        ("MAX_LINES_PER_ORDER", "-1"),
+        ("MAX_NESTING", "1000"),
         ("SINGLE_REQUESTS_PER_HOUR", "0"),
         ("BATCH_REQUESTS_PER_HOUR", "-1"),
         ("LOG_LEVEL", "LOUD"),

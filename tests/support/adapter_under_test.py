@@ -95,6 +95,10 @@ class AdapterUnderTest:
         self.reader = Reader(self.engine, self.settings, self.clock)
         self.senders = {name: self.new_sender(account) for name, account in self.settings.accounts.items()}
 
+    def new_reader(self) -> None:
+        """As if the process that read had ended."""
+        self.reader = Reader(self.engine, self.settings, self.clock)
+
     def new_sender(self, account: Account) -> Sender:
         with transaction(self.engine) as connection:  # whoever had it is gone
             connection.execute(update(leases).where(leases.c.account == account.id).values(holder=None))
