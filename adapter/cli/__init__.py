@@ -27,8 +27,8 @@ _SECTIONS = {
     "Operate": {
         "status": "Show whether orders are reaching Drip.",
         "check": "Check the setup and say how to fix it.",
-        "deliveries": "List, show and retry what was received.",
-        "orders": "Show the history of an order.",
+        "deliveries": "List, follow, show and retry what was received.",
+        "orders": "List orders, and show the history of one.",
         "audit": "Show what people changed.",
     },
     "Personal data": {

@@ -9,25 +9,28 @@ from typing import Any
 import click
 from sqlalchemy import Row
 
-from adapter.cli import output
+from adapter.cli import output, times
 from adapter.cli.output import Column
+from adapter.operations.order_list import number_of
+from adapter.operations.order_summary import Summary
 from mappings import encode, parse, printed, timestamp
 
 _LONGEST_TOPIC_ON_TERMINAL = 32
 _INBOX = (
-    Column("id", is_number=True),
-    Column("received (UTC)"),
-    Column("store"),
-    Column("topic", from_width=110),
     Column("order"),
-    Column("attempts", from_width=90, is_number=True),
+    Column("total", is_number=True),
+    Column("id", is_number=True),
+    Column("received"),
+    Column("store", from_width=100),
+    Column("topic", from_width=140),
+    Column("attempts", from_width=150, is_number=True),
     Column("state"),
     Column("why"),
 )
 
 
-def print_deliveries(rows: Sequence[Row[Any]], *, as_json: bool) -> None:
-    """The inbox."""
+def print_deliveries(rows: Sequence[Row[Any]], totals: Mapping[int, Summary], *, as_json: bool, in_utc: bool) -> None:
+    """The inbox; `totals` are the summaries of those that contain an order."""
     if as_json:
         for row in rows:
             output.document(_summary(row))
@@ -39,11 +42,12 @@ def print_deliveries(rows: Sequence[Row[Any]], *, as_json: bool) -> None:
     longest = _LONGEST_TOPIC_ON_TERMINAL if sys.stdout.isatty() else len(max((row.topic for row in rows), key=len))
     lines = (
         (
+            number_of(row),
+            totals[row.id].amount if row.id in totals else "",
             str(row.id),
-            f"{row.received_at:%Y-%m-%d %H:%M:%S}",
+            times.shown(row.received_at, in_utc=in_utc),
             row.store,
             row.topic if len(row.topic) <= longest else f"…{row.topic[-longest + 1 :]}",
-            row.order_id or "",
             str(row.attempts),
             output.state(row.state),
             why(row),
@@ -53,8 +57,20 @@ def print_deliveries(rows: Sequence[Row[Any]], *, as_json: bool) -> None:
     out.print(output.table(_INBOX, lines, out.width))
 
 
+def print_event(row: Row[Any], total: Summary | None, *, as_json: bool, in_utc: bool) -> None:
+    """A delivery as `deliveries tail` prints it, on one line."""
+    if as_json:
+        output.document(_summary(row))
+        return
+    columns = (f"{number_of(row) or '-':<12}", f"{total.amount if total else '-':>14}", f"{row.store:<12}", f"{row.id:>7}")
+    state = click.style(
+        f"{row.state:<9}", fg={"delivered": "green", "pending": "yellow", "dead": "red"}.get(row.state), bold=row.state == "dead"
+    )
+    click.echo("  ".join((times.shown(row.received_at, in_utc=in_utc), *columns, state, why(row))).rstrip())
+
+
 def print_delivery(
-    row: Row[Any], attempts: Sequence[Row[Any]], became: Sequence[int], today: Mapping[str, Any] | None, *, as_json: bool
+    row: Row[Any], attempts: Sequence[Row[Any]], became: Sequence[int], today: Mapping[str, Any] | None, *, as_json: bool, in_utc: bool
 ) -> None:
     """One delivery with its attempts, the deliveries it was split into, and what today's mapping makes of it."""
     document = _summary(row) | {
@@ -74,9 +90,10 @@ def print_delivery(
         return
     tries, _ = document.pop("tries"), document.pop("today")
     problems = why(row) if document.pop("problems") else None
-    output.console().print(output.pairs(document | {"problems": problems, "became": ", ".join(map(str, became))}))
+    document |= {"problems": problems, "became": ", ".join(map(str, became))}
+    output.console().print(output.pairs(times.with_times(document, in_utc=in_utc)))
     for number, attempt in enumerate(tries, 1):
-        _print_attempt(attempt, number, len(tries))
+        _print_attempt(times.with_times(attempt, in_utc=in_utc), number, len(tries))
     if today:
         click.echo(f"\ntoday's mapping\n{_of_today(today, sent=any(attempt.body for attempt in attempts))}")
 

@@ -1,5 +1,6 @@
 """The newest orders with what a shop owner knows of them: shown by the dashboard's list and by `orders list`."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,8 @@ from adapter.inbox.sending import Lane
 from adapter.operations.order_summary import Summary, summaries
 from adapter.settings import Settings
 from mappings import timestamp
+
+_PAGE = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,17 @@ def list_orders(
     known = summaries(connection, configured, page.rows)
     actions = orders.last_actions(connection, [Lane(row.store, row.order_id) for row in page.rows])
     return [_listed(row, known.get(row.id), actions.get(Lane(row.store, row.order_id))) for row in page.rows], page.before
+
+
+def all_orders(connection: Connection, configured: Settings, limit: int, *, store: str = "") -> Iterator[Listed]:
+    """The same without pages."""
+    before: int | None = None
+    while limit > 0:
+        found, before = list_orders(connection, configured, min(limit, _PAGE), before=before, store=store)
+        yield from found
+        limit -= len(found)
+        if before is None:
+            return
 
 
 def document(each: Listed) -> dict[str, Any]:

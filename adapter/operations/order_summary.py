@@ -10,13 +10,14 @@ from sqlalchemy import Connection, Row
 
 from adapter.inbox import orders
 from adapter.inbox.sources import source_of
+from adapter.inbox.sql import parts
 from adapter.operations.masking import masked_email
 from adapter.settings import Settings
 from mappings import Order, Rejected, is_reachable, parse
 from mappings.core.money import places
 
 _TIMEOUT_S = 0.3
-"""For mapping the payloads of one list; what is left has no summary this time."""
+_AT_ONCE = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,16 +51,17 @@ class Summary:
         return money(self.total, self.currency)
 
 
-def summaries(connection: Connection, configured: Settings, rows: Sequence[Row[Any]]) -> dict[int, Summary]:
-    """Summaries by delivery, for those that contain an order and aren't erased."""
-    ids = [row.id for row in rows if row.order_id]
-    found = {id_: of_body(parse(body)) for id_, body in orders.bodies(connection, ids).items()}
-    ends = time.monotonic() + _TIMEOUT_S
-    for row in orders.payloads(connection, [id_ for id_ in ids if id_ not in found]):
-        if time.monotonic() > ends:
-            break
-        if (order := mapped(row, configured)) is not None:
-            found[row.id] = of_order(order)
+def summaries(connection: Connection, configured: Settings, rows: Sequence[Row[Any]], timeout_s: float = _TIMEOUT_S) -> dict[int, Summary]:
+    """Summaries by delivery, for those that contain an order and aren't erased.
+
+    Payloads of which nothing was sent are mapped; what is left after `timeout_s` has no summary this time.
+    """
+    ends, found = time.monotonic() + timeout_s, dict[int, Summary]()
+    for ids in parts([row.id for row in rows if row.order_id], _AT_ONCE):
+        found |= {id_: of_body(parse(body)) for id_, body in orders.bodies(connection, ids).items()}
+        for row in orders.payloads(connection, [id_ for id_ in ids if id_ not in found]):
+            if time.monotonic() < ends and (order := mapped(row, configured)) is not None:
+                found[row.id] = of_order(order)
     return found
 
 

@@ -1,6 +1,9 @@
 """The commands, as people and programs use them: what they print, and how they exit."""
 
 import json
+import re
+import signal
+import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -293,10 +296,52 @@ def test_the_table_fits_the_terminal_and_cuts_nothing_important(adapter: Adapter
     status, shown = terminal.run_in_terminal(columns, "deliveries", "list", variables={"DATABASE_URL": database_url})
     assert status == 0
     assert all(len(line) <= columns for line in shown.splitlines())
-    rows = {row[0]: row for row in (line.split() for line in shown.splitlines()) if row[0].isdecimal()}
+    rows = {row[1]: row[0].split() for row in re.finditer(r".* (\d+) +20\d\d-.*", shown)}
     assert (rows["5"][-2:], rows["3"][-2:]) == (["skipped", "not_an_order"], ["skipped", "no_email"])
-    assert [rows[number][3] for number in "12345"] == ["shopify"] * 5
+    assert (rows["1"][:3], rows["2"][:3]) == (["#1001", "100.00", "USD"], ["#1001", "90.00", "USD"])
+    assert [("shopify" in rows[number]) for number in "12345"] == [columns == 140] * 5
     assert ("sales_order_save_commit_after" in shown) == (columns == 140)
+
+
+def test_orders_are_listed_with_number_total_items_and_last_action(adapter: AdapterUnderTest) -> None:
+    first, other = lines(run("orders", "list", "--json"))
+    assert (first["order_number"], first["state"], first["action"], str(first["total"])) == ("1002", "skipped", None, "100.00")
+    assert list(other) == [
+        "store", "order_id", "order_number", "total", "currency", "items", "shopper", "action", "action_at", "delivery", "state", "reason",
+        "received_at",
+    ]  # fmt: skip
+    said = (other["order_number"], str(other["total"]), other["currency"], other["items"], other["shopper"], other["action"])
+    assert said == ("1001", "90.00", "USD", 1, "a•••@e•••.com", "updated")
+    assert "#1001" in (table := run("orders", "list", "--limit", "2", "--utc").stdout)
+    assert re.search(r"90\.00 USD +1 +a•••@e•••\.com +updated, 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC", table)
+    assert run("orders", "list", "--store", "magento").stdout == "No orders.\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_tail_prints_what_arrives_and_what_becomes_of_it_until_ctrl_c(
+    adapter: AdapterUnderTest, database_url: str, options: tuple[str, ...]
+) -> None:
+    command = [*terminal.COMMAND, "deliveries", "tail", "--lines", "1", *options]
+    settings = {"DATABASE_URL": database_url, "SHOPIFY_WEBHOOK_SECRET": SECRET, "TZ": "Asia/Tokyo"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=terminal.environment(**settings))
+    with process as follower:
+        assert follower.stdout is not None
+        assert follower.stderr is not None
+        said = [follower.stdout.readline()]  # the last of the four
+        adapter.post(shopify_order(1009))
+        said.append(follower.stdout.readline())
+        adapter.settle()
+        said.append(follower.stdout.readline())
+        follower.send_signal(signal.SIGINT)
+        assert (follower.wait(20), follower.stderr.read()) == (0, "")
+    if options:
+        states = [(line["id"], line["state"]) for line in map(json.loads, said)]
+        assert states == [("4", "dead"), ("5", "pending"), ("5", "delivered")]
+        assert [list(json.loads(line)) for line in said] == [KEYS] * 3
+    else:
+        assert [word in line for word, line in zip(("dead", "pending", "delivered"), said, strict=True)] == [True] * 3
+        assert re.search(r" JST  #1009 +100\.00 USD  shopify ", said[2])
 
 
 def test_a_delivery_is_shown_with_its_attempts_and_the_body_sent(adapter: AdapterUnderTest) -> None:

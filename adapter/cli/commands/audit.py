@@ -6,24 +6,26 @@ from typing import Any
 import click
 from sqlalchemy import Row
 
-from adapter.cli import output
+from adapter.cli import output, times
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.output import Column
 from adapter.cli.parameters import AS_JSON, row_id
+from adapter.cli.times import IN_UTC
 from adapter.inbox import audit
 from adapter.inbox.database import snapshot
 from mappings import timestamp
 
-_COLUMNS = (Column("id", is_number=True), Column("when (UTC)"), Column("who"), Column("did"), Column("what"))
+_COLUMNS = (Column("id", is_number=True), Column("when"), Column("who"), Column("did"), Column("what"))
 
 
 @click.command("audit")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N", help="At most this many.")
 @click.option("--before", type=row_id, metavar="ID", help="Only entries before this one.")
+@IN_UTC
 @AS_JSON
 @explained
-def command(limit: int, before: int | None, as_json: bool) -> None:
+def command(limit: int, before: int | None, in_utc: bool, as_json: bool) -> None:
     """Show what people changed.
 
     Newest first. Looking at personal data on the dashboard is on record as well.
@@ -34,15 +36,15 @@ def command(limit: int, before: int | None, as_json: bool) -> None:
         for row in rows:
             output.document({"id": str(row.id), "at": timestamp(row.at), **_entry(row)})
     elif rows:
-        _print_table(rows)
+        _print_table(rows, in_utc=in_utc)
     else:
         click.echo("Nothing has been changed yet.")
 
 
-def _print_table(rows: Sequence[Row[Any]]) -> None:
+def _print_table(rows: Sequence[Row[Any]], *, in_utc: bool) -> None:
     out = output.console()
     lines = (
-        (str(row.id), f"{row.at:%Y-%m-%d %H:%M:%S}", row.actor, row.action, ", ".join(filter(None, (row.subject, row.detail))))
+        (str(row.id), times.shown(row.at, in_utc=in_utc), row.actor, row.action, ", ".join(filter(None, (row.subject, row.detail))))
         for row in rows
     )
     out.print(output.table(_COLUMNS, lines, out.width))

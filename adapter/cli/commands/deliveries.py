@@ -1,6 +1,8 @@
 """`deliveries`: look into the inbox, and send again what it holds."""
 
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,23 +10,30 @@ import click
 from sqlalchemy import ColumnElement
 
 from adapter.cli import output
-from adapter.cli.delivery_output import print_deliveries, print_delivery
+from adapter.cli.delivery_output import print_deliveries, print_delivery, print_event
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON, ROW, STORE, TIME, row_id
 from adapter.cli.startup import current_settings
+from adapter.cli.times import IN_UTC
 from adapter.inbox import audit, search, views
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.erasure import email_digest
+from adapter.inbox.following import Follower
 from adapter.inbox.tables import deliveries
+from adapter.operations.order_summary import summaries
 from adapter.operations.preview import document
 from adapter.operations.retry import log_reopened, reopen, subject_of
 from mappings import Reason
 
+_POLL_S = 1.0
+_MOST_AT_ONCE = 1000
+_SUMMARIES_S = 10.0
+
 
 @click.group("deliveries")
 def command() -> None:
-    """List, show and retry what was received."""
+    """List, follow, show and retry what was received."""
 
 
 def _address(value: str) -> str:
@@ -61,24 +70,52 @@ def _which(chosen: Mapping[str, Any]) -> ColumnElement[bool]:
 @_filters
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N", help="At most this many.")
 @click.option("--before", type=row_id, metavar="ID", help="Only deliveries before this one: the next page.")
+@IN_UTC
 @AS_JSON
 @explained
-def list_(limit: int, before: int | None, as_json: bool, **chosen: Any) -> None:
+def list_(limit: int, before: int | None, in_utc: bool, as_json: bool, **chosen: Any) -> None:
     """List deliveries, newest first."""
     which = _which(chosen)
     if before is not None:
         which = which & (deliveries.c.id < before)
-    with open_inbox() as engine, snapshot(engine) as connection:
+    settings = current_settings()
+    with open_inbox(settings) as engine, snapshot(engine) as connection:
         rows = search.listed(connection, which, limit)
-    print_deliveries(rows, as_json=as_json)
+        totals = {} if as_json else summaries(connection, settings, rows, _SUMMARIES_S)
+    print_deliveries(rows, totals, as_json=as_json, in_utc=in_utc)
+
+
+@command.command("tail")
+@_filters
+@click.option("--lines", default=10, show_default=True, type=click.IntRange(0, 1000), metavar="N", help="First print the last N.")
+@IN_UTC
+@AS_JSON
+@explained
+def tail(lines: int, in_utc: bool, as_json: bool, **chosen: Any) -> None:
+    """Print deliveries as they arrive and as their state changes.
+
+    The oldest comes first. Ctrl-C ends it.
+    """
+    settings, follower = current_settings(), Follower(_which(chosen))
+    with open_inbox(settings) as engine, suppress(KeyboardInterrupt):
+        most = lines
+        while True:
+            with snapshot(engine) as connection:
+                rows = follower.changed(connection, most)
+                totals = {} if as_json else summaries(connection, settings, rows)
+            for row in rows:
+                print_event(row, totals.get(row.id), as_json=as_json, in_utc=in_utc)
+            most = _MOST_AT_ONCE
+            time.sleep(_POLL_S)
 
 
 @command.command("show")
 @click.argument("delivery", type=ROW)
 @click.option("--payload", is_flag=True, help="Print the payload as received, and nothing else.")
+@IN_UTC
 @AS_JSON
 @explained
-def show(delivery: int, payload: bool, as_json: bool) -> None:
+def show(delivery: int, payload: bool, in_utc: bool, as_json: bool) -> None:
     """Show one delivery with everything known about it.
 
     That is its state and why, every attempt with Drip's answer, the body sent to Drip, and what today's mapping makes of the payload.
@@ -94,7 +131,7 @@ def show(delivery: int, payload: bool, as_json: bool) -> None:
         attempts = search.attempts_of(connection, delivery)
         became = views.parts_of(connection, row) if row.reason == Reason.SPLIT else []
         today = document(connection, row, attempts, settings)
-    print_delivery(row, attempts, became, today, as_json=as_json)
+    print_delivery(row, attempts, became, today, as_json=as_json, in_utc=in_utc)
 
 
 @command.command("retry")

@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from adapter.cli.parameters import url
-from mappings import PROVIDERS, VOCABULARIES, Context, Options, encode, outcomes
+from mappings import PROVIDERS, VOCABULARIES, Context, Options, encode, outcomes, printed
 
 _STORE_URL = "https://store.example"
 _PUBLIC_URL = "https://adapter.example"
@@ -45,9 +45,9 @@ def command(
 ) -> None:
     """Print what Drip would get for an order; send nothing.
 
-    One JSON line for each order in each file, as if it were seen for the first time: the body for Drip, {"skipped": reason} or
-    {"rejected": {path: [why]}}. A file may hold a batch or a page of orders; - reads standard input. Exits with 1 if any order was
-    rejected.
+    One JSON line for each order in each file, or several on a terminal, as if it were seen for the first time: the body for Drip,
+    {"skipped": reason} or {"rejected": {path: [why]}}. A file may hold a batch or a page of orders; - reads standard input. Exits with 1
+    if any order was rejected.
     """
     platform = PROVIDERS[provider]
     if platform.needs_address and not store_url:
@@ -63,6 +63,6 @@ def command(
     for file in files:
         payload = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
         for outcome in outcomes(platform, payload, context):
-            click.echo(encode(outcome))
+            click.echo(printed(outcome) if sys.stdout.isatty() else encode(outcome))
             rejected = rejected or "rejected" in outcome
     sys.exit(1 if rejected else 0)

@@ -1,0 +1,26 @@
+"""Times as people read them: in this machine's zone, or in UTC on request. Programs always get UTC."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+IN_UTC = click.option("--utc", "in_utc", is_flag=True, help="Show times in UTC instead of this machine's time zone.")
+
+
+def shown(moment: datetime, *, in_utc: bool) -> str:
+    """A time to the second, with its zone."""
+    return f"{moment.astimezone(UTC if in_utc else None):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def with_times(document: Mapping[str, Any], *, in_utc: bool) -> dict[str, Any]:
+    """A document for people: its times, which are ISO 8601 in UTC for programs, as `shown` writes them."""
+    return {
+        name: of_text(value, in_utc=in_utc) if name.endswith("at") and isinstance(value, str) else value for name, value in document.items()
+    }
+
+
+def of_text(text: str, *, in_utc: bool) -> str:
+    """A time in ISO 8601 as `shown` writes it."""
+    return shown(datetime.fromisoformat(text), in_utc=in_utc)
