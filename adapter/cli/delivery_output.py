@@ -13,6 +13,7 @@ from adapter.cli import output, times
 from adapter.cli.output import Column
 from adapter.operations.order_list import number_of
 from adapter.operations.order_summary import Summary
+from adapter.operations.wording import counted
 from mappings import encode, parse, printed, timestamp
 
 _LONGEST_TOPIC_ON_TERMINAL = 32
@@ -123,7 +124,7 @@ def _of_today(today: Mapping[str, Any], *, sent: bool) -> str:
     if today["skip"]:
         return f"skips it: {today['skip']}"
     if today["orders"] != 1:
-        return f"finds {today['orders']} orders in it"
+        return f"finds {counted(today['orders'], 'order', 'orders')} in it"
     result = "\n".join(today["difference"]) or "gives the same body" if sent else "maps it; --json prints the body"
     return f"{result}\n{today['sums_differ']}" if today["sums_differ"] else result
 

@@ -56,8 +56,3 @@ def document(report: Mapping[str, object]) -> None:
 def state(name: str) -> Text:
     """A delivery's state in its colour."""
     return Text(name, style=_STYLES.get(name, ""))
-
-
-def counted(number: int, one: str = "delivery", many: str = "deliveries") -> str:
-    """A number with its noun."""
-    return f"{number} {one if number == 1 else many}"

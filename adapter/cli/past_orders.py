@@ -16,6 +16,7 @@ from adapter.inbox import figures
 from adapter.inbox.database import snapshot
 from adapter.operations import backfill
 from adapter.operations.backfill import KEPT_SO_FAR, Backfill
+from adapter.operations.wording import counted
 from adapter.settings import Settings, Store
 
 _STUCK_S = 90.0
@@ -75,10 +76,10 @@ def print_result(store: str, far: backfill.Progress, engine: Engine, settings: S
         report = {"store": store, "found": far.found, "kept": far.kept, "never_heard_of": far.never_heard_of, "waiting": waiting}
         output.document(report | {"seconds_at_drip": seconds, "note": far.note})
         return
-    found = output.counted(far.found, "order", "orders")
+    found = counted(far.found, "order", "orders")
     say(f"{store}: {found} found, {far.kept} new to Drip, {far.never_heard_of} never received by webhook")
     configured = settings.store(store)
-    wait = f"{output.counted(waiting, 'order', 'orders')} of this store {'is' if waiting == 1 else 'are'} waiting"
+    wait = f"{counted(waiting, 'order', 'orders')} of this store {'is' if waiting == 1 else 'are'} waiting"
     if waiting and (configured is None or configured.account is None):
         say(f"{wait} for a Drip account: set DRIP_ACCOUNT_ID and DRIP_API_KEY, and run a sender")
     elif waiting:

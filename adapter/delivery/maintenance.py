@@ -20,6 +20,7 @@ from adapter.inbox.retention import PIECE, Purged, Retention, delete_products
 from adapter.inbox.tables import deliveries, products
 from adapter.monitoring.error_reporting import report
 from adapter.operations.forget import Search, Shopper, erase_found
+from adapter.operations.wording import counted
 from adapter.settings import Settings
 from mappings import Compliance, Reason, Rejected, Skip, parse
 
@@ -109,7 +110,7 @@ class Maintenance:
             remember_forgotten(connection, asked.email, self._clock(), row.store)
         for _ in erase_found(self._engine, found, REDACTED, self._clock()):
             yield
-        self._done(row, "redacted", f"customers/redact: erased {len(found)} deliveries of {search.orders} orders")
+        self._done(row, "redacted", f"customers/redact: erased {counted(len(found))} of {counted(search.orders, 'order', 'orders')}")
 
     def _redact_shop(self, row: Row[Any]) -> Iterator[None]:
         after, erased = 0, 0
@@ -129,7 +130,7 @@ class Maintenance:
             yield
             if gone < PIECE:
                 break
-        self._done(row, "redacted", f"shop/redact: erased all {erased} deliveries of the store, and its products")
+        self._done(row, "redacted", f"shop/redact: erased {counted(erased)} of the store, and its products")
 
     def _other_shop(self, store: str, asked: Compliance) -> str:
         """The shop that the store's deliveries come from, if it differs: an app sends the requests of all its shops to one address."""

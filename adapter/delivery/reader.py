@@ -37,6 +37,7 @@ from adapter.inbox.sources import Source
 from adapter.inbox.tables import LIVE
 from adapter.inbox.versions import trusted
 from adapter.monitoring.error_reporting import report
+from adapter.operations.wording import counted
 from adapter.settings import Settings
 from adapter.stores.http import StoreTrouble
 from mappings import HOLDS, Compliance, Product, Reading, Reason, Rejected, Skip, parse
@@ -257,7 +258,7 @@ class Reader:
         """The orders of a page, or the one that is in the trash: its webhook contains no more than its id, and Drip is sent the rest."""
         provider, context = source.provider, source.context
         if (parts := provider.orders(document, context)) is not None:
-            return _Split(parts, f"held {len(parts)} orders, each now a separate delivery")
+            return _Split(parts, f"held {counted(len(parts), 'order', 'orders')}, each now a separate delivery")
         order_id = provider.in_trash(document, context) if context.options.vocabulary == "lifecycle" else ""
         if not order_id:
             return None

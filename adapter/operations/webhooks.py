@@ -10,6 +10,7 @@ from adapter.inbox import arrivals, figures
 from adapter.inbox.database import snapshot
 from adapter.inbox.lost_orders import lost_orders
 from adapter.inbox.schema_version import is_migrated
+from adapter.operations.wording import counted
 from adapter.settings import Store
 from adapter.stores.api import Registry, Webhook
 from adapter.stores.registration import Fault
@@ -34,7 +35,7 @@ class Experience:
         WooCommerce saves a webhook after each delivery, whether it succeeded or not (`log_delivery`), but lists no count of failures.
         """
         if webhook.failures:
-            return f"{webhook.failures} deliveries in a row have failed"
+            return f"{counted(webhook.failures)} in a row {'has' if webhook.failures == 1 else 'have'} failed"
         made, used = webhook.created_at, webhook.used_at
         if made is None or used is None or used - made <= _NOTED_WITHIN:
             return ""

@@ -178,6 +178,13 @@ def test_map_prints_a_line_for_each_order_and_fails_if_one_was_rejected(
     assert lines(result) == expected
 
 
+def test_map_prints_over_several_lines_on_a_terminal() -> None:
+    status, shown = terminal.run_in_terminal(80, "map", "shopify", str(FIXTURES / "shopify/paid-order/payload.json"))
+    assert status == 0
+    assert len(shown.splitlines()) > 20
+    assert json.loads(shown, parse_float=Decimal) == lines(map_case("shopify/paid-order"))[0]
+
+
 def test_map_takes_several_files_in_their_order() -> None:
     names = ("woocommerce/paid-order", "woocommerce/id-missing", "woocommerce/guest-checkout")
     result = run("map", "woocommerce", *(str(FIXTURES / name / "payload.json") for name in names), "--topic", "order.created")
@@ -427,6 +434,20 @@ def test_an_order_is_shown_with_its_history_and_what_drip_has(adapter: AdapterUn
     assert (remembered["deliveries"], remembered["at_drip"], remembered["body"]) == ([], order["at_drip"], None)
     missing = run("orders", "show", "1001", "--store", "magento")
     assert (missing.exit_code, "none was sent to Drip" in missing.stderr) == (1, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", [["purge"], ["migrate"], ["replay", "{shopify}", "--to", "http://127.0.0.1:1"]], ids=lambda each: each[0]
+)
+def test_work_that_may_take_long_shows_progress_on_a_terminal_only(tmp_path: Path, command: list[str]) -> None:
+    arguments = [part.format(shopify=FIXTURES / "shopify" / "paid-order") for part in command]
+    settings = {"DATABASE_URL": f"sqlite:///{tmp_path / 'adapter.db'}", "SHOPIFY_WEBHOOK_SECRET": SECRET}
+    assert terminal.run("migrate", variables=settings).returncode == 0
+    _, shown = terminal.run_in_terminal(100, *arguments, variables=settings)
+    assert re.search("purging|migrating the database|posting", shown)
+    quiet = terminal.run(*arguments, variables=settings)
+    assert not re.search(b"purging|migrating the database|posting", quiet.stdout + quiet.stderr)
 
 
 def test_the_audit_is_printed_newest_first(adapter: AdapterUnderTest) -> None:

@@ -38,7 +38,20 @@ def test_without_a_command_no_library_is_imported(arguments: tuple[str, ...]) ->
     assert imported_by(*arguments) == set()
 
 
-@pytest.mark.parametrize("arguments", [("status",), ("deliveries", "list"), ("check",), ("orders", "show", "1")], ids=" ".join)
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completing_a_command_imports_no_library(shell: str) -> None:
+    asked = {"_DRIP_ADAPTER_COMPLETE": f"{shell}_complete", "COMP_WORDS": "drip-adapter de", "COMP_CWORD": "de" if shell == "fish" else "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", _LIST_IMPORTS], capture_output=True, env=terminal.environment(**asked), timeout=60, check=True
+    )
+    assert LIBRARIES.isdisjoint(json.loads(result.stderr.splitlines()[-1]))
+    said = result.stdout.decode()
+    assert ("demo" in said, "deliveries" in said, "status" in said) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("status",), ("deliveries", "list"), ("orders", "list"), ("check",), ("orders", "show", "1")], ids=" ".join
+)
 def test_only_migrating_loads_alembic(arguments: tuple[str, ...]) -> None:
     assert imported_by(*arguments).isdisjoint(
         {"alembic", "flask", "gunicorn", "apprise", "sentry_sdk", "cryptography", "prometheus_client"}

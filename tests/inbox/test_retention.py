@@ -220,11 +220,11 @@ def test_the_command_purges_now_and_says_before_what_it_would(adapter: AdapterUn
     at = adapter.clock() + timedelta(days=31)
     said = command("purge", "--dry-run", engine=adapter.engine, at=at)
     assert said.startswith(
-        "1 payloads and bodies of deliveries would be erased\n1 deliveries would be deleted\n1 requests to Drip would be deleted"
+        "1 payload and body of a delivery would be erased\n1 delivery would be deleted\n1 request to Drip would be deleted"
     )
     assert len(adapter.rows()) == 2
     said = command("purge", engine=adapter.engine, at=at)
-    assert said.startswith("1 payloads and bodies of deliveries erased\n1 deliveries deleted\n1 requests to Drip deleted\n0 products")
+    assert said.startswith("1 payload and body of a delivery erased\n1 delivery deleted\n1 request to Drip deleted\n0 products")
     assert traces(adapter.engine) == []
     assert [row.order_id for row in adapter.rows()] == ["1"]
 

@@ -114,7 +114,7 @@ class TestCustomersRedact:
         keep_up(adapter)
         assert flushed_traces(adapter.engine, EMAIL, NAME, PHONE) == []
         assert adapter.states() == ["delivered", "delivered", "skipped:not_an_order"]
-        assert adapter.row(3).detail == "customers/redact: erased 1 deliveries of 1 orders"
+        assert adapter.row(3).detail == "customers/redact: erased 1 delivery of 1 order"
         assert [row.id for row in adapter.rows() if row.payload] == [2]
         assert EMAIL.lower() not in caplog.text.lower()
 

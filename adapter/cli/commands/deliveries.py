@@ -24,6 +24,7 @@ from adapter.inbox.tables import deliveries
 from adapter.operations.order_summary import summaries
 from adapter.operations.preview import document
 from adapter.operations.retry import log_reopened, reopen, subject_of
+from adapter.operations.wording import counted
 from mappings import Reason
 
 _POLL_S = 1.0
@@ -172,4 +173,4 @@ def _print_count(count: int, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         output.document({"retried": count, "dry_run": dry_run})
     else:
-        click.echo(f"{output.counted(count)} {'would' if dry_run else 'will'} be sent again")
+        click.echo(f"{counted(count)} {'would' if dry_run else 'will'} be sent again")

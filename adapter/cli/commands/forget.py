@@ -1,18 +1,16 @@
 """`forget`: a shopper's right to erasure."""
 
-import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy import Engine
 
-from adapter.cli import output
 from adapter.cli.erasing import flush_erased
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
+from adapter.cli.progress import progress
 from adapter.cli.startup import current_settings
 from adapter.delivery.lease import Lease
 from adapter.delivery.reader import Reader
@@ -22,6 +20,7 @@ from adapter.inbox.database import DatabaseClock, transaction
 from adapter.inbox.erasure import FORGOTTEN
 from adapter.inbox.forgotten import remember_forgotten
 from adapter.operations.forget import Search, Shopper, erase_found
+from adapter.operations.wording import counted
 from adapter.settings import Settings
 from mappings import first_email
 
@@ -48,7 +47,7 @@ def command(email: str, dry_run: bool, yes: bool) -> None:
             _remember(engine, address)
         search = Search(engine, Shopper(address=address))
         _watched("searching", search.run(), search)
-        found = f"{output.counted(len(search.found))} of {output.counted(search.orders, 'order', 'orders')}"
+        found = f"{counted(len(search.found))} of {counted(search.orders, 'order', 'orders')}"
         if not search.found:
             if not dry_run:
                 _remember(engine, address)
@@ -85,9 +84,7 @@ def _read_first(engine: Engine, settings: Settings) -> None:
 
 def _watched(what: str, pieces: Iterable[Any], search: Search | None) -> None:
     """Go through all pieces, with a progress bar on a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=output.console(), disable=not sys.stdout.isatty(), transient=True) as bar:
-        task = bar.add_task(what, total=None)
+    with progress(what) as bar:
         for _ in pieces:
             if search is not None:
-                bar.update(task, total=search.total, completed=search.seen)
+                bar.update(search.seen, search.total)

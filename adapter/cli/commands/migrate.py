@@ -4,6 +4,7 @@ import click
 
 from adapter.cli.exit_status import explained
 from adapter.cli.migrating import migrate_database
+from adapter.cli.progress import progress
 from adapter.cli.startup import settings_for
 
 
@@ -14,5 +15,7 @@ def command() -> None:
 
     Creates the tables where there are none. Safe to run again, and from two machines at once.
     """
-    file = migrate_database(settings_for())
+    settings = settings_for()
+    with progress("migrating the database"):
+        file = migrate_database(settings)
     click.echo(f"The database is up to date: {file}" if file else "The database is up to date.")

@@ -8,14 +8,20 @@ import click
 from adapter.cli.erasing import flush_erased
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
+from adapter.cli.progress import progress
 from adapter.cli.startup import current_settings
 from adapter.inbox.database import snapshot
 from adapter.inbox.retention import Purged, Retention, purgeable
+from adapter.operations.wording import counted
 
 _NOUNS = {
-    "payloads": "payloads and bodies of deliveries", "deliveries": "deliveries", "requests": "requests to Drip", "products": "products",
-    "backfills": "records of past backfills",
-}  # fmt: skip
+    "payloads": ("payload and body of a delivery", "payloads and bodies of deliveries"),
+    "deliveries": ("delivery", "deliveries"),
+    "requests": ("request to Drip", "requests to Drip"),
+    "products": ("product", "products"),
+    "backfills": ("record of a past backfill", "records of past backfills"),
+}
+"""What is counted -> how one is called, and several."""
 
 
 @click.command("purge")
@@ -32,8 +38,9 @@ def command(dry_run: bool) -> None:
             with snapshot(engine) as connection:
                 purged = purgeable(connection, settings, now)
         else:
-            for purged in Retention(engine, settings).purge(now):  # noqa: B007 - the last one holds the totals
-                pass
+            with progress("purging") as bar:
+                for purged in Retention(engine, settings).purge(now):
+                    bar.update(note=str(purged))
             flush_erased(engine)
     for name, count in asdict(purged).items():
-        click.echo(f"{count} {_NOUNS[name]} {'would be ' if dry_run else ''}{'erased' if name == 'payloads' else 'deleted'}")
+        click.echo(f"{counted(count, *_NOUNS[name])} {'would be ' if dry_run else ''}{'erased' if name == 'payloads' else 'deleted'}")

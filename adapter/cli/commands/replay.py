@@ -9,6 +9,7 @@ import requests
 from adapter.cli import output
 from adapter.cli.exit_status import explained
 from adapter.cli.parameters import AS_JSON, url
+from adapter.cli.progress import Bar, progress
 from adapter.process import replay
 from adapter.process.replay import Posted
 from adapter.settings import read_settings
@@ -34,21 +35,23 @@ def command(
     """
     settings = read_settings(sandbox=False)
     posted = []
-    plan = replay.schedule(replay.find_cases(paths), repeat=repeat, shuffle=shuffle, fresh=fresh)
-    with requests.Session() as session:
+    cases = replay.find_cases(paths)
+    plan = replay.schedule(cases, repeat=repeat, shuffle=shuffle, fresh=fresh)
+    with requests.Session() as session, progress("posting", len(cases) * repeat, shown=not as_json) as bar:
         for (case, payload), _ in zip(plan, replay.pace(rate), strict=False):
             answer = replay.post(session, url, case, payload, replay.target_of(case, settings, store))
             posted.append(answer)
-            _print_answer(answer, as_json=as_json)
+            bar.update(len(posted))
+            _print_answer(answer, bar, as_json=as_json)
     refused = sum(answer.status >= 300 for answer in posted)
     if not as_json:
         click.echo(f"{len(posted)} posted, {len(posted) - refused} accepted, {refused} refused")
     sys.exit(1 if refused else 0)
 
 
-def _print_answer(answer: Posted, *, as_json: bool) -> None:
+def _print_answer(answer: Posted, bar: Bar, *, as_json: bool) -> None:
     case = f"{answer.case.folder.parent.name}/{answer.case.folder.name}"
     if as_json:
         output.document({"case": case, "status": answer.status, "answer": answer.answer})
     else:
-        click.echo(f"{answer.status} {case} {answer.answer}")
+        bar.echo(f"{answer.status} {case} {answer.answer}")

@@ -19,6 +19,7 @@ from adapter.operations.activity import document, read_activity
 from adapter.operations.health import document as health_document
 from adapter.operations.health import read_health
 from adapter.operations.verdict import Status, headline
+from adapter.operations.wording import counted
 
 _REQUESTS = {"single": "single", "batch": "batch requests"}
 _REFUSED = {"missing": "without a signature", "mismatch": "with a signature that doesn't match"}
@@ -53,10 +54,10 @@ def _print_status(report: Mapping[str, Any]) -> None:
         say(f"  {finding['text']} {finding['do']}")
     _print_activity(report)
     for name, store in report["stores"].items():
-        counted = ", ".join(f"{count} {state}" for state, count in sorted(store["deliveries"].items())) or "nothing received yet"
-        say(f"store {name}: {counted}")
+        states = ", ".join(f"{count} {state}" for state, count in sorted(store["deliveries"].items())) or "nothing received yet"
+        say(f"store {name}: {states}")
         for reason, seen in store["refused"].items():
-            refused = output.counted(seen["count"], "request", "requests")
+            refused = counted(seen["count"], "request", "requests")
             say(f"  refused {refused} {_REFUSED[reason]}, the last one at {seen['last_at']}")
 
 

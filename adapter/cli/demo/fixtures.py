@@ -16,6 +16,7 @@ from adapter.errors import WorkFailed
 from adapter.inbox import search
 from adapter.inbox.database import snapshot
 from adapter.inbox.tables import deliveries
+from adapter.operations.wording import counted
 from adapter.process.replay import Case, Posted, find_cases
 from mappings import PROVIDERS
 
@@ -39,7 +40,9 @@ def show_all_fixtures() -> int:
     cases = find_cases([_FIXTURES])
     out = output.console(_WIDTH_WITHOUT_TERMINAL)
     with running_adapter(cases) as adapter:
-        out.print(f"Posting {len(cases)} webhooks, signed as their stores sign them, to the adapter at {adapter.url} ...")
+        out.print(
+            f"Posting {counted(len(cases), 'webhook', 'webhooks')}, signed as their stores sign them, to the adapter at {adapter.url} ..."
+        )
         posted = [adapter.post(case) for case in cases]
         wait_until(lambda: not _pending(adapter), "the adapter did not send everything")
         received = adapter.received()

@@ -19,6 +19,7 @@ from adapter.cli.demo.comparison import print_comparison
 from adapter.cli.demo.running import DemoAdapter, running_adapter, wait_until
 from adapter.inbox import search, views
 from adapter.inbox.database import snapshot
+from adapter.operations.wording import counted
 from adapter.process.replay import Case
 from mappings import Reason
 
@@ -133,7 +134,7 @@ def _result(adapter: DemoAdapter, row: Row[Any]) -> _Result:
 
 
 def _items(body: dict[str, Any]) -> str:
-    return output.counted(int(body["item_count"]), "item", "items")
+    return counted(int(body["item_count"]), "item", "items")
 
 
 def _print_next(out: Console) -> None:

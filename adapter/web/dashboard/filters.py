@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from adapter.operations.order_list import number_of
 from adapter.operations.order_summary import money, plain
+from adapter.operations.wording import counted
 from adapter.web.dashboard.advice import PROBLEMS, advice, meaning, outcome, product_source
 
 _NONE = "\N{EN DASH}"
@@ -75,5 +76,5 @@ def _time(moment: datetime, text: str) -> Markup:
 FILTERS: dict[str, Callable[..., Any]] = {
     "meaning": meaning, "problem": PROBLEMS.get, "advice": advice, "outcome": outcome, "product_source": product_source,
     "duration": duration, "ago": ago, "when": when, "brief": brief, "number": number, "bounded": bounded,
-    "order_number": number_of, "money": money, "plain": plain,
+    "counted": counted, "order_number": number_of, "money": money, "plain": plain,
 }  # fmt: skip
