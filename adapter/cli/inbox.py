@@ -17,7 +17,7 @@ from adapter.settings import Settings
 @contextmanager
 def connected(settings: Settings) -> Iterator[Engine]:
     """The database of the settings, whatever its state."""
-    engine = connect(settings.database_url)
+    engine = connect(settings.database_url, settings.payload_keys)
     try:
         yield engine
     finally:

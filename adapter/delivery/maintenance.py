@@ -16,6 +16,7 @@ from adapter.inbox import reading, settling, sources
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.erasure import REDACTED, erase, flush, is_request, next_request
 from adapter.inbox.forgotten import remember_forgotten
+from adapter.inbox.packing import LOCKED, is_locked
 from adapter.inbox.retention import PIECE, Purged, Retention, delete_products
 from adapter.inbox.tables import deliveries, products
 from adapter.monitoring.error_reporting import report
@@ -90,6 +91,8 @@ class Maintenance:
             with transaction(self._engine) as connection:
                 reading.mark_started(connection, [row.id])
         source = sources.source_of(row, self._settings)
+        if is_locked(row.payload):
+            return self._refuse(row, {"": [LOCKED]})
         asked = source.provider.compliance(parse(row.payload), source.context)
         if asked is None:
             return self._refuse(row, {"": ["no longer recognised as a request about personal data: retry it"]})
@@ -103,14 +106,17 @@ class Maintenance:
         search = Search(self._engine, shopper, store=row.store)
         yield from search.run()
         found = search.found - {row.id}
-        if asked.kind == "data_request":
+        if asked.kind != "data_request":
+            with transaction(self._engine) as connection:
+                remember_forgotten(connection, asked.email, self._clock(), row.store)
+            for _ in erase_found(self._engine, found, REDACTED, self._clock()):
+                yield
+        if search.locked:
+            self._refuse(row, {"": [f"{counted(search.locked)} could not be searched: {LOCKED}, and retry this"]})
+        elif asked.kind == "data_request":
             self._done(row, "data_request", _answer(found), logging.WARNING)
-            return
-        with transaction(self._engine) as connection:
-            remember_forgotten(connection, asked.email, self._clock(), row.store)
-        for _ in erase_found(self._engine, found, REDACTED, self._clock()):
-            yield
-        self._done(row, "redacted", f"customers/redact: erased {counted(len(found))} of {counted(search.orders, 'order', 'orders')}")
+        else:
+            self._done(row, "redacted", f"customers/redact: erased {counted(len(found))} of {counted(search.orders, 'order', 'orders')}")
 
     def _redact_shop(self, row: Row[Any]) -> Iterator[None]:
         after, erased = 0, 0

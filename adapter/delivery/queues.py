@@ -3,18 +3,21 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row
 
 from adapter.delivery.answers import Outcome
 from adapter.inbox import sending, settling, sources
+from adapter.inbox.packing import LOCKED, is_locked
 from adapter.inbox.sending import Lane
 from adapter.inbox.versions import Version, latest_time, newest_of, version_at_drip, version_of
 
 log = logging.getLogger(__name__)
 OUTCOME_UNKNOWN = "unknown"
+LOCKED_FOR = timedelta(minutes=5)
+"""How long a delivery waits whose payload no key opens. It spends no attempt: with the key it goes on."""
 # A later attempt with one of these outcomes settles an unknown one. A 429 or a refused batch does not: an earlier request may have arrived.
 _CONFIRMING = (Outcome.DELIVERED, Outcome.REFUSED)
 
@@ -88,6 +91,11 @@ def _must_wait(connection: Connection, queue: LaneQueue, now: datetime) -> bool:
         settling.kill(connection, target.id, sources.too_often(), now)
         about = {"action": "dead", "delivery": target.id, "store": queue.lane.store, "order": queue.lane.order_id}
         log.warning("work on it was started repeatedly and never finished", extra=about)
+        return True
+    if is_locked(target.payload) or (queue.unconfirmed is not None and is_locked(queue.unconfirmed.body)):
+        settling.postpone(connection, [row.id for row in queue.rows], now + LOCKED_FOR)
+        about = {"action": "locked", "delivery": target.id, "store": queue.lane.store, "order": queue.lane.order_id}
+        log.error("the payload or body can't be read: %s", LOCKED, extra=about)
         return True
     # A newer snapshot does not wait for an older one's retry; an older one that arrives late changes nothing.
     overtaken = any(row.due_at <= now and row.id == queue.newest.delivery_id for row in queue.rows)

@@ -15,12 +15,14 @@ from sqlalchemy import Connection, Engine, Row
 from adapter.delivery.completing import Completer, Fetching
 from adapter.delivery.forgotten import erase_on_arrival, identity_of, of_forgotten
 from adapter.delivery.parts import keep_first_parts, keep_last_parts
+from adapter.delivery.queues import LOCKED_FOR
 from adapter.delivery.unread import Unread
 from adapter.inbox import settling, sources
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
 from adapter.inbox.copies import keep_returned
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.erasure import await_turn, still_pending
+from adapter.inbox.packing import LOCKED, is_locked
 from adapter.inbox.products import WEBHOOK, keep_products
 from adapter.inbox.reading import (
     assign_account,
@@ -68,7 +70,7 @@ class _ProductUpdate:
 
 @dataclass(frozen=True, slots=True)
 class _Wait:
-    """Cannot be read before then: the store's API, which has the complete order, is unavailable."""
+    """Cannot be read before then: the store's API, which has the complete order, is unavailable, or no key opens the payload."""
 
     until: datetime
 
@@ -212,7 +214,7 @@ class Reader:
         if row.starts >= sources.MOST_STARTS:
             return Rejected(sources.too_often())
         try:
-            return self._interpret(row)
+            return self._wait_for_key(row) if is_locked(row.payload) else self._interpret(row)
         except Fetching as fetching:
             fetching.fetch.add_done_callback(lambda _: self._on_fetched())
             return _WaitForFetch(fetching.fetch)
@@ -223,6 +225,10 @@ class Reader:
         except Exception as error:  # noqa: BLE001 - one payload that crashes the mapping must not stop the others
             report(error)
             return Rejected(sources.crash(error))
+
+    def _wait_for_key(self, row: Row[Any]) -> _Wait:
+        log.error("the payload can't be read: %s", LOCKED, extra={"action": "locked", "delivery": row.id, "store": row.store})
+        return _Wait(self._clock() + LOCKED_FOR)
 
     def _wait_for_store(self, row: Row[Any], trouble: StoreTrouble) -> _Result:
         now = self._clock()

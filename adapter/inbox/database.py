@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from sqlalchemy.pool import QueuePool
 
 from adapter.errors import DatabaseAway
 from adapter.inbox import counters
+from adapter.inbox.packing import use_keys
 from adapter.inbox.sqlite_file import path_of, remember_file, require_file, require_same_file, watch_file, why_unusable
 
 # A webhook must be answered within 4 s, even if the database is unreachable; small plans allow 20 connections in total.
@@ -35,9 +36,14 @@ OTHER_TABLES = "the tables in the database of DATABASE_URL are missing or of ano
 _NOT_A_DATABASE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
-def connect(url: str) -> Engine:
-    """An engine for a DATABASE_URL. It connects when first used."""
-    return _sqlite(url) if make_url(url).get_backend_name() == "sqlite" else _postgresql(url)
+def connect(url: str, payload_keys: Sequence[bytes] = ()) -> Engine:
+    """An engine for a DATABASE_URL, which encrypts with the first of these keys and decrypts with all. It connects when first used."""
+    engine = _sqlite(url) if make_url(url).get_backend_name() == "sqlite" else _postgresql(url)
+    if payload_keys:
+        from adapter.inbox.encryption import Keyring  # noqa: PLC0415 - its library takes long to load, and most installations have no keys
+
+        use_keys(engine.dialect, Keyring(payload_keys))
+    return engine
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import transaction
-from adapter.inbox.packing import pack
+from adapter.inbox.packing import packing_of
 from adapter.inbox.public_address import learn
 from adapter.inbox.receiving import Arrival, Receipt, count_refusal, insert_new, keep
 
@@ -60,6 +60,7 @@ class Keeper:
 
     def __init__(self, engine: Engine, on_kept: Callable[[], None] = lambda: None) -> None:
         self._engine = engine
+        self._pack = packing_of(engine.dialect).pack
         self._on_kept = on_kept
         self._changed = threading.Condition()
         self._waiting: list[_Job] = []
@@ -72,7 +73,7 @@ class Keeper:
         then the store's next attempt is a copy.
         """
         # Packed here, in the request's thread: what the writing thread does, all others wait for.
-        receipt: Receipt = self._do(replace(arrival, payload=pack(arrival.payload)))
+        receipt: Receipt = self._do(replace(arrival, payload=self._pack(arrival.payload)))
         return receipt
 
     def count(self, refusal: Refusal) -> None:

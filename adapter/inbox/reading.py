@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from adapter.inbox.erasure import NEVER, email_digest
+from adapter.inbox.packing import is_locked
 from adapter.inbox.sending import Lane
 from adapter.inbox.sql import using
 from adapter.inbox.tables import BACKFILL, LIVE, RETRY, Instant, deliveries, orders
@@ -139,10 +140,10 @@ def is_placed(connection: Connection, lane: Lane) -> bool:
 
 
 def last_payload(connection: Connection, lane: Lane) -> bytes | None:
-    """The payload of the newest delivery of an order that still has one."""
+    """The payload of the newest delivery of an order that still has one, if it can be read."""
     mine = and_(deliveries.c.store == lane.store, deliveries.c.order_id == lane.order_id, deliveries.c.payload.is_not(None))
     payload: bytes | None = connection.execute(select(deliveries.c.payload).where(mine).order_by(deliveries.c.id.desc()).limit(1)).scalar()
-    return payload
+    return None if is_locked(payload) else payload
 
 
 def reopen_held(connection: Connection, lane: Lane, account: str | None) -> Sequence[int]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Row, select, update
 from adapter.inbox import counters
 from adapter.inbox.copies import has_returned, retire_key
 from adapter.inbox.database import driver_transaction
-from adapter.inbox.packing import pack
+from adapter.inbox.packing import packing_of
 from adapter.inbox.settling import reopen
 from adapter.inbox.sql import upserting
 from adapter.inbox.tables import Instant, deliveries, refusals
@@ -55,6 +55,7 @@ def insert_new(engine: Engine, arrivals: Sequence[Arrival]) -> list[int | None]:
     The one statement that decides how many webhooks a second are acknowledged, so it goes to the driver directly. Raises `DatabaseAway`,
     and `DBAPIError` where the database refuses a row: then none is kept.
     """
+    pack = packing_of(engine.dialect).pack
     rows = [
         (
             each.store,

@@ -12,7 +12,9 @@ from sqlalchemy.exc import DBAPIError
 from adapter import __version__
 from adapter.errors import DatabaseAway, WorkFailed
 from adapter.inbox.database import snapshot
+from adapter.inbox.packing import LOCKED
 from adapter.inbox.public_address import with_learned_address
+from adapter.inbox.reencryption import sample
 from adapter.inbox.schema_version import require_schema
 from adapter.inbox.sqlite_file import missing_file
 from adapter.operations.health import status_report
@@ -119,10 +121,13 @@ def _contents(settings: Settings, engine: Engine) -> Iterator[Finding]:
         with snapshot(engine) as connection:
             report = status_report(connection, settings, datetime.now(UTC))
             differing = {store.name: recent_differences(connection, store, settings) for store in settings.stores.values()}
+        encrypted, unencrypted = _encryption(settings, engine)
     except (DatabaseAway, WorkFailed) as error:
         yield Finding("database", False, str(error))
         return
-    yield Finding("database", True, f"{kind} is up to date")
+    yield Finding("database", True, f"{kind} is up to date; payloads are {encrypted}")
+    if unencrypted:
+        yield unencrypted
     yield from _verdict(report)
     for name, differences in differing.items():
         if differences:
@@ -152,6 +157,18 @@ def _refused(name: str, store: dict[str, Any], reason: str, settings: Settings) 
     seen = store["refused"][reason]
     times = f"{seen['count']} {'request' if seen['count'] == 1 else 'requests'} refused, the last at {seen['last_at']}"
     return Finding(f"store {name}", None, f"{times}, and none accepted since: {_refusal(settings, name, reason)}")
+
+
+def _encryption(settings: Settings, engine: Engine) -> tuple[str, Finding | None]:
+    """Whether payloads are encrypted, in a word, and what is wrong with that."""
+    found = sample(engine)
+    some = "of the oldest and newest payloads"
+    if found.locked:
+        return "encrypted", Finding("encryption", False, f"{found.locked} {some} can't be read: {LOCKED}")
+    if not settings.payload_keys:
+        return "not encrypted (PAYLOAD_KEYS)", None
+    how = "aren't encrypted with the first of PAYLOAD_KEYS: run drip-adapter encrypt"
+    return "encrypted", Finding("encryption", None, f"{found.others} {some} {how}") if found.others else None
 
 
 def _sums(differences: Sequence[tuple[int, Difference]]) -> str:

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, func, selec
 
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.erasure import email_digest, erase, give_up, is_request
+from adapter.inbox.packing import is_locked
 from adapter.inbox.sql import parts
 from adapter.inbox.tables import attempts, deliveries
 from mappings import Rejected, lookup, parse, texts_in
@@ -85,6 +86,7 @@ class Search:
         self.found: set[int] = set()
         self.orders = 0
         """How many orders the deliveries found belong to."""
+        self._locked: set[int] = set()
         self.seen = 0
         self.total = 0
         """How much has been searched, and how much there is, for a progress bar."""
@@ -101,6 +103,7 @@ class Search:
             while after is not None:
                 with snapshot(self._engine) as connection:
                     rows = scan(connection, self._of_store, after)
+                self._locked |= {row.delivery for row in rows if is_locked(row.content)}
                 self.found |= {row.delivery for row in rows if row.delivery not in self.found and self._shopper.is_in(row.content)}
                 after = rows[-1].place if len(rows) == _AT_ONCE else None
                 self.seen = before + (after or 0)
@@ -108,6 +111,11 @@ class Search:
         with snapshot(self._engine) as connection:
             self._extend(connection)
         self.seen = self.total
+
+    @property
+    def locked(self) -> int:
+        """How many other deliveries may hold data of the shopper: no key opens their payload or body."""
+        return len(self._locked - self.found)
 
     def _by_index(self, connection: Connection) -> set[int]:
         chosen: set[int] = set()

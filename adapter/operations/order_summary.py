@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from adapter.inbox import orders
+from adapter.inbox.packing import is_locked
 from adapter.inbox.sources import source_of
 from adapter.inbox.sql import parts
 from adapter.operations.masking import masked_email
@@ -92,7 +93,7 @@ def of_order(order: Order) -> Summary:
 
 def mapped(row: Row[Any], configured: Settings) -> Order | None:
     """The order in a delivery's payload; None if today's mapping makes none of it."""
-    if configured.store(row.store) is None:
+    if configured.store(row.store) is None or is_locked(row.payload):
         return None
     source = source_of(row, configured)
     try:

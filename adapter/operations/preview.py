@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from adapter.inbox.packing import LOCKED, is_locked
 from adapter.inbox.products import known_products
 from adapter.inbox.sources import Source, crash, source_of
 from adapter.operations.masking import masked
@@ -38,6 +39,8 @@ class Preview:
 
 def make_preview(connection: Connection, row: Row[Any], settings: Settings, sent: Mapping[str, Any] | None) -> Preview:
     """Map a delivery's payload with the products already in the catalog, without requests. `sent` is the body Drip was sent, if any."""
+    if is_locked(row.payload):
+        return Preview(problems={"": [LOCKED]})
     try:
         document = parse(row.payload)
     except Rejected as rejected:

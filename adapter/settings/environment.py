@@ -10,7 +10,7 @@ from adapter.settings.accounts import drip_account
 from adapter.settings.addresses import is_loopback
 from adapter.settings.checks import check_url
 from adapter.settings.problems import SettingsProblems
-from adapter.settings.secrets import SHORTEST, SHORTEST_KEY, why_unusable
+from adapter.settings.secrets import SHORTEST, SHORTEST_KEY, payload_key, why_unusable
 from adapter.settings.stores import check_stores, sandbox_table, store_of, store_tables
 from adapter.settings.values import (
     DEFAULT_DATABASE_URL,
@@ -94,6 +94,7 @@ def read_settings(
         payload_retention_days=_number(env, "PAYLOAD_RETENTION_DAYS", problems, 30, 1, 36_500),
         dead_retention_days=_number(env, "DEAD_RETENTION_DAYS", problems, 90, 1, 36_500),
         row_retention_days=_number(env, "ROW_RETENTION_DAYS", problems, 90, 1, 36_500),
+        payload_keys=_payload_keys(env, problems),
         metrics_token=_secret(env, "METRICS_TOKEN", problems),
         admin_password=_admin_password(env, problems, public=public),
         secret_key=_secret(env, "SECRET_KEY", problems, SHORTEST_KEY),
@@ -146,6 +147,16 @@ def _secret(env: Env, name: str, problems: SettingsProblems, shortest: int = SHO
     if secret and (why := why_unusable(secret, blank="is blank; set a value, or unset it", shortest=shortest)):
         problems.add(name, why)
     return secret.strip()
+
+
+def _payload_keys(env: Env, problems: SettingsProblems) -> tuple[bytes, ...]:
+    """PAYLOAD_KEYS, separated by commas. A key that was set and can't be used must not leave payloads unencrypted."""
+    text: str = env.str("PAYLOAD_KEYS", "")
+    keys = [payload_key(one) for one in text.split(",")] if text.strip() else []
+    if None in keys:
+        place = f"key {keys.index(None) + 1} of {len(keys)}" if len(keys) > 1 else "the key"
+        problems.add("PAYLOAD_KEYS", f"{place} isn't 64 hexadecimal digits, as openssl rand -hex 32 prints them; separate keys with commas")
+    return tuple(key for key in keys if key is not None)
 
 
 def _admin_password(env: Env, problems: SettingsProblems, *, public: bool) -> str:

@@ -5,7 +5,9 @@
 can be shorter.
 """
 
+import binascii
 import re
+from base64 import urlsafe_b64decode
 from collections.abc import Iterable
 
 SHORTEST = 8
@@ -13,6 +15,8 @@ SHORTEST_KEY = 16
 """For a key that signs cookies: whoever gets a cookie can try keys offline, as fast as a machine allows."""
 WEAK_PASSWORD = f"is shorter than {SHORTEST} characters: it is accepted only while PUBLIC_URL and the listening address are this machine"
 _TOKEN = re.compile(r"[\x21-\x7e]+")
+_KEY_BYTES = 32
+_HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
 _FORGERS = "is blank, so anyone could forge webhooks"
 
 
@@ -47,3 +51,13 @@ def usable(secrets: Iterable[str]) -> tuple[str, ...]:
     WooCommerce trims the secret that is entered there as well (`sanitize_text_field`, in class-wc-admin-webhooks.php).
     """
     return tuple(bare for secret in secrets if (bare := secret.strip()))
+
+
+def payload_key(text: str) -> bytes | None:
+    """A key of PAYLOAD_KEYS, 32 bytes in hexadecimal digits or base64; None if it is neither."""
+    bare = text.strip()
+    try:
+        key = bytes.fromhex(bare) if _HEX_KEY.fullmatch(bare) else urlsafe_b64decode(bare.replace("+", "-").replace("/", "_"))
+    except (binascii.Error, ValueError):
+        return None
+    return key if len(key) == _KEY_BYTES else None

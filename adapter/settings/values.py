@@ -106,6 +106,8 @@ class Settings:
     payload_retention_days: int = 30
     dead_retention_days: int = 90
     row_retention_days: int = 90
+    payload_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    """Payloads and bodies are encrypted with the first, and decrypted with all; without any they are stored as they are."""
     metrics_token: str = field(default="", repr=False)
     admin_password: str = field(default="", repr=False)
     """Opens the dashboard; without one there is no dashboard."""

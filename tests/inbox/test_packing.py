@@ -13,13 +13,15 @@ from sqlalchemy import Engine, LargeBinary, func, select, text, type_coerce
 from adapter import samples
 from adapter.inbox import packing
 from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.erasure import flush, give_up
 from adapter.inbox.group_commit import Keeper
-from adapter.inbox.packing import Packed, pack, unpack
+from adapter.inbox.packing import Packed, Packing
 from adapter.inbox.receiving import Arrival, keep
 from adapter.inbox.tables import deliveries
 from mappings import Key
 from tests.support.adapter_under_test import shopify_order
 
+pack, unpack = Packing(None).pack, Packing(None).unpack
 ORDER = json.dumps(shopify_order(note="x" * 300)).encode()
 OF_AN_EARLIER_VERSION = b'{"id": 1, "note": "' + b"y" * 200 + b'"}'
 PACKED_BY_1 = bytes.fromhex("007a83ae9830d435325242f48d946a01")
@@ -65,3 +67,17 @@ def test_what_an_earlier_version_stored_is_read_as_it_is(engine: Engine, stored:
     with snapshot(engine) as connection:
         assert connection.execute(select(deliveries.c.payload)).scalar_one() == stored
     assert unpack(Packed(stored)) == stored
+
+
+def test_what_is_erased_is_gone_from_the_file(engine: Engine) -> None:
+    if engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL's files are its own")
+    with transaction(engine) as connection:
+        new_id = keep(connection, arrival(ORDER)).delivery
+    file = Path(engine.url.database or "")
+    assert flush(engine)
+    assert bytes(pack(ORDER)) in file.read_bytes()
+    with transaction(engine) as connection:
+        give_up(connection, new_id, "why", datetime.now(UTC))
+    assert flush(engine)
+    assert bytes(pack(ORDER)) not in file.read_bytes()

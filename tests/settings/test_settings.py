@@ -612,3 +612,24 @@ def test_the_platforms_address_is_used_until_public_url_is_set(environ: Environ,
     assert (read_settings().public_url, read_settings().public_url_is_set) == (url, True)
     environ(**{name: value}, ALLOW_EPHEMERAL="1", PUBLIC_URL="https://orders.example")
     assert read_settings().public_url == "https://orders.example"
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [
+        ("a-password", "the key isn't 64 hexadecimal digits"),
+        (f"{'0' * 64},", "key 2 of 2 isn't"),
+        (f"{'0' * 63}, {'0' * 64}", "key 1 of 2 isn't"),
+    ],
+)
+def test_a_key_that_cannot_be_used_leaves_nothing_unencrypted(environ: Environ, keys: str, why: str) -> None:
+    environ(PAYLOAD_KEYS=keys)
+    [problem] = [line for line in problems() if "PAYLOAD_KEYS" in line]
+    assert why in problem
+    assert "0000" not in problem
+
+
+def test_the_first_key_encrypts_and_no_key_is_ever_printed(environ: Environ) -> None:
+    environ(PAYLOAD_KEYS=f"{'ab' * 32}, {'cd' * 32}")
+    assert read_settings().payload_keys == (b"\xab" * 32, b"\xcd" * 32)
+    assert "payload_keys" not in repr(read_settings())

@@ -16,10 +16,12 @@ from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON, ROW, STORE, TIME, row_id
 from adapter.cli.startup import current_settings
 from adapter.cli.times import IN_UTC
+from adapter.errors import WorkFailed
 from adapter.inbox import audit, search, views
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.erasure import email_digest
 from adapter.inbox.following import Follower
+from adapter.inbox.packing import LOCKED, is_locked
 from adapter.inbox.tables import deliveries
 from adapter.operations.order_summary import summaries
 from adapter.operations.preview import document
@@ -126,6 +128,8 @@ def show(delivery: int, payload: bool, in_utc: bool, as_json: bool) -> None:
         row = views.one(connection, delivery)
         if row is None:
             raise click.ClickException(f"no delivery {delivery}")
+        if payload and is_locked(row.payload):
+            raise WorkFailed(f"the payload of delivery {delivery} can't be read: {LOCKED}")
         if payload:
             click.echo(row.payload or b"", nl=False)
             return

@@ -14,11 +14,13 @@ from adapter.cli.progress import progress
 from adapter.cli.startup import current_settings
 from adapter.delivery.lease import Lease
 from adapter.delivery.reader import Reader
+from adapter.errors import WorkFailed
 from adapter.inbox import audit
 from adapter.inbox.accounts import READER
 from adapter.inbox.database import DatabaseClock, transaction
 from adapter.inbox.erasure import FORGOTTEN
 from adapter.inbox.forgotten import remember_forgotten
+from adapter.inbox.packing import LOCKED
 from adapter.operations.forget import Search, Shopper, erase_found
 from adapter.operations.wording import counted
 from adapter.settings import Settings
@@ -51,6 +53,7 @@ def command(email: str, dry_run: bool, yes: bool) -> None:
         if not search.found:
             if not dry_run:
                 _remember(engine, address)
+            _fail_if_locked(search)
             click.echo("Nothing is stored about this address.")
             return
         if dry_run:
@@ -64,6 +67,12 @@ def command(email: str, dry_run: bool, yes: bool) -> None:
             audit.note(connection, "forgot a shopper", found, "", datetime.now(UTC), audit.COMMAND)
         flush_erased(engine)
     click.echo(f"{found} erased; delete the person at Drip as well")
+    _fail_if_locked(search)
+
+
+def _fail_if_locked(search: Search) -> None:
+    if search.locked:
+        raise WorkFailed(f"{counted(search.locked)} could not be searched: {LOCKED}, and run this again")
 
 
 def _remember(engine: Engine, address: str) -> None:

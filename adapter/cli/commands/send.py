@@ -29,7 +29,7 @@ def command(sandbox_url: str, parent: int | None) -> None:
     For a dyno or machine of its own. Senders run beside each other and beside serve, and no order is sent twice.
     """
     settings = settings_for(sandbox_url)
-    engine = connect(settings.database_url)
+    engine = connect(settings.database_url, settings.payload_keys)
     require_file(engine)
     await_database(engine, require_schema)
     if parent:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from werkzeug.wrappers import Response as Redirect
 
 from adapter.inbox import audit
+from adapter.inbox.packing import LOCKED, is_locked
 from adapter.inbox.tables import deliveries
 from adapter.operations.retry import log_reopened, reopen, subject_of
 from adapter.process.wake_up import wake_senders
@@ -43,6 +44,8 @@ def copy_as_fixture(delivery: int) -> Response:
     store = settings().store(row.store)
     if row.payload is None or store is None:
         abort(404, "There is nothing to download: the payload has been erased, or the store is no longer in the settings.")
+    if is_locked(row.payload):
+        abort(409, f"The payload can't be read: {LOCKED}.")
     headers = {
         "Content-Type": "application/json",
         **({store.provider.topic_headers[0]: row.topic} if row.topic else {}),

@@ -1,0 +1,40 @@
+"""`encrypt`: what was stored before the first of PAYLOAD_KEYS was set."""
+
+import click
+
+from adapter.cli.erasing import flush_erased
+from adapter.cli.exit_status import explained
+from adapter.cli.inbox import open_inbox
+from adapter.cli.startup import current_settings
+from adapter.errors import SettingsError, WorkFailed
+from adapter.inbox.packing import LOCKED
+from adapter.inbox.reencryption import Encrypted, encrypt_all
+from adapter.operations.wording import counted
+
+_ALL = 2**63
+
+
+@click.command("encrypt")
+@click.option("--limit", default=_ALL, type=click.IntRange(1), metavar="N", help="At most this many; run it again for the rest.")
+@explained
+def command(limit: int) -> None:
+    """Encrypt what is stored with the first of PAYLOAD_KEYS.
+
+    For payloads and bodies stored before there was a key, or with an older one. Can be interrupted and run again, also while the adapter
+    is running. Once it has done everything, older keys can be removed from PAYLOAD_KEYS.
+    """
+    settings = current_settings()
+    if not settings.payload_keys:
+        raise SettingsError("PAYLOAD_KEYS is not set; openssl rand -hex 32 prints a key")
+    total = Encrypted()
+    with open_inbox(settings) as engine:
+        for total in encrypt_all(engine, limit):  # noqa: B007 - the last one holds the totals
+            pass
+        flush_erased(engine)
+    click.echo(f"{_counted(total.done)} encrypted with the first key{'; there may be more' if total.done >= limit else ''}")
+    if total.locked:
+        raise WorkFailed(f"{_counted(total.locked)} can't be read: {LOCKED}")
+
+
+def _counted(number: int) -> str:
+    return counted(number, "payload or body", "payloads and bodies")
