@@ -119,9 +119,10 @@ class _Number(_Value):
     lowest: Decimal | None = None
 
     def problem(self, value: Any) -> str:
-        if not isinstance(value, (int, Decimal)) or isinstance(value, bool):
+        kind = type(value)
+        if kind is not Decimal and kind is not int:
             return FORMAT
-        if isinstance(value, Decimal) and not value.is_finite():
+        if kind is Decimal and not value.is_finite():
             return RANGE
         return RANGE if self.lowest is not None and value < self.lowest else ""
 

@@ -6,7 +6,7 @@ The fields skip marshmallow's chain of validators, because an order has hundreds
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cached_property, lru_cache
@@ -16,18 +16,20 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from marshmallow.constants import missing
 
 from mappings.core.errors import MOST_PROBLEMS
-from mappings.core.money import rounded
+from mappings.core.money import decimals, rounded
 
 MISSING = "Missing data for required field."
 _LARGEST_EXPONENT = 15
 # A JSON number with more decimals than this is binary noise (Magento sends 19.989999999999998).
 _MOST_DECIMALS = 6
+_ZERO = Decimal(0)
 _NOISE_PLACES = 4
 _LONGEST_ID = 255
 # Shopify's 250 tags of 40 characters come in one text; nothing else that is read is as long. The rest is cut off.
 _LONGEST_TEXT = 20_000
 _LONGEST_NUMBER = 400
 _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_Reader = Callable[[Any], Any]
 _FLAGS = {True: True, False: False, "1": True, "0": False, "true": True, "false": False, "yes": True, "no": False}
 
 
@@ -77,40 +79,63 @@ class PayloadSchema(Schema):
     def _load_by_plan(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
             raise ValidationError("Not a valid object.")
-        get = data.get
-        loaded = {}
-        for name, key, default, read in self._plan:
+        get, plan = data.get, self._plan
+        loaded: dict[str, Any] = {}
+        for name, key, read in plan.texts:
+            value = get(key)
+            loaded[name] = value.strip()[:_LONGEST_TEXT] if type(value) is str else "" if value is None else read(value)
+        for name, key, default, read in plan.numbers:
+            value = get(key)
+            if value is None or value == "":
+                loaded[name] = default
+            else:
+                loaded[name] = _number_of(value) if type(value) is str else read(value)
+        for name, key, default, read in plan.others:
             value = get(key)
             loaded[name] = default if value is None or value == "" else read(value)
-        for name, key, deserialize in self._exceptions:
+        for name, key, deserialize in plan.exceptions:
             loaded[name] = deserialize(get(key, missing))
         return loaded
 
     @cached_property
-    def _plan(self) -> "Sequence[tuple[str, str, Any, Callable[[Any], Any]]]":
-        """The name, key in the payload, default and reader of each plain field."""
-        return [(name, field.data_key or name, field.default, field.read) for name, field in self._fields() if field.is_plain]
-
-    @cached_property
-    def _exceptions(self) -> "Sequence[tuple[str, str, Callable[[Any], Any]]]":
-        """The fields that are required, or that tell an absent value from a blank one."""
-        return [(name, field.data_key or name, field.deserialize) for name, field in self._fields() if not field.is_plain]
-
-    def _fields(self) -> "Iterator[tuple[str, _Field]]":
+    def _plan(self) -> "_Plan":
+        plan = _Plan()
         for name, field in self.load_fields.items():
             assert isinstance(field, _Field)  # noqa: S101 - schemas only use the fields of this module
-            yield name, field
+            plan.add(name, field)
+        return plan
+
+
+class _Plan:
+    """How to load a schema's fields: what most of them are, texts and numbers, without a call for each.
+
+    Each entry is the name, the key in the payload, the default where a blank value has one, and the reader.
+    """
+
+    def __init__(self) -> None:
+        self.texts: list[tuple[str, str, _Reader]] = []
+        self.numbers: list[tuple[str, str, Any, _Reader]] = []
+        self.others: list[tuple[str, str, Any, _Reader]] = []
+        self.exceptions: list[tuple[str, str, _Reader]] = []
+        """The fields that are required, or that tell an absent value from a blank one."""
+
+    def add(self, name: str, field: "_Field") -> None:
+        """Add a field to the list that it belongs to."""
+        key, read = field.data_key or name, type(field).read
+        if field.required or type(field).deserialize is not _Field.deserialize:
+            self.exceptions.append((name, key, field.deserialize))
+        elif read is Text.read:
+            self.texts.append((name, key, field.read))
+        elif read is Number.read:
+            self.numbers.append((name, key, field.default, field.read))
+        else:
+            self.others.append((name, key, field.default, field.read))
 
 
 class _Field(fields.Field[Any]):
     """A value that may be absent, null or blank, all of which mean the same."""
 
     default: ClassVar[Any] = None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether an absent, null or blank value is simply `default`."""
-        return not self.required and type(self).deserialize is _Field.deserialize
 
     def deserialize(self, value: Any, attr: str | None = None, data: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
         if value is missing or value is None or value == "":
@@ -130,7 +155,7 @@ class Id(_Field):
     default = ""
 
     def read(self, value: Any) -> str:
-        if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
+        if type(value) is not int and (isinstance(value, bool) or not isinstance(value, (str, Decimal))):
             raise ValidationError("Not a valid id.")
         if isinstance(value, Decimal) and value.as_tuple().exponent != 0:
             raise ValidationError("Not a valid id.")
@@ -164,26 +189,26 @@ class Number(_Field):
 
     def read(self, value: Any) -> Decimal:
         if isinstance(value, Decimal):
-            number = value
-        elif isinstance(value, int) and not isinstance(value, bool):
-            number = Decimal(value)
-        elif isinstance(value, str):
-            digits = value.strip()
-            if not digits and not self.required:
-                return self.default  # type: ignore[no-any-return]
-            if len(digits) > _LONGEST_NUMBER:
-                raise ValidationError("Number out of range.")
-            return _number_of(digits)
-        else:
+            return _without_noise(str(value))
+        if isinstance(value, int) and not isinstance(value, bool):
+            return _bounded(Decimal(value))
+        if not isinstance(value, str):
             raise ValidationError("Not a valid number.")
-        number = _bounded(number)
-        exponent = number.as_tuple().exponent
-        return rounded(number, _NOISE_PLACES) if isinstance(exponent, int) and -exponent > _MOST_DECIMALS else number
+        digits = value.strip()
+        return _number_of(digits) if digits or self.required else self.default
 
 
-# An order repeats its amounts: mostly "0.00", the price, the tax.
+# An order repeats its amounts: mostly 0, the price, the tax.
+@lru_cache(maxsize=4096)
+def _without_noise(digits: str) -> Decimal:
+    number = _number_of(digits)
+    return rounded(number, _NOISE_PLACES) if decimals(number) > _MOST_DECIMALS else number
+
+
 @lru_cache(maxsize=4096)
 def _number_of(digits: str) -> Decimal:
+    if len(digits) > _LONGEST_NUMBER:
+        raise ValidationError("Number out of range.")
     if not _DECIMAL.fullmatch(digits):
         raise ValidationError("Not a valid number.")
     try:
@@ -196,10 +221,9 @@ def _bounded(number: Decimal) -> Decimal:
     """The number, without an exponent or a negative zero; raises `ValidationError` beyond what an amount can be."""
     if number and abs(number.adjusted()) > _LARGEST_EXPONENT:
         raise ValidationError("Number out of range.")
-    exponent = number.as_tuple().exponent
-    if isinstance(exponent, int) and exponent > 0:
-        return number.quantize(Decimal(1))  # 1e2 is printed as 100
-    return number if number else Decimal(0)
+    if not number:
+        return _ZERO
+    return number.quantize(Decimal(1)) if "E+" in str(number) else number  # 1e2 is printed as 100
 
 
 class Amount(Number):

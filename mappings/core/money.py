@@ -19,13 +19,12 @@ def is_currency(code: str) -> bool:
 def places(currency: str, sent: Iterable[Decimal] = ()) -> int:
     """The decimals of computed amounts: the currency's minor unit, or as many as the store sent."""
     minor = _MINOR_UNITS.get(currency)
-    return max([_UNKNOWN_MINOR_UNIT if minor is None else minor, *map(_decimals, sent)])
+    return max([_UNKNOWN_MINOR_UNIT if minor is None else minor, *map(needed_decimals, sent)])
 
 
 def rounded(amount: Decimal, digits: int) -> Decimal:
     """Round half up to at most `digits` decimals; an amount with fewer keeps its digits."""
-    exponent = amount.as_tuple().exponent
-    if isinstance(exponent, int) and -exponent > digits:
+    if decimals(amount) > digits:
         amount = amount.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
     return amount + ZERO if amount else abs(amount)  # no negative zero
 
@@ -33,7 +32,8 @@ def rounded(amount: Decimal, digits: int) -> Decimal:
 def unit_price(amount: Decimal) -> Decimal:
     """A computed price of one unit: up to four decimals, without trailing zeros after the second."""
     price = rounded(amount, _UNIT_PRICE_PLACES)
-    return price if price != rounded(price, 2) else rounded(price, 2)
+    in_cents = rounded(price, 2)
+    return in_cents if price == in_cents else price
 
 
 def share(amount: Decimal, part: Decimal, whole: Decimal, digits: int) -> Decimal:
@@ -41,6 +41,11 @@ def share(amount: Decimal, part: Decimal, whole: Decimal, digits: int) -> Decima
     return amount if part == whole or not whole else rounded(amount * part / whole, digits)
 
 
-def _decimals(amount: Decimal) -> int:
-    exponent = amount.normalize().as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
+def decimals(amount: Decimal) -> int:
+    """The number of decimals that an amount is written with."""
+    return len(f"{amount:f}".partition(".")[2])
+
+
+def needed_decimals(amount: Decimal) -> int:
+    """The same without the zeros at the end."""
+    return len(f"{amount:f}".partition(".")[2].rstrip("0"))

@@ -107,29 +107,26 @@ def _items(order: Order, options: Options) -> list[dict[str, Any]]:
 
 
 def _item(item: Item, order: Order, options: Options, placeholder: str) -> dict[str, Any]:
-    discounts = item.discounts
-    body = without_blanks(
-        {
-            "product_id": item.product_id,
-            "product_variant_id": item.product_variant_id,
-            "sku": item.sku[:LONGEST],
-            "name": item.name,
-            "brand": item.brand[:LONGEST],
-            "categories": list(item.categories),
-            "product_url": _page(order, options, item.product_url, item.built_url),
-            "image_url": options.first_reachable(item.image_url) or placeholder,
-            "sale_price": item.sale_price,
-            "price": item.price,
-            "quantity": _plain_number(item.quantity),
-            # The contract's table has `discount`, its example and Drip's current page have `discounts`: both are sent.
-            "discounts": discounts,
-            "discount": discounts,
-            "taxes": item.taxes,
-            "fees": item.fees,
-            "shipping": item.shipping,
-            "total": item.total,
-        }
-    )
+    texts = {
+        "product_id": item.product_id,
+        "product_variant_id": item.product_variant_id,
+        "sku": item.sku[:LONGEST],
+        "name": item.name,
+        "brand": item.brand[:LONGEST],
+        "categories": list(item.categories),
+        "product_url": _page(order, options, item.product_url, item.built_url),
+        "image_url": options.first_reachable(item.image_url) or placeholder,
+        "sale_price": item.sale_price,
+    }
+    body = without_blanks(texts)
+    body["price"] = item.price
+    body["quantity"] = _plain_number(item.quantity)
+    # The contract's table has `discount`, its example and Drip's current page have `discounts`: both are sent.
+    body["discounts"] = body["discount"] = item.discounts
+    body["taxes"] = item.taxes
+    body["fees"] = item.fees
+    body["shipping"] = item.shipping
+    body["total"] = item.total
     for name, value in item.attributes.items():
         _add(body, name, value, options)
     return body

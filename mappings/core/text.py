@@ -123,7 +123,7 @@ def campaign(url: str) -> dict[str, str]:
 
 def without_blanks(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes without the empty ones; `false` and 0 are values."""
-    return {name: value for name, value in attributes.items() if value or not is_blank(value)}
+    return {name: value for name, value in attributes.items() if value or isinstance(value, _NUMBERS)}
 
 
 def is_blank(value: Any) -> bool:

@@ -1,7 +1,8 @@
 """The amounts of one order line, for the quantity ordered or for part of it."""
 
-from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec import Struct
 
 from mappings.core.money import ZERO, share
 from mappings.core.reading import Loaded
@@ -10,8 +11,7 @@ from mappings.core.reading import Loaded
 _HALF_A_CENT = Decimal("0.005")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Amounts:
+class Amounts(Struct, frozen=True, kw_only=True):
     """The amounts of some quantity of a line; `gross` is before discounts."""
 
     gross: Decimal = ZERO
@@ -30,8 +30,7 @@ class Amounts:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """A line as ordered."""
 
     ordered: Decimal
@@ -45,10 +44,14 @@ class Row:
 
     def at(self, quantity: Decimal, digits: int) -> Amounts:
         """The amounts of `quantity` units. Amounts for the whole line are prorated and rounded to `digits` decimals."""
-        parts = (self.discounts, self.taxes, self.product_tax, self.wrapping)
-        discounts, taxes, product_tax, wrapping = (share(amount, quantity, self.ordered, digits) for amount in parts)
-        gross = self.price * quantity if self.row_total is None else share(self.row_total, quantity, self.ordered, digits)
-        return Amounts(gross=gross, discounts=discounts, taxes=taxes, product_tax=product_tax, wrapping=wrapping)
+        ordered = self.ordered
+        return Amounts(
+            gross=self.price * quantity if self.row_total is None else share(self.row_total, quantity, ordered, digits),
+            discounts=share(self.discounts, quantity, ordered, digits),
+            taxes=share(self.taxes, quantity, ordered, digits),
+            product_tax=share(self.product_tax, quantity, ordered, digits),
+            wrapping=share(self.wrapping, quantity, ordered, digits),
+        )
 
 
 def ordered_quantity(line: Loaded) -> Decimal | None:
@@ -91,6 +94,8 @@ def _exact_row_total(line: Loaded, product: Decimal, ordered: Decimal) -> Decima
     """
     given = line["row_total"]
     if given is None:
+        return None
+    if given == product:
         return None
     tolerance = _HALF_A_CENT * abs(ordered)
     candidates = (given, given + line["discount_amount"])

@@ -7,8 +7,9 @@ The counts of a fixed-price bundle are its own.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
+
+from msgspec import Struct
 
 from mappings.core.fields import Text
 from mappings.core.money import ZERO, share, unit_price
@@ -22,8 +23,7 @@ _NEVER_SHIPPED = ("virtual", "downloadable")
 _text = Text().deserialize
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shipping:
+class Shipping(Struct, frozen=True, kw_only=True):
     """How much of a line has shipped, and how much still has to."""
 
     shipped: Decimal

@@ -6,7 +6,7 @@ from typing import Any
 
 from mappings.core.fields import Text
 from mappings.core.line_options import Choice, line_options
-from mappings.core.money import ZERO, places, rounded
+from mappings.core.money import ZERO, needed_decimals, rounded
 from mappings.core.order import Item
 from mappings.core.text import absolute_url, product_name, slug, without_blanks
 from mappings.magento.amounts import Amounts
@@ -16,20 +16,20 @@ from mappings.magento.payload import objects, unpacked
 _text = Text().deserialize
 
 
-def items_of(bought: Sequence[Bought], digits: int, currency: str, base: str) -> tuple[Item, ...]:
+def items_of(bought: Sequence[Bought], digits: int, base: str) -> tuple[Item, ...]:
     """One item for each product bought, with the quantity that is left."""
     standing = [line for line in bought if line.held > 0]
     if standing:
-        return tuple(_item(line, line.held, line.kept_price, line.kept, digits, currency, base) for line in standing)
+        return tuple(_item(line, line.held, line.kept_price, line.kept, digits, base) for line in standing)
     # A canceled or fully refunded order still shows what was ordered.
-    return tuple(_item(line, line.ordered, line.price, line.full, digits, currency, base) for line in bought)
+    return tuple(_item(line, line.ordered, line.price, line.full, digits, base) for line in bought)
 
 
-def _item(bought: Bought, quantity: Decimal, price: Decimal, amounts: Amounts, digits: int, currency: str, base: str) -> Item:
+def _item(bought: Bought, quantity: Decimal, price: Decimal, amounts: Amounts, digits: int, base: str) -> Item:
     line, own_id, sku = bought.line, bought.product_id, bought.line["sku"]
     product_id = own_id or sku or f"custom-{slug(line['name']) or line['item_id'] or 'item'}"
     discounts, price_is_ordered = amounts.discounts, price == bought.price
-    total = rounded(amounts.gross - discounts, max(digits, places(currency, (price, discounts))))
+    total = rounded(amounts.gross - discounts, max(digits, needed_decimals(price), needed_decimals(discounts)))
     if price < 0:
         price, discounts = ZERO, discounts - price * quantity
     return Item(

@@ -4,11 +4,11 @@ A configurable product or a bundle is one line, and each of its parts is another
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from marshmallow import ValidationError
+from msgspec import Struct, field
 
 from mappings.core.errors import Rejected, dotted
 from mappings.core.fields import MISSING, Text
@@ -32,8 +32,7 @@ _LINE = Line()
 _text = Text().deserialize
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bought:
+class Bought(Struct, frozen=True, kw_only=True):
     """A product bought: as ordered, and what is left of it after cancellations and refunds."""
 
     line: Loaded
@@ -50,8 +49,7 @@ class Bought:
     shipping: Shipping
 
 
-@dataclass(frozen=True, slots=True)
-class _Family:
+class _Family(Struct, frozen=True):
     path: str
     line: Loaded
     children: list[Loaded] = field(default_factory=list)
@@ -119,7 +117,10 @@ def _bought(family: _Family, digits: int, *, own_id: str) -> Bought:
     by_children = is_bundle and is_priced_by_children(line, children)
     if by_children:
         held = bundles_held(ordered, children)
-    kept = kept_amounts(row, children, held, digits) if by_children else row.at(held, digits)
+    full = row.at(ordered, digits)
+    kept = full if held == ordered else row.at(held, digits)
+    if by_children:
+        kept = kept_amounts(row, children, held, digits)
     is_whole = not by_children or kept.gross == price * held
     is_choice = line["product_type"] in ("configurable", "") and len(children) == 1
     return Bought(
@@ -130,7 +131,7 @@ def _bought(family: _Family, digits: int, *, own_id: str) -> Bought:
         held=held,
         price=price,
         kept_price=price if is_whole or not held else unit_price(kept.gross / held),
-        full=row.at(ordered, digits),
+        full=full,
         kept=kept,
         shipping=bundle_shipping(line, children, held) if is_bundle else line_shipping(line),
     )

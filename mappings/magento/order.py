@@ -57,7 +57,7 @@ def build(loaded: Loaded, context: Context) -> Order:
         total_shipping=total_shipping(loaded),
         currency=loaded["order_currency_code"] if is_currency(loaded["order_currency_code"]) else "",
         order_url=_order_url(loaded, context, base, order_id),
-        items=items_of(bought, digits, loaded["order_currency_code"], base),
+        items=items_of(bought, digits, base),
         store_url=base,
         view=loaded["store_id"] or loaded["envelope_store_id"],
         original_total=loaded["grand_total"],

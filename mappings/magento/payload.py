@@ -10,6 +10,8 @@ from mappings.core.errors import Rejected
 from mappings.core.fields import Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Texts, Time
 from mappings.core.json import parse
 
+_number = Number().read
+
 
 def objects(rows: Any) -> list[dict[str, Any]]:
     """The objects in a list, or in an object that PHP made of a list."""
@@ -32,7 +34,7 @@ class Hint(Raw):
 
     def read(self, value: Any) -> Decimal | None:
         try:
-            return Number().read(value)
+            return _number(value)
         except ValidationError:
             return None
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from mappings.core.fields import Amount, Flag, Id, Number, Part, PayloadSchema, Raw, Rows, Text, TextOrAbsent, Texts, Time, _Field
 
-_number = Number().deserialize
+_number = Number().read
 
 
 class MoneySet(_Field):
@@ -14,9 +14,12 @@ class MoneySet(_Field):
     default: ClassVar[Any] = (None, None)
 
     def read(self, value: Any) -> tuple[Decimal | None, Decimal | None]:
-        sides = (value.get(name) for name in ("shop_money", "presentment_money")) if isinstance(value, dict) else (None, None)
-        shop, shown = (_number(side.get("amount")) if isinstance(side, dict) else None for side in sides)
-        return shop, shown
+        return (_side(value.get("shop_money")), _side(value.get("presentment_money"))) if isinstance(value, dict) else (None, None)
+
+
+def _side(side: Any) -> Decimal | None:
+    amount = side.get("amount") if isinstance(side, dict) else None
+    return None if amount is None or amount == "" else _number(amount)
 
 
 class Allocation(PayloadSchema):
