@@ -7,7 +7,7 @@ from mappings.core.fields import Text
 from mappings.core.reading import Context
 from mappings.core.text import plain
 
-_text = Text().deserialize
+_text = Text().read
 # Drip's name -> the platforms' names.
 _NAMES: Mapping[str, Sequence[str]] = {
     "first_name": ("first_name", "firstname"),

@@ -38,6 +38,8 @@ def line_options(choices: Iterable[Choice]) -> dict[str, str]:
     """Values by label, without markup. A label that occurs twice keeps both values, joined with a comma."""
     options: dict[str, dict[str, None]] = {}
     for choice in choices:
+        if choice.key.startswith("_"):  # hidden from shoppers, by every platform's convention
+            continue
         label, value = plain(choice.label), plain(choice.value)
         if label and value and _may_go(choice, label, value):
             options.setdefault(label, {})[value] = None

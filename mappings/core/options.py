@@ -67,5 +67,7 @@ class Options:
 
     def templated_order_url(self, *, order_id: str, order_public_id: str, token: str) -> str:
         """The order's address from the store's template; "" without one."""
+        if not self.order_url_template:
+            return ""
         values = {"order_id": order_id, "order_public_id": order_public_id.lstrip("#"), "token": token}
         return absolute_url(self.order_url_template.format(**{name: quote(value, safe="") for name, value in values.items()}))

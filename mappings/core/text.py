@@ -140,7 +140,7 @@ def lookup(document: Any, path: str) -> Any:
     """
     node = document
     for step in path.split("."):
-        if isinstance(node, Mapping):
+        if isinstance(node, dict):
             node = node.get(step)
         elif isinstance(node, list):
             node = _entry(node, step)
@@ -153,7 +153,7 @@ def lookup(document: Any, path: str) -> Any:
 
 def _entry(rows: list[Any], step: str) -> Any:
     for row in rows:
-        if isinstance(row, Mapping) and step in (row.get(name) for name in _ROW_NAMES):
+        if isinstance(row, dict) and step in (row.get(name) for name in _ROW_NAMES):
             return row.get("value")
     return rows[int(step)] if step.isdecimal() and int(step) < len(rows) else None
 

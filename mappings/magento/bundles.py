@@ -20,7 +20,7 @@ from mappings.magento.payload import unpacked
 _PRICED_BY_CHILDREN, _PRICED_BY_PARENT = "0", "1"  # AbstractType::CALCULATE_CHILD, CALCULATE_PARENT
 _TOGETHER, _SEPARATELY = "0", "1"  # AbstractType::SHIPMENT_TOGETHER, SHIPMENT_SEPARATELY
 _NEVER_SHIPPED = ("virtual", "downloadable")
-_text = Text().deserialize
+_text = Text().read
 
 
 class Shipping(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from mappings.magento.amounts import Amounts
 from mappings.magento.lines import Bought
 from mappings.magento.payload import objects, unpacked
 
-_text = Text().deserialize
+_text = Text().read
 
 
 def items_of(bought: Sequence[Bought], digits: int, base: str) -> tuple[Item, ...]:

@@ -29,7 +29,7 @@ from mappings.magento.bundles import (
 from mappings.magento.payload import Line
 
 _LINE = Line()
-_text = Text().deserialize
+_text = Text().read
 
 
 class Bought(Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ from mappings.magento.totals import (
 
 NAME = "magento"
 
-_text = Text().deserialize
+_text = Text().read
 
 
 def build(loaded: Loaded, context: Context) -> Order:

@@ -41,7 +41,7 @@ _STATE_RANK = {
     )
 }
 
-_text = Text().deserialize
+_text = Text().read
 
 
 def acknowledgement(headers: Mapping[str, str], payload: bytes, receipt: Mapping[str, str]) -> Mapping[str, str]:

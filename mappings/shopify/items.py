@@ -11,7 +11,7 @@ from mappings.core.reading import Loaded
 from mappings.core.text import plain, product_name, slug, without_blanks
 from mappings.shopify.money import Money
 
-_text = Text().deserialize
+_text = Text().read
 
 
 def items_and_tips(loaded: Loaded, money: Money, base: str) -> tuple[tuple[Item, ...], Decimal]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from mappings.core.fields import Text
 
-text = Text().deserialize
+text = Text().read
 """Reads a meta value as text; "" for a list or an object."""
 
 
