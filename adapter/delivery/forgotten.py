@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Row
 from adapter.inbox import settling
 from adapter.inbox.erasure import erase
 from adapter.inbox.forgotten import forgotten_at, has_forgotten
-from adapter.inbox.reading import set_read
+from adapter.inbox.reading import read_values, set_read
 from adapter.settings import Settings
 from mappings import Identity, Reading, Reason, Rejected, Skip, addresses_in, parse
 
@@ -47,7 +47,8 @@ def identity_of(result: Any) -> Identity | None:
 def erase_on_arrival(connection: Connection, row: Row[Any], identity: Identity | None, at: datetime) -> None:
     """Record a delivery without what it contained; the page that it was split from is erased with it."""
     if identity is not None:
-        set_read(connection, row.id, replace(identity, email=""), account=None, snapshot_at=None, placed=False, at=at)
+        erased = replace(identity, email="")
+        set_read(connection, [read_values(row.id, erased, account=None, snapshot_at=None, placed=False, at=at)])
     settling.skip(connection, row.id, _ERASED, at)
     erase(connection, [row.id] if row.parent_id is None else [row.id, row.parent_id])
     log.info(_ERASED.detail, extra={"action": "skipped", "delivery": row.id, "store": row.store, "reason": str(_ERASED.reason)})

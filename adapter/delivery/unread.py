@@ -8,10 +8,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from adapter.inbox.reading import oldest_unread, stores_with_unread
+from adapter.inbox.reading import oldest_unread, stores_with_unread, with_payloads
 from adapter.inbox.sending import PRIORITIES
+from adapter.inbox.sql import parts
 
-_AT_ONCE = 50
+_AT_ONCE = 200
+_STORES_AT_ONCE = 50
+# So many payloads are loaded at once, and no more as soon as they are so large.
+_LOADED_AT_ONCE, _MOST_BYTES = 20, 16_000_000
 # So many deliveries of a store wait for its API at a time; the rest stays unread meanwhile.
 _MOST_WAITING = 500
 
@@ -36,7 +40,7 @@ class Unread:
             share = max(1, _AT_ONCE // max(1, len(stores)))
             rows = [row for store in stores for row in oldest_unread(connection, priority, store, share, waiting.get(store, ()))]
             if rows:
-                return self._by_turns(_chosen(sorted(rows, key=lambda row: row.id)))
+                return _loaded(connection, [row.id for row in self._by_turns(_chosen(sorted(rows, key=lambda row: row.id)))])
         return ()
 
     def had_turn(self, store: str) -> None:
@@ -55,15 +59,15 @@ class Unread:
         """The next stores with unread deliveries. Stores that are not in the settings wait."""
         last = self._last[priority]
         turn = self._after(connection, priority, last)
-        if last and len(turn) < _AT_ONCE:
+        if last and len(turn) < _STORES_AT_ONCE:
             turn += [store for store in self._after(connection, priority, "") if store <= last]
-        turn = turn[:_AT_ONCE]
-        self._last[priority] = turn[-1] if len(turn) == _AT_ONCE else ""
+        turn = turn[:_STORES_AT_ONCE]
+        self._last[priority] = turn[-1] if len(turn) == _STORES_AT_ONCE else ""
         return turn
 
     def _after(self, connection: Connection, priority: int, last: str) -> list[str]:
         turn: list[str] = []
-        while (names := stores_with_unread(connection, priority, last, _AT_ONCE)) and len(turn) < _AT_ONCE:
+        while (names := stores_with_unread(connection, priority, last, _STORES_AT_ONCE)) and len(turn) < _STORES_AT_ONCE:
             turn += [name for name in names if name in self._stores]
             last = names[-1]
         return turn
@@ -73,3 +77,13 @@ def _chosen(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
     """All rows on which no work was started before; else one alone, so that a payload that crashes the process takes no other with it."""
     fresh = [row for row in rows if row.starts == 0]
     return fresh or rows[:1]
+
+
+def _loaded(connection: Connection, ids: Sequence[int]) -> Sequence[Row[Any]]:
+    """As many of these as memory has room for."""
+    rows: list[Row[Any]] = []
+    for some in parts(ids, _LOADED_AT_ONCE):
+        rows += with_payloads(connection, some)
+        if sum(len(row.payload or b"") for row in rows) > _MOST_BYTES:
+            break
+    return rows

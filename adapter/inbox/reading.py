@@ -1,7 +1,7 @@
 """Statements of the reader: what is unread, and what it records about each delivery."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -16,7 +16,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    exists,
     func,
     literal_column,
     or_,
@@ -25,11 +24,12 @@ from sqlalchemy import (
     update,
 )
 
+from adapter.inbox.accounts import READER
 from adapter.inbox.erasure import NEVER, email_digest
 from adapter.inbox.packing import is_locked
 from adapter.inbox.sending import Lane
-from adapter.inbox.sql import using
-from adapter.inbox.tables import BACKFILL, LIVE, RETRY, Instant, deliveries, orders
+from adapter.inbox.sql import as_lanes, lanes_of, using
+from adapter.inbox.tables import BACKFILL, LIVE, RETRY, Instant, deliveries, leases, orders
 from mappings import HOLDS, Identity
 
 _LONGEST_NUMBER = 255
@@ -59,17 +59,26 @@ def _stores_with_unread() -> Select[str]:
 
 
 def oldest_unread(connection: Connection, priority: int, store: str, most: int, but: Collection[int] = ()) -> Sequence[Row[Any]]:
-    """The oldest unread deliveries of a store and priority, except the few in `but`."""
+    """The oldest unread deliveries of a store and priority, except the few in `but`: `id`, `store` and `starts`."""
     statement = _OLDEST_UNREAD.where(deliveries.c.id.not_in(but)) if but else _OLDEST_UNREAD
     return connection.execute(statement, {"priority": priority, "store": store, "most": most}).all()
 
 
-_OLDEST_UNREAD = (
-    using(select(deliveries), deliveries, _BY_UNREAD)
+_OLDEST_UNREAD: Select[Any] = (
+    using(select(deliveries.c.id, deliveries.c.store, deliveries.c.starts), deliveries, _BY_UNREAD)
     .where(_UNREAD, _PRIORITY, deliveries.c.store == bindparam("store"))
     .order_by(deliveries.c.id)
     .limit(bindparam("most", type_=Integer))
 )
+
+
+def with_payloads(connection: Connection, ids: Sequence[int]) -> list[Row[Any]]:
+    """These deliveries, in this order."""
+    found = {row.id: row for row in connection.execute(_WITH_PAYLOADS, {"ids": list(ids)})}
+    return [found[each] for each in ids if each in found]
+
+
+_WITH_PAYLOADS = select(deliveries).where(deliveries.c.id.in_(bindparam("ids", expanding=True)))
 
 
 def mark_started(connection: Connection, ids: Iterable[int]) -> None:
@@ -86,18 +95,27 @@ def unmark_started(connection: Connection, ids: Iterable[int]) -> None:
     connection.execute(update(deliveries).where(started).values(starts=deliveries.c.starts - 1))
 
 
-def set_read(
-    connection: Connection,
-    delivery_id: int,
-    identity: Identity,
-    *,
-    account: str | None,
-    snapshot_at: datetime | None,
-    placed: bool,
-    at: datetime,
-) -> None:
-    """Record the order and version of a delivery, and the account that it is to go to."""
-    found = {
+def set_in_hand(connection: Connection, ids: Sequence[int]) -> None:
+    """Record which deliveries the reader has in hand. One small row: to mark each of them would write all their payloads again."""
+    connection.execute(_SET_IN_HAND, {"ids": json.dumps(ids) if ids else None})
+
+
+_SET_IN_HAND = update(leases).where(leases.c.account == READER).values(reading=bindparam("ids", type_=Text))
+
+
+def take_up_interrupted(connection: Connection, but: Collection[int] = ()) -> None:
+    """Mark what an earlier reader had in hand when it ended as started, except those in `but`: one of them may have crashed it."""
+    reading = connection.execute(select(leases.c.reading).where(leases.c.account == READER)).scalar()
+    if reading is not None:
+        mark_started(connection, set(json.loads(reading)).difference(but))
+        set_in_hand(connection, ())
+
+
+def read_values(
+    delivery_id: int, identity: Identity, *, account: str | None, snapshot_at: datetime | None, placed: bool, at: datetime
+) -> Mapping[str, Any]:
+    """What `set_read` records of a delivery: its order and version, and the account that it is to go to."""
+    return {
         "delivery": delivery_id,
         "at": at,
         "of_account": account,
@@ -108,7 +126,12 @@ def set_read(
         "number": identity.order_number.removeprefix("#")[:_LONGEST_NUMBER] or None,
         "digest": email_digest(identity.email),
     }
-    connection.execute(_SET_READ, found)
+
+
+def set_read(connection: Connection, found: Sequence[Mapping[str, Any]]) -> None:
+    """Record what was found out about deliveries, as returned by `read_values`."""
+    if found:
+        connection.execute(_SET_READ, found)
 
 
 _AT = bindparam("at", type_=Instant)
@@ -132,11 +155,23 @@ _SET_READ = (
 )
 
 
-def is_placed(connection: Connection, lane: Lane) -> bool:
-    """Whether any snapshot of the order was placed, or any account has the order."""
-    in_inbox = exists().where(deliveries.c.store == lane.store, deliveries.c.order_id == lane.order_id, deliveries.c.placed == true())
-    at_drip = exists().where(orders.c.store == lane.store, orders.c.order_id == lane.order_id)
-    return bool(connection.execute(select(or_(in_inbox, at_drip))).scalar())
+def placed_lanes(connection: Connection, lanes: Iterable[Lane]) -> set[Lane]:
+    """Those of these orders of which any snapshot was placed, or which any account has."""
+    given = {"lanes": as_lanes((lane.store, lane.order_id) for lane in lanes)}
+    return {Lane(*row) for row in connection.execute(_placed_lanes(connection.dialect.name), given)}
+
+
+@cache
+def _placed_lanes(dialect: str) -> Select[str, str]:
+    wanted = lanes_of(dialect)
+
+    def any_of(table: Any, *which: Any) -> Any:
+        # With a limit: for a plain `exists` PostgreSQL would read the whole table.
+        mine = select(table.c.order_id).where(table.c.store == wanted.c.store, table.c.order_id == wanted.c.order_id, *which)
+        return mine.limit(1).correlate(wanted).scalar_subquery().is_not(None)
+
+    placed = or_(any_of(deliveries, deliveries.c.placed == true()), any_of(orders))
+    return select(wanted.c.store, wanted.c.order_id).where(placed)
 
 
 def last_payload(connection: Connection, lane: Lane) -> bytes | None:
@@ -146,17 +181,34 @@ def last_payload(connection: Connection, lane: Lane) -> bytes | None:
     return None if is_locked(payload) else payload
 
 
-def reopen_held(connection: Connection, lane: Lane, account: str | None) -> Sequence[int]:
-    """skipped -> pending for snapshots held back until the order was placed; which deliveries."""
-    held = and_(
-        deliveries.c.store == lane.store,
-        deliveries.c.order_id == lane.order_id,
+def reopen_held(connection: Connection, lanes: Iterable[Lane], account_of: Callable[[str], str | None]) -> list[tuple[int, Lane]]:
+    """skipped -> pending for snapshots held back until these orders were placed; which deliveries, of which orders."""
+    given = {"lanes": as_lanes((lane.store, lane.order_id) for lane in lanes)}
+    held = [(row.id, Lane(row.store, row.order_id)) for row in connection.execute(_held(connection.dialect.name), given)]
+    if held:
+        connection.execute(_REOPEN, [{"held": held_id, "of_account": account_of(lane.store)} for held_id, lane in held])
+    return held
+
+
+@cache
+def _held(dialect: str) -> Select[Any]:
+    wanted = lanes_of(dialect)
+    same = and_(
+        deliveries.c.store == wanted.c.store,
+        deliveries.c.order_id == wanted.c.order_id,
         deliveries.c.state == "skipped",
         deliveries.c.reason.in_([str(reason) for reason in HOLDS]),
         deliveries.c.payload.is_not(None),
     )
-    values = {"state": "pending", "reason": None, "detail": None, "settled_at": None, "account": account}
-    return connection.execute(update(deliveries).where(held).values(values).returning(deliveries.c.id)).scalars().all()
+    found = select(deliveries.c.id, deliveries.c.store, deliveries.c.order_id).join_from(wanted, deliveries, same)
+    return using(found.order_by(deliveries.c.id), deliveries, "ix_deliveries_lane").with_for_update(of=deliveries)
+
+
+_REOPEN = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("held"))
+    .values(state="pending", reason=None, detail=None, settled_at=None, account=bindparam("of_account", type_=Text))
+)
 
 
 def assign_account(connection: Connection, store: str, account: str | None, most: int) -> int:

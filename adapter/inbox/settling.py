@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Text,
     and_,
     bindparam,
     update,
@@ -24,6 +25,29 @@ def skip(connection: Connection, delivery_id: int, reason: Skip, at: datetime) -
     """pending -> skipped."""
     for store in _settle(connection, delivery_id, at, state="skipped", reason=str(reason.reason), detail=reason.detail):
         counters.count(connection, "skipped", store=store, reason=str(reason.reason))
+
+
+def skip_all(connection: Connection, chosen: Sequence[tuple[int, str, Skip]], at: datetime) -> None:
+    """pending -> skipped for deliveries that the caller has locked: id, store and reason of each."""
+    if chosen:
+        found = [{"of": of, "at": at, "why": str(why.reason), "more": why.detail} for of, _, why in chosen]
+        connection.execute(_SKIP, found)
+    for _, store, why in chosen:
+        counters.count(connection, "skipped", store=store, reason=str(why.reason))
+
+
+_SKIP = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("of"))
+    .values(
+        state="skipped",
+        reason=bindparam("why", type_=Text),
+        detail=bindparam("more", type_=Text),
+        settled_at=bindparam("at", type_=Instant),
+        problems=None,
+        starts=0,
+    )
+)
 
 
 def kill(connection: Connection, delivery_id: int, problems: Mapping[str, Sequence[str]], at: datetime) -> None:

@@ -218,6 +218,7 @@ leases = Table(
     Column("batch_closed_until", Instant, comment="batches wait until then: 429, or no such address"),
     Column("single_limit", Integer, comment="requests per hour reported by Drip, where lower than the setting"),
     Column("batch_limit", Integer, comment="the same for batches"),
+    Column("reading", Text, comment="JSON: the ids of the deliveries that the reader has in hand; null: none"),
     comment="The right to send for an account, held by one sender at a time, and what stops the account.",
 )
 

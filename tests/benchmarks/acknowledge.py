@@ -145,7 +145,7 @@ def _load(port: int, process: "subprocess.Popen[bytes]", size: int, connections:
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         spent = _cpu_s(process.pid) - before
     if refused := re.search(r"Non-2xx or 3xx responses: (\d+)", said):
-        raise RuntimeError(f"{refused[1]} requests were not answered 200")
+        raise RuntimeError(f"{refused[1]} requests were not answered 200: {said}")
     requests = int(re.search(r"(\d+) requests in", said)[1])  # type: ignore[index]
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])  # type: ignore[index]
     return Measured(rate, _latency(said, "50%"), _latency(said, "99%"), spent * 1000 / requests)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,8 +14,11 @@ from sqlalchemy import Connection, Engine, text, update
 
 from adapter.delivery import sender
 from adapter.delivery.backoff import DELAYS
+from adapter.delivery.lease import Lease
+from adapter.delivery.reader import Reader
 from adapter.errors import DatabaseAway
 from adapter.inbox import settling
+from adapter.inbox.accounts import READER
 from adapter.inbox.database import transaction
 from adapter.inbox.tables import deliveries
 from tests.support.adapter_under_test import ACCOUNT, AdapterUnderTest, make_settings, shopify_order
@@ -523,6 +527,35 @@ class TestKillers:
             connection.execute(update(deliveries).where(deliveries.c.id == 1).values(starts=1))
         assert adapter.reader.step() == 1
         assert [row.read_at is not None for row in adapter.rows()] == [False, True]
+
+    def kill_while_reading(self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+        Lease(adapter.engine, READER).acquire()
+        with monkeypatch.context() as patched:
+            patched.setattr(adapter.reader, "_read_some", sys.exit)
+            with pytest.raises(SystemExit):
+                adapter.reader.step()
+
+    def test_what_a_reader_had_in_hand_when_it_was_killed_is_read_one_by_one(
+        self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for order_id in (1, 2):
+            adapter.post(shopify_order(order_id))
+        self.kill_while_reading(adapter, monkeypatch)
+        adapter.post(shopify_order(3))
+        another = Reader(adapter.engine, adapter.settings, adapter.clock)
+        another.step()
+        assert [(row.read_at is not None, row.starts) for row in adapter.rows()] == [(False, 1), (False, 1), (True, 0)]
+        another.step()
+        assert [(row.read_at is not None, row.starts) for row in adapter.rows()] == [(True, 0), (False, 1), (True, 0)]
+
+    def test_a_reader_that_lost_the_database_does_not_blame_what_it_had_in_hand(
+        self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        adapter.post(shopify_order())
+        self.kill_while_reading(adapter, monkeypatch)
+        adapter.reader.lost_sight()
+        adapter.post(shopify_order(2))
+        assert adapter.reader.step() == 2
 
     def test_a_fault_in_the_mapping_is_dead_with_its_type_and_place(
         self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch

@@ -135,6 +135,7 @@ class TestReading:
         self, engine: Engine, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(unread, "_AT_ONCE", 3)
+        monkeypatch.setattr(unread, "_STORES_AT_ONCE", 3)
         adapter = AdapterUnderTest(engine, with_stores(settings, 7, 1), settings.drip_api_url)
         for order_id in range(1, 6):
             for store in adapter.settings.stores:

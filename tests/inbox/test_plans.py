@@ -79,10 +79,10 @@ STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
         lambda connection: sending.attempts_for(connection, ACCOUNT.id, [7, 8]),
         {"ix_attempts_delivery_id", "pk_requests"},
     ),
-    "is_placed": (lambda connection: reading.is_placed(connection, _LANES[0]), {"ix_deliveries_lane"}),
-    "reopen_held": (lambda connection: reading.reopen_held(connection, _LANES[0], ACCOUNT.id), {"ix_deliveries_lane"}),
     "keep_returned": (lambda connection: copies.keep_returned(connection, _LANES), {"ix_deliveries_lane"}),
     "has_returned": (lambda connection: copies.has_returned(connection, 7), {"ix_deliveries_lane"}),
+    "placed_lanes": (lambda connection: reading.placed_lanes(connection, _LANES), {"ix_deliveries_lane"}),
+    "reopen_held": (lambda connection: reading.reopen_held(connection, _LANES, lambda store: ACCOUNT.id), {"ix_deliveries_lane"}),
     "retention: settled": (
         lambda connection: retention.settled(connection, NOW - HOUR, 7, NOW + HOUR),
         {"ix_deliveries_settled_at"},
