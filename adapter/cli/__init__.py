@@ -34,7 +34,7 @@ _SECTIONS = {
     "Personal data": {
         "forget": "Erase what is stored about a shopper.",
         "purge": "Erase what is past its retention period.",
-        "encrypt": "Encrypt what is stored with the first key.",
+        "encrypt": "Encrypt what is stored with the first of PAYLOAD_KEYS.",
     },
 }
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-ID_BYTES = 4
+_ID_BYTES = 4
 _NONCE_BYTES = 12
 
 
@@ -29,7 +29,7 @@ class Keyring:
 
     def decrypt(self, encrypted: bytes) -> bytes | None:
         """The content; None if none of the keys fits, or the bytes were changed."""
-        key, rest = encrypted[:ID_BYTES], encrypted[ID_BYTES:]
+        key, rest = encrypted[:_ID_BYTES], encrypted[_ID_BYTES:]
         try:
             return self._ciphers[key].decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], key)
         except (KeyError, InvalidTag, ValueError):
@@ -37,4 +37,4 @@ class Keyring:
 
 
 def _id(key: bytes) -> bytes:
-    return hashlib.sha256(b"drip-adapter payload key " + key).digest()[:ID_BYTES]
+    return hashlib.sha256(b"drip-adapter payload key " + key).digest()[:_ID_BYTES]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _PLAIN, _DEFLATED_1 = b"\x00p", b"\x00z"
 ENCRYPTED = b"\x00e"
 """The mark of encrypted bytes, which contain another stored form."""
+PREFIX_BYTES = 6
+"""The mark of encrypted bytes and the id of their key."""
 LOCKED = "it is encrypted with a key that isn't in PAYLOAD_KEYS; add that key to the end of PAYLOAD_KEYS"
 _NOTICE = json.dumps({"unreadable": LOCKED}).encode()
 _MARK_BYTES = 2

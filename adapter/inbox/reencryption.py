@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Column, ColumnElement, Connection, Engine, LargeBinary, Row, Table, func, select, type_coerce, union_all, update
 
 from adapter.inbox.database import snapshot, transaction
-from adapter.inbox.encryption import ID_BYTES
-from adapter.inbox.packing import ENCRYPTED, is_locked, packing_of
+from adapter.inbox.packing import ENCRYPTED, PREFIX_BYTES, is_locked, packing_of
 from adapter.inbox.tables import attempts, deliveries
 
 _PIECE = 200
@@ -71,7 +70,7 @@ def _others(connection: Connection, engine: Engine, table: Table, content: Colum
 
 
 def _prefix(content: Column[bytes]) -> ColumnElement[bytes]:
-    return func.substr(type_coerce(content, LargeBinary), 1, len(ENCRYPTED) + ID_BYTES, type_=LargeBinary)
+    return func.substr(type_coerce(content, LargeBinary), 1, PREFIX_BYTES, type_=LargeBinary)
 
 
 def _prefixes(engine: Engine) -> list[bytes]:
