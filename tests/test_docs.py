@@ -31,6 +31,7 @@ HOSTS = {
     "www.drip.com",
     "help.drip.com",
     "api.getdrip.com",
+    "api.bigcommerce.com",
     "www.heroku.com",
     "keepachangelog.com",
     "semver.org",

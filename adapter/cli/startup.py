@@ -33,7 +33,7 @@ def current_settings() -> Settings:
 
     Without an adapter.db, the sandbox.db that a stopped `serve --sandbox` left behind is used.
     """
-    settings = read_settings(short_secrets=True, checks=CHECKS)  # they may be those of a sandbox
+    settings = read_settings(maybe_sandbox=True, checks=CHECKS)  # they may be those of a sandbox
     uses_default = settings.database_url == DEFAULT_DATABASE_URL
     database_url = SANDBOX_DATABASE_URL if uses_default else settings.database_url
     running = None if settings.accounts else announced_at(path_for(database_url, "sandbox"))

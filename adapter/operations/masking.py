@@ -18,7 +18,7 @@ _PERSONAL = re.compile(
 # Keys of objects that describe a person, or that shoppers and extensions can write anything into.
 _CONTAINERS = re.compile(
     r"^(customer|billing|shipping|billing_address|shipping_address|default_address|address|addresses|customer_address|client_details"
-    r"|note_attributes|properties|destination|origin_location|receipt|payment_details|payment|payment_additional_info)$",
+    r"|note_attributes|properties|product_options|destination|origin_location|receipt|payment_details|payment|payment_additional_info)$",
     re.IGNORECASE,
 )
 _FREE_VALUES = re.compile(r"^(meta_data|custom_attributes|extension_attributes)$", re.IGNORECASE)

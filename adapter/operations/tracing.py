@@ -16,7 +16,8 @@ from adapter.operations.masking import Path, leaves
 Body = dict[str, Any]
 Traces = dict[Path, list[Path]]
 TIMEOUT_S = 0.8
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:)(\d)(\d)")
+# In ISO 8601 or, at BigCommerce, as in mail.
+_TIME = re.compile(r"((?:\d{4}-\d\d-\d\d[T ]|\w{3}, \d\d? \w{3} \d{4} )\d\d:\d\d:)(\d)(\d)")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _MOST_SOURCES = 6
 _NOTHING = object()

@@ -41,14 +41,14 @@ def read_settings(
     sandbox: bool = False,
     sandbox_url: str = "",
     listening_url: str = "",
-    short_secrets: bool = False,
+    maybe_sandbox: bool = False,
     checks: Checks = MappingProxyType({}),
 ) -> Settings:
     """Read the environment; raises `SettingsError` with every problem found.
 
     With `sandbox`, orders go to the sandbox at `sandbox_url` instead of Drip: credentials for Drip are refused, and if no store is
     configured, each platform gets one whose secret is `sandbox`. `listening_url` is the adapter's address unless PUBLIC_URL is set. With
-    `short_secrets`, as with the sandbox, webhook secrets may be of any length.
+    `maybe_sandbox` webhook secrets may be of any length and a store may lack its API, as with the sandbox.
     `checks` are for settings that only their user can judge, by name: each takes the value, which isn't blank, and returns what is wrong
     with it, or "".
     """
@@ -74,7 +74,7 @@ def read_settings(
         for name, table in tables.items()
         if (
             store := store_of(
-                name, table, public_url or listening_url, account, problems, limits=limits, sandbox=sandbox, short_secrets=short_secrets
+                name, table, public_url or listening_url, account, problems, limits=limits, sandbox=sandbox, maybe_sandbox=maybe_sandbox
             )
         )
     }

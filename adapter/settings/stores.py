@@ -73,19 +73,20 @@ def store_of(
     *,
     limits: Limits,
     sandbox: bool,
-    short_secrets: bool,
+    maybe_sandbox: bool,
 ) -> Store | None:
     """The store of a table, or None if the table is invalid. `default` is the Drip account of a store without its own."""
     setting = _setting_names(name, table)
     try:
-        loaded: dict[str, Any] = StoreTable(short_secrets=sandbox or short_secrets).load(table)
+        loaded: dict[str, Any] = StoreTable(maybe_sandbox=sandbox or maybe_sandbox).load(table)
     except ValidationError as error:
         for path, why in dotted(error.messages).items():
             problems.add(setting(path), " ".join(why))
         return None
     provider = PROVIDERS[loaded["provider"]]
     addresses = _addresses(loaded.get("store_url", ""), provider, setting, problems)
-    _check_api(loaded, provider, setting, problems, sandbox=sandbox)
+    if not (sandbox or maybe_sandbox):
+        _check_api(loaded, provider, setting, problems)
     own_id, own_key, own_token = (loaded.get(key, "") for key in ("drip_account_id", "drip_api_key", "drip_access_token"))
     own = drip_account(own_id, own_key, own_token, setting(""), problems)
     if sandbox and own:
@@ -190,11 +191,9 @@ def _setting_names(name: str, table: dict[str, Any]) -> Callable[[str], str]:
     return lambda key: f"STORES: stores.{name}.{key}".rstrip(".")
 
 
-def _check_api(
-    loaded: Mapping[str, Any], provider: Provider, setting: Callable[[str], str], problems: SettingsProblems, *, sandbox: bool
-) -> None:
-    """A platform whose webhooks contain only an id needs its API; the sandbox gets whole orders and asks no store."""
-    if provider.needs_api and not sandbox:
+def _check_api(loaded: Mapping[str, Any], provider: Provider, setting: Callable[[str], str], problems: SettingsProblems) -> None:
+    """A platform whose webhooks contain only an ID needs its API. In the sandbox there is none: whole orders are posted to it."""
+    if provider.needs_api:
         why = f"missing: {provider.title}'s webhooks contain only an order's ID, and the rest is read from its API"
         for key in provider.api_settings:
             if not loaded.get(key):

@@ -42,9 +42,9 @@ class StoreTable(Schema):
     class Meta:
         unknown = EXCLUDE  # refused by `check_options`, which suggests the option that was meant
 
-    def __init__(self, *, short_secrets: bool = False) -> None:
+    def __init__(self, *, maybe_sandbox: bool = False) -> None:
         super().__init__()
-        if short_secrets:
+        if maybe_sandbox:
             for name in ("secret", "secret_previous"):
                 self.fields[name].validators = [check_short_secret]
 

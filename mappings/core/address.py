@@ -13,12 +13,12 @@ _NAMES: Mapping[str, Sequence[str]] = {
     "first_name": ("first_name", "firstname"),
     "last_name": ("last_name", "lastname"),
     "company": ("company",),
-    "address_1": ("address1", "address_1"),
-    "address_2": ("address2", "address_2"),
+    "address_1": ("address1", "address_1", "street_1"),
+    "address_2": ("address2", "address_2", "street_2"),
     "city": ("city",),
     "state": ("province", "state", "region"),
     "postal_code": ("zip", "postcode"),
-    "country": ("country_code", "country_id", "country"),
+    "country": ("country_code", "country_iso2", "country_id", "country"),
     "phone": ("phone", "telephone"),
 }
 

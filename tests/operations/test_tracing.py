@@ -25,8 +25,15 @@ EXPECTED = {
         "order_id": "entity_id", "order_public_id": "increment_id", "email": "customer_email", "currency": "order_currency_code",
         "grand_total": "grand_total", "items.0.name": "items.0.name", "items.0.price": "items.0.price",
     },
+    "bigcommerce": {
+        "order_id": "id", "email": "billing_address.email", "currency": "default_currency_code", "occurred_at": "date_created",
+        "grand_total": "total_inc_tax", "items.0.name": "products.0.name", "items.0.price": "products.0.price_ex_tax",
+    },
 }  # fmt: skip
-CASES = {"shopify": "shopify/paid-order", "woocommerce": "woocommerce/paid-order", "magento": "magento/guest-checkout"}
+CASES = {
+    "shopify": "shopify/paid-order", "woocommerce": "woocommerce/paid-order", "magento": "magento/guest-checkout",
+    "bigcommerce": "bigcommerce/guest-opted-in",
+}  # fmt: skip
 
 
 def maker(case: Case) -> Callable[[Any], dict[str, Any] | None]:

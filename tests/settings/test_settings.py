@@ -180,6 +180,14 @@ def test_the_store_of_a_platform_needs_only_its_secret_and_magento_its_address(e
     assert store.account == Account(id="9999999", token="key-of-drip")
 
 
+def test_a_platform_whose_webhooks_contain_only_an_id_needs_its_api(environ: Environ) -> None:
+    environ(**DRIP, BIGCOMMERCE_WEBHOOK_SECRET="long enough", BIGCOMMERCE_STORE_URL="https://shop.example")
+    assert [problem.partition(": missing")[0] for problem in problems()] == ["BIGCOMMERCE_API_URL", "BIGCOMMERCE_ACCESS_TOKEN"]
+    assert read_settings(maybe_sandbox=True).stores["bigcommerce"].provider.needs_api
+    environ(BIGCOMMERCE_API_URL="https://api.bigcommerce.com/stores/abc123/v3/", BIGCOMMERCE_ACCESS_TOKEN="token of the account")
+    assert read_settings().stores["bigcommerce"].api.url == "https://api.bigcommerce.com/stores/abc123/v3"
+
+
 def test_the_previous_secret_counts_while_rotating(environ: Environ) -> None:
     environ(SHOPIFY_WEBHOOK_SECRET="new-secret", SHOPIFY_WEBHOOK_SECRET_PREVIOUS="old-secret")
     assert read_settings().stores["shopify"].credentials.secrets == ("new-secret", "old-secret")

@@ -32,7 +32,7 @@ def command(store: str, dry_run: bool, yes: bool) -> None:
 
     With credentials for the store's API it shows which webhooks are missing or wrong, asks, and fixes them. Without, it prints what to do
     by hand. It also replaces webhooks that look right but whose deliveries show that they are not. STORE is the name of a configured
-    store, or a platform: shopify, woocommerce or magento.
+    store, or a platform: shopify, woocommerce, magento or bigcommerce.
     """
     settings = current_settings()
     configured = settings.store(store)

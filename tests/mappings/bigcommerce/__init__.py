@@ -1,0 +1,1 @@
+"""Tests of `mappings.bigcommerce` beyond its golden cases in `fixtures/bigcommerce`."""

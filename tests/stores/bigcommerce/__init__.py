@@ -1,0 +1,1 @@
+"""Tests of `adapter.stores.bigcommerce` against a server that behaves as its documentation says."""
