@@ -18,7 +18,6 @@ import requests
 import yaml
 
 from adapter.process.supervisor import free_port
-from adapter.settings import SANDBOX_ACCOUNT
 from tests.support import terminal
 from tests.support.adapter_under_test import shopify_order, signed
 from tests.support.certificate import self_signed
@@ -31,6 +30,7 @@ BIN = Path(sys.executable).parent
 # Who may read it, and what the platforms' own files may set beside the settings.
 NOT_SETTINGS = {"POSTGRES_USER", "POSTGRES_PASSWORD", "DOMAIN", "ADAPTER"}
 SERVERS = ["nginx", "caddy"]
+SECRET = "the-secret-of-the-shop"
 
 
 def run(*command: str, **variables: str) -> str:
@@ -175,7 +175,7 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     address = f"127.0.0.1:{free_port('127.0.0.1')}"
     folder = tmp_path_factory.mktemp("adapter")
     variables = terminal.environment(
-        SHOPIFY_WEBHOOK_SECRET=SANDBOX_ACCOUNT, WEB_CONCURRENCY="1", DATABASE_URL=f"sqlite:///{folder}/adapter.db", PYTHONPATH=str(ROOT)
+        SHOPIFY_WEBHOOK_SECRET=SECRET, WEB_CONCURRENCY="1", DATABASE_URL=f"sqlite:///{folder}/adapter.db", PYTHONPATH=str(ROOT)
     )
     with process(*terminal.COMMAND, "serve", "--bind", address, **variables):
         wait_until(lambda: answers(lambda: requests.get(f"http://{address}/readyz", timeout=5)))
@@ -191,7 +191,7 @@ def server(request: pytest.FixtureRequest) -> Any:
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_a_large_webhook_arrives_through_the_web_server(server: Any, adapter: str, tmp_path: Path) -> None:
     payload = json.dumps({**shopify_order(), "note": server.__name__, "padding": "x" * 2_000_000}).encode()
-    headers = {**signed(payload, secret=SANDBOX_ACCOUNT), "X-Shopify-Topic": "orders/create"}
+    headers = {**signed(payload, secret=SECRET), "X-Shopify-Topic": "orders/create"}
     with server(tmp_path, adapter) as url, requests.Session() as session:
         session.verify = session.trust_env = False
         wait_until(lambda: answers(lambda: session.get(f"{url}/healthz", timeout=5)))

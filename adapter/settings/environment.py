@@ -1,13 +1,14 @@
 """Reads the environment, once, and reports every problem in one message."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 from environs import Env
 
 from adapter.settings.accounts import drip_account
-from adapter.settings.addresses import is_loopback
+from adapter.settings.addresses import NOBODY, Networks, is_loopback, networks_of
 from adapter.settings.checks import check_url
 from adapter.settings.problems import SettingsProblems
 from adapter.settings.secrets import SHORTEST, SHORTEST_KEY, payload_key, why_unusable
@@ -23,7 +24,7 @@ from adapter.settings.values import (
 )
 from mappings import PROVIDERS, Limits
 
-# Platforms that set one of these lose their disk at every restart.
+# Platforms that set one of these lose their disk at every restart. On all of them requests come from a router in a private network.
 _EPHEMERAL_MARKS = ("DYNO", "K_SERVICE", "RENDER", "RAILWAY_ENVIRONMENT", "FLY_APP_NAME")
 Checks = Mapping[str, Callable[[str], str]]
 # Where platforms tell an app its address: Heroku's dyno metadata, Render's and Railway's default variables, and Fly's app name.
@@ -95,6 +96,8 @@ def read_settings(
         dead_retention_days=_number(env, "DEAD_RETENTION_DAYS", problems, 90, 1, 36_500),
         row_retention_days=_number(env, "ROW_RETENTION_DAYS", problems, 90, 1, 36_500),
         payload_keys=_payload_keys(env, problems),
+        trusted_proxies=_trusted_proxies(env, problems),
+        status_open_to=_one_of(env, "STATUS_OPEN_TO", ("", "loopback", "everyone"), problems),
         metrics_token=_secret(env, "METRICS_TOKEN", problems),
         admin_password=_admin_password(env, problems, public=public),
         secret_key=_secret(env, "SECRET_KEY", problems, SHORTEST_KEY),
@@ -140,6 +143,25 @@ def _log_level(env: Env, problems: SettingsProblems) -> str:
         problems.add("LOG_LEVEL", f"isn't one of {', '.join(LOG_LEVELS)}")
         return "INFO"
     return level
+
+
+def _one_of(env: Env, name: str, choices: Sequence[str], problems: SettingsProblems) -> Any:
+    value: str = env.str(name, "").strip().lower()
+    if value not in choices:
+        problems.add(name, f"isn't one of {', '.join(filter(None, choices))}")
+    return value
+
+
+def _trusted_proxies(env: Env, problems: SettingsProblems) -> Networks:
+    """TRUSTED_PROXIES; on a platform whose router is the only way in, the private networks, where that router is."""
+    text: str = env.str("TRUSTED_PROXIES", "").strip()
+    if not text:
+        return Networks(private=any(env.str(mark, "") for mark in _EPHEMERAL_MARKS))
+    try:
+        return networks_of(text)
+    except ValueError:
+        problems.add("TRUSTED_PROXIES", "isn't a list of IP addresses or networks, such as private, 203.0.113.7, 2001:db8::/32")
+        return NOBODY
 
 
 def _secret(env: Env, name: str, problems: SettingsProblems, shortest: int = SHORTEST) -> str:

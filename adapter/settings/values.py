@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
+from adapter.settings.addresses import NOBODY, Networks
 from adapter.settings.secrets import why_unusable
 from mappings import Credentials, Options, Provider, Verdict
 
@@ -108,7 +109,11 @@ class Settings:
     row_retention_days: int = 90
     payload_keys: tuple[bytes, ...] = field(default=(), repr=False)
     """Payloads and bodies are encrypted with the first, and decrypted with all; without any they are stored as they are."""
+    trusted_proxies: Networks = NOBODY
+    """Whose headers about the visitor are believed."""
     metrics_token: str = field(default="", repr=False)
+    status_open_to: Literal["", "loopback", "everyone"] = ""
+    """Who may read /status and /metrics without a token or a log-in."""
     admin_password: str = field(default="", repr=False)
     """Opens the dashboard; without one there is no dashboard."""
     secret_key: str = field(default="", repr=False)

@@ -15,6 +15,7 @@ from adapter.web import health, webhooks
 from adapter.web.dashboard import add_dashboard
 from adapter.web.dashboard.login import may_see
 from adapter.web.database import Inbox
+from adapter.web.proxies import TrustedProxies
 from adapter.web.request_ids import name_requests
 
 
@@ -22,6 +23,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     """The adapter's web side, for any WSGI server."""
     settings = with_adobe_keys(settings)
     app = Flask(__name__)
+    # The router's own redirects would go to whatever host the request names.
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False
     app.debug = False  # regardless of FLASK_DEBUG: the framework's debug pages would show an order
     app.extensions["settings"] = settings
     engine = engine or connect(settings.database_url, settings.payload_keys)
@@ -34,7 +37,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     app.register_blueprint(health.blueprint)
     app.register_error_handler(HTTPException, _error)
     keeper = Keeper(engine, on_kept=lambda: wake_senders(settings.database_url))
-    app.wsgi_app = webhooks.WebhookReceiver(app.wsgi_app, settings, keeper)  # type: ignore[method-assign]
+    receiver = webhooks.WebhookReceiver(app.wsgi_app, settings, keeper)
+    app.wsgi_app = TrustedProxies(receiver, settings.trusted_proxies)  # type: ignore[method-assign]
     return app
 
 

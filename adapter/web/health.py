@@ -3,9 +3,7 @@
 import hmac
 from collections.abc import Callable
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, abort, current_app, jsonify, request
 from sqlalchemy import Engine
@@ -18,10 +16,11 @@ from adapter.monitoring.metrics import Metrics
 from adapter.operations.health import status_report, without_database
 from adapter.operations.verdict import Status
 from adapter.settings import Settings
+from adapter.settings.addresses import is_loopback
 from adapter.web.database import Inbox
+from adapter.web.proxies import WAS_FORWARDED
 
 blueprint = Blueprint("health", __name__)
-_PROXY_HEADERS = {"Forwarded", "Via", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fly-Client-Ip"}
 
 
 @blueprint.get("/healthz")
@@ -75,13 +74,18 @@ def _report(engine: Engine, settings: Settings) -> dict[str, Any]:
 
 
 def _require_sight() -> None:
-    """Abort with 401 unless the request contains METRICS_TOKEN, comes from this machine, or belongs to a logged-in visitor.
+    """Abort with 401 unless the request contains METRICS_TOKEN, belongs to a logged-in visitor, or STATUS_OPEN_TO lets it in.
 
     The dashboard says who is logged in: a function without arguments in `app.extensions["may_see"]`.
     """
     may_see: Callable[[], bool] | None = current_app.extensions.get("may_see")
-    if not (_has_token() or is_from_here() or (may_see is not None and may_see())):
-        abort(401, "set METRICS_TOKEN and send it as Authorization: Bearer")
+    if not (_has_token() or _is_let_in() or (may_see is not None and may_see())):
+        abort(401, "set METRICS_TOKEN and send it as Authorization: Bearer, or set STATUS_OPEN_TO")
+
+
+def _is_let_in() -> bool:
+    settings: Settings = current_app.extensions["settings"]
+    return settings.status_open_to == "everyone" or (settings.status_open_to == "loopback" and is_from_here())
 
 
 def _has_token() -> bool:
@@ -92,15 +96,6 @@ def _has_token() -> bool:
 
 
 def is_from_here() -> bool:
-    # A proxy on this machine forwards other people's requests; a website whose name resolves to 127.0.0.1 sends its own name as the host.
-    forwarded = any(name.startswith("X-Forwarded-") or name in _PROXY_HEADERS for name, _ in request.headers)
-    return not forwarded and _is_loopback(request.remote_addr or "") and _is_loopback(request.host)
-
-
-def _is_loopback(address: str) -> bool:
-    """Whether an IP address, or HOST:PORT, is this machine."""
-    try:
-        host = address if address.count(":") > 1 and "[" not in address else urlsplit(f"//{address}").hostname or ""
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    """Whether a request was made on this machine, as far as it can be told: a proxy here that adds no header hides that it is one."""
+    # A website whose name resolves to 127.0.0.1 sends its own name as the host.
+    return not request.environ[WAS_FORWARDED] and is_loopback(request.remote_addr or "") and is_loopback(request.host)

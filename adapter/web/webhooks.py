@@ -177,10 +177,8 @@ class WebhookReceiver:
 
 
 def _address(environ: "WSGIEnvironment") -> str:
-    """The address that the store sent a request to; a proxy passes it on in headers of its own."""
-    scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").partition(",")[0].strip() or environ["wsgi.url_scheme"]
-    host = environ.get("HTTP_X_FORWARDED_HOST", "").partition(",")[0].strip() or environ.get("HTTP_HOST", "")
-    return absolute_url(f"{scheme}://{host}")
+    """The address that the store sent a request to."""
+    return absolute_url(f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}")
 
 
 def _headers(environ: "WSGIEnvironment") -> dict[str, str]:

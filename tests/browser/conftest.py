@@ -70,6 +70,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
     processes: list[subprocess.Popen[bytes]] = []
 
     def start_one(**settings: str) -> Running:
+        settings = {"STATUS_OPEN_TO": "loopback", "TRUSTED_PROXIES": "127.0.0.1", **settings}
         found, process = _start(tmp_path_factory.mktemp("browser"), settings)
         processes.append(process)
         _await(f"{found.address}/status", process)  # 503 until a sender runs

@@ -227,24 +227,31 @@ class TestWhoMaySee:
         return str(request.param)
 
     @pytest.mark.parametrize(
-        ("headers", "remote", "status"),
+        ("open_to", "headers", "remote", "status"),
         [
-            ({}, "127.0.0.1", 200),
-            ({"Host": "[::1]:8000"}, "::1", 200),
-            (FORWARDED, "127.0.0.1", 401),
-            ({"X-Real-IP": "203.0.113.9"}, "127.0.0.1", 401),
-            ({"X-Forwarded-For": "127.0.0.1"}, "203.0.113.9", 401),
-            ({"Host": "rebound.example"}, "127.0.0.1", 401),
-            ({}, "10.0.0.7", 401),
-            ({"Authorization": "Bearer the-token"}, "10.0.0.7", 200),
-            ({"Authorization": "Bearer the-token", **FORWARDED}, "127.0.0.1", 200),
-            ({"Authorization": "Bearer the-tokem"}, "10.0.0.7", 401),
-            ({"Authorization": "the-token"}, "10.0.0.7", 401),
-            ({"Authorization": "Bearer "}, "10.0.0.7", 401),
+            ("", {}, "127.0.0.1", 401),
+            ("", {"Host": "[::1]:8000"}, "::1", 401),
+            ("", {"Authorization": "Bearer the-token"}, "10.0.0.7", 200),
+            ("", {"Authorization": "Bearer the-token", **FORWARDED}, "127.0.0.1", 200),
+            ("", {"Authorization": "Bearer the-tokem"}, "127.0.0.1", 401),
+            ("", {"Authorization": "the-token"}, "10.0.0.7", 401),
+            ("", {"Authorization": "Bearer "}, "10.0.0.7", 401),
+            ("loopback", {}, "127.0.0.1", 200),
+            ("loopback", {"Host": "[::1]:8000"}, "::1", 200),
+            ("loopback", FORWARDED, "127.0.0.1", 401),
+            ("loopback", {"X-Real-IP": "203.0.113.9"}, "127.0.0.1", 401),
+            ("loopback", {"Forwarded": "for=127.0.0.1"}, "127.0.0.1", 401),
+            ("loopback", {"X-Forwarded-For": "127.0.0.1"}, "203.0.113.9", 401),
+            ("loopback", {"Host": "rebound.example"}, "127.0.0.1", 401),
+            ("loopback", {}, "10.0.0.7", 401),
+            ("everyone", {}, "203.0.113.9", 200),
+            ("everyone", FORWARDED, "127.0.0.1", 200),
         ],
     )  # fmt: skip
-    def test_the_token_or_this_machine(self, engine: Engine, path: str, headers: Mapping[str, str], remote: str, status: int) -> None:
-        settings = replace(make_settings("http://127.0.0.1:1"), metrics_token="the-token")
+    def test_the_token_or_whom_a_setting_lets_in(
+        self, engine: Engine, path: str, open_to: Any, headers: Mapping[str, str], remote: str, status: int
+    ) -> None:
+        settings = replace(make_settings("http://127.0.0.1:1"), metrics_token="the-token", status_open_to=open_to)
         run_sender(engine)
         client = create_app(settings, engine).test_client()
         assert client.get(path, headers=dict(headers), environ_base={"REMOTE_ADDR": remote}).status_code == status

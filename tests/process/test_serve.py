@@ -168,7 +168,7 @@ def test_workers_with_the_sandbox_share_sessions(tmp_path: Path) -> None:
 
 
 def test_without_an_account_deliveries_are_kept_and_wait(tmp_path: Path) -> None:
-    with serving(tmp_path, SHOPIFY_WEBHOOK_SECRET="the-secret") as served:
+    with serving(tmp_path, SHOPIFY_WEBHOOK_SECRET="the-secret", STATUS_OPEN_TO="loopback") as served:
         assert "DRIP_ACCOUNT_ID" in served.banner
         served.post(shopify_order(1001), secret="the-secret")
         listed: list[dict[str, Any]] = []

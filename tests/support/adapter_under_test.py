@@ -59,7 +59,7 @@ def make_settings(drip_url: str, *, account: Account | None = ACCOUNT, **options
         )
         for name, provider in PROVIDERS.items()
     }
-    return Settings(stores=stores, drip_api_url=drip_url, public_url="https://adapter.example")
+    return Settings(stores=stores, drip_api_url=drip_url, public_url="https://adapter.example", status_open_to="loopback")
 
 
 def shopify_order(order_id: int = 1001, *, minutes: float = 0, total: str = "100.00", **more: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from adapter.inbox import login_attempts
 from adapter.inbox.database import transaction
 from adapter.inbox.tables import login_attempts as attempts
 from adapter.settings import Settings, read_settings
+from adapter.settings.addresses import Networks
 from adapter.web.app import create_app
 from adapter.web.dashboard.security import _secret_key
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings
@@ -21,6 +22,7 @@ PAGES = (
     "/",
     "/deliveries",
     "/deliveries/1",
+    "/orders",
     "/orders/shopify/1001",
     "/stores",
     "/stores/shopify",
@@ -40,7 +42,7 @@ def settings() -> Settings:
 
 
 def sandbox(**changed: Any) -> Settings:
-    return replace(make_settings("http://127.0.0.1:1"), sandbox=True, **changed)
+    return replace(make_settings("http://127.0.0.1:1"), sandbox=True, **{"public_url": LOCAL, "status_open_to": "", **changed})
 
 
 def test_the_pages_tested_here_are_all_there_are(settings: Settings, engine: Engine) -> None:
@@ -140,9 +142,11 @@ def test_the_session_key_doesnt_help_to_guess_passwords_offline(settings: Settin
     assert _secret_key(replace(settings, database_url="postgresql://a:b@c/d")) != _secret_key(settings)
 
 
-def test_the_cookie_is_secure_if_only_a_proxy_reports_https(settings: Settings, engine: Engine) -> None:
-    somebody = visitor(replace(settings, public_url="http://127.0.0.1:8000", public_url_is_set=False), engine)
-    assert "Secure" in somebody.get("/login", headers={"X-Forwarded-Proto": "https"}).headers["Set-Cookie"]
+def test_the_cookie_is_secure_if_only_a_trusted_proxy_reports_https(settings: Settings, engine: Engine) -> None:
+    settings = replace(settings, public_url="http://127.0.0.1:8000", public_url_is_set=False)
+    for trusted, expected in ((Networks(private=True), True), (Networks(), False)):
+        somebody = visitor(replace(settings, trusted_proxies=trusted), engine, LOCAL)
+        assert ("Secure" in somebody.get("/login", headers={"X-Forwarded-Proto": "https"}).headers["Set-Cookie"]) is expected
 
 
 def test_no_debug_page_is_shown(monkeypatch: pytest.MonkeyPatch, adapter: AdapterUnderTest) -> None:
@@ -271,12 +275,15 @@ def test_webhooks_and_health_get_no_page_headers(adapter: AdapterUnderTest) -> N
         )
 
 
-def test_http_is_redirected_only_if_a_proxy_reports_it(settings: Settings, engine: Engine) -> None:
-    somebody = visitor(settings, engine, "http://adapter.example")
+@pytest.mark.parametrize("host", ["adapter.example", "evil.example", "adapter.example:80@evil.example"])
+def test_http_is_redirected_to_public_url_if_a_trusted_proxy_reports_it(settings: Settings, engine: Engine, host: str) -> None:
+    somebody = visitor(replace(settings, trusted_proxies=Networks(private=True)), engine, "http://adapter.example")
     assert somebody.get("/login").status_code == 200
-    moved = somebody.get("/login", headers={"X-Forwarded-Proto": "http"})
-    assert (moved.status_code, moved.location) == (302, "https://adapter.example/login")
-    assert somebody.get("/healthz", headers={"X-Forwarded-Proto": "http"}).status_code == 200
+    reported = {"X-Forwarded-Proto": "http", "Host": host, "X-Forwarded-Host": host}
+    moved = somebody.get("/login?next=/audit", headers=reported)
+    assert (moved.status_code, moved.location) == (302, "https://adapter.example/login?next=/audit")
+    assert somebody.get("/healthz", headers=reported).status_code == 200
+    assert visitor(settings, engine, "http://adapter.example").get("/login", headers=reported).status_code == 200, "it isn't trusted"
 
 
 def test_with_the_sandbox_this_machine_needs_no_password(engine: Engine) -> None:
@@ -301,6 +308,12 @@ def test_with_the_sandbox_this_machine_needs_no_password(engine: Engine) -> None
 def test_with_the_sandbox_nobody_else_gets_in(engine: Engine, base: str, more: dict[str, Any]) -> None:
     somebody = visitor(sandbox(), engine, base)
     assert {somebody.get(path, **more).status_code for path in PAGES} == {404}
+
+
+def test_a_sandbox_that_is_published_is_open_to_nobody(engine: Engine) -> None:
+    """A proxy on this machine may add no header at all, so that everyone seems to be here."""
+    assert visitor(sandbox(public_url="https://adapter.example"), engine, LOCAL).get("/").status_code == 404
+    assert visitor(sandbox(public_url="http://0.0.0.0:8000"), engine, LOCAL).get("/").status_code == 200
 
 
 def test_with_the_sandbox_a_password_still_counts(engine: Engine) -> None:

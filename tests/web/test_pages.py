@@ -366,7 +366,11 @@ def test_a_store_waits_for_its_first_webhook_and_shows_when_it_arrived(adapter: 
 
 def test_the_samples_are_replayed_with_the_sandbox_only(adapter: AdapterUnderTest, page: Visitor) -> None:
     assert page.post("/first-run/samples", at="/").status_code == 404
-    sandbox = visitor(replace(adapter.settings, sandbox=True, admin_password=""), adapter.engine, "http://127.0.0.1:8000")
+    sandbox = visitor(
+        replace(adapter.settings, sandbox=True, admin_password="", public_url="http://127.0.0.1:8000"),
+        adapter.engine,
+        "http://127.0.0.1:8000",
+    )
     assert "Replay the samples" in sandbox.get("/").text
     assert sandbox.post("/first-run/samples", at="/").location == "/deliveries"
     adapter.settle()

@@ -9,6 +9,7 @@ from adapter.inbox.database import snapshot
 from adapter.inbox.public_address import learned
 from adapter.operations.check import look
 from adapter.settings import Settings
+from adapter.settings.addresses import Networks
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings, shopify_order
 from tests.support.waiting import wait_until
 
@@ -24,7 +25,7 @@ def unaware(drip_url: str, public_url: str = HERE) -> Settings:
         name: replace(store, options=replace(store.options, public_url=public_url, local_addresses_allowed=False))
         for name, store in settings.stores.items()
     }
-    return replace(settings, stores=stores, public_url=public_url)
+    return replace(settings, stores=stores, public_url=public_url, trusted_proxies=Networks(private=True))
 
 
 @pytest.fixture

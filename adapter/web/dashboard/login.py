@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from adapter.inbox import audit, login_attempts
+from adapter.settings.addresses import is_this_machine
 from adapter.web.dashboard.layout import back_to, blueprint, now, read, settings, write
 from adapter.web.health import is_from_here
 
@@ -80,7 +81,9 @@ def _refuse() -> Response | None:
 
 
 def _is_open() -> bool:
-    return settings().sandbox and not settings().admin_password and is_from_here()
+    # A proxy on this machine makes everyone a visitor from here, so a sandbox that is published is open to nobody.
+    ours = settings()
+    return ours.sandbox and not ours.admin_password and is_this_machine(ours.public_url) and is_from_here()
 
 
 def _is_logged_in() -> bool:
@@ -93,9 +96,8 @@ def _identity() -> str:
 
 
 def _visitor() -> str:
-    """A keyed digest of the visitor's address: behind a proxy, the address that the nearest proxy saw."""
-    forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return _digest(f"visitor {forwarded or request.remote_addr}")
+    """A keyed digest of the visitor's address."""
+    return _digest(f"visitor {request.remote_addr}")
 
 
 def _digest(text: str) -> str:

@@ -4,14 +4,16 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import timedelta
+from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, redirect, request
+from flask import Flask, Response, abort, current_app, redirect, request
 from flask.sessions import SecureCookieSessionInterface, SessionMixin
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response as Redirect
 
 from adapter.settings import Settings
 from adapter.web.dashboard.layout import blueprint
+from adapter.web.proxies import REPORTED_SCHEME
 from adapter.web.webhooks import blueprint as webhooks
 
 _HEADERS = {
@@ -48,26 +50,30 @@ def secure(app: Flask) -> None:
         SESSION_COOKIE_SECURE=is_https,
         PERMANENT_SESSION_LIFETIME=_SESSION_LIFETIME,
         WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,  # `_refuse_foreign_forms` does that, also behind a proxy that replaces the Host header
     )
     if is_https:
         app.before_request(_redirect_to_https)
+    app.before_request(_refuse_foreign_forms)
     app.before_request(_refuse_unusable_input)
     app.after_request(_add_headers)
     CSRFProtect(app).exempt(webhooks)
 
 
 def _redirect_to_https() -> Redirect | None:
-    # Only if a proxy reports that the visitor used http: behind one that reports nothing, the redirect would loop.
-    if request.blueprint != blueprint.name or request.is_secure or request.headers.get("X-Forwarded-Proto", "") != "http":
+    # Only if a trusted proxy reports that the visitor used http: behind one that reports nothing, the redirect would loop.
+    if request.blueprint != blueprint.name or request.environ[REPORTED_SCHEME] != "http":
         return None
-    return redirect(request.url.replace("http://", "https://", 1))
+    settings: Settings = current_app.extensions["settings"]
+    asked = urlsplit(request.url)
+    return redirect(f"{settings.public_url}{asked.path}{f'?{asked.query}' if asked.query else ''}")
 
 
 def _add_headers(response: Response) -> Response:
     if request.blueprint == blueprint.name or request.endpoint == "static":
         response.headers.update(_HEADERS)
         response.headers.setdefault("Content-Security-Policy", content_policy())
-        if request.is_secure or request.headers.get("X-Forwarded-Proto", "") == "https":
+        if request.is_secure:
             response.headers["Strict-Transport-Security"] = _HSTS
     if request.blueprint == blueprint.name:
         response.headers.setdefault("Cache-Control", "no-store")  # no order stays in the browser after logging out
@@ -83,7 +89,19 @@ class _Sessions(SecureCookieSessionInterface):
 
     def get_cookie_secure(self, app: Flask) -> bool:
         """Whether the browser returns the cookie over https only: also if PUBLIC_URL isn't set but a proxy reports https."""
-        return super().get_cookie_secure(app) or request.headers.get("X-Forwarded-Proto", "") == "https"
+        return super().get_cookie_secure(app) or request.is_secure
+
+
+def _refuse_foreign_forms() -> None:
+    """Beside the CSRF token: a form was sent from one of our own pages, if the browser says from where."""
+    if request.blueprint != blueprint.name or request.method != "POST":
+        return
+    settings: Settings = current_app.extensions["settings"]
+    ours = {request.host.lower(), urlsplit(settings.public_url).netloc.lower()}
+    for name in ("Origin", "Referer"):
+        sent = request.headers.get(name, "")
+        if sent and sent != "null" and urlsplit(sent).netloc.lower() not in ours:
+            abort(400, f"The {name} header names another site.")
 
 
 def _refuse_unusable_input() -> None:
