@@ -128,6 +128,14 @@ def newest_body(connection: Connection, ids_: Sequence[int]) -> Row[Any] | None:
     return connection.execute(select(attempts).where(mine).order_by(attempts.c.id.desc()).limit(1)).one_or_none()
 
 
+def states_of(connection: Connection, ids_: Sequence[int]) -> dict[str, int]:
+    """How many of these deliveries are in each state."""
+    rows = connection.execute(
+        select(deliveries.c.state, func.count().label("number")).where(deliveries.c.id.in_(ids_)).group_by(deliveries.c.state)
+    )
+    return {row.state: row.number for row in rows}
+
+
 def newest_of(connection: Connection, store: str) -> Row[Any] | None:
     """A store's newest delivery."""
     newest = select(*_SHOWN).where(deliveries.c.store == store).order_by(deliveries.c.id.desc()).limit(1)

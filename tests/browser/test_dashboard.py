@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import pytest
 import requests
@@ -54,7 +55,7 @@ def test_from_the_first_run_to_the_first_delivered_order(fresh: Running, browser
         expect(page.get_by_text("Receiving webhooks.")).to_be_visible()  # without a reload by hand
         page.goto("/")
         page.get_by_role("button", name="Replay the samples").click()
-        expect(page.get_by_text("12 of 12 samples received")).to_be_visible()
+        expect(page.get_by_text("7 delivered, 4 skipped, 1 refused on purpose.")).to_be_visible(timeout=20_000)  # without a reload
         page.locator("table.list tbody tr", has_text="000004107").get_by_role("link").last.click()
         settled(page, int(page.url.rpartition("/")[2]), "delivered")
         expect(page.get_by_text("accepted by Drip")).to_be_visible()
@@ -145,6 +146,38 @@ def test_it_works_without_javascript(running: Running, browser: Browser) -> None
     page.get_by_role("searchbox").fill("nobody at all")
     page.keyboard.press("Enter")
     expect(page.get_by_text("No deliveries match")).to_be_visible()
+    context.close()
+
+
+def test_pages_refresh_themselves_and_leave_the_reader_in_peace(running: Running, browser: Browser) -> None:
+    context = browser.new_context(base_url=running.address, timezone_id="Asia/Tokyo")
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "x-refresh" in request.headers else None)
+    first = running.receive(payload(shopify_order(835001)))
+    page.goto("/deliveries")
+    box = page.locator(f'input[name="id"][value="{first}"]')
+    box.check()
+    topic = page.get_by_label("Topic")
+    topic.fill("half ty")
+    second = running.receive(payload(shopify_order(835002)))
+    fresh = page.locator(f'tr[data-key="{second}"]')
+    expect(fresh).to_have_class("fresh", timeout=15_000)
+    expect(fresh.locator(".state")).to_have_text("delivered", timeout=15_000)
+    assert (box.is_checked(), topic.input_value(), topic.evaluate("each => each === document.activeElement")) == (True, "half ty", True)
+    expect(page.locator("footer")).to_contain_text("Times are in your time zone, GMT+9")
+    received = fresh.locator("time").last
+    at = datetime.fromisoformat(received.get_attribute("datetime") or "")
+    assert received.inner_text() == f"{at.astimezone(ZoneInfo('Asia/Tokyo')):%d %b %H:%M:%S}"
+    assert received.get_attribute("title") == f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    # Hidden tabs ask for nothing. There is no window to cover in a headless browser, so the page is told.
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    asked.clear()
+    page.wait_for_timeout(4500)
+    assert asked == []
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: false }); document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_timeout(500)
+    assert len(asked) == 1
     context.close()
 
 

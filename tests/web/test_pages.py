@@ -353,8 +353,7 @@ def test_a_store_waits_for_its_first_webhook_and_shows_when_it_arrived(adapter: 
     said = page.get("/stores/shopify").text
     assert "Waiting for the first webhook" in said
     assert 'http-equiv="refresh"' in said
-    [asked] = re.findall(r'data-arrivals="([^"]+)"', said)
-    asked = asked.replace("&amp;", "&")
+    asked = "/stores/shopify/arrivals.json?since=0&refused=0"
     assert page.get(asked).json == {"received": False, "delivery": None, "changed": False}
     adapter.web.post("/webhooks/shopify", data=b"{}", headers={"X-Shopify-Hmac-Sha256": "wrong"})
     assert page.get(asked).json["changed"] is True  # type: ignore[index]
@@ -372,8 +371,10 @@ def test_the_samples_are_replayed_with_the_sandbox_only(adapter: AdapterUnderTes
         "http://127.0.0.1:8000",
     )
     assert "Replay the samples" in sandbox.get("/").text
-    assert sandbox.post("/first-run/samples", at="/").location == "/deliveries"
+    listed = sandbox.post("/first-run/samples", at="/").location
+    assert "12 on their way to the sandbox" in sandbox.get(listed).text
     adapter.settle()
+    assert "7 delivered, 4 skipped, 1 refused on purpose." in sandbox.get(listed).text
     states = adapter.states()
     assert len(states) == 12
     assert {"delivered", "dead", "skipped:test_order", "skipped:unpaid"} <= set(states)
@@ -407,7 +408,6 @@ def test_the_overview_lists_findings_and_what_is_wrong_with_each_store(adapter: 
     [row] = re.findall(r'<tr><td><a href="/stores/shopify">.*?</tr>', shown, re.DOTALL)
     assert '<td class="roomy"><span class="bad">dead deliveries</span></td>' in row
     assert "none</td>" not in row
-    assert shown.count("data-reload") == 0
 
 
 def test_a_store_without_problems_has_none(adapter: AdapterUnderTest, page: Visitor) -> None:
@@ -415,3 +415,35 @@ def test_a_store_without_problems_has_none(adapter: AdapterUnderTest, page: Visi
     adapter.settle()
     [row] = re.findall(r'<tr><td><a href="/stores/shopify">.*?</tr>', page.get("/").text, re.DOTALL)
     assert '<td class="roomy">none</td>' in row
+
+
+REFRESH = {"X-Refresh": "1"}
+
+
+def test_a_refresh_neither_prolongs_the_session_nor_takes_a_message(adapter: AdapterUnderTest, page: Visitor) -> None:
+    delivery = delivery_of(adapter.post(shopify_order(1001)))
+    adapter.settle()
+    page.post(f"/deliveries/{delivery}/retry", at="/")
+    path = f"/deliveries/{delivery}"
+    for each in ("/", "/orders", "/deliveries", path):
+        answer = page.get(each, headers=REFRESH)
+        assert (answer.status_code, answer.headers.getlist("Set-Cookie")) == (200, []), each
+        assert "will be sent again" not in answer.text
+        assert 'data-refresh="' in answer.text
+    answer = page.get(path)
+    assert "will be sent again" in answer.text
+    assert answer.headers.getlist("Set-Cookie") != []
+
+
+def test_an_unchanged_delivery_is_not_rendered_again(adapter: AdapterUnderTest, page: Visitor) -> None:
+    delivery = delivery_of(adapter.post(shopify_order(1001)))
+    [version] = re.findall('data-version="([^"]+)"', page.get(f"/deliveries/{delivery}").text)
+    known = REFRESH | {"If-None-Match": f'"{version}"'}
+    assert page.get(f"/deliveries/{delivery}", headers=known).status_code == 304
+    adapter.settle()
+    assert page.get(f"/deliveries/{delivery}", headers=known).status_code == 200
+
+
+def test_a_page_with_personal_data_is_not_refreshed(adapter: AdapterUnderTest, page: Visitor) -> None:
+    delivery = delivery_of(adapter.post(shopify_order(1001)))
+    assert "data-refresh" not in page.post(f"/deliveries/{delivery}/reveal", at="/").text

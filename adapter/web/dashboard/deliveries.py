@@ -97,8 +97,10 @@ def chosen(values: Mapping[str, str]) -> dict[str, str]:
 
 def _look(connection: Connection, choice: Choice, before: int | None) -> dict[str, Any]:
     page = views.page(connection, choice, before)
+    samples = [found for text in request.args.get("samples", "").split(",")[: views.PAGE] if (found := whole(text)) is not None]
     return {
         "page": page,
+        "samples": views.states_of(connection, samples) if samples else {},
         "count": None if choice.is_all else views.counted(connection, choice),
         "names": views.store_names(connection),
         "summaries": summaries(connection, settings(), page.rows),

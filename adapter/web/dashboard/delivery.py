@@ -1,5 +1,6 @@
 """The page of one delivery: what happened to it, step by step, and what was sent to Drip."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import abort, render_template
+from flask import Response, abort, render_template, request
 from sqlalchemy import Connection, Row
 
 from adapter.inbox import audit, search, views
@@ -17,7 +18,7 @@ from adapter.operations.order_summary import summaries
 from adapter.web.dashboard import json_tree
 from adapter.web.dashboard.advice import outcome, product_source
 from adapter.web.dashboard.filters import duration
-from adapter.web.dashboard.layout import blueprint, now, read, settings, write
+from adapter.web.dashboard.layout import blueprint, is_refresh, now, read, settings, write
 from mappings import parse
 
 
@@ -34,8 +35,10 @@ class Event:
 
 
 @blueprint.get("/deliveries/<int:delivery>")
-def show_delivery(delivery: int) -> str:
-    """The page, with personal data hidden."""
+def show_delivery(delivery: int) -> str | Response:
+    """The page, with personal data hidden. Finding out where each field comes from takes long, so an unchanged page isn't made again."""
+    if is_refresh() and request.if_none_match.contains(_version(find(delivery))):
+        return Response(status=304)
     return render_template("delivery.html", **read(lambda connection: _look(connection, delivery, shown=False)))
 
 
@@ -66,6 +69,7 @@ def _look(connection: Connection, delivery: int, *, shown: bool) -> dict[str, An
     today = preview.make_preview(connection, row, settings(), sent) if row.payload is not None and not too_long else None
     return {
         "row": row,
+        "page_version": _version(row),
         "summary": summaries(connection, settings(), [row]).get(row.id),
         "problems": _problems(row.problems),
         "events": _events(row, attempts),
@@ -79,6 +83,12 @@ def _look(connection: Connection, delivery: int, *, shown: bool) -> dict[str, An
         "raw": row.payload.decode("utf-8", "replace")[:20_000] if shown and today and today.document is None else "",
         "difference": preview.difference(sent, today.body, shown=shown) if today and today.body and sent else [],
     }
+
+
+def _version(row: Row[Any]) -> str:
+    """Changes with whatever changes of a delivery."""
+    parts = (row.state, row.read_at, row.due_at, row.settled_at, row.attempts, row.failed, row.payload is None)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def _side_by_side(today: preview.Preview | None, sent: Any, *, shown: bool) -> dict[str, Any]:

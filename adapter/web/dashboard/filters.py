@@ -39,17 +39,17 @@ def ago(moment: datetime | None) -> Markup | str:
     seconds = (datetime.now(UTC) - moment).total_seconds()
     amount = _largest(abs(seconds))
     text = "just now" if -1 < seconds < 2 else (f"{amount} ago" if seconds > 0 else f"in {amount}")
-    return _time(moment, text)
+    return _time(moment, text, "ago")
 
 
 def when(moment: datetime | None) -> Markup | str:
     """A time in UTC, to the second."""
-    return _time(moment, f"{moment:%Y-%m-%d %H:%M:%S}") if moment else _NONE
+    return _time(moment, f"{moment:%Y-%m-%d %H:%M:%S}", "when") if moment else _NONE
 
 
 def brief(moment: datetime | None) -> Markup | str:
     """A time in UTC for a narrow column: without its year, to the second."""
-    return _time(moment, f"{moment:%d %b %H:%M:%S}") if moment else _NONE
+    return _time(moment, f"{moment:%d %b %H:%M:%S}", "brief") if moment else _NONE
 
 
 def number(value: int | float) -> str:
@@ -69,8 +69,10 @@ def _largest(seconds: float) -> str:
     return "1 s"
 
 
-def _time(moment: datetime, text: str) -> Markup:
-    return Markup('<time datetime="{0}" title="{1} UTC">{2}</time>').format(moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S}", text)
+def _time(moment: datetime, text: str, form: str) -> Markup:
+    """A time in UTC, which JavaScript shows in the reader's zone, in the same form."""
+    tag = Markup('<time datetime="{}" title="{} UTC" data-as="{}">{}</time>')
+    return tag.format(moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S}", form, text)
 
 
 FILTERS: dict[str, Callable[..., Any]] = {

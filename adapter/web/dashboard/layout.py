@@ -43,6 +43,11 @@ def write(work: Callable[[Connection], Result]) -> Result:
     return _run(lambda engine: _inside(transaction, engine, work))
 
 
+def is_refresh() -> bool:
+    """Whether a page asks for itself again, as it does every few seconds, rather than a person for it."""
+    return "X-Refresh" in request.headers
+
+
 def back_to(endpoint: str, **values: Any) -> Response:
     """The response to a change: a redirect to the page that shows the result."""
     return redirect(url_for(f"dashboard.{endpoint}", **values), 303)
@@ -52,7 +57,7 @@ def layout_variables() -> dict[str, Any]:
     """Variables for the layout around every page."""
     if request.blueprint != blueprint.name:
         return {}
-    return {"settings": settings(), "now": now(), "version": __version__}
+    return {"settings": settings(), "now": now(), "version": __version__, "is_refresh": is_refresh()}
 
 
 def _inside(opened: Callable[[Engine], Any], engine: Engine, work: Callable[[Connection], Result]) -> Result:

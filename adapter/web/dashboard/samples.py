@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from adapter import samples
 from adapter.inbox import audit
+from adapter.operations.wording import counted
 from adapter.process.replay import Case, find_cases, freshen, target_of
 from adapter.web.dashboard.layout import back_to, blueprint, now, settings, write
 
@@ -21,18 +22,20 @@ def replay_samples() -> Response:
         abort(404)
     cases = find_cases([_SAMPLES])
     client = Client(current_app.wsgi_app)
-    kept = sum(_post(client, case) for case in cases)
-    write(lambda connection: audit.note(connection, "replayed the samples", f"{kept} deliveries", "", now()))
-    flash(f"{kept} of {len(cases)} samples received. Watch them being sent to the sandbox.", "good")
-    return back_to("list_deliveries")
+    kept = [delivery for delivery in (_post(client, case) for case in cases) if delivery]
+    write(lambda connection: audit.note(connection, "replayed the samples", counted(len(kept)), "", now()))
+    if len(kept) < len(cases):
+        flash(f"{len(cases) - len(kept)} of {len(cases)} samples were not accepted: their store isn't configured.", "bad")
+    return back_to("list_deliveries", samples=",".join(kept))
 
 
-def _post(client: Client, case: Case) -> bool:
+def _post(client: Client, case: Case) -> str:
+    """Post a sample; the delivery's id, blank if it was refused."""
     target = target_of(case, settings())
     scheme = case.provider.scheme(target.auth)
     if not scheme.can_sign or not target.credentials.secrets:
-        return False
+        return ""
     payload = freshen(case)
     signature = scheme.signed(payload, target.credentials)
     answer = client.post(f"/webhooks/{target.store}", data=payload, headers={**case.headers, **signature})
-    return answer.status_code == 200
+    return str(answer.get_json()["delivery"]) if answer.status_code == 200 else ""

@@ -12,7 +12,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response as Redirect
 
 from adapter.settings import Settings
-from adapter.web.dashboard.layout import blueprint
+from adapter.web.dashboard.layout import blueprint, is_refresh
 from adapter.web.proxies import REPORTED_SCHEME
 from adapter.web.webhooks import blueprint as webhooks
 
@@ -86,6 +86,10 @@ class _Sessions(SecureCookieSessionInterface):
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         if request.blueprint == blueprint.name:
             super().save_session(app, session, response)
+
+    def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
+        """A page that refreshes itself doesn't prolong the session: only what a person does counts as use."""
+        return session.modified or (not is_refresh() and super().should_set_cookie(app, session))
 
     def get_cookie_secure(self, app: Flask) -> bool:
         """Whether the browser returns the cookie over https only: also if PUBLIC_URL isn't set but a proxy reports https."""
