@@ -13,7 +13,9 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.workers.base import Worker
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer, create_server
+from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
 # Requests that wait for a commit share it: at most so many per process.
 _THREADS = 32
@@ -24,6 +26,7 @@ _HEAD_S = 10.0
 _REQUEST_S = 30.0
 _KEEP_ALIVE_S = 75.0  # longer than platforms' routers keep a connection, so that they never use a closed one
 _LONGEST_HEAD = 65_536
+_LONGEST_CHUNK_LINE = 1_024
 _LOOK_S = 1.0
 _FINISHING_LOOK_S = 0.05
 
@@ -99,9 +102,33 @@ class BufferingWorker(Worker):
         self.alive = False
 
 
+class _Parser(HTTPRequestParser):  # type: ignore[misc]
+    """Reads one request. Waitress alone fails over a length that Python can't read, and waits for a chunk of any size."""
+
+    def received(self, data: bytes) -> int:
+        """Take received bytes; how many."""
+        try:
+            taken: int = super().received(data)
+        except ValueError:  # a Content-Length of more than 4,300 digits
+            self._refuse(RequestEntityTooLarge("Content-Length is out of range"))
+            return len(data)
+        body = self.body_rcv
+        if self.chunked and not self.completed and body is not None:
+            if body.chunk_remainder > self.adj.max_request_body_size:
+                self._refuse(RequestEntityTooLarge(f"exceeds max_body of {self.adj.max_request_body_size}"))
+            elif len(body.control_line) > _LONGEST_CHUNK_LINE or len(body.trailer) > _LONGEST_HEAD:
+                self._refuse(BadRequest("Invalid chunk size"))
+        return taken
+
+    def _refuse(self, error: Error) -> None:
+        self.error = error
+        self.completed = True
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """A connection that records when the current request began to arrive."""
 
+    parser_class = _Parser
     request_begun = 0.0
 
     def received(self, data: bytes) -> bool:

@@ -123,7 +123,17 @@ def test_a_connection_serves_several_requests_until_it_is_idle_for_long(strict: 
         (b"Content-Length: 5000\r\n\r\n", 413),
         (b"X-Long: " + b"x" * 70_000 + b"\r\n\r\n", 431),
         (b"Content-Length: two\r\n\r\n", 400),
+        (b"Content-Length: -1\r\n\r\n", 400),
+        (b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n", 413),
+        (b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 400),
         (b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n", 400),
+        (b"Transfer-Encoding: chunked\r\n\r\n-5\r\nabc\r\n", 400),
+        (b"Transfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n", 400),
+        (b"Transfer-Encoding: chunked\r\n\r\n\xff\xfe\r\nabc\r\n", 400),
+        (b"Transfer-Encoding: chunked\r\n\r\n2\r\nabcdef\r\n", 400),
+        (b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 5_000 + b"\r\nabc", 413),
+        (b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 1_500, 400),
+        (b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
     ],
 )
 def test_heads_and_bodies_are_counted(patient: Server, head: bytes, status: int) -> None:
