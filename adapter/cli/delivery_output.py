@@ -11,6 +11,7 @@ from sqlalchemy import Row
 
 from adapter.cli import output, times
 from adapter.cli.output import Column
+from adapter.cli.text import echo
 from adapter.operations.order_list import number_of
 from adapter.operations.order_summary import Summary
 from adapter.operations.wording import counted
@@ -37,7 +38,7 @@ def print_deliveries(rows: Sequence[Row[Any]], totals: Mapping[int, Summary], *,
             output.document(_summary(row))
         return
     if not rows:
-        click.echo("No deliveries match.")
+        echo("No deliveries match.")
         return
     out = output.console()
     longest = _LONGEST_TOPIC_ON_TERMINAL if sys.stdout.isatty() else len(max((row.topic for row in rows), key=len))
@@ -67,7 +68,7 @@ def print_event(row: Row[Any], total: Summary | None, *, as_json: bool, in_utc: 
     state = click.style(
         f"{row.state:<9}", fg={"delivered": "green", "pending": "yellow", "dead": "red"}.get(row.state), bold=row.state == "dead"
     )
-    click.echo("  ".join((times.shown(row.received_at, in_utc=in_utc), *columns, state, why(row))).rstrip())
+    echo("  ".join((times.shown(row.received_at, in_utc=in_utc), *columns, state, why(row))).rstrip())
 
 
 def print_delivery(
@@ -87,7 +88,7 @@ def print_delivery(
         "today": today,
     }
     if as_json:
-        click.echo(encode(document))
+        echo(encode(document))
         return
     tries, _ = document.pop("tries"), document.pop("today")
     problems = why(row) if document.pop("problems") else None
@@ -96,7 +97,7 @@ def print_delivery(
     for number, attempt in enumerate(tries, 1):
         _print_attempt(times.with_times(attempt, in_utc=in_utc), number, len(tries))
     if today:
-        click.echo(f"\ntoday's mapping\n{_of_today(today, sent=any(attempt.body for attempt in attempts))}")
+        echo(f"\ntoday's mapping\n{_of_today(today, sent=any(attempt.body for attempt in attempts))}")
 
 
 def why(row: Row[Any]) -> str:
@@ -109,12 +110,12 @@ def _print_attempt(attempt: dict[str, Any], number: int, count: int) -> None:
     attempt["products"] = ", ".join(f"{product}: {source}" for product, source in (looked_up or {}).items())
     if answer and set(answer) == {"what"}:
         attempt["answer"], answer = answer["what"], None
-    click.echo(f"\nattempt {number} of {count}")
+    echo(f"\nattempt {number} of {count}")
     output.console().print(output.pairs(attempt))
     if answer:
-        click.echo("Drip's answer\n" + json.dumps(answer, ensure_ascii=False, indent=2))
+        echo("Drip's answer\n" + json.dumps(answer, ensure_ascii=False, indent=2))
     if body and number == count:
-        click.echo("the body sent to Drip\n" + printed(body))
+        echo("the body sent to Drip\n" + printed(body))
 
 
 def _of_today(today: Mapping[str, Any], *, sent: bool) -> str:

@@ -4,11 +4,14 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import click
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from adapter.cli.text import echo
+from adapter.printable import one_line, printable
 
 _STYLES = {"delivered": "green", "pending": "yellow", "skipped": "dim", "dead": "bold red"}
 # Without a terminal, a line is for a program such as grep and must stay whole.
@@ -25,9 +28,16 @@ class Column:
     is_number: bool = False
 
 
+class _Console(Console):
+    """Prints what is data with control characters as escapes."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(printable(each) if isinstance(each, str) else _cell(each) for each in objects), **options)
+
+
 def console(width_without_terminal: int = _WIDTH_WITHOUT_TERMINAL) -> Console:
     """Standard output, as wide as the terminal."""
-    return Console(width=None if sys.stdout.isatty() else width_without_terminal, highlight=False, markup=False, emoji=False)
+    return _Console(width=None if sys.stdout.isatty() else width_without_terminal, highlight=False, markup=False, emoji=False)
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[RenderableType]], width: int) -> Table:
@@ -38,8 +48,16 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[RenderableType]], w
         justify = "right" if columns[index].is_number else "left"
         made.add_column(columns[index].title, justify=justify, no_wrap=index != len(columns) - 1)  # type: ignore[arg-type]
     for row in rows:
-        made.add_row(*(row[index] for index in shown))
+        made.add_row(*(_cell(row[index]) for index in shown))
     return made
+
+
+def _cell(content: Any) -> Any:
+    """What is shown in one line, with control characters as escapes."""
+    if isinstance(content, Text):
+        content.plain = one_line(content.plain)
+        return content
+    return one_line(content) if isinstance(content, str) else content
 
 
 def pairs(values: Mapping[str, object]) -> Table:
@@ -50,7 +68,7 @@ def pairs(values: Mapping[str, object]) -> Table:
 
 def document(report: Mapping[str, object]) -> None:
     """One JSON document on a line of its own."""
-    click.echo(json.dumps(report, ensure_ascii=False))
+    echo(json.dumps(report, ensure_ascii=False))
 
 
 def state(name: str) -> Text:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import click
-
+from adapter.cli.text import echo
 from adapter.errors import SettingsError
 from adapter.monitoring import error_reporting, logs
 from adapter.process.announcement import announced_at
@@ -47,7 +46,7 @@ def current_settings() -> Settings:
         return settings_for()
     _set_up_reporting(settings)
     using = f"drip-adapter serve --sandbox at {running.url}" if running else "sandbox.db; drip-adapter serve --sandbox isn't running"
-    click.echo(f"note: using {using}", err=True)
+    echo(f"note: using {using}", err=True)
     return settings
 
 

@@ -7,6 +7,9 @@ import logging
 import sys
 import time
 from contextvars import ContextVar
+from typing import Any
+
+from adapter.printable import one_line, printable
 
 FIELDS = (
     "action", "delivery", "store", "order", "account", "reason", "attempt", "seconds", "status", "drip_request_id", "source", "orders",
@@ -29,6 +32,14 @@ class LineFormatter(logging.Formatter):
         pairs = ((name, known.get(name)) for name in FIELDS)
         record.fields = "".join(f"{name}={_quoted(value)} " for name, value in pairs if value is not None)
         return super().format(record)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
+        """One line, whatever the message and the fields contain."""
+        return one_line(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is logging's
+        """A traceback; the exception's message may contain anything."""
+        return printable(super().formatException(ei))
 
 
 def set_up(level: str) -> None:

@@ -11,6 +11,7 @@ from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.output import Column
 from adapter.cli.parameters import AS_JSON, row_id
+from adapter.cli.text import echo
 from adapter.cli.times import IN_UTC
 from adapter.inbox import audit
 from adapter.inbox.database import snapshot
@@ -38,7 +39,7 @@ def command(limit: int, before: int | None, in_utc: bool, as_json: bool) -> None
     elif rows:
         _print_table(rows, in_utc=in_utc)
     else:
-        click.echo("Nothing has been changed yet.")
+        echo("Nothing has been changed yet.")
 
 
 def _print_table(rows: Sequence[Row[Any]], *, in_utc: bool) -> None:

@@ -9,6 +9,7 @@ from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON, TIME
 from adapter.cli.past_orders import configured_store, interruptible, print_result, read_orders, wait_until_sent
 from adapter.cli.startup import current_settings
+from adapter.cli.text import echo
 from adapter.operations.backfill import Backfill
 from adapter.stores.api import Window
 
@@ -38,7 +39,7 @@ def command(store: str, since: datetime, until: datetime | None, again: bool, wa
         resumed = reading.resumed
         print_result(store, read_orders(reading, settings, as_json=as_json), engine, settings, as_json=as_json)
         if resumed and not as_json:
-            click.echo("Those never received by webhook are counted from where this run resumed.")
+            echo("Those never received by webhook are counted from where this run resumed.")
         if wait:
             with interruptible("the orders are stored, and a sender sends them without this command too"):
                 wait_until_sent(store, engine, settings)

@@ -13,6 +13,7 @@ from adapter.cli.inbox import connected
 from adapter.cli.parameters import AS_JSON
 from adapter.cli.startup import current_settings
 from adapter.operations.check import Finding, look
+from adapter.printable import one_line
 
 _MARKS = {True: Text("ok", "green"), False: Text("ERROR", "bold red"), None: Text("note", "yellow")}
 
@@ -43,6 +44,6 @@ def _print_findings(findings: Iterable[Finding], *, as_json: bool) -> bool:
             line = Table.grid(padding=(0, 2, 0, 0))
             line.add_column(width=5)
             line.add_column()
-            line.add_row(_MARKS[finding.ok], f"{finding.what}: {finding.say}")
+            line.add_row(_MARKS[finding.ok], one_line(f"{finding.what}: {finding.say}"))
             out.print(line)
     return whole

@@ -1,5 +1,6 @@
 """`deliveries`: look into the inbox, and send again what it holds."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -15,6 +16,7 @@ from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON, ROW, STORE, TIME, row_id
 from adapter.cli.startup import current_settings
+from adapter.cli.text import echo
 from adapter.cli.times import IN_UTC
 from adapter.errors import WorkFailed
 from adapter.inbox import audit, search, views
@@ -131,7 +133,10 @@ def show(delivery: int, payload: bool, in_utc: bool, as_json: bool) -> None:
         if payload and is_locked(row.payload):
             raise WorkFailed(f"the payload of delivery {delivery} can't be read: {LOCKED}")
         if payload:
-            click.echo(row.payload or b"", nl=False)
+            if sys.stdout.isatty():
+                echo((row.payload or b"").decode(errors="replace"))
+            else:  # exactly as it was received
+                click.echo(row.payload or b"", nl=False)
             return
         attempts = search.attempts_of(connection, delivery)
         became = views.parts_of(connection, row) if row.reason == Reason.SPLIT else []
@@ -177,4 +182,4 @@ def _print_count(count: int, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         output.document({"retried": count, "dry_run": dry_run})
     else:
-        click.echo(f"{counted(count)} {'would' if dry_run else 'will'} be sent again")
+        echo(f"{counted(count)} {'would' if dry_run else 'will'} be sent again")

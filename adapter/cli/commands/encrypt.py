@@ -6,6 +6,7 @@ from adapter.cli.erasing import flush_erased
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.startup import current_settings
+from adapter.cli.text import echo
 from adapter.errors import SettingsError, WorkFailed
 from adapter.inbox.packing import LOCKED
 from adapter.inbox.reencryption import Encrypted, encrypt_all
@@ -31,7 +32,7 @@ def command(limit: int) -> None:
         for total in encrypt_all(engine, limit):  # noqa: B007 - the last one holds the totals
             pass
         flush_erased(engine)
-    click.echo(f"{_counted(total.done)} encrypted with the first key{'; there may be more' if total.done >= limit else ''}")
+    echo(f"{_counted(total.done)} encrypted with the first key{'; there may be more' if total.done >= limit else ''}")
     if total.locked:
         raise WorkFailed(f"{_counted(total.locked)} can't be read: {LOCKED}")
 

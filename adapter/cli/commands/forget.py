@@ -12,6 +12,7 @@ from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.progress import progress
 from adapter.cli.startup import current_settings
+from adapter.cli.text import echo
 from adapter.delivery.lease import Lease
 from adapter.delivery.reader import Reader
 from adapter.errors import WorkFailed
@@ -54,10 +55,10 @@ def command(email: str, dry_run: bool, yes: bool) -> None:
             if not dry_run:
                 _remember(engine, address)
             _fail_if_locked(search)
-            click.echo("Nothing is stored about this address.")
+            echo("Nothing is stored about this address.")
             return
         if dry_run:
-            click.echo(f"{found} would be erased")
+            echo(f"{found} would be erased")
             return
         if not yes:
             click.confirm(f"Erase what is stored about {address}: {found}?", abort=True, err=True)
@@ -66,7 +67,7 @@ def command(email: str, dry_run: bool, yes: bool) -> None:
         with transaction(engine) as connection:
             audit.note(connection, "forgot a shopper", found, "", datetime.now(UTC), audit.COMMAND)
         flush_erased(engine)
-    click.echo(f"{found} erased; delete the person at Drip as well")
+    echo(f"{found} erased; delete the person at Drip as well")
     _fail_if_locked(search)
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from adapter.cli.parameters import url
+from adapter.cli.text import echo
 from mappings import PROVIDERS, VOCABULARIES, Context, Options, encode, outcomes, printed
 
 _STORE_URL = "https://store.example"
@@ -51,7 +52,7 @@ def command(
     """
     platform = PROVIDERS[provider]
     if platform.needs_address and not store_url:
-        click.echo(f"note: {platform.title} payloads don't contain the store's address; using {_STORE_URL}, set --store-url", err=True)
+        echo(f"note: {platform.title} payloads don't contain the store's address; using {_STORE_URL}, set --store-url", err=True)
     named = dict(headers)
     context = Context(
         topic=topic or platform.topic(named),
@@ -63,6 +64,6 @@ def command(
     for file in files:
         payload = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
         for outcome in outcomes(platform, payload, context):
-            click.echo(printed(outcome) if sys.stdout.isatty() else encode(outcome))
+            echo(printed(outcome) if sys.stdout.isatty() else encode(outcome))
             rejected = rejected or "rejected" in outcome
     sys.exit(1 if rejected else 0)

@@ -6,6 +6,7 @@ from adapter.cli.exit_status import explained
 from adapter.cli.migrating import migrate_database
 from adapter.cli.progress import progress
 from adapter.cli.startup import settings_for
+from adapter.cli.text import echo
 
 
 @click.command("migrate")
@@ -18,4 +19,4 @@ def command() -> None:
     settings = settings_for()
     with progress("migrating the database"):
         file = migrate_database(settings)
-    click.echo(f"The database is up to date: {file}" if file else "The database is up to date.")
+    echo(f"The database is up to date: {file}" if file else "The database is up to date.")

@@ -13,6 +13,7 @@ from adapter.cli.inbox import open_inbox
 from adapter.cli.output import Column
 from adapter.cli.parameters import AS_JSON, STORE
 from adapter.cli.startup import current_settings
+from adapter.cli.text import echo
 from adapter.cli.times import IN_UTC
 from adapter.inbox import views
 from adapter.inbox.database import snapshot
@@ -58,12 +59,12 @@ def list_(store: str, limit: int, in_utc: bool, as_json: bool) -> None:
         found = list(all_orders(connection, settings, limit, store=store))
     if as_json:
         for each in found:
-            click.echo(encode(listed_document(each)))
+            echo(encode(listed_document(each)))
     elif found:
         out = output.console()
         out.print(output.table(_LIST, [_line(each, in_utc=in_utc) for each in found], out.width))
     else:
-        click.echo("No orders.")
+        echo("No orders.")
 
 
 def _line(each: Listed, *, in_utc: bool) -> tuple[RenderableType, ...]:
@@ -96,19 +97,19 @@ def show(order: str, store: str, in_utc: bool, as_json: bool) -> None:
     if not found:
         raise click.ClickException(f"no order {order!r}: none was received, and none was sent to Drip")
     for each in found:
-        click.echo(encode(each)) if as_json else _print_order(each, in_utc=in_utc)
+        echo(encode(each)) if as_json else _print_order(each, in_utc=in_utc)
 
 
 def _print_order(found: Mapping[str, Any], *, in_utc: bool) -> None:
     out = output.console()
     name = f"#{found['order_number']} (the store's id {found['order_id']})" if found["order_number"] else found["order_id"]
-    click.echo(f"order {name} of store {found['store']}")
+    echo(f"order {name} of store {found['store']}")
     for has in found["at_drip"]:
         at = times.with_times(has, in_utc=in_utc)
         changed = f", as it was at {at['snapshot_at']}" if at["snapshot_at"] else ""
-        click.echo(f"at Drip since {at['created_at']}{changed} (delivery {has['delivery']})")
+        echo(f"at Drip since {at['created_at']}{changed} (delivery {has['delivery']})")
     if not found["at_drip"]:
-        click.echo("never sent to Drip")
+        echo("never sent to Drip")
     lines = (
         (
             each["id"],

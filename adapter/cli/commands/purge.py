@@ -10,6 +10,7 @@ from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.progress import progress
 from adapter.cli.startup import current_settings
+from adapter.cli.text import echo
 from adapter.inbox.database import snapshot
 from adapter.inbox.retention import Purged, Retention, purgeable
 from adapter.operations.wording import counted
@@ -43,4 +44,4 @@ def command(dry_run: bool) -> None:
                     bar.update(note=str(purged))
             flush_erased(engine)
     for name, count in asdict(purged).items():
-        click.echo(f"{counted(count, *_NOUNS[name])} {'would be ' if dry_run else ''}{'erased' if name == 'payloads' else 'deleted'}")
+        echo(f"{counted(count, *_NOUNS[name])} {'would be ' if dry_run else ''}{'erased' if name == 'payloads' else 'deleted'}")

@@ -10,6 +10,7 @@ from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON
 from adapter.cli.past_orders import Interrupted, configured_store, print_result, read_orders
 from adapter.cli.startup import current_settings
+from adapter.cli.text import echo
 from adapter.errors import WorkFailed
 from adapter.operations.backfill import Backfill
 from adapter.stores.api import Window
@@ -45,6 +46,6 @@ def command(store: str | None, days: int, as_json: bool) -> None:
             except Interrupted:
                 raise
             except WorkFailed as error:
-                click.echo(f"{each.name}: {error}", err=True)
+                echo(f"{each.name}: {error}", err=True)
                 failed = True
     sys.exit(1 if failed else 0)

@@ -10,6 +10,7 @@ from adapter.cli import output
 from adapter.cli.exit_status import explained
 from adapter.cli.parameters import AS_JSON, url
 from adapter.cli.progress import Bar, progress
+from adapter.cli.text import echo
 from adapter.process import replay
 from adapter.process.replay import Posted
 from adapter.settings import read_settings
@@ -45,7 +46,7 @@ def command(
             _print_answer(answer, bar, as_json=as_json)
     refused = sum(answer.status >= 300 for answer in posted)
     if not as_json:
-        click.echo(f"{len(posted)} posted, {len(posted) - refused} accepted, {refused} refused")
+        echo(f"{len(posted)} posted, {len(posted) - refused} accepted, {refused} refused")
     sys.exit(1 if refused else 0)
 
 

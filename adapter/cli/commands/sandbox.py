@@ -4,6 +4,7 @@ import click
 
 from adapter.cli.exit_status import explained
 from adapter.cli.parameters import PARENT, listening_address
+from adapter.cli.text import echo
 from adapter.monitoring import logs
 from adapter.process.gunicorn_server import WebServer
 from adapter.process.parent import end_with_parent
@@ -25,5 +26,5 @@ def command(bind: str, parent: int | None) -> None:
         end_with_parent(parent)
     else:
         require_port(bind)
-        click.echo(f"The sandbox listens at http://{bind}; the orders it received: http://{bind}/received")
+        echo(f"The sandbox listens at http://{bind}; the orders it received: http://{bind}/received")
     WebServer(create_sandbox, bind=bind, workers=1, largest_body=100_000_000).run()

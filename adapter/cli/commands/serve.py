@@ -9,6 +9,7 @@ from adapter.cli.exit_status import explained
 from adapter.cli.migrating import migrate_database
 from adapter.cli.parameters import listening_address
 from adapter.cli.startup import settings_for
+from adapter.cli.text import echo
 from adapter.process.per_database import path_for
 from adapter.process.supervisor import Part, Plan, become_supervisor, free_port, require_port
 from adapter.settings import DEFAULT_PORT, WEAK_PASSWORD, Settings, secret_variables
@@ -48,7 +49,7 @@ def command(bind: str, sandbox: bool, sandbox_port: int) -> None:
         os.environ["SECRET_KEY"] = secrets.token_hex(32)
     _print_banner(settings, address)
     if settings.password_is_weak:
-        click.echo(f"warning: ADMIN_PASSWORD {WEAK_PASSWORD}", err=True)
+        echo(f"warning: ADMIN_PASSWORD {WEAK_PASSWORD}", err=True)
     announced_at = str(path_for(settings.database_url, "sandbox")) if sandbox else ""
     dashboard = f" The dashboard is at http://{address}" if sandbox or settings.admin_password else ""
     ready = f"Ready.{dashboard}"
@@ -58,9 +59,9 @@ def command(bind: str, sandbox: bool, sandbox_port: int) -> None:
 def _print_banner(settings: Settings, address: str) -> None:
     target = f"the sandbox at {settings.drip_api_url} (never to Drip)" if settings.sandbox else settings.drip_api_url
     where = f"orders go to {target}" if settings.accounts else "orders wait: set DRIP_ACCOUNT_ID and DRIP_API_KEY to send them to Drip"
-    click.echo(f"Starting at http://{address}; {where}")
+    echo(f"Starting at http://{address}; {where}")
     base = settings.public_url if settings.public_url_is_set else f"http://{address}"
     for store in settings.stores.values():
-        click.echo(f"  {store.provider.title:12} {base}/webhooks/{store.name}")
+        echo(f"  {store.provider.title:12} {base}/webhooks/{store.name}")
     if not settings.stores:
-        click.echo(f"  no store yet: set {secret_variables()}, or STORES")
+        echo(f"  no store yet: set {secret_variables()}, or STORES")
