@@ -21,6 +21,7 @@ from adapter.inbox import sources
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.erasure import still_pending
+from adapter.inbox.misread import reopen_misread
 from adapter.inbox.packing import LOCKED, is_locked
 from adapter.inbox.reading import assign_account, last_payload, set_in_hand, stores_that_wait, take_up_interrupted
 from adapter.inbox.sending import Due, Lane
@@ -138,6 +139,8 @@ class Reader:
             return
         with transaction(self._engine) as connection:
             take_up_interrupted(connection, self._in_hand)  # what a lost database interrupted here is not to blame
+        if count := reopen_misread(self._engine, self._clock()):
+            log.warning("an earlier version could not read these; they are read again", extra={"action": "reopened", "count": count})
         self._assign_accounts()
         self._has_taken_over = True
 

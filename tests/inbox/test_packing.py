@@ -19,7 +19,7 @@ from adapter.inbox.packing import Packed, Packing
 from adapter.inbox.receiving import Arrival, keep
 from adapter.inbox.tables import deliveries
 from mappings import Key
-from tests.support.adapter_under_test import shopify_order
+from tests.support.adapter_under_test import AdapterUnderTest, shopify_order
 
 pack, unpack = Packing(None).pack, Packing(None).unpack
 ORDER = json.dumps(shopify_order(note="x" * 300)).encode()
@@ -81,3 +81,16 @@ def test_what_is_erased_is_gone_from_the_file(engine: Engine) -> None:
         give_up(connection, new_id, "why", datetime.now(UTC))
     assert flush(engine)
     assert bytes(pack(ORDER)) not in file.read_bytes()
+
+
+def test_what_an_earlier_version_took_for_no_json_is_read_again(adapter: AdapterUnderTest) -> None:
+    adapter.post(ORDER)
+    adapter.post(b"<orders>" + b"<order/>" * 50)
+    adapter.read()
+    with adapter.engine.begin() as connection:  # as a sender does that knows nothing of packing
+        problems = json.dumps({"": ["not JSON: Expecting value at byte 0"]})
+        connection.execute(
+            deliveries.update().where(deliveries.c.id == 1).values(state="dead", problems=problems, settled_at=adapter.clock())
+        )
+    AdapterUnderTest(adapter.engine, adapter.settings, adapter.sandbox_url).settle()
+    assert adapter.states() == ["delivered", "dead"]
