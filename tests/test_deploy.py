@@ -18,6 +18,8 @@ import requests
 import yaml
 
 from adapter.process.supervisor import free_port
+from adapter.settings import read_settings
+from mappings import PROVIDERS
 from tests.support import terminal
 from tests.support.adapter_under_test import shopify_order, signed
 from tests.support.certificate import self_signed
@@ -70,6 +72,17 @@ def test_the_compose_file_fits_its_schema_and_the_settings() -> None:
     assert named(services) - NOT_SETTINGS - environment_names() == set()
     assert [name for name, service in services.items() if "profiles" not in service] == ["trial"], "docker compose up starts only the trial"
     assert services["trial"]["ports"] == ["127.0.0.1:${PORT:-8000}:8000"], "the trial's password is known to everyone"
+
+
+def test_the_trial_in_a_container_starts_without_any_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = yaml.safe_load(text_of("compose.yaml"))["services"]["trial"]
+    for name, value in trial["environment"].items():
+        monkeypatch.setenv(name, value.replace("${PORT:-8000}", "8000"))
+    monkeypatch.setenv("PORT", "8000")  # as in the image
+    assert trial["command"] == "drip-adapter serve --sandbox"
+    settings = read_settings(sandbox=True, sandbox_url="http://127.0.0.1:8001")
+    assert (set(settings.stores), settings.admin_password) == (set(PROVIDERS), trial["environment"]["ADMIN_PASSWORD"])
+    assert settings.admin_password in text_of("docs/deploying.md")
 
 
 def named(services: Mapping[str, Any]) -> set[str]:

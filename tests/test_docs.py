@@ -33,9 +33,12 @@ HOSTS = {
     "api.getdrip.com",
     "api.bigcommerce.com",
     "www.heroku.com",
+    "www.herokucdn.com",
+    "github.com",
     "keepachangelog.com",
     "semver.org",
     "127.0.0.1",
+    "localhost",
     "adapter.db",
 }
 INVENTED = re.compile(r"SHOP\.myshopify\.com|YOUR-APP[\w.-]*|([\w-]+\.)+example|HOST")
@@ -267,3 +270,25 @@ def _filled(text: str, name: str, values: dict[str, str]) -> str:
         return html.escape(found) if match[2] else found
 
     return re.sub(rf"{{{{ {name}\.(\w+)( \| escape)? }}}}", value, text)
+
+
+def test_the_worked_example_of_a_refund_is_what_the_fixture_contains() -> None:
+    folder = ROOT / "fixtures" / "shopify" / "refund-partial"
+    payload, body = (json.loads((folder / name).read_bytes(), parse_float=str, parse_int=str) for name in ("payload.json", "drip.json"))
+    sections = text_of("docs/deciding.md").partition("**Example: a refund.**")[2].partition("```")[0]
+    rows = re.findall(r"^\| ([\w ]+) \| (.+) \| (.+) \|$", sections, re.MULTILINE)
+    assert len(rows) == 7, "the search finds nothing"
+    lines = {line["title"]: line for line in payload["line_items"]}
+    items = {item["name"]: item for item in body["items"]}
+    for name, came, went in rows:
+        for fields_of, text in ((lines.get(name, payload), came), (items.get(name, body), went)):
+            for field, value in re.findall(r"`(\w+)` ([\d.]+)", text):
+                assert float(fields_of[field]) == float(value), (name, field)
+    assert set(lines) - set(items) == {name for name, _, went in rows if went == "not sent"}
+
+
+def test_the_examples_of_orders_that_are_not_sent_are_what_the_fixtures_contain() -> None:
+    rows = re.findall(r"^\| `fixtures/([\w/-]+)`.* \| `(\w+)`", text_of("docs/deciding.md"), re.MULTILINE)
+    assert len(rows) == 5
+    for name, reason in rows:
+        assert json.loads((ROOT / "fixtures" / name / "skipped.json").read_bytes()) == {"skipped": reason}

@@ -29,6 +29,7 @@ _SECTIONS = {
         "check": "Check the setup and say how to fix it.",
         "deliveries": "List, follow, show and retry what was received.",
         "orders": "List orders, and show the history of one.",
+        "export": "Write what was received to files.",
         "audit": "Show what people changed.",
     },
     "Personal data": {

@@ -75,18 +75,7 @@ def print_delivery(
     row: Row[Any], attempts: Sequence[Row[Any]], became: Sequence[int], today: Mapping[str, Any] | None, *, as_json: bool, in_utc: bool
 ) -> None:
     """One delivery with its attempts, the deliveries it was split into, and what today's mapping makes of it."""
-    document = _summary(row) | {
-        "order_number": row.order_number,
-        "read_at": _time(row.read_at),
-        "detail": row.detail,
-        "problems": json.loads(row.problems) if row.problems else None,
-        "snapshot_at": _time(row.snapshot_at),
-        "due_at": _time(row.due_at) if row.state == "pending" else None,
-        "parent": str(row.parent_id) if row.parent_id else None,
-        "became": [str(part) for part in became],
-        "tries": [_attempt(attempt) for attempt in attempts],
-        "today": today,
-    }
+    document = {**delivery_document(row, attempts), "became": [str(part) for part in became], "today": today}
     if as_json:
         echo(encode(document))
         return
@@ -98,6 +87,20 @@ def print_delivery(
         _print_attempt(times.with_times(attempt, in_utc=in_utc), number, len(tries))
     if today:
         echo(f"\ntoday's mapping\n{_of_today(today, sent=any(attempt.body for attempt in attempts))}")
+
+
+def delivery_document(row: Row[Any], attempts: Sequence[Row[Any]]) -> dict[str, Any]:
+    """Everything stored about a delivery, except for its headers and payload."""
+    return _summary(row) | {
+        "order_number": row.order_number,
+        "read_at": _time(row.read_at),
+        "detail": row.detail,
+        "problems": json.loads(row.problems) if row.problems else None,
+        "snapshot_at": _time(row.snapshot_at),
+        "due_at": _time(row.due_at) if row.state == "pending" else None,
+        "parent": str(row.parent_id) if row.parent_id else None,
+        "tries": [_attempt(attempt) for attempt in attempts],
+    }
 
 
 def why(row: Row[Any]) -> str:

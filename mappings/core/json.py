@@ -63,8 +63,9 @@ def _parse_patiently(payload: bytes, deepest: int) -> Any:
     try:
         return json.loads(text, parse_float=_decimal, parse_int=_integer, parse_constant=_constant)
     except json.JSONDecodeError as error:
-        at = mark + len(text[: error.pos].encode())
-        raise _not_json(f"{error.msg.removesuffix(' at')} at byte {at}") from None
+        message, position = _what_and_where(error)
+        at = mark + len(text[:position].encode())
+        raise _not_json(f"{message.removesuffix(' at')} at byte {at}") from None
     except RecursionError:
         raise _too_deep(deepest) from None
 
@@ -86,6 +87,15 @@ def _is_deeper(document: Any, deepest: int) -> bool:
 
 def _too_deep(deepest: int) -> Rejected:
     return Rejected({"": [f"nested in more than {deepest} levels, which MAX_NESTING allows"]})
+
+
+def _what_and_where(error: json.JSONDecodeError) -> tuple[str, int]:
+    """The message and the position, the same in every version of Python: since 3.13, a trailing comma has a message of its own."""
+    if not error.msg.startswith("Illegal trailing comma"):
+        return error.msg, error.pos
+    after = error.doc[error.pos + 1 :]
+    expected = "value" if error.msg.endswith("array") else "property name enclosed in double quotes"
+    return f"Expecting {expected}", error.pos + 1 + len(after) - len(after.lstrip(" \t\n\r"))
 
 
 def _not_json(why: str) -> Rejected:

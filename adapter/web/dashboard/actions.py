@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response as Redirect
 from adapter.inbox import audit
 from adapter.inbox.packing import LOCKED, is_locked
 from adapter.inbox.tables import deliveries
+from adapter.operations.export import headers_of
 from adapter.operations.retry import log_reopened, reopen, subject_of
 from adapter.process.wake_up import wake_senders
 from adapter.web.dashboard.delivery import find
@@ -46,16 +47,11 @@ def copy_as_fixture(delivery: int) -> Response:
         abort(404, "There is nothing to download: the payload has been erased, or the store is no longer in the settings.")
     if is_locked(row.payload):
         abort(409, f"The payload can't be read: {LOCKED}.")
-    headers = {
-        "Content-Type": "application/json",
-        **({store.provider.topic_headers[0]: row.topic} if row.topic else {}),
-        **json.loads(row.headers),
-    }
     folder = f"{store.provider.name}/{store.name}-{row.id}"
     write(lambda connection: audit.note(connection, "downloaded as a fixture, with personal data", subject_of([delivery]), "", now()))
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(f"{folder}/headers.json", json.dumps(headers, indent=2) + "\n")
+        archive.writestr(f"{folder}/headers.json", json.dumps(headers_of(row, store.provider), indent=2) + "\n")
         archive.writestr(f"{folder}/payload.json", row.payload)
     disposition = {"Content-Disposition": f'attachment; filename="{store.name}-{row.id}.zip"'}
     return Response(packed.getvalue(), mimetype="application/zip", headers=disposition)

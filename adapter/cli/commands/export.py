@@ -1,0 +1,41 @@
+"""`export`: the inbox as files."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from adapter.cli import output
+from adapter.cli.delivery_output import delivery_document
+from adapter.cli.exit_status import explained
+from adapter.cli.inbox import open_inbox
+from adapter.cli.parameters import AS_JSON, STORE
+from adapter.cli.startup import current_settings
+from adapter.inbox import audit, search
+from adapter.inbox.database import transaction
+from adapter.operations.export import export
+
+
+@click.command("export")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@STORE
+@AS_JSON
+@explained
+def command(folder: Path, store: str, as_json: bool) -> None:
+    """Write what was received to files.
+
+    Each delivery becomes a folder with the webhook as received (headers.json, payload.json), which map and replay can read, and with
+    everything known about it (delivery.json): every attempt, what was sent to Drip, and Drip's answer. The files contain personal data;
+    the audit log records the export.
+    """
+    settings = current_settings()
+    with open_inbox(settings) as engine:
+        done = export(engine, settings, search.filtered(store=store), folder, delivery_document)
+        with transaction(engine) as connection:
+            subject = f"{output.counted(done.deliveries)}{f' of {store}' if store else ''}"
+            audit.note(connection, "exported, with personal data", subject, "", datetime.now(UTC), audit.COMMAND)
+    if as_json:
+        output.document({"exported": done.deliveries, "without_payload": done.erased, "folder": str(folder)})
+        return
+    erased = f"; {done.erased} without payload, which has been erased" if done.erased else ""
+    click.echo(f"{output.counted(done.deliveries)} exported to {folder}{erased}")
