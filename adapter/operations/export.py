@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Engine, Row, select
 from adapter.errors import WorkFailed
 from adapter.inbox import search
 from adapter.inbox.database import snapshot
+from adapter.inbox.packing import is_locked
 from adapter.inbox.tables import deliveries
 from adapter.settings import Settings
 from mappings import Provider, printed
@@ -23,10 +24,11 @@ Describe = Callable[[Row[Any], Sequence[Row[Any]]], Mapping[str, Any]]
 
 @dataclass(slots=True)
 class Exported:
-    """How many deliveries were written, and how many of them had no payload any more."""
+    """How many deliveries were written; how many of them without a payload, because it is erased, or encrypted with an unknown key."""
 
     deliveries: int = 0
     erased: int = 0
+    locked: int = 0
 
 
 def headers_of(row: Row[Any], provider: Provider | None) -> dict[str, str]:
@@ -49,6 +51,7 @@ def export(engine: Engine, settings: Settings, which: ColumnElement[bool], folde
             _write(row, settings, folder, describe(row, attempts))
             done.deliveries += 1
             done.erased += row.payload is None
+            done.locked += is_locked(row.payload)
     except OSError as error:
         raise WorkFailed(f"{error.filename or folder}: {error.strerror}") from error
     return done
@@ -73,5 +76,5 @@ def _write(row: Row[Any], settings: Settings, folder: Path, document: Mapping[st
     os.makedirs(own, mode=0o700)
     (own / "delivery.json").write_text(printed(document) + "\n", encoding="utf-8")
     (own / "headers.json").write_text(json.dumps(headers_of(row, store.provider if store else None), indent=2) + "\n", encoding="utf-8")
-    if row.payload is not None:
+    if row.payload is not None and not is_locked(row.payload):
         (own / "payload.json").write_bytes(row.payload)

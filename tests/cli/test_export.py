@@ -63,4 +63,4 @@ def test_a_folder_that_holds_something_is_left_alone(adapter: AdapterUnderTest, 
     assert (result.exit_code, [path.name for path in (tmp_path / "full").iterdir()]) == (1, ["mine.txt"])
     assert "isn't empty" in result.stderr
     nothing = run("export", str(tmp_path / "none"), "--store", "other", "--json")
-    assert json.loads(nothing.stdout) == {"exported": 0, "without_payload": 0, "folder": str(tmp_path / "none")}
+    assert json.loads(nothing.stdout) == {"exported": 0, "without_payload": 0, "unreadable": 0, "folder": str(tmp_path / "none")}

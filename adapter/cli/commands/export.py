@@ -13,7 +13,9 @@ from adapter.cli.parameters import AS_JSON, STORE
 from adapter.cli.startup import current_settings
 from adapter.inbox import audit, search
 from adapter.inbox.database import transaction
+from adapter.inbox.packing import LOCKED
 from adapter.operations.export import export
+from adapter.operations.wording import counted
 
 
 @click.command("export")
@@ -32,10 +34,12 @@ def command(folder: Path, store: str, as_json: bool) -> None:
     with open_inbox(settings) as engine:
         done = export(engine, settings, search.filtered(store=store), folder, delivery_document)
         with transaction(engine) as connection:
-            subject = f"{output.counted(done.deliveries)}{f' of {store}' if store else ''}"
+            subject = f"{counted(done.deliveries)}{f' of {store}' if store else ''}"
             audit.note(connection, "exported, with personal data", subject, "", datetime.now(UTC), audit.COMMAND)
     if as_json:
-        output.document({"exported": done.deliveries, "without_payload": done.erased, "folder": str(folder)})
-        return
-    erased = f"; {done.erased} without payload, which has been erased" if done.erased else ""
-    click.echo(f"{output.counted(done.deliveries)} exported to {folder}{erased}")
+        output.document({"exported": done.deliveries, "without_payload": done.erased, "unreadable": done.locked, "folder": str(folder)})
+    else:
+        erased = f"; {done.erased} without payload, which has been erased" if done.erased else ""
+        click.echo(f"{counted(done.deliveries)} exported to {folder}{erased}")
+    if done.locked:
+        raise click.ClickException(f"the payloads of {counted(done.locked)} can't be read: {LOCKED}")
