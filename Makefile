@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 READY_DEV := $(VENV)/ready-dev
 
-.PHONY: install demo run test test-quick test-faults lint simulate bench picture package format requirements clean
+.PHONY: install demo run test test-quick test-faults lint simulate bench docs picture package format requirements clean
 
 install: $(READY)  ## Set up the command .venv/bin/drip-adapter.
 
@@ -39,6 +39,9 @@ lint: $(READY_DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+
+docs: $(READY_DEV)  ## The documentation as a site with search, in build/site; fails at a dead link.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 picture: $(READY_DEV)  ## Take the README's picture of the dashboard again.
 	PICTURE=docs/images/dashboard.png $(BIN)/python -m pytest tests/browser/test_picture.py

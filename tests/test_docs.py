@@ -4,7 +4,9 @@ import ast
 import html
 import importlib
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
@@ -201,6 +203,15 @@ def test_each_package_says_what_belongs_there_and_what_does_not(package: str) ->
 def test_documents_name_only_hosts_meant_for_the_reader(path: Path) -> None:
     named = re.findall(r"\w+:///?(?:[^\s/@]+@)?([\w-]+(?:\.[\w-]+)*)", path.read_text(encoding="utf-8"))
     assert [host for host in named if host not in HOSTS and not INVENTED.fullmatch(host)] == []
+
+
+def test_the_documents_become_a_site_without_a_dead_link_or_a_page_that_is_not_listed(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, f"{done.stderr}\nEach page of docs/ needs a line in mkdocs.yml."
+    assert (tmp_path / "search" / "search_index.json").is_file()
 
 
 def test_the_tables_of_stores_in_the_documents_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
