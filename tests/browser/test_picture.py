@@ -22,8 +22,10 @@ SIZE = (1200, 1140)
 MOST_BYTES = 150_000
 LANTERN = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 48 48"><path fill="#fbe9d0" d="M0 0h48v48H0z"/>
-<path fill="none" stroke="#7a3b2e" stroke-width="2" d="M16 13a8 8 0 0 1 16 0"/><path fill="#c0392b" d="M15 13h18l2 5H13zM13 36h22l3 6H10z"/>
-<path fill="#fdf6ec" stroke="#7a3b2e" stroke-width="2" d="M15 18h18l1 18H14z"/><path fill="#f5a623" d="M24 22c5 6 4 11 0 11s-5-5 0-11z"/></svg>"""
+<path fill="none" stroke="#7a3b2e" stroke-width="2" d="M16 13a8 8 0 0 1 16 0"/>
+<path fill="#c0392b" d="M15 13h18l2 5H13zM13 36h22l3 6H10z"/>
+<path fill="#fdf6ec" stroke="#7a3b2e" stroke-width="2" d="M15 18h18l1 18H14z"/>
+<path fill="#f5a623" d="M24 22c5 6 4 11 0 11s-5-5 0-11z"/></svg>"""
 """The picture of a product, in the place of the address that the sample contains."""
 
 
