@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 # How often the database is polled for what nobody has announced: other processes' webhooks, and retries that fall due.
 _POLL_S = 0.2
 _POLL_BESIDE_THE_READER_S = 1.0
-_BURST_S = 0.05
+# How long a reader rests that more webhooks reach while it reads.
+_SHORTEST_REST_S, _LONGEST_REST_S = 0.05, 0.4
 # A reader that takes longer for one step hangs.
 _READING_S = 60.0
 _MAINTENANCE_S = 0.05
@@ -121,10 +122,11 @@ class Senders:
                 return WITHOUT_LEASE_S
             reader.lost_sight()
         self._reading.pulse(_READING_S)
+        begun = time.monotonic()
         if not reader.step():
             return _POLL_S
-        if self._wake_reader.is_set():  # webhooks come in faster than they are read: they are acknowledged first, and read together
-            self._stop.wait(_BURST_S)
+        if self._wake_reader.is_set():  # more came in meanwhile: webhooks are acknowledged first, and read together
+            self._stop.wait(min(max(_SHORTEST_REST_S, 2 * (time.monotonic() - begun)), _LONGEST_REST_S))
         return 0.0
 
     def _dispatch(self) -> float:

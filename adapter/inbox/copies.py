@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, insert, or_, select, update
 
 from adapter.inbox.sending import Lane
 from adapter.inbox.sql import as_lanes, lanes_of, parts, using
@@ -28,11 +28,16 @@ _COLUMNS = [deliveries.c[name] for name in ("id", "store", "order_id", "parent_i
 
 def has_returned(connection: Connection, delivery_id: int) -> bool:
     """Whether the same bytes as this delivery's, arriving now, show that its order has returned to that state."""
+    return connection.execute(_has_returned(), {"delivery": delivery_id}).first() is not None
+
+
+@cache
+def _has_returned() -> Select[int]:
     mine, other = deliveries.alias("mine"), deliveries.alias("other")
     no_newer = or_(mine.c.snapshot_at.is_(None), other.c.snapshot_at.is_(None), other.c.snapshot_at == mine.c.snapshot_at)
     same_order = and_(other.c.store == mine.c.store, other.c.order_id == mine.c.order_id, other.c.id > mine.c.id)
-    since = select(other.c.id).join_from(mine, other, same_order).where(mine.c.id == delivery_id, no_newer).limit(1)
-    return connection.execute(using(since, other, "ix_deliveries_lane")).first() is not None
+    since = select(other.c.id).join_from(mine, other, same_order).where(mine.c.id == bindparam("delivery"), no_newer).limit(1)
+    return using(since, other, "ix_deliveries_lane")
 
 
 def retire_key(connection: Connection, delivery_id: int, key: str) -> None:

@@ -20,7 +20,7 @@ from adapter.errors import DatabaseAway
 from adapter.inbox.database import transaction
 from adapter.inbox.packing import packing_of
 from adapter.inbox.public_address import learn
-from adapter.inbox.receiving import Arrival, Receipt, count_refusal, insert_new, keep
+from adapter.inbox.receiving import Arrival, Receipt, another_copy, count_refusal, insert_new, keep
 
 log = logging.getLogger(__name__)
 # Shopify waits 5 s. Statements time out after 3 s; this deadline also covers a connection that hangs.
@@ -141,7 +141,7 @@ class Keeper:
     def _process_others(self, jobs: Sequence[_Job]) -> None:
         try:
             with transaction(self._engine) as connection:
-                results = [_write(connection, job.what) for job in jobs]
+                results = _write_all(connection, [job.what for job in jobs])
         except DBAPIError as error:
             if len(jobs) > 1:
                 for job in jobs:
@@ -162,11 +162,26 @@ class Keeper:
             return keep(connection, what.bare)
 
 
-def _write(connection: Connection, what: Arrival | Refusal | Learned) -> Receipt | None:
-    if isinstance(what, Arrival):
-        return keep(connection, what)
+def _write_all(connection: Connection, whats: Sequence[Arrival | Refusal | Learned]) -> list[Receipt | None]:
+    """Write all of these. Of many copies of one delivery that arrived together, only the first and the last are looked at."""
+    lasts = {(what.store, what.key.value): place for place, what in enumerate(whats) if isinstance(what, Arrival)}
+    firsts: dict[tuple[str, str], Receipt] = {}
+    results: list[Receipt | None] = []
+    for place, what in enumerate(whats):
+        if isinstance(what, Arrival):
+            same = (what.store, what.key.value)
+            is_between = same in firsts and place != lasts[same]
+            receipt = another_copy(connection, what, firsts[same]) if is_between else keep(connection, what)
+            firsts.setdefault(same, receipt)
+            results.append(receipt)
+        else:
+            results.append(None)
+            _note(connection, what)
+    return results
+
+
+def _note(connection: Connection, what: Refusal | Learned) -> None:
     if isinstance(what, Refusal):
         count_refusal(connection, store=what.store, reason=what.reason, at=what.at)
     else:
         learn(connection, what.address, what.at)
-    return None

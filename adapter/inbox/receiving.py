@@ -122,6 +122,12 @@ def keep(connection: Connection, arrival: Arrival) -> Receipt:
     return Receipt(known.id, False, reopened)
 
 
+def another_copy(connection: Connection, arrival: Arrival, first: Receipt) -> Receipt:
+    """Count one more copy of a delivery, which changes nothing: it arrived between others, of which `keep` has looked at the first."""
+    counters.count(connection, "duplicates", store=arrival.store)
+    return Receipt(first.delivery, False)
+
+
 def _is_repeat(key: Key, headers: str) -> bool:
     """Whether the platform itself sends a delivery again, which it does with the same ID."""
     return bool(key.sent_as) and key.sent_as in json.loads(headers).values()

@@ -2,12 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, event, select, text
 
 from adapter.errors import DatabaseAway
-from adapter.inbox import group_commit
+from adapter.inbox import counters, group_commit
 from adapter.inbox.database import connect, snapshot, transaction
 from adapter.inbox.group_commit import Keeper
 from adapter.inbox.receiving import Arrival, Receipt
@@ -51,10 +52,20 @@ def test_those_that_wait_together_share_a_commit(engine: Engine) -> None:
 
 
 def test_copies_in_one_batch_are_one_delivery(engine: Engine) -> None:
+    looked: list[str] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def hear(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if statement.startswith("SELECT") and "deliveries.state" in statement:
+            looked.append(statement)
+
     receipts = keep_all(Keeper(engine), engine, [arrival(1)] * 8)
     assert len({receipt.delivery for receipt in receipts}) == 1
     assert sorted(receipt.new for receipt in receipts) == [False] * 7 + [True]
     assert len(kept(engine)) == 1
+    assert len(looked) == 2  # the first copy and the last: those in between cost next to nothing
+    with snapshot(engine) as connection:
+        assert counters.totals(connection) == [("duplicates", {"store": "shopify"}, 7)]
 
 
 def test_a_row_that_the_database_rejects_harms_no_other(engine: Engine) -> None:
