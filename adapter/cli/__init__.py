@@ -31,6 +31,7 @@ _SECTIONS = {
         "orders": "List orders, and show the history of one.",
         "export": "Write what was received to files.",
         "audit": "Show what people changed.",
+        "unlock": "Let everyone try to log in again at once.",
     },
     "Personal data": {
         "forget": "Erase what is stored about a shopper.",

@@ -10,6 +10,10 @@ from adapter.inbox.tables import audit
 
 ADMINISTRATOR = "administrator"
 COMMAND = "command line"
+SOMEBODY = "somebody"
+VIEWED = "viewed personal data"
+FAILED_LOG_IN = "wrong password"
+"""The action of anyone who can open the login page: unlike the others it is purged, with the rows of deliveries."""
 
 
 def note(connection: Connection, action: str, subject: str, detail: str, at: datetime, actor: str = ADMINISTRATOR) -> None:

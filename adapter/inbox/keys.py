@@ -17,13 +17,18 @@ _LENGTH = 32
 
 
 def key_of(connection: Connection, name: str) -> bytes:
-    """The key with this name, made if there is none; the transaction must be a writing one then."""
-    known = select(keys.c.value).where(keys.c.name == name)
-    value: bytes | None = connection.execute(known).scalar()
-    if value is None:
-        new = upserting(connection, keys).values(name=name, value=secrets.token_bytes(_LENGTH))
-        connection.execute(new.on_conflict_do_nothing(index_elements=["name"]))
-        value = connection.execute(known).scalar_one()
+    """The key with this name, made if there is none: only for writing transactions."""
+    if (value := known_key(connection, name)) is not None:
+        return value
+    new = upserting(connection, keys).values(name=name, value=secrets.token_bytes(_LENGTH))
+    connection.execute(new.on_conflict_do_nothing(index_elements=["name"]))
+    made: bytes = connection.execute(select(keys.c.value).where(keys.c.name == name)).scalar_one()
+    return made
+
+
+def known_key(connection: Connection, name: str) -> bytes | None:
+    """The key with this name; None if it has never been needed."""
+    value: bytes | None = connection.execute(select(keys.c.value).where(keys.c.name == name)).scalar()
     return value
 
 

@@ -1,36 +1,50 @@
-"""Recent log-ins to the dashboard that did not succeed: the counts that throttle password guessing."""
+"""Failed log-ins to the dashboard, counted by visitor, and how long each visitor must wait before the next attempt.
+
+Nobody is locked out: the wait is never longer than half a minute, and failures elsewhere don't count. At that rate, a visitor can try 3,000
+passwords a day.
+"""
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, case, delete, select, update
+from sqlalchemy import Connection, delete, select
 
 from adapter.inbox.sql import upserting
 from adapter.inbox.tables import login_attempts
 
+FREE = 5
+"""Failures that cost no wait; then it is a second, and twice as long after each."""
+LONGEST = timedelta(seconds=30)
 WINDOW = timedelta(minutes=15)
-"""Attempts are counted together for this long."""
-EVERYONE = "*"
-"""The visitor under which the attempts of all visitors are counted."""
+"""Failures are forgotten when there was none for this long."""
 
 
-def recent(connection: Connection, visitor: str, at: datetime) -> int:
-    """How many attempts of a visitor count now."""
-    counted = select(login_attempts.c.times).where(login_attempts.c.visitor == visitor, login_attempts.c.since > at - WINDOW)
-    return connection.execute(counted).scalar() or 0
+def wait_after(failures: int) -> timedelta:
+    """How long a visitor waits after so many failures."""
+    return min(timedelta(seconds=2 ** min(failures - FREE, 10)), LONGEST) if failures >= FREE else timedelta()
 
 
-def add(connection: Connection, visitor: str, at: datetime) -> int:
-    """Count an attempt before its password is checked; how many count now, including this one."""
+def wait_of(connection: Connection, visitor: str, at: datetime, *, lock: bool = False) -> timedelta:
+    """How long a visitor must still wait; with `lock`, nobody else's attempt is counted meanwhile."""
+    counted = select(login_attempts.c.times, login_attempts.c.since).where(login_attempts.c.visitor == visitor)
+    row = connection.execute(counted.with_for_update() if lock else counted).one_or_none()
+    if row is None or row.since <= at - WINDOW:
+        return timedelta()
+    until: datetime = row.since + wait_after(row.times)
+    return max(until - at, timedelta())
+
+
+def add(connection: Connection, visitor: str, at: datetime) -> None:
+    """Count an attempt, before anyone else can make another."""
     connection.execute(delete(login_attempts).where(login_attempts.c.since <= at - WINDOW))
     row = upserting(connection, login_attempts).values(visitor=visitor, times=1, since=at)
-    counted = row.on_conflict_do_update(index_elements=["visitor"], set_={"times": login_attempts.c.times + 1})
-    times: int = connection.execute(counted.returning(login_attempts.c.times)).scalar_one()
-    return times
+    connection.execute(row.on_conflict_do_update(index_elements=["visitor"], set_={"times": login_attempts.c.times + 1, "since": at}))
 
 
 def clear(connection: Connection, visitor: str) -> None:
-    """Stop counting the attempts of a visitor who has logged in, also among everyone's."""
-    own = select(login_attempts.c.times).where(login_attempts.c.visitor == visitor).scalar_subquery()
-    left = case((login_attempts.c.times > own, login_attempts.c.times - own), else_=0)
-    connection.execute(update(login_attempts).where(login_attempts.c.visitor == EVERYONE, own.is_not(None)).values(times=left))
+    """Forget the failures of a visitor who has logged in."""
     connection.execute(delete(login_attempts).where(login_attempts.c.visitor == visitor))
+
+
+def clear_all(connection: Connection) -> int:
+    """Forget all failures; how many visitors had any."""
+    return connection.execute(delete(login_attempts)).rowcount

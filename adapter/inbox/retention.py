@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, bindparam, delete, exists, func, or_, select
 
+from adapter.inbox.audit import FAILED_LOG_IN
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.erasure import erase
-from adapter.inbox.tables import attempts, backfills, deliveries, products, requests
+from adapter.inbox.tables import attempts, audit, backfills, deliveries, products, requests
 from adapter.settings import Settings
 
 PRODUCTS_FOR = timedelta(days=90)
@@ -83,6 +84,7 @@ class Retention:
             yield purged
         with transaction(self._engine) as connection:
             purged.backfills += connection.execute(delete(backfills).where(backfills.c.ended_at <= limits.rows)).rowcount
+            connection.execute(delete(audit).where(audit.c.action == FAILED_LOG_IN, audit.c.at <= limits.rows))
         yield purged
 
     def _delete_rows(self, until: datetime, purged: Purged) -> Iterator[None]:

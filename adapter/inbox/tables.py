@@ -266,9 +266,9 @@ audit = Table(
 login_attempts = Table(
     "login_attempts",
     metadata,
-    Column("visitor", Text, primary_key=True, comment="a keyed digest of the visitor's network address; * for all together"),
-    Column("times", Integer, nullable=False, comment="log-ins counted since then"),
-    Column("since", Instant, nullable=False),
+    Column("visitor", Text, primary_key=True, comment="a keyed digest of the visitor's network, or of a browser that has logged in before"),
+    Column("times", Integer, nullable=False, comment="failed log-ins in a row"),
+    Column("since", Instant, nullable=False, comment="the last one"),
     comment="Log-ins of the last minutes that did not succeed, to limit password guessing.",
 )
 Index("ix_login_attempts_since", login_attempts.c.since)

@@ -100,6 +100,8 @@ def read_settings(
         status_open_to=_one_of(env, "STATUS_OPEN_TO", ("", "loopback", "everyone"), problems),
         metrics_token=_secret(env, "METRICS_TOKEN", problems),
         admin_password=_admin_password(env, problems, public=public),
+        session_idle_hours=_number(env, "SESSION_IDLE_HOURS", problems, 12, 1, 8760),
+        session_days=_number(env, "SESSION_DAYS", problems, 7, 1, 365),
         secret_key=_secret(env, "SECRET_KEY", problems, SHORTEST_KEY),
         alert_url=_checked(env, "ALERT_URL", checks, problems),
         sentry_dsn=_checked(env, "SENTRY_DSN", checks, problems),

@@ -116,6 +116,9 @@ class Settings:
     """Who may read /status and /metrics without a token or a log-in."""
     admin_password: str = field(default="", repr=False)
     """Opens the dashboard; without one there is no dashboard."""
+    session_idle_hours: int = 12
+    session_days: int = 7
+    """How long a log-in lasts without being used, and in all."""
     secret_key: str = field(default="", repr=False)
     """Signs the dashboard's sessions; blank: derived from the password."""
     alert_url: str = field(default="", repr=False)

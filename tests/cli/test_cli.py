@@ -649,3 +649,12 @@ def test_status_counts_refused_requests(adapter: AdapterUnderTest) -> None:
     shown = run("status").stdout
     assert "refused 1 request without a signature" in shown
     assert "refused 1 request with a signature that doesn't match" in shown
+
+
+def test_a_look_at_personal_data_is_on_record_like_the_pages(adapter: AdapterUnderTest) -> None:
+    run("deliveries", "show", "1")
+    run("deliveries", "show", "1", "--payload")
+    run("deliveries", "list")
+    with snapshot(adapter.engine) as connection:
+        noted = [(row.actor, row.action, row.subject) for row in audit.noted(connection, 9)]
+    assert noted == [("command line", "viewed personal data", "delivery 1")] * 2

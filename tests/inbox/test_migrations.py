@@ -156,9 +156,7 @@ def test_the_rows_of_an_earlier_version_are_all_there(database_url: str, revisio
         assert connection.execute(select(audit.c.action)).scalars().all() == ["logged in"] * (revision >= "0003")
         assert connection.execute(select(hours.c.number)).scalars().all() == [7] * (revision >= "0005")
     with transaction(engine) as connection:
-        since = connection.execute(select(deliveries.c.received_at)).scalars().first()
-        assert since is not None
-        assert login_attempts.recent(connection, login_attempts.EVERYONE, since) == (4 if revision >= "0003" else 0)
+        assert login_attempts.clear_all(connection) == (1 if revision >= "0003" else 0)
         if revision >= "0004":
             assert sorted((labels["outcome"], value) for _, labels, value in counters.totals(connection)) == [("retry", 5), ("unknown", 12)]
             assert connection.execute(select(alerts.c.message)).scalar_one() == "1 dead letter"

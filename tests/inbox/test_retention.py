@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func, insert, select, update
 
 from adapter.cli import main
 from adapter.delivery.maintenance import Maintenance
-from adapter.inbox import retention, settling
+from adapter.inbox import audit, retention, settling
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.products import keep_products
 from adapter.inbox.retention import Purged, Retention, purgeable
@@ -268,3 +268,13 @@ def test_what_was_opened_again_in_the_meantime_keeps_its_payload(retried: Adapte
     retried.settle()
     assert retried.states() == ["delivered"]
     assert len(retried.received()) == 2
+
+
+def test_failed_logins_leave_the_audit_log_with_the_rows_and_nothing_else_does(adapter: AdapterUnderTest) -> None:
+    with transaction(adapter.engine) as connection:
+        for action in (audit.FAILED_LOG_IN, "forgot a shopper"):
+            audit.note(connection, action, "", "", adapter.clock())
+    adapter.clock.advance(days=91)
+    purge(adapter)
+    with snapshot(adapter.engine) as connection:
+        assert [row.action for row in audit.noted(connection, 9)] == ["forgot a shopper"]

@@ -1,16 +1,22 @@
 """Who may see the dashboard, and what keeps everyone else out."""
 
+import re
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, insert, select, update
+from click.testing import CliRunner
+from freezegun import freeze_time
+from itsdangerous import URLSafeTimedSerializer
+from sqlalchemy import Engine, select
 
+from adapter.cli import main
 from adapter.errors import SettingsError
-from adapter.inbox import login_attempts
-from adapter.inbox.database import transaction
+from adapter.inbox import audit, login_attempts
+from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.tables import audit as audit_table
 from adapter.inbox.tables import login_attempts as attempts
+from adapter.inbox.tables import sessions
 from adapter.settings import Settings, read_settings
 from adapter.settings.addresses import Networks
 from adapter.web.app import create_app
@@ -90,7 +96,7 @@ def test_login_and_logout(settings: Settings, engine: Engine) -> None:
     assert somebody.get("/").status_code == 303
     assert somebody.log_in().status_code == 303
     assert somebody.get("/").status_code == 200
-    assert audited(engine) == [("logged in", "dashboard")]
+    assert audited(engine) == [("wrong password", "dashboard"), ("logged in", "dashboard")]
     somebody.post("/logout", at="/")
     assert somebody.get("/").status_code == 303
 
@@ -196,45 +202,148 @@ def test_a_large_login_form_is_refused(settings: Settings, engine: Engine) -> No
     assert somebody.post("/login", {"password": "x" * 600_000}).status_code == 413
 
 
-def test_login_attempts_are_throttled_across_workers(settings: Settings, engine: Engine) -> None:
+NEAR, NEXT_DOOR, FAR = "2001:db8:1:2::7", "2001:db8:1:2:ffff::8", "2001:db8:9::1"
+
+
+def from_address(address: str) -> dict[str, Any]:
+    return {"environ_base": {"REMOTE_ADDR": address}}
+
+
+def try_wrong(somebody: Visitor, times: int, address: str = NEAR) -> list[int]:
+    return [somebody.post("/login", {"password": f"wrong {n}"}, **from_address(address)).status_code for n in range(times)]
+
+
+def test_login_attempts_are_slowed_down_across_workers(settings: Settings, engine: Engine) -> None:
     workers = [visitor(settings, engine), visitor(settings, engine)]
     statuses = [workers[index % 2].log_in("wrong").status_code for index in range(7)]
     assert statuses == [401] * 5 + [429] * 2
     refused = workers[0].log_in()
-    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "900")
-    elsewhere = workers[1].post("/login", {"password": PASSWORD}, headers={"X-Forwarded-For": "192.0.2.7"})
-    assert elsewhere.status_code == 303
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+
+
+def test_the_wait_doubles_and_is_never_longer_than_half_a_minute() -> None:
+    waits = [login_attempts.wait_after(failures).total_seconds() for failures in range(14)]
+    assert waits == [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 30, 30, 30, 30]
+    assert login_attempts.wait_after(10**6) == login_attempts.LONGEST
+
+
+def test_sixty_wrong_passwords_keep_nobody_else_out_and_the_network_for_half_a_minute(settings: Settings, engine: Engine) -> None:
+    with freeze_time("2026-11-29 12:00:00", tick=False) as now:
+        attacker = visitor(settings, engine)
+        for _ in range(60):
+            try_wrong(attacker, 1)
+            now.tick(31)
+        assert try_wrong(attacker, 3) == [401, 429, 429]
+        assert try_wrong(visitor(settings, engine), 1, NEXT_DOOR) == [429], "an address of the same /64"
+        owner = visitor(settings, engine)
+        assert owner.post("/login", {"password": PASSWORD}, **from_address(FAR)).status_code == 303
+        now.tick(30)
+        assert visitor(settings, engine).post("/login", {"password": PASSWORD}, **from_address(NEXT_DOOR)).status_code == 303
+
+
+def test_a_browser_that_has_logged_in_does_not_wait_for_others(settings: Settings, engine: Engine) -> None:
+    with freeze_time("2026-11-29 12:00:00", tick=False) as now:
+        owner = visitor(settings, engine)
+        assert owner.post("/login", {"password": PASSWORD}, **from_address(NEAR)).status_code == 303
+        owner.post("/logout", at="/")
+        now.tick(200 * 24 * 3600)
+        assert try_wrong(visitor(settings, engine), 60)[5:] == [429] * 55
+        assert owner.post("/login", {"password": PASSWORD}, **from_address(NEAR)).status_code == 303
+        owner.post("/logout", at="/")
+        assert try_wrong(owner, 7) == [401] * 5 + [429] * 2, "its own failures count by themselves"
+
+
+def test_a_forged_mark_of_a_known_browser_is_worth_nothing(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(settings, engine)
+    try_wrong(somebody, 5)
+    for forged in ("x", "ImEi.aaaa.bbbb", URLSafeTimedSerializer(b"guess", salt="known browser").dumps("a")):
+        somebody.client.set_cookie("drip_adapter_known", forged, domain="adapter.example", secure=True)
+        assert try_wrong(somebody, 1) == [429]
+
+
+def test_the_mark_of_a_browser_is_hidden_from_scripts(settings: Settings, engine: Engine) -> None:
+    marked = [cookie for cookie in visitor(settings, engine).log_in().headers.getlist("Set-Cookie") if "known" in cookie]
+    assert len(marked) == 1
+    assert {"HttpOnly", "SameSite=Lax", "Secure"} <= {part.strip() for part in marked[0].split(";")}
+
+
+def test_attempts_that_come_too_soon_write_nothing(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(settings, engine)
+    try_wrong(somebody, 5)
+    before = audited(engine)
+    with transaction(engine) as connection:
+        rows = connection.execute(select(attempts)).all()
+    assert try_wrong(somebody, 3) == [429] * 3
+    with transaction(engine) as connection:
+        assert connection.execute(select(attempts)).all() == rows
+    assert audited(engine) == before
+
+
+def test_unlock_ends_the_waiting(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(settings, engine)
+    assert try_wrong(somebody, 6)[-1] == 429
+    url = engine.url.render_as_string(hide_password=False)
+    result = CliRunner().invoke(main, ["unlock"], env={"DATABASE_URL": url}, catch_exceptions=False)
+    assert (result.exit_code, result.stdout) == (0, "forgot the wrong passwords of 1 visitor\n")
+    assert somebody.post("/login", {"password": PASSWORD}, **from_address(NEAR)).status_code == 303
+    assert audited(engine)[-2:] == [("unlocked the login", "dashboard"), ("logged in", "dashboard")]
+
+
+def test_failed_logins_are_on_record_with_a_digest_of_the_network(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(settings, engine)
+    for address in (NEAR, NEXT_DOOR, FAR):
+        try_wrong(somebody, 1, address)
+    somebody.post("/login", {"password": PASSWORD}, **from_address(NEAR))
+    with snapshot(engine) as connection:
+        right, far, next_door, near = audit.noted(connection, 9)
+    assert [row.action for row in (near, next_door, far, right)] == ["wrong password"] * 3 + ["logged in"]
+    assert near.detail == next_door.detail == right.detail != far.detail
+    assert not {"2001", "db8", "wrong 0"} & set(re.split(r"[ :]", f"{near.detail} {far.detail} {near.subject}"))
+
+
+def test_logging_out_ends_the_session_everywhere(settings: Settings, engine: Engine) -> None:
+    owner, thief = visitor(settings, engine), visitor(settings, engine)
+    owner.log_in()
+    cookie = owner.client.get_cookie("drip_adapter", "adapter.example")
+    assert cookie is not None
+    thief.client.set_cookie("drip_adapter", cookie.value, domain="adapter.example", secure=True)
+    assert thief.get("/").status_code == 200
+    owner.post("/logout", at="/")
+    assert thief.get("/").status_code == 303
+    assert thief.get("/status", **from_address(FAR)).status_code == 401
+
+
+def test_a_session_ends_when_it_is_idle_and_after_its_days(settings: Settings, engine: Engine) -> None:
+    settings = replace(settings, session_idle_hours=2, session_days=1)
+    with freeze_time("2026-11-29 12:00:00", tick=False) as now:
+        owner, idle = visitor(settings, engine), visitor(settings, engine)
+        owner.log_in()
+        idle.log_in()
+        for _ in range(12):
+            now.tick(1.9 * 3600)
+            assert owner.get("/").status_code == 200
+        assert idle.get("/").status_code == 303
+        now.tick(1.9 * 3600)
+        assert owner.get("/").status_code == 303
+
+
+def test_the_database_holds_nothing_that_opens_a_session(settings: Settings, engine: Engine) -> None:
+    owner = visitor(settings, engine)
+    owner.log_in()
+    with owner.client.session_transaction(base_url=owner.base) as opened:
+        begun = opened["session"]
+    with snapshot(engine) as connection:
+        for table in (sessions, attempts, audit_table):
+            assert begun not in str(connection.execute(select(table)).all())
+            assert PASSWORD not in str(connection.execute(select(table)).all())
 
 
 def test_the_right_password_clears_earlier_failures(settings: Settings, engine: Engine) -> None:
-    somebody = visitor(settings, engine)
     for _ in range(3):
+        somebody = visitor(settings, engine)
         for _ in range(4):
             assert somebody.log_in("wrong").status_code == 401
         assert somebody.log_in().status_code == 303
-        somebody.post("/logout", at="/")
-
-
-@pytest.mark.slow
-def test_forged_addresses_dont_bypass_the_throttle(settings: Settings, engine: Engine) -> None:
-    somebody = visitor(settings, engine)
-    statuses = {
-        somebody.post("/login", {"password": "wrong"}, headers={"X-Forwarded-For": f"192.0.2.{index}"}).status_code for index in range(61)
-    }
-    assert statuses == {401, 429}
-
-
-def test_attempts_while_throttled_write_nothing(settings: Settings, engine: Engine) -> None:
-    with transaction(engine) as connection:
-        connection.execute(insert(attempts).values(visitor=login_attempts.EVERYONE, times=60, since=datetime.now(UTC)))
-    somebody = visitor(settings, engine)
-    for index in range(3):
-        forged = {"X-Forwarded-For": f"192.0.2.{index}"}
-        assert somebody.post("/login", {"password": PASSWORD}, headers=forged).status_code == 429
-    with transaction(engine) as connection:
-        assert [tuple(row) for row in connection.execute(select(attempts.c.visitor, attempts.c.times))] == [("*", 60)]
-        connection.execute(update(attempts).values(since=datetime.now(UTC) - login_attempts.WINDOW))
-    assert somebody.log_in().status_code == 303
 
 
 @pytest.mark.slow

@@ -123,25 +123,29 @@ def tail(lines: int, in_utc: bool, as_json: bool, **chosen: Any) -> None:
 def show(delivery: int, payload: bool, in_utc: bool, as_json: bool) -> None:
     """Show one delivery with everything known about it.
 
-    That is its state and why, every attempt with Drip's answer, the body sent to Drip, and what today's mapping makes of the payload.
+    That is its state and why, every attempt with Drip's answer, the body sent to Drip, and what today's mapping makes of the payload. It
+    shows personal data, which is noted in the audit log.
     """
     settings = current_settings()
-    with open_inbox(settings) as engine, snapshot(engine) as connection:
-        row = views.one(connection, delivery)
-        if row is None:
-            raise click.ClickException(f"no delivery {delivery}")
-        if payload and is_locked(row.payload):
-            raise WorkFailed(f"the payload of delivery {delivery} can't be read: {LOCKED}")
-        if payload:
-            if sys.stdout.isatty():
-                echo((row.payload or b"").decode(errors="replace"))
-            else:  # exactly as it was received
-                click.echo(row.payload or b"", nl=False)
-            return
-        attempts = search.attempts_of(connection, delivery)
-        became = views.parts_of(connection, row) if row.reason == Reason.SPLIT else []
-        today = document(connection, row, attempts, settings)
-    print_delivery(row, attempts, became, today, as_json=as_json, in_utc=in_utc)
+    with open_inbox(settings) as engine:
+        with snapshot(engine) as connection:
+            row = views.one(connection, delivery)
+            if row is None:
+                raise click.ClickException(f"no delivery {delivery}")
+            if payload and is_locked(row.payload):
+                raise WorkFailed(f"the payload of delivery {delivery} can't be read: {LOCKED}")
+            attempts = search.attempts_of(connection, delivery)
+            became = views.parts_of(connection, row) if row.reason == Reason.SPLIT else []
+            today = None if payload else document(connection, row, attempts, settings)
+        if row.payload is not None or any(attempt.body is not None for attempt in attempts):
+            with transaction(engine) as connection:
+                audit.note(connection, audit.VIEWED, f"delivery {delivery}", "", datetime.now(UTC), audit.COMMAND)
+    if not payload:
+        print_delivery(row, attempts, became, today, as_json=as_json, in_utc=in_utc)
+    elif sys.stdout.isatty():
+        echo((row.payload or b"").decode(errors="replace"))
+    else:  # exactly as it was received
+        click.echo(row.payload or b"", nl=False)
 
 
 @command.command("retry")

@@ -46,7 +46,7 @@ def show_delivery(delivery: int) -> str | Response:
 def reveal(delivery: int) -> str:
     """The page with personal data, this once; recorded in the audit."""
     find(delivery)
-    write(lambda connection: audit.note(connection, "viewed personal data", f"delivery {delivery}", "", now()))
+    write(lambda connection: audit.note(connection, audit.VIEWED, f"delivery {delivery}", "", now()))
     return render_template("delivery.html", **read(lambda connection: _look(connection, delivery, shown=True)))
 
 

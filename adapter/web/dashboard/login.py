@@ -2,24 +2,29 @@
 
 import hmac
 import logging
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
+from math import ceil
 from urllib.parse import urlsplit
 
-from flask import Flask, abort, current_app, redirect, render_template, request, session, url_for
+from flask import Flask, abort, current_app, g, redirect, render_template, request, session, url_for
 from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from adapter.inbox import audit, login_attempts
+from adapter.inbox.keys import keyed_digest
+from adapter.inbox.sessions import SessionLimits, begin_session, end_session, is_open, note_use
 from adapter.settings.addresses import is_this_machine
 from adapter.web.dashboard.layout import back_to, blueprint, now, read, settings, write
+from adapter.web.dashboard.visitors import known_visitor, mark_browser, network_digest, new_mark, visitor
 from adapter.web.health import is_from_here
 
 log = logging.getLogger(__name__)
 _LOG_IN = "dashboard.log_in"
-_ADMINISTRATOR = "administrator"
-"""The session's key for the digest of the password the visitor logged in with."""
-_TRIES_EACH, _TRIES_OF_ALL = 5, 60
-"""Failed logins allowed in 15 minutes: per visitor, and in total, because an address can be forged where there is no proxy."""
+_SESSION = "session"
+"""The browser session's key for the id of the session in the database."""
 
 
 def require_login(app: Flask) -> None:
@@ -30,7 +35,7 @@ def require_login(app: Flask) -> None:
 
 
 def may_see() -> bool:
-    """Whether the visitor may see the dashboard."""
+    """Whether the visitor may see the dashboard; aborts with 503 if the database can't tell."""
     return _is_open() or _is_logged_in()
 
 
@@ -41,30 +46,66 @@ def log_in() -> Response | str | tuple[str, int] | tuple[str, int, dict[str, str
         return redirect(_next_page())
     if request.method == "GET":
         return render_template("login.html", next=request.args.get("next", ""))
-    visitor = _visitor()
-    # Read first: further attempts of a throttled visitor write no rows, and so delay no webhook.
-    if read(lambda connection: _is_throttled(connection, visitor)) or not write(lambda connection: _may_try(connection, visitor)):
-        log.warning("too many login attempts", extra={"action": "log_in_refused"})
-        wait = int(login_attempts.WINDOW.total_seconds())
-        page = render_template("login.html", next=request.form.get("next", ""), error="Too many attempts. Try again in 15 minutes.")
-        return page, 429, {"Retry-After": str(wait)}
-    given, password = request.form.get("password", ""), settings().admin_password
+    given, password = request.form.get("password", "").strip(), settings().admin_password
     # Digests are compared, so that timing doesn't even reveal the password's length.
-    if not hmac.compare_digest(sha256(given.encode()).digest(), sha256(password.encode()).digest()):
+    is_right = hmac.compare_digest(sha256(given.encode()).digest(), sha256(password.encode()).digest())
+    # Read first: further attempts of a visitor who must wait write nothing, and so delay no webhook.
+    outcome = read(_must_wait) or write(lambda connection: _attempt(connection, is_right=is_right))
+    if outcome.wait:
+        log.warning("a login attempt came too soon after others", extra={"action": "log_in_refused"})
+        return _refused(f"Too many wrong passwords. Try again in {outcome.wait} s.", 429, {"Retry-After": str(outcome.wait)})
+    if not is_right:
         log.warning("wrong password", extra={"action": "log_in_refused"})
-        return render_template("login.html", next=request.form.get("next", ""), error="Wrong password."), 401
-    write(lambda connection: _let_in(connection, visitor))
+        return _refused("Wrong password.", 401, {})
     session.clear()
     session.permanent = True
-    session[_ADMINISTRATOR] = _identity()
-    return redirect(_next_page(), 303)
+    session[_SESSION] = outcome.session
+    response = redirect(_next_page(), 303)
+    mark_browser(response, outcome.mark, secure=current_app.session_interface.get_cookie_secure(current_app))
+    return response
 
 
 @blueprint.post("/logout")
 def log_out() -> Response:
-    """End the session."""
+    """End the session, also where its cookie was copied to."""
+    if begun := session.get(_SESSION):
+        write(lambda connection: end_session(connection, begun))
     session.clear()
     return back_to("log_in")
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of an attempt: how many seconds it was too early, or the new session and the browser's mark."""
+
+    wait: int = 0
+    session: str = ""
+    mark: str = ""
+
+
+def _must_wait(connection: Connection) -> _Outcome | None:
+    wait = login_attempts.wait_of(connection, known_visitor(connection), now())
+    return _Outcome(wait=ceil(wait.total_seconds())) if wait else None
+
+
+def _attempt(connection: Connection, *, is_right: bool) -> _Outcome:
+    at, who = now(), visitor(connection)
+    if wait := login_attempts.wait_of(connection, who, at, lock=True):
+        return _Outcome(wait=ceil(wait.total_seconds()))
+    where = f"from network {network_digest(connection)}"
+    if not is_right:
+        login_attempts.add(connection, who, at)
+        audit.note(connection, audit.FAILED_LOG_IN, "dashboard", where, at, audit.SOMEBODY)
+        return _Outcome()
+    login_attempts.clear(connection, who)
+    audit.note(connection, "logged in", "dashboard", where, at)
+    begun = secrets.token_urlsafe(32)
+    begin_session(connection, begun, _identity(), at, _limits())
+    return _Outcome(session=begun, mark=new_mark(connection))
+
+
+def _refused(why: str, status: int, headers: dict[str, str]) -> tuple[str, int, dict[str, str]]:
+    return render_template("login.html", next=request.form.get("next", ""), error=why), status, headers
 
 
 def _refuse() -> Response | None:
@@ -87,41 +128,32 @@ def _is_open() -> bool:
 
 
 def _is_logged_in() -> bool:
-    return bool(settings().admin_password) and hmac.compare_digest(session.get(_ADMINISTRATOR, ""), _identity())
+    if "is_logged_in" not in g:
+        g.is_logged_in = False  # if the database is away, the page about that must not ask it again
+        g.is_logged_in = _has_session()
+    return bool(g.is_logged_in)
+
+
+def _has_session() -> bool:
+    begun = session.get(_SESSION, "")
+    if not settings().admin_password or not begun:
+        return False
+    goes_on, is_due = read(lambda connection: is_open(connection, begun, _identity(), now(), _limits()))
+    if is_due:
+        write(lambda connection: note_use(connection, begun, now()))
+    return goes_on
+
+
+def _limits() -> SessionLimits:
+    ours = settings()
+    return SessionLimits(idle=timedelta(hours=ours.session_idle_hours), total=timedelta(days=ours.session_days))
 
 
 def _identity() -> str:
     """Made from the password, so that changing it ends every session."""
-    return _digest(f"administrator {sha256(settings().admin_password.encode()).hexdigest()}")
-
-
-def _visitor() -> str:
-    """A keyed digest of the visitor's address."""
-    return _digest(f"visitor {request.remote_addr}")
-
-
-def _digest(text: str) -> str:
     key = current_app.secret_key
-    return hmac.new(key if isinstance(key, bytes) else str(key).encode(), text.encode(), sha256).hexdigest()[:32]
-
-
-def _is_throttled(connection: Connection, visitor: str) -> bool:
-    at = now()
-    own, total = (login_attempts.recent(connection, who, at) for who in (visitor, login_attempts.EVERYONE))
-    return own >= _TRIES_EACH or total >= _TRIES_OF_ALL
-
-
-def _may_try(connection: Connection, visitor: str) -> bool:
-    # Counted before the password is checked, so that simultaneous attempts can't get around the limit.
-    at = now()
-    if login_attempts.add(connection, visitor, at) > _TRIES_EACH:
-        return False
-    return login_attempts.add(connection, login_attempts.EVERYONE, at) <= _TRIES_OF_ALL
-
-
-def _let_in(connection: Connection, visitor: str) -> None:
-    login_attempts.clear(connection, visitor)
-    audit.note(connection, "logged in", "dashboard", "", now())
+    text = f"administrator {sha256(settings().admin_password.encode()).hexdigest()}"
+    return keyed_digest(key if isinstance(key, bytes) else str(key).encode(), text)
 
 
 def _next_page() -> str:

@@ -23,7 +23,6 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _HSTS = "max-age=31556926"
-_SESSION_LIFETIME = timedelta(hours=12)
 _SALT = b"drip-order-adapter sessions"
 _MAX_FORM_BYTES = 500_000
 """Anyone can post to the login page, and a form is read into memory before it is checked."""
@@ -48,7 +47,7 @@ def secure(app: Flask) -> None:
         SESSION_COOKIE_NAME="drip_adapter",
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=is_https,
-        PERMANENT_SESSION_LIFETIME=_SESSION_LIFETIME,
+        PERMANENT_SESSION_LIFETIME=timedelta(days=settings.session_days),
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=False,  # `_refuse_foreign_forms` does that, also behind a proxy that replaces the Host header
     )
