@@ -110,6 +110,13 @@ class Dispatcher:
                 if due.account in self._accounts:
                     self._offer(self._served.get(due.account) or self._serve(due.account), due)
 
+    def wake(self, accounts: Iterable[str]) -> None:
+        """Let accounts that have to rest be tried at once."""
+        with self._changed:
+            for account in accounts:
+                if account in self._served:
+                    self._served[account].rests_until = 0.0
+
     def _offer(self, served: _Served, due: Due) -> None:
         if served.busy:
             served.again = True

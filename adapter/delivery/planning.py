@@ -26,6 +26,8 @@ class Trouble:
     outage: bool
     probe_at: datetime | None
     outage_probes: int
+    is_proved: bool
+    """Whether Drip has accepted the account's credentials."""
 
     @property
     def probing(self) -> bool:
@@ -56,10 +58,18 @@ class Planner:
     """Plans one account's requests. Keeps its quota in memory as long as the lease is ours."""
 
     def __init__(
-        self, account: str, stores: Container[str], limits: dict[Kind, int], lease: Lease, clock: Callable[[], datetime], probed: set[Lane]
+        self,
+        account: str,
+        fingerprint: str,
+        stores: Container[str],
+        limits: dict[Kind, int],
+        lease: Lease,
+        clock: Callable[[], datetime],
+        probed: set[Lane],
     ) -> None:
         self.pacing = Pacing(single_limit=limits["single"], batch_limit=limits["batch"])
         self._account = account
+        self._fingerprint = fingerprint
         self._stores = stores
         self._limits = limits
         self._lease = lease
@@ -74,7 +84,13 @@ class Planner:
         if found is None or not found.live + found.other:
             return Rest()
         self._learn(connection, found)
-        trouble = Trouble(found.paused_since is not None, found.outage_since is not None, found.probe_at, found.outage_probes)
+        trouble = Trouble(
+            found.paused_since is not None,
+            found.outage_since is not None,
+            found.probe_at,
+            found.outage_probes,
+            found.proved_with == self._fingerprint,
+        )
         if trouble.probing:
             return self._probe(connection, trouble, now)
         return self._plan(connection, trouble, Demand(found.live, found.other, found.since), now)

@@ -5,6 +5,7 @@
 | reader | reads new deliveries, if this process has the lease for it; then offers their accounts to the dispatcher |
 | dispatcher | looks which accounts have orders due, and gives them to the threads named `sender-1` and so on |
 | leases | renews the leases |
+| prover | asks Drip about each account, in the process that reads |
 | maintenance | requests about personal data, and the purge, in the process that reads |
 | monitoring | alerts and counters, in the process that reads |
 | wake-ups | wakes the reader when the web process on this host has stored a webhook |
@@ -14,7 +15,8 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 
 from sqlalchemy import Engine
 
@@ -22,11 +24,14 @@ from adapter.delivery.dispatcher import WITHOUT_LEASE_S, Dispatcher
 from adapter.delivery.drip import Drip
 from adapter.delivery.lease import RENEWAL_S, Lease, renew
 from adapter.delivery.maintenance import Maintenance
+from adapter.delivery.proving import Prover
 from adapter.delivery.reader import Reader
 from adapter.delivery.sender import Sender
 from adapter.delivery.surviving import survive
+from adapter.inbox import proofs
 from adapter.inbox.accounts import READER, release_leases
-from adapter.inbox.database import DatabaseClock, transaction
+from adapter.inbox.database import DatabaseClock, snapshot, transaction
+from adapter.monitoring.database_alert import DatabaseAlert
 from adapter.monitoring.loop import MonitoringLoop
 from adapter.process.wake_up import listen_for_wake_ups, wake_senders
 from adapter.settings import Settings
@@ -43,6 +48,7 @@ _MAINTENANCE_S = 0.05
 _BETWEEN_PIECES_S = 0.1
 _BETWEEN_LOOKS_S = 2.0
 _BETWEEN_MEASUREMENTS_S = 10.0
+_BETWEEN_RESUMED_S = 0.5
 
 
 class Senders:
@@ -56,6 +62,8 @@ class Senders:
         self._wake_reader = threading.Event()
         self._reading = Lease(engine, READER, self._holder)
         self._threads: list[threading.Thread] = []
+        self._looks_for_resumed_at = 0.0
+        self._resumed: Mapping[str, datetime] = {}
         self._dispatcher = Dispatcher(engine, settings.accounts, self._open_account, DatabaseClock(), self._stop.is_set)
 
     def start(self) -> None:
@@ -70,11 +78,15 @@ class Senders:
                 extra={"action": "no_account"},
             )
         self._loop("leases", self._keep_leases, self._stop)
+        prover = Prover(self._engine, self._settings, DatabaseClock())
+        # Not waited for at the end: Drip may not answer.
+        self._loop("prover", lambda: self._prove(prover), self._stop, is_waited_for=False)
         maintenance = Maintenance(self._engine, self._settings, DatabaseClock())
         self._loop("maintenance", lambda: self._maintain(maintenance), self._stop)
         monitoring = MonitoringLoop(self._engine, self._settings, DatabaseClock())
         # Not waited for at the end: it may be sending an alert to an address that does not answer.
-        self._loop("monitoring", lambda: self._measure(monitoring), self._stop, is_waited_for=False)
+        database = DatabaseAlert(self._engine, self._settings)
+        self._loop("monitoring", lambda: self._measure(monitoring, database), self._stop, is_waited_for=False)
         self._thread("wake-ups", lambda: listen_for_wake_ups(self._settings.database_url, self._wake_reader.set, self._stop.is_set))
 
     def ask_to_stop(self) -> None:
@@ -131,9 +143,22 @@ class Senders:
 
     def _dispatch(self) -> float:
         self._dispatcher.take_leases()
+        self._wake_resumed()
         self._dispatcher.look()
         # Where this process reads as well, the reader offers what is new; a retry that falls due may be a second late.
         return _POLL_BESIDE_THE_READER_S if self._reading.held else _POLL_S
+
+    def _wake_resumed(self) -> None:
+        """Somebody asked to try an account at once; looked at from time to time."""
+        if time.monotonic() >= self._looks_for_resumed_at:
+            self._looks_for_resumed_at = time.monotonic() + _BETWEEN_RESUMED_S
+            with snapshot(self._engine) as connection:
+                resumed = proofs.resumed(connection)
+            self._dispatcher.wake(account for account, at in resumed.items() if self._resumed.get(account) != at)
+            self._resumed = resumed
+
+    def _prove(self, prover: Prover) -> float:
+        return prover.step() if self._reading.held else WITHOUT_LEASE_S
 
     def _keep_leases(self) -> float:
         renew(self._engine, self._leases)
@@ -147,7 +172,8 @@ class Senders:
                 return _BETWEEN_PIECES_S
         return _BETWEEN_LOOKS_S
 
-    def _measure(self, monitoring: MonitoringLoop) -> float:
+    def _measure(self, monitoring: MonitoringLoop, database: DatabaseAlert) -> float:
+        database.step()
         if not self._reading.held:
             return _BETWEEN_LOOKS_S
         monitoring.step()

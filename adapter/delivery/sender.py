@@ -49,8 +49,9 @@ class Sender:
         self._renamed = [store for store in stores if store.aliases]
         self._limits: dict[Kind, int] = {"single": settings.single_requests_per_hour, "batch": settings.batch_requests_per_hour}
         self._preparer = Preparer(engine, settings, account.id, clock, lease.guard)
-        self._settler = Settler(account.id, clock)
-        self._planner = Planner(account.id, {store.name for store in stores}, self._limits, lease, clock, self._settler.probed)
+        fingerprint = account.fingerprint(settings.drip_api_url)
+        self._settler = Settler(account.id, fingerprint, clock)
+        self._planner = Planner(account.id, fingerprint, {store.name for store in stores}, self._limits, lease, clock, self._settler.probed)
         self._pacing = self._planner.pacing
         self._adopted_of = 0
         self._started: list[int] = []

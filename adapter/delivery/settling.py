@@ -14,7 +14,7 @@ from adapter.delivery.pacing import Kind
 from adapter.delivery.planning import Trouble
 from adapter.delivery.preparing import Post, about, memory, supersede
 from adapter.delivery.queues import OUTCOME_UNKNOWN
-from adapter.inbox import accounts, ledger, settling
+from adapter.inbox import accounts, ledger, proofs, settling
 from adapter.inbox.counters import count
 from adapter.inbox.sending import Lane
 
@@ -41,8 +41,9 @@ _ADVICE = {
 class Settler:
     """Settles one account's requests. Remembers which orders failed in a row, to tell an outage of Drip from a fault of one order."""
 
-    def __init__(self, account: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, account: str, fingerprint: str, clock: Callable[[], datetime]) -> None:
         self._account = account
+        self._fingerprint = fingerprint
         self._clock = clock
         self._throttled: dict[Kind, int] = {"single": 0, "batch": 0}
         self._failing: set[Lane] = set()
@@ -88,6 +89,8 @@ class Settler:
             supersede(connection, post.queue, now)
             waited = round((now - post.queue.target.received_at).total_seconds(), 1)
             _log(logging.INFO, post, "delivered", f"{post.action} at Drip", drip_request_id=request_id, seconds=waited)
+        if not trouble.is_proved:
+            proofs.set_proved(connection, self._account, self._fingerprint)
         if trouble.paused:
             accounts.set_trouble(connection, self._account, paused_since=None, pause_reason=None, probe_at=None)
             self.probed.clear()

@@ -219,6 +219,11 @@ leases = Table(
     Column("single_limit", Integer, comment="requests per hour reported by Drip, where lower than the setting"),
     Column("batch_limit", Integer, comment="the same for batches"),
     Column("reading", Text, comment="JSON: the ids of the deliveries that the reader has in hand; null: none"),
+    Column("proved_with", Text, comment="a digest of the credentials that Drip has accepted; null: none so far"),
+    Column("proof_failed", Text, comment="why Drip has not accepted them, at the last try; null: not tried"),
+    Column("proof_since", Instant, comment="when Drip first did not accept them"),
+    Column("proof_at", Instant, comment="when they are tried again"),
+    Column("resumed_at", Instant, comment="when a person last asked to try this account at once"),
     comment="The right to send for an account, held by one sender at a time, and what stops the account.",
 )
 

@@ -83,22 +83,26 @@ class Metrics(Collector):
         """The metrics read last."""
         return self._known
 
-    def text(self, engine: Engine, accept: str) -> tuple[bytes, str]:
-        """All metrics in a format the scraper accepts, and its content type; raises `DatabaseAway`."""
+    def text(self, engine: Engine, accept: str, not_storing: str = "") -> tuple[bytes, str]:
+        """All metrics in a format the scraper accepts, and its content type; raises `DatabaseAway`.
+
+        `not_storing` is why webhooks can't be stored, if they can't.
+        """
         with self._lock:
             if time.monotonic() > self._known_until:
                 with snapshot(engine) as connection:
-                    self._known = list(self._read(connection))
+                    self._known = list(self._read(connection, not_storing))
                 self._known_until = time.monotonic() + CACHED_S
             encoder, content_type = choose_encoder(accept)
             return encoder(self._registry), content_type
 
-    def _read(self, connection: Connection) -> Iterator[Metric]:
+    def _read(self, connection: Connection, not_storing: str) -> Iterator[Metric]:
         now = database_now(connection)
         yield InfoMetricFamily(PREFIX.rstrip("_"), "This adapter", {"version": __version__, "database": connection.dialect.name})
         yield from _counted(connection, self._settings)
         gauges = _Gauges()
-        health = read_health(connection, self._settings, now, self._silences.read(connection, self._settings.stores))
+        silences = self._silences.read(connection, self._settings.stores)
+        health = read_health(connection, self._settings, now, silences, not_storing=not_storing)
         for status in Status:
             gauges.set("verdict", status is health.status, status)
         found = Counter(finding.code for finding in health.findings)

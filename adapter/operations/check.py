@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import requests
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
-from adapter import __version__
 from adapter.errors import DatabaseAway, WorkFailed
 from adapter.inbox.database import snapshot
 from adapter.inbox.packing import LOCKED
 from adapter.inbox.public_address import with_learned_address
+from adapter.inbox.readiness import why_not_storing
 from adapter.inbox.reencryption import sample
 from adapter.inbox.schema_version import require_schema
 from adapter.inbox.sqlite_file import missing_file
+from adapter.operations.drip_account import ask_drip
 from adapter.operations.health import status_report
 from adapter.operations.sums import Difference, recent_differences
 from adapter.operations.webhooks import experience_of
@@ -25,8 +25,6 @@ from adapter.stores.http import StoreTrouble
 from adapter.stores.platforms import registry_of
 from adapter.stores.registration import Work, address_of, plan
 from mappings import Verdict
-
-_TIMEOUT_S = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,7 @@ def _contents(settings: Settings, engine: Engine) -> Iterator[Finding]:
     try:
         require_schema(engine)
         with snapshot(engine) as connection:
-            report = status_report(connection, settings, datetime.now(UTC))
+            report = status_report(connection, settings, datetime.now(UTC), not_storing=why_not_storing(engine))
             differing = {store.name: recent_differences(connection, store, settings) for store in settings.stores.values()}
         encrypted, unencrypted = _encryption(settings, engine)
     except (DatabaseAway, WorkFailed) as error:
@@ -195,41 +193,5 @@ def _refusal(settings: Settings, name: str, reason: str) -> str:
 
 
 def _drip(settings: Settings, account: Account) -> Finding:
-    """Read the account at Drip, which changes nothing there."""
-    what = f"Drip account {account.id}"
-    url = settings.drip_api_url
-    # Always passed as `auth`: requests would let a .netrc override a plain header.
-    auth = _Bearer(account.token) if account.auth == "bearer" else requests.auth.HTTPBasicAuth(account.token, "")
-    headers = {"User-Agent": f"drip-order-adapter/{__version__} ({settings.public_url})"}
-    try:
-        address = f"{url}/v2/accounts/{account.id}"
-        response = requests.get(address, auth=auth, headers=headers, timeout=_TIMEOUT_S, allow_redirects=False)
-    except requests.RequestException as error:
-        return Finding(what, False, f"no response from {url} ({type(error).__name__}): check DRIP_API_URL and the network")
-    if _describes(response, account.id):
-        return Finding(what, True, f"{url} accepts the credentials")
-    status = response.status_code
-    advice = {
-        401: f"check {account.token_setting}",
-        403: f"the token in {account.token_setting} has no access to this account; check {account.id_setting}",
-        404: f"check {account.id_setting} and DRIP_API_URL",
-        429: "the hourly request quota is used up; try again later",
-    }.get(status, "Drip is having problems; try again later" if status >= 500 else "this is not Drip's API; check DRIP_API_URL")
-    return Finding(what, False, f"{url} returned {status}: {advice}")
-
-
-def _describes(response: requests.Response, account_id: str) -> bool:
-    """Whether a response is Drip's description of the account, and not just any page."""
-    try:
-        return response.status_code == 200 and str(response.json()["accounts"][0]["id"]) == account_id
-    except (ValueError, LookupError, TypeError):
-        return False
-
-
-class _Bearer(requests.auth.AuthBase):
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
+    proof = ask_drip(settings, account)
+    return Finding(f"Drip account {account.id}", proof.is_accepted, proof.why or f"{settings.drip_api_url} accepts the credentials")

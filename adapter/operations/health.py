@@ -1,7 +1,7 @@
 """How the adapter is: the facts for the verdict from the database, and the report that `/status`, `status` and the dashboard show."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from adapter.inbox.accounts import READER
 from adapter.inbox.database import database_now
 from adapter.inbox.lost_orders import LostOrders, lost_orders
 from adapter.operations.silence import Silence, read_silences
-from adapter.operations.verdict import AccountFacts, Facts, Finding, Refusal, Status, StoreFacts, findings_of, status_of
+from adapter.operations.verdict import AccountFacts, Facts, Finding, Refusal, Status, StoreFacts, cannot_store, findings_of, status_of
 from adapter.operations.waiting import oldest, read_waiting
 from adapter.settings import Settings
 from mappings import timestamp
@@ -34,9 +34,14 @@ class Health:
         return status_of(self.findings)
 
 
-def read_health(connection: Connection, settings: Settings, now: datetime, silences: Mapping[str, Silence] | None = None) -> Health:
-    """Read the facts from the database and judge them. `silences` spares reading those of the stores, for callers that remember them."""
-    facts = read_facts(connection, settings, now, silences)
+def read_health(
+    connection: Connection, settings: Settings, now: datetime, silences: Mapping[str, Silence] | None = None, *, not_storing: str = ""
+) -> Health:
+    """Read the facts from the database and judge them. `silences` spares reading those of the stores, for callers that remember them.
+
+    `not_storing` is why webhooks can't be stored, if they can't (`adapter.inbox.readiness`).
+    """
+    facts = replace(read_facts(connection, settings, now, silences), not_storing=not_storing)
     return Health(facts=facts, findings=findings_of(facts))
 
 
@@ -63,9 +68,9 @@ def read_facts(connection: Connection, settings: Settings, now: datetime, silenc
     return Facts(now=now, stores=stores, accounts=_accounts(connection, settings, now))
 
 
-def status_report(connection: Connection, settings: Settings, now: datetime) -> dict[str, Any]:
+def status_report(connection: Connection, settings: Settings, now: datetime, *, not_storing: str = "") -> dict[str, Any]:
     """The report of `document` on the state of now."""
-    return document(connection, settings, read_health(connection, settings, now))
+    return document(connection, settings, read_health(connection, settings, now, not_storing=not_storing))
 
 
 def document(connection: Connection, settings: Settings, health: Health) -> dict[str, Any]:
@@ -109,8 +114,7 @@ def document(connection: Connection, settings: Settings, health: Health) -> dict
 
 def without_database(why: str) -> dict[str, Any]:
     """The report while the database can't be read: no webhook can be stored."""
-    do = "Start the database, or check DATABASE_URL. Stores send webhooks again that could not be stored."
-    finding = Finding(code="database", status=Status.STUCK, text=f"{why[:1].upper()}{why[1:].rstrip('.')}.", do=do)
+    finding = cannot_store(why)
     return {"verdict": str(Status.STUCK), "findings": [_finding(finding)], "ok": False, "why": [f"{finding.text} {finding.do}"]}
 
 
@@ -152,7 +156,7 @@ def _is_held(lease: Row[Any] | None, alive_since: datetime) -> bool:
 def _account(lease: Row[Any] | None, newest: Mapping[str, Row[Any]], now: datetime, *, has_sender: bool) -> AccountFacts:
     last_request_at = max((row.begun_at for row in newest.values()), default=None)
     if lease is None:
-        return AccountFacts(has_sender=has_sender, last_request_at=last_request_at)
+        return AccountFacts(has_sender=has_sender, last_request_at=last_request_at, is_proved=False)
     # Also set where Drip has no batch endpoint: only a 429 is a rate limit.
     closed = {kind: getattr(lease, f"{kind}_closed_until") for kind, row in newest.items() if row.status == 429}
     return AccountFacts(
@@ -164,6 +168,10 @@ def _account(lease: Row[Any] | None, newest: Mapping[str, Row[Any]], now: dateti
         next_try_at=lease.probe_at,
         throttled={kind: until for kind, until in closed.items() if until is not None and until > now},
         last_request_at=last_request_at,
+        is_proved=lease.proved_with is not None,
+        unproven_since=lease.proof_since,
+        unproven_why=lease.proof_failed or "",
+        proof_at=lease.proof_at,
     )
 
 

@@ -1,6 +1,6 @@
 """The verdict: one pure function from facts to what is wrong, shared by pages, commands, `/status`, metrics and alerts."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,8 +12,8 @@ from adapter.operations.waiting import Waiting
 from adapter.settings import secret_variables
 
 CODES = (
-    "no_store", "no_account", "no_sender", "paused", "outage", "throttled", "not_configured", "store_error", "waiting", "dead",
-    "signature_mismatch", "signature_missing", "silent",
+    "database", "no_store", "no_account", "no_sender", "paused", "outage", "unproven", "throttled", "not_configured", "store_error",
+    "waiting", "dead", "signature_mismatch", "signature_missing", "silent",
 )  # fmt: skip
 """Every code that a finding of `findings_of` can have."""
 STUCK_AFTER = timedelta(minutes=10)
@@ -69,6 +69,13 @@ class AccountFacts:
     throttled: Mapping[str, datetime] = field(default_factory=dict)
     """Kind of request -> until when Drip's rate limit closes it."""
     last_request_at: datetime | None = None
+    is_proved: bool = True
+    """Whether Drip has accepted the account's credentials."""
+    unproven_since: datetime | None = None
+    unproven_why: str = ""
+    """Why Drip has not accepted them; blank if it has not been asked yet."""
+    proof_at: datetime | None = None
+    """When Drip is asked again."""
 
     @property
     def is_blocked(self) -> bool:
@@ -109,6 +116,8 @@ class Facts:
     now: datetime
     stores: Mapping[str, StoreFacts]
     accounts: Mapping[str, AccountFacts]
+    not_storing: str = ""
+    """Why webhooks can't be stored; blank if they can."""
 
 
 def findings_of(facts: Facts) -> list[Finding]:
@@ -116,6 +125,7 @@ def findings_of(facts: Facts) -> list[Finding]:
     found = [*_setup(facts)]
     for name, account in facts.accounts.items():
         found += _account(name, account, facts.now)
+    found += _not_asked([name for name, account in facts.accounts.items() if _is_unasked(account)])
     for name, store in facts.stores.items():
         found += _store(name, store, facts)
     return sorted(found, key=lambda finding: finding.status is not Status.STUCK)
@@ -127,11 +137,16 @@ def status_of(findings: Sequence[Finding]) -> Status:
     return next((each for each in (Status.STUCK, Status.ATTENTION) if each in found), Status.OK)
 
 
-def headline(status: Status, *, any_received: bool, sandbox: bool) -> str:
-    """The verdict in a sentence. `any_received`: whether any webhook has been received so far."""
-    reaching = f"Orders are reaching {'the sandbox' if sandbox else 'Drip'}"
+def headline(status: Status, codes: Collection[str] = (), *, any_received: bool, sandbox: bool) -> str:
+    """The verdict in a sentence. `codes` are those of the findings; `any_received`: whether any webhook has been received so far."""
+    drip = "the sandbox" if sandbox else "Drip"
+    reaching = f"Orders are reaching {drip}"
+    if "database" in codes:
+        return "Webhooks can't be stored."
     if status is Status.STUCK:
         return "Orders are stuck."
+    if "unproven" in codes:
+        return f"{drip[:1].upper()}{drip[1:]} has not accepted the account yet."
     if status is Status.ATTENTION:
         return f"{reaching if any_received else 'Waiting for the first webhook'}, but something needs attention."
     return f"{reaching}." if any_received else "Ready and waiting for the first webhook."
@@ -142,7 +157,17 @@ def when(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
+def cannot_store(why: str) -> Finding:
+    """No webhook can be stored, for a reason that names the setting."""
+    return Finding(
+        code="database", status=Status.STUCK, text=f"Webhooks can't be stored: {why.rstrip('.')}.",
+        do="Mend the database, or check DATABASE_URL. Stores send webhooks again that could not be stored.",
+    )  # fmt: skip
+
+
 def _setup(facts: Facts) -> Iterator[Finding]:
+    if facts.not_storing:
+        yield cannot_store(facts.not_storing)
     if not any(store.is_configured for store in facts.stores.values()):
         yield Finding(
             code="no_store",
@@ -178,12 +203,32 @@ def _account(name: str, account: AccountFacts, now: datetime) -> Iterator[Findin
             text=f"Drip is not responding for account {name}{why}.",
             do="Wait: the adapter keeps trying, and sending resumes automatically. If Drip is up, check DRIP_API_URL and the network.",
         )  # fmt: skip
+    if not account.is_proved and account.unproven_why and account.paused_since is None and account.outage_since is None:
+        yield Finding(
+            code="unproven", status=Status.ATTENTION, account=name, since=account.unproven_since, until=account.proof_at,
+            text=f"Drip has not accepted account {name} so far: {account.unproven_why.rstrip('.')}.",
+            do="Fix the cause, and restart the adapter if you changed a setting. The adapter keeps asking.",
+        )  # fmt: skip
     if account.throttled:
         kinds = " and ".join(f"{_REQUESTS[kind]} until {when(until)}" for kind, until in account.throttled.items())
         yield Finding(
             code="throttled", status=Status.ATTENTION, account=name, since=now, until=max(account.throttled.values()),
             text=f"Drip's rate limit stops account {name}: {kinds}.",
             do="Wait: sending resumes automatically. If this happens often, other software is using the account's quota.",
+        )  # fmt: skip
+
+
+def _is_unasked(account: AccountFacts) -> bool:
+    troubled = account.paused_since is not None or account.outage_since is not None or not account.has_sender
+    return not account.is_proved and not account.unproven_why and not troubled
+
+
+def _not_asked(names: Sequence[str]) -> Iterator[Finding]:
+    if names:
+        subject = f"Drip account {names[0]} has" if len(names) == 1 else f"{len(names):,} Drip accounts have"
+        yield Finding(
+            code="unproven", status=Status.ATTENTION, account=names[0] if len(names) == 1 else "",
+            text=f"{subject} not been tested yet.", do="Wait: the adapter is asking Drip, and sends orders meanwhile.",
         )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The settings as values: stores, the Drip accounts they feed, and everything else the environment decides."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -28,6 +29,10 @@ class Account:
     """The name of the token's setting, for messages."""
     id_setting: str = field(default="", compare=False)
     """The name of the id's setting, for messages."""
+
+    def fingerprint(self, drip_api_url: str) -> str:
+        """A digest of the credentials and where they are used: another one means that Drip has to accept them anew."""
+        return hashlib.sha256(f"{drip_api_url} {self.id} {self.auth} {self.token}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,8 +47,10 @@ def status() -> tuple[Response, int]:
     _require_sight()
     settings: Settings = current_app.extensions["settings"]
     inbox: Inbox = current_app.extensions["inbox"]
+    readiness: Readiness = current_app.extensions["readiness"]
     try:
-        report = inbox.run(lambda engine: _report(engine, settings))
+        not_storing = inbox.run(lambda _: readiness.why_not())
+        report = inbox.run(lambda engine: _report(engine, settings, not_storing))
     except DatabaseAway as error:
         return jsonify(without_database(str(error))), 503
     return jsonify(report), 503 if report["verdict"] == Status.STUCK else 200
@@ -60,17 +62,19 @@ def metrics() -> Response:
     _require_sight()
     inbox: Inbox = current_app.extensions["inbox"]
     counted: Metrics = current_app.extensions["metrics"]
+    readiness: Readiness = current_app.extensions["readiness"]
     accept = request.headers.get("Accept", "")
     try:
-        text, content_type = inbox.run(lambda engine: counted.text(engine, accept))
+        not_storing = inbox.run(lambda _: readiness.why_not())
+        text, content_type = inbox.run(lambda engine: counted.text(engine, accept, not_storing))
     except DatabaseAway as error:
         abort(503, str(error))
     return Response(text, content_type=content_type)
 
 
-def _report(engine: Engine, settings: Settings) -> dict[str, Any]:
+def _report(engine: Engine, settings: Settings, not_storing: str) -> dict[str, Any]:
     with snapshot(engine) as connection:
-        return status_report(connection, settings, datetime.now(UTC))
+        return status_report(connection, settings, datetime.now(UTC), not_storing=not_storing)
 
 
 def _require_sight() -> None:

@@ -15,7 +15,7 @@ from adapter.delivery.drip import Drip
 from adapter.delivery.lease import Lease
 from adapter.delivery.reader import Reader
 from adapter.delivery.sender import Sender
-from adapter.inbox import accounts, search
+from adapter.inbox import accounts, proofs, search
 from adapter.inbox.accounts import READER
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.tables import deliveries, leases
@@ -102,6 +102,7 @@ class AdapterUnderTest:
     def new_sender(self, account: Account) -> Sender:
         with transaction(self.engine) as connection:  # whoever had it is gone
             connection.execute(update(leases).where(leases.c.account == account.id).values(holder=None))
+            proofs.set_proved(connection, account.id, account.fingerprint(self.settings.drip_api_url))
         lease = Lease(self.engine, account.id)
         assert lease.acquire()
         drip = Drip(self.settings.drip_api_url, account, self.settings.public_url)
@@ -193,6 +194,7 @@ def run_sender(engine: Engine, account: str = ACCOUNT.id) -> None:
     """Hold an account's lease, as if a sender were running."""
     now = datetime.now(UTC)
     with transaction(engine) as connection:
+        proofs.set_proved(connection, account, "")
         accounts.take_lease(connection, account, holder="t", host="t", pid=1, now=now, until=now + timedelta(days=999), free=True)
 
 

@@ -15,6 +15,7 @@ from adapter.cli.startup import current_settings
 from adapter.cli.text import say
 from adapter.inbox.charts import SPANS
 from adapter.inbox.database import snapshot
+from adapter.inbox.readiness import why_not_storing
 from adapter.operations.activity import document, read_activity
 from adapter.operations.health import document as health_document
 from adapter.operations.health import read_health
@@ -37,7 +38,7 @@ def command(span: str, as_json: bool) -> None:
     """
     settings, now = current_settings(), datetime.now(UTC)
     with open_inbox(settings) as engine, snapshot(engine) as connection:
-        health = read_health(connection, settings, now)
+        health = read_health(connection, settings, now, not_storing=why_not_storing(engine))
         report = health_document(connection, settings, health)
         report |= document(read_activity(connection, settings, health.facts, SPANS[span]), SPANS[span])
     if as_json:
@@ -49,7 +50,8 @@ def command(span: str, as_json: bool) -> None:
 
 def _print_status(report: Mapping[str, Any]) -> None:
     any_received = any(store["deliveries"] for store in report["stores"].values())
-    say(headline(Status(report["verdict"]), any_received=any_received, sandbox=report["sandbox"]))
+    codes = [finding["code"] for finding in report["findings"]]
+    say(headline(Status(report["verdict"]), codes, any_received=any_received, sandbox=report["sandbox"]))
     for finding in report["findings"]:
         say(f"  {finding['text']} {finding['do']}")
     _print_activity(report)

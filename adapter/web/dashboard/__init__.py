@@ -18,6 +18,7 @@ from adapter.web.dashboard import (
     samples,
     security,
     stores,
+    title,
 )
 from adapter.web.dashboard.layout import blueprint, layout_variables
 
@@ -30,4 +31,5 @@ def add_dashboard(app: Flask) -> None:
     security.secure(app)
     app.jinja_env.filters.update(filters.FILTERS)
     app.context_processor(layout_variables)
+    title.show_verdict(app)
     app.register_blueprint(blueprint)

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from adapter import __version__
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.readiness import Readiness
 from adapter.settings import Settings
 from adapter.web.database import Inbox
 
@@ -58,6 +59,16 @@ def layout_variables() -> dict[str, Any]:
     if request.blueprint != blueprint.name:
         return {}
     return {"settings": settings(), "now": now(), "version": __version__, "is_refresh": is_refresh()}
+
+
+def why_not_storing() -> str:
+    """Why webhooks can't be stored; blank if they can."""
+    inbox: Inbox = current_app.extensions["inbox"]
+    readiness: Readiness = current_app.extensions["readiness"]
+    try:
+        return inbox.run(lambda _: readiness.why_not())
+    except DatabaseAway as error:
+        return str(error)
 
 
 def _inside(opened: Callable[[Engine], Any], engine: Engine, work: Callable[[Connection], Result]) -> Result:

@@ -11,7 +11,7 @@ from adapter.operations.health import Health, document, read_health
 from adapter.operations.order_list import list_orders
 from adapter.operations.verdict import Finding, headline
 from adapter.settings import Settings
-from adapter.web.dashboard.layout import blueprint, now, read, settings
+from adapter.web.dashboard.layout import blueprint, now, read, settings, why_not_storing
 
 _ORDERS = 6
 
@@ -20,18 +20,21 @@ _ORDERS = 6
 def show_overview() -> str:
     """The start page."""
     span = SPANS.get(request.args.get("span", ""), SPANS["day"])
-    found = read(lambda connection: _look(connection, settings(), span))
+    not_storing = why_not_storing()
+    found = read(lambda connection: _look(connection, settings(), span, not_storing))
     return render_template("overview.html", span=span, spans=SPANS, **found)
 
 
-def _look(connection: Connection, configured: Settings, span: Span) -> dict[str, Any]:
-    health = read_health(connection, configured, now())
+def _look(connection: Connection, configured: Settings, span: Span, not_storing: str) -> dict[str, Any]:
+    health = read_health(connection, configured, now(), not_storing=not_storing)
     report = document(connection, configured, health)
     any_received = any(store["deliveries"] for store in report["stores"].values())
     return {
         "report": report,
         "any_received": any_received,
-        "headline": headline(health.status, any_received=any_received, sandbox=configured.sandbox),
+        "headline": headline(
+            health.status, [finding.code for finding in health.findings], any_received=any_received, sandbox=configured.sandbox
+        ),
         "findings": [(finding, _link(finding)) for finding in health.findings],
         "activity": read_activity(connection, configured, health.facts, span),
         "last": {name: store.silence.last_at for name, store in health.facts.stores.items()},
