@@ -30,6 +30,7 @@ _SECTIONS = {
         "deliveries": "List, follow, show and retry what was received.",
         "orders": "List orders, and show the history of one.",
         "export": "Write what was received to files.",
+        "resume": "Try a paused or throttled Drip account now.",
         "audit": "Show what people changed.",
         "unlock": "Let everyone try to log in again at once.",
     },

@@ -8,12 +8,15 @@ from sqlalchemy import Connection, Row, func, literal, select, update
 from adapter.inbox.sql import upserting
 from adapter.inbox.tables import Instant, leases
 
+_PROOFS = select(
+    leases.c.account, leases.c.proved_with, leases.c.proof_failed, leases.c.proof_at, leases.c.resumed_at, leases.c.paused_since
+)
 _NO_FAILURE = {"proof_failed": None, "proof_since": None, "proof_at": None}
 
 
 def all_proofs(connection: Connection) -> dict[str, Row[Any]]:
-    """Account -> its row in `leases`, where it has one."""
-    return {row.account: row for row in connection.execute(select(leases))}
+    """Account -> what is known of its credentials, and whether it is paused."""
+    return {row.account: row for row in connection.execute(_PROOFS)}
 
 
 def set_proved(connection: Connection, account: str, fingerprint: str) -> None:

@@ -27,7 +27,9 @@ LONGEST_BETWEEN_TRIES = timedelta(minutes=15)
 DEAD_AGAIN_AFTER = timedelta(hours=1)
 """Further dead letters of a store already reported are reported no sooner than this."""
 # How long a problem must last before it is reported; Drip often responds again within minutes.
-_REPORTED_AFTER = {"outage": timedelta(minutes=5), "no_sender": timedelta(minutes=1), "throttled": timedelta(minutes=15)}
+_REPORTED_AFTER = {
+    "outage": timedelta(minutes=5), "no_sender": timedelta(minutes=1), "throttled": timedelta(minutes=15), "unproven": timedelta(minutes=2),
+}  # fmt: skip
 _MAX_LINES = 20
 
 

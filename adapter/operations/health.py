@@ -85,7 +85,7 @@ def document(connection: Connection, settings: Settings, health: Health) -> dict
     due = oldest(store.waiting.since for store in facts.stores.values())
     return {
         "verdict": str(health.status),
-        "findings": [_finding(finding) for finding in health.findings],
+        "findings": [_finding(finding, settings.public_url) for finding in health.findings],
         "ok": health.status is Status.OK,
         "why": [f"{finding.text} {finding.do}" for finding in health.findings],
         "sandbox": settings.sandbox,
@@ -103,6 +103,7 @@ def document(connection: Connection, settings: Settings, health: Health) -> dict
         "accounts": {
             name: {
                 "sender": account.has_sender,
+                "unproven": not account.is_proved,
                 "paused": {"since": timestamp(account.paused_since), "why": account.reason} if account.paused_since else None,
                 "outage": _time(account.outage_since),
                 "outage_why": account.reason if account.outage_since and not account.paused_since and account.reason else None,
@@ -185,7 +186,7 @@ def _by_state(connection: Connection, facts: Facts) -> dict[str, dict[str, int]]
     return {store: {state: number for state, number in states.items() if number} for store, states in counted.items()}
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding, public_url: str = "") -> dict[str, Any]:
     about = {name: value for name, value in (("store", finding.store), ("account", finding.account)) if value}
     return {
         "code": finding.code,
@@ -194,6 +195,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "since": _time(finding.since),
         "until": _time(finding.until),
         "do": finding.do,
+        "link": f"{public_url}{finding.page}",
         **about,
     }
 

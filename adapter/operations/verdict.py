@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from urllib.parse import quote
 
 from adapter.inbox.figures import MOST
 from adapter.inbox.lost_orders import LostOrders
@@ -53,6 +54,18 @@ class Finding:
     def subject(self) -> str:
         """The store or account it is about; blank for the whole adapter."""
         return self.store or self.account
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether it makes sense to try the account at once."""
+        return self.code in ("paused", "outage", "throttled", "unproven") and bool(self.account)
+
+    @property
+    def page(self) -> str:
+        """The path of the dashboard's page where it is looked into."""
+        if self.code == "dead":
+            return f"/deliveries?state=dead&store={quote(self.store, safe='')}"
+        return f"/stores/{quote(self.store, safe='')}" if self.store else "/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,7 +207,7 @@ def _account(name: str, account: AccountFacts, now: datetime) -> Iterator[Findin
         yield Finding(
             code="paused", status=Status.STUCK, account=name, since=account.paused_since, until=account.next_try_at,
             text=f"Drip account {name} is paused: {account.reason.rstrip('.')}.",
-            do="Fix the cause, and restart the adapter if you changed a setting. Sending resumes with the next successful try.",
+            do=f"Fix the cause, and restart the adapter if you changed a setting. To try at once: drip-adapter resume {name}",
         )  # fmt: skip
     if account.outage_since is not None:
         why = f": {account.reason.rstrip('.')}" if account.reason and account.paused_since is None else ""
@@ -214,7 +227,8 @@ def _account(name: str, account: AccountFacts, now: datetime) -> Iterator[Findin
         yield Finding(
             code="throttled", status=Status.ATTENTION, account=name, since=now, until=max(account.throttled.values()),
             text=f"Drip's rate limit stops account {name}: {kinds}.",
-            do="Wait: sending resumes automatically. If this happens often, other software is using the account's quota.",
+            do="Wait: sending resumes automatically. If this happens often, other software is using the account's quota. "
+            f"To try now: drip-adapter resume {name}",
         )  # fmt: skip
 
 

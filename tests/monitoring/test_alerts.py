@@ -15,7 +15,7 @@ from adapter.cli.startup import settings_for
 from adapter.delivery import run
 from adapter.delivery.run import Senders
 from adapter.errors import SettingsError, WorkFailed
-from adapter.inbox import accounts, receiving, settling, troubles
+from adapter.inbox import accounts, proofs, receiving, settling, troubles
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.receiving import Arrival
 from adapter.inbox.tables import deliveries
@@ -49,6 +49,7 @@ def clock() -> Clock:
 def alerts(engine: Engine, settings: Settings, clock: Clock) -> Alerts:
     with transaction(engine) as connection:
         now = clock()
+        proofs.set_proved(connection, ACCOUNT.id, "")
         accounts.take_lease(connection, ACCOUNT.id, holder="h", host="h", pid=1, now=now, until=now + timedelta(days=99), free=False)
     return Alerts(engine, settings, clock)
 

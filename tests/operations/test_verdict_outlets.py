@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from sqlalchemy import Engine, update
 
 from adapter.cli import main
-from adapter.inbox import receiving
+from adapter.inbox import proofs, receiving
 from adapter.inbox.database import transaction
 from adapter.inbox.receiving import Arrival
 from adapter.inbox.tables import deliveries, leases
@@ -181,7 +181,20 @@ def errors_for_orders(adapter: AdapterUnderTest) -> None:
     adapter.read()
 
 
+def not_asked(adapter: AdapterUnderTest) -> None:
+    with transaction(adapter.engine) as connection:
+        connection.execute(update(leases).values(proved_with=None))
+
+
+def not_accepted(adapter: AdapterUnderTest) -> None:
+    with transaction(adapter.engine) as connection:
+        now = datetime.now(UTC)
+        proofs.set_unproven(connection, ACCOUNT.id, "no response", at=now, again_at=now + timedelta(minutes=1))
+
+
 TROUBLES = [
+    (not_asked, "attention", "unproven"),
+    (not_accepted, "attention", "unproven"),
     (no_sender, "stuck", "no_sender"),
     (killed_sender, "stuck", "no_sender"),
     (wrong_key, "stuck", "paused"),
@@ -205,7 +218,10 @@ def test_every_outlet_reports_it(outlets: Outlets, stage: Callable[[AdapterUnder
     assert outlets.status() == (503 if verdict == "stuck" else 200, verdict, [code])
     exit_code, headline = outlets.command()
     assert exit_code == 1
-    assert headline == "Orders are stuck." if verdict == "stuck" else "but something needs attention." in headline
+    if code == "unproven":
+        assert headline == "Drip has not accepted the account yet."
+    else:
+        assert headline == "Orders are stuck." if verdict == "stuck" else "but something needs attention." in headline
     exit_code, problems = outlets.check()
     assert (exit_code, len(problems)) == (1, 1)
     assert outlets.metrics() == (verdict, {code})

@@ -6,6 +6,7 @@ Pages show things and start them; the work itself is in `adapter.operations`.
 from flask import Flask
 
 from adapter.web.dashboard import (
+    accounts,
     actions,
     audit,
     bulk_actions,
@@ -22,7 +23,19 @@ from adapter.web.dashboard import (
 )
 from adapter.web.dashboard.layout import blueprint, layout_variables
 
-__all__ = ["actions", "add_dashboard", "audit", "bulk_actions", "deliveries", "delivery", "orders", "overview", "samples", "stores"]
+__all__ = [
+    "accounts",
+    "actions",
+    "add_dashboard",
+    "audit",
+    "bulk_actions",
+    "deliveries",
+    "delivery",
+    "orders",
+    "overview",
+    "samples",
+    "stores",
+]
 
 
 def add_dashboard(app: Flask) -> None:

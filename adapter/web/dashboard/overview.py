@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from flask import render_template, request, url_for
+from flask import render_template, request
 from sqlalchemy import Connection
 
 from adapter.inbox.charts import SPANS, Span
 from adapter.operations.activity import read_activity
 from adapter.operations.health import Health, document, read_health
 from adapter.operations.order_list import list_orders
-from adapter.operations.verdict import Finding, headline
+from adapter.operations.verdict import headline
 from adapter.settings import Settings
 from adapter.web.dashboard.layout import blueprint, now, read, settings, why_not_storing
 
@@ -35,19 +35,12 @@ def _look(connection: Connection, configured: Settings, span: Span, not_storing:
         "headline": headline(
             health.status, [finding.code for finding in health.findings], any_received=any_received, sandbox=configured.sandbox
         ),
-        "findings": [(finding, _link(finding)) for finding in health.findings],
+        "findings": [(finding, finding.page if finding.page != "/" else "") for finding in health.findings],
         "activity": read_activity(connection, configured, health.facts, span),
         "last": {name: store.silence.last_at for name, store in health.facts.stores.items()},
         "problems": _problems(health),
         "orders": list_orders(connection, configured, _ORDERS)[0],
     }
-
-
-def _link(finding: Finding) -> str:
-    """The page where a finding is looked into; blank if there is none."""
-    if finding.code == "dead":
-        return url_for("dashboard.list_deliveries", state="dead", store=finding.store)
-    return url_for("dashboard.show_store", name=finding.store) if finding.store else ""
 
 
 def _problems(health: Health) -> dict[str, list[str]]:
