@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, literal, select, update
+from sqlalchemy import Connection, Row, Select, func, literal, select, update
 
 from adapter.inbox.sql import upserting
 from adapter.inbox.tables import Instant, leases
 
-_PROOFS = select(
+_PROOFS: Select[Any] = select(
     leases.c.account, leases.c.proved_with, leases.c.proof_failed, leases.c.proof_at, leases.c.resumed_at, leases.c.paused_since
 )
 _NO_FAILURE = {"proof_failed": None, "proof_since": None, "proof_at": None}

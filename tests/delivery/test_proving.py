@@ -123,8 +123,9 @@ def test_an_account_with_an_order_comes_first_and_the_others_follow_one_by_one(a
     several.post(shopify_order())
     several.read()
     started = Prover(adapter.engine, settings, several.clock)
-    waits = [started.step() for _ in range(4)]
-    assert asked(adapter) == ["account-shopify", "account-magento", "account-woocommerce"]
+    waits = [started.step() for _ in range(len(settings.accounts) + 1)]
+    assert asked(adapter)[0] == "account-shopify"
+    assert sorted(asked(adapter)) == sorted(settings.accounts)
     assert all(wait > 0 for wait in waits)
 
 
