@@ -1,5 +1,6 @@
 # Everything runs in a private environment, .venv, which the first command sets up.
 PYTHON ?= python3
+PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
@@ -12,8 +13,8 @@ install: $(READY)  ## Set up the command .venv/bin/drip-adapter.
 demo: $(READY)  ## Show sample orders going from store to Drip; nothing is sent.
 	$(BIN)/drip-adapter demo
 
-run: $(READY)  ## Serve with the sandbox in Drip's place, until stopped.
-	$(BIN)/drip-adapter serve --sandbox
+run: $(READY)  ## Serve with the sandbox in Drip's place, until stopped. PORT=8010 make run: at another port.
+	$(BIN)/drip-adapter serve --sandbox --bind 127.0.0.1:$(PORT)
 
 test: $(READY_DEV) lint  ## Everything that CI checks.
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
@@ -63,11 +64,17 @@ clean:
 	rm -rf $(VENV)
 
 $(READY): requirements.txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: PYTHON=python3.13 make ...")'
+	@echo "Setting up $(VENV), once. Nothing outside this folder is changed."
+	@echo "  1/3 a Python environment of its own"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "  2/3 the libraries: $$(grep -c == requirements.txt) packages, about a minute"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@echo "  3/3 the command $(BIN)/drip-adapter"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
 
 $(READY_DEV): requirements-dev.txt $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	touch $@
+	@echo "  the tools for the tests: $$(grep -c == requirements-dev.txt) packages in all, about a minute"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@

@@ -51,7 +51,7 @@ def command(bind: str, sandbox: bool, sandbox_port: int) -> None:
     if settings.password_is_weak:
         echo(f"warning: ADMIN_PASSWORD {WEAK_PASSWORD}", err=True)
     announced_at = str(path_for(settings.database_url, "sandbox")) if sandbox else ""
-    dashboard = f" The dashboard is at http://{address}" if sandbox or settings.admin_password else ""
+    dashboard = f" The dashboard is at {_base(settings, address)}" if sandbox or settings.admin_password else ""
     ready = f"Ready.{dashboard}"
     become_supervisor(Plan(parts=parts, address=address, ready=ready, sandbox_url=sandbox_url, announced_at=announced_at))
 
@@ -60,8 +60,12 @@ def _print_banner(settings: Settings, address: str) -> None:
     target = f"the sandbox at {settings.drip_api_url} (never to Drip)" if settings.sandbox else settings.drip_api_url
     where = f"orders go to {target}" if settings.accounts else "orders wait: set DRIP_ACCOUNT_ID and DRIP_API_KEY to send them to Drip"
     echo(f"Starting at http://{address}; {where}")
-    base = settings.public_url if settings.public_url_is_set else f"http://{address}"
+    base = _base(settings, address)
     for store in settings.stores.values():
         echo(f"  {store.provider.title:12} {base}/webhooks/{store.name}")
     if not settings.stores:
         echo(f"  no store yet: set {secret_variables()}, or STORES")
+
+
+def _base(settings: Settings, address: str) -> str:
+    return settings.public_url if settings.public_url_is_set else f"http://{address}"
