@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 READY_DEV := $(VENV)/ready-dev
 
-.PHONY: install demo run test test-quick test-faults lint simulate bench docs picture package format requirements clean
+.PHONY: install demo run test test-quick test-faults lint simulate bench docs picture package bom format requirements clean
 
 install: $(READY)  ## Set up the command .venv/bin/drip-adapter.
 
@@ -51,6 +51,13 @@ package: $(READY_DEV)  ## Build the source distribution and the wheel into dist/
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist
 	.ci/try-wheel dist/*.whl
+
+bom: $(READY_DEV)  ## The bill of materials of what is installed, with licenses and hashes: dist/bom.cdx.json (CycloneDX).
+	rm -rf build/bom && $(PYTHON) -m venv build/bom && mkdir -p dist
+	build/bom/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	build/bom/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
+	build/bom/bin/python -m pip uninstall --quiet --yes pip setuptools
+	$(BIN)/cyclonedx-py environment build/bom/bin/python --output-reproducible --output-file dist/bom.cdx.json
 
 format: $(READY_DEV)  ## Let ruff mend what it can.
 	$(BIN)/ruff check --fix .
