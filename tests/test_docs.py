@@ -152,6 +152,15 @@ def test_every_command_exists(path: Path) -> None:
         assert {word for word in words if word.startswith("--")} <= known, f"{path.name}: {line!r}"
 
 
+@pytest.mark.parametrize("path", WITH_COMMANDS, ids=lambda path: path.name)
+def test_commands_that_no_test_can_run_are_marked_with_what_they_need(path: Path) -> None:
+    run_here = re.compile(r"(\.venv/bin/|drip-adapter |make |export |eval |_DRIP_ADAPTER_COMPLETE)")
+    for section in re.split(r"^#+ ", path.read_text(encoding="utf-8"), flags=re.MULTILINE):
+        lines = [line for block in code_blocks(section, "sh") for line in block.splitlines() if line.strip()]
+        elsewhere = [line for line in lines if not run_here.match(line)]
+        assert not elsewhere or re.search(r"\*[^*]* needs? (an account|Docker|root)\b[^*]*\*", section), f"{path.name}: {elsewhere[0]}"
+
+
 def test_every_command_of_the_command_line_stands_in_the_documents() -> None:
     texts = "".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
     assert [path for path, command in COMMANDS.items() if len(path) == 1 and not command.hidden and f"`{path[0]}`" not in texts] == []
