@@ -59,4 +59,4 @@ def _print_version(context: click.Context, parameter: click.Parameter, asked: bo
 )
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version and exit.")
 def main() -> None:
-    """Receive order webhooks from Shopify, Magento and WooCommerce, and send each order to Drip."""
+    """Receive order webhooks from Shopify, WooCommerce, Magento and BigCommerce, and send each order to Drip."""
