@@ -35,7 +35,11 @@ CACHED_S = 3.0
 _COUNTERS = {
     "kept": ("deliveries_kept", "Deliveries stored: webhooks, orders split from a body with several, past orders", ("store",)),
     "duplicates": ("webhooks_duplicate", "Webhooks received before", ("store",)),
-    "refused": ("webhooks_refused", "Webhooks refused because the signature is missing or doesn't match", ("store", "reason")),
+    "refused": (
+        "webhooks_refused",
+        "Webhooks refused: no signature, a wrong one, or another shop's",
+        ("store", "reason"),
+    ),
     "delivered": ("deliveries_delivered", "Deliveries accepted by Drip", ("store",)),
     "skipped": ("deliveries_skipped", "Deliveries not sent, by reason", ("store", "reason")),
     "dead": ("deliveries_dead", "Deliveries that became dead letters; one that does so twice counts twice", ("store",)),
@@ -159,12 +163,15 @@ def _set_store(gauges: _Gauges, name: str, store: StoreFacts, now: datetime, *, 
             gauges.set("store_patience_seconds", store.silence.limit.total_seconds(), name)
 
 
+_REFUSED = (Verdict.MISSING, Verdict.MISMATCH, Verdict.OTHER_SHOP)
+
+
 def _counted(connection: Connection, settings: Settings) -> Iterator[Metric]:
     """The counters. Those of a configured store start at 0, so that the first increase shows as one."""
     values: dict[str, dict[tuple[str, ...], int]] = {
         name: {(store,): 0 for store in settings.stores} if labels == ("store",) else {} for name, (_, _, labels) in _COUNTERS.items()
     }
-    values["refused"] = {(store, verdict): 0 for store in settings.stores for verdict in (Verdict.MISSING, Verdict.MISMATCH)}
+    values["refused"] = {(store, verdict): 0 for store in settings.stores for verdict in _REFUSED}
     times: dict[str, dict[str, int]] = {}
     for name, labels, value in counters.totals(connection):
         if name in _COUNTERS:

@@ -184,6 +184,8 @@ def _orphan(name: str, store: dict[str, Any]) -> str:
 def _refusal(settings: Settings, name: str, reason: str) -> str:
     if reason == Verdict.MISSING:
         return "no signature; they came from elsewhere, or the store's webhook has no secret"
+    if reason == Verdict.OTHER_SHOP:
+        return f"they come from another shop that shares the secret; change the webhooks' address there, or the address of {name} here"
     store = settings.store(name)
     setting = store.secret_setting if store else "the store's secret"
     return (

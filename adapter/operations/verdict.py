@@ -14,7 +14,7 @@ from adapter.settings import secret_variables
 
 CODES = (
     "database", "no_store", "no_account", "no_sender", "paused", "outage", "unproven", "throttled", "not_configured", "store_error",
-    "waiting", "dead", "signature_mismatch", "signature_missing", "silent",
+    "waiting", "dead", "signature_mismatch", "signature_missing", "signature_other_shop", "silent",
 )  # fmt: skip
 """Every code that a finding of `findings_of` can have."""
 STUCK_AFTER = timedelta(minutes=10)
@@ -313,16 +313,20 @@ def _matters(refusal: Refusal, accepted_at: datetime | None, now: datetime) -> b
 
 def _refused(name: str, store: StoreFacts, refusal: Refusal) -> Finding:
     number = "1 request was" if refusal.number == 1 else f"{refusal.number:,} requests were"
-    if refusal.reason == "missing":
+    if refusal.reason == "other_shop":
+        code, why, do = (
+            "signature_other_shop",
+            "they come from another shop",
+            f"In that shop, change the webhooks' address. If the shop is the right one, correct the address that the settings give {name}.",
+        )
+    elif refusal.reason == "missing":
         code, why, do = (
             "signature_missing",
-            "is missing",
+            "the signature is missing",
             "Check that the store's webhook has a secret. If it has, they came from elsewhere.",
         )
     else:
         setting = store.secret_setting or "the secret"
-        code, why, do = "signature_mismatch", "doesn't match", f"Compare {setting} with the secret the store signs with."
-    text = (
-        f"{number} refused for store {name} because the signature {why}, the last one at {when(refusal.last_at)}, and none accepted since."
-    )
+        code, why, do = "signature_mismatch", "the signature doesn't match", f"Compare {setting} with the secret the store signs with."
+    text = f"{number} refused for store {name} because {why}, the last one at {when(refusal.last_at)}, and none accepted since."
     return Finding(code=code, status=Status.ATTENTION, store=name, since=refusal.last_at, text=text, do=do)

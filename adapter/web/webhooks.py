@@ -25,6 +25,7 @@ from adapter.inbox.receiving import Arrival
 from adapter.monitoring.error_reporting import report
 from adapter.monitoring.logs import REQUEST_ID
 from adapter.settings import Settings, Store
+from adapter.web.origin import Origins
 from adapter.web.request_ids import HEADER as REQUEST_ID_HEADER
 from adapter.web.request_ids import request_id
 from mappings import PROVIDERS, Verdict, absolute_url
@@ -78,6 +79,7 @@ class WebhookReceiver:
         self._app = app
         self._settings = settings
         self._keeper = keeper
+        self._origins = Origins(settings)
         self._agreed = AgreedAddress() if is_needed(settings) else None
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -116,7 +118,9 @@ class WebhookReceiver:
             log.error("the key to verify it can't be fetched now", extra={"action": "not_judged", "store": store.name})
             raise _Unkept(503, "the signature can't be verified now; send it again", _RETRY_AFTER)
         if verdict is not Verdict.GENUINE:
-            raise self._refuse(store, verdict)
+            raise self._refuse(store, verdict, _unproved(store, verdict), status=401)
+        if why := self._origins.why_foreign(store, headers, payload):
+            raise self._refuse(store, Verdict.OTHER_SHOP, why, status=403)
         receipt = self._keep(store, headers, payload)
         if self._agreed and receipt["status"] == "kept" and self._agreed.agreed(address := _address(environ)):
             self._keeper.learn(Learned(address, datetime.now(UTC)))
@@ -161,19 +165,20 @@ class WebhookReceiver:
             log.info("a copy of a dead delivery, which is tried again", extra={"action": "reopened", **about})
         return {"delivery": str(delivery), "status": "kept" if new else "duplicate"}
 
-    def _refuse(self, store: Store, verdict: Verdict) -> _Unkept:
-        header = store.provider.scheme(store.auth).header(store.credentials)
-        why = (
-            f"the request has no {header} header: is it from {store.provider.title}, and does the webhook have a secret?"
-            if verdict is Verdict.MISSING
-            else f"{header} does not match: {_what_to_compare(store)}"
-        )
+    def _refuse(self, store: Store, verdict: Verdict, why: str, *, status: int) -> _Unkept:
         try:
             self._keeper.count(Refusal(store.name, str(verdict), datetime.now(UTC)))
         except (DatabaseAway, DBAPIError) as error:
             log.error(str(error), extra={"action": "not_counted", "store": store.name})
         log.warning(why, extra={"action": "refused", "store": store.name, "reason": str(verdict)})
-        return _Unkept(401, why)
+        return _Unkept(status, why)
+
+
+def _unproved(store: Store, verdict: Verdict) -> str:
+    header = store.provider.scheme(store.auth).header(store.credentials)
+    if verdict is Verdict.MISSING:
+        return f"the request has no {header} header: is it from {store.provider.title}, and does the webhook have a secret?"
+    return f"{header} does not match: {_what_to_compare(store)}"
 
 
 def _address(environ: "WSGIEnvironment") -> str:

@@ -44,6 +44,23 @@ def body_key(headers: Mapping[str, str], payload: bytes) -> Key:
     return Key(value=hashlib.sha256(payload).hexdigest(), expires=True)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """The shop that a request names as its origin."""
+
+    address: str
+    """A host, or an address with or without a path."""
+    suffix: str = ""
+    """If every shop has exactly one such address: its end, as in `.myshopify.com`."""
+    is_hint: bool = False
+    """Whether a shop may have several such addresses, so that only another store's own one proves anything."""
+
+
+def no_origin(headers: Mapping[str, str], payload: bytes) -> Iterable[Origin]:
+    """Most platforms don't say which shop a request comes from."""
+    return ()
+
+
 def no_ping(headers: Mapping[str, str], payload: bytes) -> bool:
     """Most platforms send no ping."""
     return False
@@ -87,6 +104,8 @@ class Provider:
     kept_headers: Sequence[str] = ()
     """Headers to keep with a delivery, besides the topic's; never one that carries a secret."""
     key: Callable[[Mapping[str, str], bytes], Key] = body_key
+    origins: Callable[[Mapping[str, str], bytes], Iterable[Origin]] = no_origin
+    """The shop that a verified request names, in a header or in its body."""
     is_ping: Callable[[Mapping[str, str], bytes], bool] = no_ping
     """Whether a request is the platform's unsigned test ping, which gets a 200 and is not kept."""
     echoes_challenge: bool = False

@@ -15,6 +15,8 @@ class Verdict(StrEnum):
     GENUINE = "genuine"
     MISSING = "missing"
     MISMATCH = "mismatch"
+    OTHER_SHOP = "other_shop"
+    """Genuine, but from another shop than the store's own: they share a secret."""
     UNJUDGED = "unjudged"
     """It may be genuine, but the key to verify it isn't available right now."""
 

@@ -13,7 +13,7 @@ from mappings.core.compliance import Compliance
 from mappings.core.errors import Rejected
 from mappings.core.money import ZERO
 from mappings.core.product import Product
-from mappings.core.provider import Key, Provider
+from mappings.core.provider import Key, Origin, Provider
 from mappings.core.reading import Context, Identity, Loaded, Reason, Skip
 from mappings.core.signature import hmac_base64
 from mappings.core.text import first_email
@@ -42,6 +42,8 @@ _COMPLIANCE: Mapping[str, tuple[Literal["data_request", "customer_redact"], str]
 _REQUESTS = (*_COMPLIANCE, "shop/redact")
 # Every request about personal data has these fields, and no order has.
 _REQUEST_FIELDS = (b'"shop_id"', b'"shop_domain"')
+# The host of an order's status page, where slashes may be escaped.
+_STATUS_PAGE = re.compile(rb'"order_status_url"\s*:\s*"https?:(?:\\?/){2}([^"/\\]{1,255})')
 _SHOP_DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 _SHOP_HEADERS = ("x-shopify-shop-domain", "shopify-shop-domain")
 _FINANCIAL_RANK = {
@@ -67,6 +69,14 @@ def delivery_key(headers: Mapping[str, str], payload: bytes) -> Key:
     if webhook_id and topic in _REQUESTS and all(field in payload for field in _REQUEST_FIELDS):
         return Key(value=f"{topic}:{webhook_id}:{of_body}", expires=False)
     return Key(value=f"{_subject(topic)}:{of_body}", expires=True, sent_as=webhook_id)
+
+
+def origins(headers: Mapping[str, str], payload: bytes) -> Iterator[Origin]:
+    """The shop's permanent domain in a header, and one of its public addresses in the body of an order."""
+    if domain := next((headers[name].strip().lower() for name in _SHOP_HEADERS if headers.get(name)), ""):
+        yield Origin(address=domain, suffix=".myshopify.com")
+    if found := _STATUS_PAGE.search(payload):
+        yield Origin(address=found[1].decode("ascii", "replace"), is_hint=True)
 
 
 def _subject(topic: str) -> str:
@@ -198,6 +208,7 @@ PROVIDER = Provider(
         "x-shopify-event-id",
     ),
     key=delivery_key,
+    origins=origins,
     split=split,
     find=find,
     has_unique_ids=True,

@@ -12,7 +12,7 @@ from typing import Any
 from mappings.core.errors import Rejected
 from mappings.core.json import parse
 from mappings.core.product import Product
-from mappings.core.provider import Key, Provider, body_key
+from mappings.core.provider import Key, Origin, Provider, body_key
 from mappings.core.reading import LOSES_ORDERS, Context, Identity, Loaded, Reason, Skip
 from mappings.core.signature import hmac_base64
 from mappings.woocommerce.links import self_link
@@ -39,6 +39,7 @@ _RENEWAL_META = ("_subscription_renewal",)
 # Longer bodies are not checked for an error object before they are stored.
 _LONGEST_ERROR = 4_000
 _BARE_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*"?\d{1,20}"?\s*\}\s*')
+_SELF = re.compile(rb'"_links"\s*:\s*\{\s*"self"\s*:\s*\[\s*\{\s*"href"\s*:\s*"([^"]{1,2000})"')
 _PING = re.compile(rb"webhook_id=\d+")
 _VERSION = re.compile(r"/wc/v(\d)/orders\b")
 
@@ -63,6 +64,14 @@ def key(headers: Mapping[str, str], payload: bytes) -> Key:
         except Rejected:
             pass
     return body_key(headers, payload)
+
+
+def origins(headers: Mapping[str, str], payload: bytes) -> Iterator[Origin]:
+    """The shop's home page in a header, and the order's own REST address in its body, which begins with the shop's."""
+    if source := headers.get("x-wc-webhook-source", "").strip():
+        yield Origin(address=source)
+    if found := _SELF.search(payload):
+        yield Origin(address=found[1].replace(b"\\/", b"/").decode("ascii", "replace"))
 
 
 def split(document: Any) -> Sequence[Any] | None:
@@ -213,6 +222,7 @@ PROVIDER = Provider(
         "x-wc-webhook-delivery-id",
     ),
     key=key,
+    origins=origins,
     in_trash=in_trash,
     trashed=trashed,
     is_ping=is_ping,

@@ -23,7 +23,7 @@ from adapter.operations.verdict import Status, headline
 from adapter.operations.wording import counted
 
 _REQUESTS = {"single": "single", "batch": "batch requests"}
-_REFUSED = {"missing": "without a signature", "mismatch": "with a signature that doesn't match"}
+_REFUSED = {"missing": "without a signature", "mismatch": "with a signature that doesn't match", "other_shop": "from another shop"}
 
 
 @click.command("status")

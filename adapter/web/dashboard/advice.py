@@ -52,7 +52,8 @@ OUTCOMES = {
 
 PROBLEMS = {
     "store_error": "losing orders", "waiting": "orders are stuck", "dead": "dead deliveries", "not_configured": "not in the settings",
-    "signature_mismatch": "signatures don't match", "signature_missing": "unsigned requests", "silent": "silent unusually long",
+    "signature_mismatch": "signatures don't match", "signature_missing": "unsigned requests",
+    "signature_other_shop": "requests from another shop", "silent": "silent unusually long",
 }  # fmt: skip
 """Code of a finding about a store -> what it is called in a table."""
 
