@@ -19,7 +19,6 @@ class _Shop:
     own: frozenset[str]
     others: Mapping[str, str]
     """Address -> the name of the store that has it."""
-    shares_secret: bool
 
 
 class Origins:
@@ -40,9 +39,10 @@ class Origins:
                 continue
             if other := shop.others.get(belongs_to):
                 return f"it comes from {claimed}, the shop of store {other}: send it to /webhooks/{other}"
-            comparable = [each for each in shop.own if each.endswith(origin.suffix)]
-            if comparable and (origin.suffix or (shop.shares_secret and not origin.is_hint)):
-                return f"it comes from {claimed}, but the shop of store {store.name} is {min(comparable)}, by its settings"
+            # Elsewhere a shop may go by several addresses: its home page and its pages for shoppers can be on different hosts.
+            exact = [each for each in shop.own if origin.suffix and each.endswith(origin.suffix)]
+            if exact:
+                return f"it comes from {claimed}, but the shop of store {store.name} is {min(exact)}, by its settings"
         return ""
 
 
@@ -53,8 +53,7 @@ def _shop(store: Store, settings: Settings) -> _Shop:
         if other is not store and other.provider is store.provider and set(other.credentials.secrets) & set(store.credentials.secrets)
     ]
     own = _addresses(store)
-    others = {address: other.name for other in rivals for address in _addresses(other) - own}
-    return _Shop(own, others, shares_secret=bool(rivals))
+    return _Shop(own, {address: other.name for other in rivals for address in _addresses(other) - own})
 
 
 def _addresses(store: Store) -> frozenset[str]:

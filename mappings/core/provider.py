@@ -51,9 +51,7 @@ class Origin:
     address: str
     """A host, or an address with or without a path."""
     suffix: str = ""
-    """If every shop has exactly one such address: its end, as in `.myshopify.com`."""
-    is_hint: bool = False
-    """Whether a shop may have several such addresses, so that only another store's own one proves anything."""
+    """If every shop has exactly one such address: its end, as in `.myshopify.com`. A shop may have several others."""
 
 
 def no_origin(headers: Mapping[str, str], payload: bytes) -> Iterable[Origin]:

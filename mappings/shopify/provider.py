@@ -76,7 +76,7 @@ def origins(headers: Mapping[str, str], payload: bytes) -> Iterator[Origin]:
     if domain := next((headers[name].strip().lower() for name in _SHOP_HEADERS if headers.get(name)), ""):
         yield Origin(address=domain, suffix=".myshopify.com")
     if found := _STATUS_PAGE.search(payload):
-        yield Origin(address=found[1].decode("ascii", "replace"), is_hint=True)
+        yield Origin(address=found[1].decode("ascii", "replace"))
 
 
 def _subject(topic: str) -> str:
