@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 READY_DEV := $(VENV)/ready-dev
 
-.PHONY: install demo run test test-quick test-faults lint simulate bench docs picture package bom format requirements clean
+.PHONY: install demo run test test-quick test-faults soak lint simulate bench docs picture package bom format requirements clean
 
 install: $(READY)  ## Set up the command .venv/bin/drip-adapter.
 
@@ -34,6 +34,9 @@ bench: $(READY_DEV)  ## How fast, and how it grows; some minutes.
 	$(BIN)/python -m tests.benchmarks.idle
 	$(BIN)/python -m tests.benchmarks.growth
 	$(BIN)/python -m tests.benchmarks.pages
+
+soak: $(READY_DEV)  ## Every fault at length, one after the other; a table. About ten minutes; SOAK="--seconds 60 --seed 1" changes that.
+	$(BIN)/python -m tests.faults.soak $(SOAK)
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Engine, Row, and_, select
 
 from adapter.errors import DatabaseAway
 from adapter.inbox import reading, settling, sources
+from adapter.inbox.clock_steps import end_future, has_future
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.erasure import REDACTED, erase, flush, is_request, next_request
 from adapter.inbox.forgotten import remember_forgotten
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 PURGES_EVERY = timedelta(hours=1)
 _MOST_IDS = 200
 _LOOKED_AT = 50
+_LOOKS_AHEAD_EVERY = timedelta(seconds=20)
 
 
 class Maintenance:
@@ -41,6 +43,7 @@ class Maintenance:
         self._stores = settings.stores
         self._retention = Retention(engine, settings)
         self._purged_at: datetime | None = None
+        self._looked_ahead_at: datetime | None = None
         self._work: Iterator[None] | None = None
         self._request: int | None = None
 
@@ -69,10 +72,22 @@ class Maintenance:
         if row is not None:
             return self._comply(row)
         now = self._clock()
+        self._end_future(now)
         if self._purged_at is not None and now - self._purged_at < PURGES_EVERY:
             return None
         self._purged_at = now
         return self._purge(now)
+
+    def _end_future(self, now: datetime) -> None:
+        if self._looked_ahead_at is not None and abs(now - self._looked_ahead_at) < _LOOKS_AHEAD_EVERY:
+            return
+        self._looked_ahead_at = now
+        with snapshot(self._engine) as connection:
+            found = has_future(connection, now)
+        if found:
+            with transaction(self._engine) as connection:
+                count = end_future(connection, now)
+            log.warning("the clock was set back: what it had postponed is due now", extra={"action": "clock_set_back", "count": count})
 
     def _purge(self, now: datetime) -> Iterator[None]:
         purged = Purged()
