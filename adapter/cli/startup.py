@@ -1,5 +1,6 @@
 """What a command needs before it can work: settings, logging, error reporting."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from adapter.cli.text import echo
@@ -32,7 +33,12 @@ def current_settings() -> Settings:
 
     Without an adapter.db, the sandbox.db that a stopped `serve --sandbox` left behind is used.
     """
-    settings = read_settings(maybe_sandbox=True, checks=CHECKS)  # they may be those of a sandbox
+    with suppress(SettingsError):
+        settings = read_settings(checks=CHECKS)
+        if settings.accounts and settings.database_url != DEFAULT_DATABASE_URL:  # they can't be those of a sandbox
+            _set_up_reporting(settings)
+            return settings
+    settings = read_settings(maybe_sandbox=True, checks=CHECKS)
     uses_default = settings.database_url == DEFAULT_DATABASE_URL
     database_url = SANDBOX_DATABASE_URL if uses_default else settings.database_url
     running = None if settings.accounts else announced_at(path_for(database_url, "sandbox"))

@@ -7,9 +7,10 @@ arrive.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Connection, Row, Select, and_, func, literal_column, select, true
+from sqlalchemy import CTE, ColumnElement, Connection, Integer, Row, Select, and_, bindparam, func, literal_column, select, true
 
 from adapter.inbox.sql import first_since
 from adapter.inbox.tables import attempts, deliveries, orders, requests
@@ -80,11 +81,17 @@ def counted(connection: Connection, choice: Choice) -> int:
 
 def newest_sent(connection: Connection, store: str, most: int) -> Sequence[Row[Any]]:
     """Delivered orders among a store's newest deliveries, whose payload is still stored; newest first."""
-    newest = select(deliveries.c.id).where(deliveries.c.store == store).order_by(deliveries.c.id.desc()).limit(MOST).subquery()
+    return connection.execute(_newest_sent(), {"store": store, "most": most}).all()
+
+
+@cache
+def _newest_sent() -> Select[Any]:
+    mine = deliveries.c.store == bindparam("store")
+    newest = select(deliveries.c.id).where(mine).order_by(deliveries.c.id.desc()).limit(MOST).subquery()
     wanted = select(deliveries).where(
         deliveries.c.id.in_(select(newest.c.id)), deliveries.c.state == "delivered", deliveries.c.payload.is_not(None)
     )
-    return connection.execute(wanted.order_by(deliveries.c.id.desc()).limit(most)).all()
+    return wanted.order_by(deliveries.c.id.desc()).limit(bindparam("most", type_=Integer))
 
 
 def one(connection: Connection, delivery_id: int) -> Row[Any] | None:

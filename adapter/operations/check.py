@@ -1,15 +1,20 @@
 """`check`: problems with the setup, and how to fix them."""
 
+import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from adapter.errors import DatabaseAway, WorkFailed
 from adapter.inbox.database import snapshot
+from adapter.inbox.figures import newest_requests
 from adapter.inbox.packing import LOCKED
 from adapter.inbox.public_address import with_learned_address
 from adapter.inbox.readiness import why_not_storing
@@ -25,6 +30,10 @@ from adapter.stores.http import StoreTrouble
 from adapter.stores.platforms import registry_of
 from adapter.stores.registration import Work, address_of, plan
 from mappings import Verdict
+
+# So many accounts are asked about, a few at the same time.
+_MOST_ASKED, _ASKED_AT_ONCE = 20, 8
+_COMPARING_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +58,7 @@ def look(settings: Settings, engine: Engine) -> Iterator[Finding]:
     if settings.password_is_weak:
         yield Finding("dashboard", None, f"ADMIN_PASSWORD {WEAK_PASSWORD}; set a longer one")
     yield from _database(settings, engine)
-    for account in settings.accounts.values():
-        yield _drip(settings, account) if settings.drip_api_url else _STOPPED_SANDBOX
+    yield from _accounts(settings, engine)
     if not settings.accounts:
         yield Finding("drip", False, "no Drip account: set DRIP_ACCOUNT_ID and DRIP_API_KEY; until then orders are stored but not sent")
 
@@ -118,7 +126,7 @@ def _contents(settings: Settings, engine: Engine) -> Iterator[Finding]:
         require_schema(engine)
         with snapshot(engine) as connection:
             report = status_report(connection, settings, datetime.now(UTC), not_storing=why_not_storing(engine))
-            differing = {store.name: recent_differences(connection, store, settings) for store in settings.stores.values()}
+            differing = _differing(connection, settings)
         encrypted, unencrypted = _encryption(settings, engine)
     except (DatabaseAway, WorkFailed) as error:
         yield Finding("database", False, str(error))
@@ -130,11 +138,24 @@ def _contents(settings: Settings, engine: Engine) -> Iterator[Finding]:
     for name, differences in differing.items():
         if differences:
             yield Finding(f"store {name}", None, _sums(differences))
+    covered: defaultdict[str, set[str]] = defaultdict(set)
+    for finding in report["findings"]:
+        covered[finding.get("store", "")].add(finding["code"])
     for name, store in report["stores"].items():
         if settings.store(name) is None:
             yield Finding(f"store {name}", None, _orphan(name, store))
-        covered = {finding["code"] for finding in report["findings"] if finding.get("store") == name}
-        yield from (_refused(name, store, reason, settings) for reason in store["refused"] if _is_notable(store, reason, covered))
+        yield from (_refused(name, store, reason, settings) for reason in store["refused"] if _is_notable(store, reason, covered[name]))
+
+
+def _differing(connection: Connection, settings: Settings) -> dict[str, Sequence[tuple[int, Difference]]]:
+    """By store, its newest orders whose amounts don't add up; of as many stores as can be looked at in a moment."""
+    until = time.monotonic() + _COMPARING_S
+    found: dict[str, Sequence[tuple[int, Difference]]] = {}
+    for store in settings.stores.values():
+        found[store.name] = recent_differences(connection, store, settings)
+        if time.monotonic() > until:
+            break
+    return found
 
 
 def _verdict(report: Mapping[str, Any]) -> Iterator[Finding]:
@@ -192,6 +213,31 @@ def _refusal(settings: Settings, name: str, reason: str) -> str:
         f"the signature does not match; set {setting} to the secret that the store signs with, or run drip-adapter connect {name} if the "
         "adapter has credentials for the store's API"
     )
+
+
+def _accounts(settings: Settings, engine: Engine) -> Iterator[Finding]:
+    """What Drip says about the accounts. Of very many, those are asked whose newest order it did not accept."""
+    if settings.accounts and not settings.drip_api_url:
+        yield _STOPPED_SANDBOX
+        return
+    accounts = list(settings.accounts.values())
+    accepted = _accepted(settings, engine) if len(accounts) > _MOST_ASKED else set()
+    asked = sorted(accounts, key=lambda account: account.id in accepted)[:_MOST_ASKED]
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        yield from pool.map(partial(_drip, settings), asked)
+    if others := len(accounts) - len(asked):
+        of_them = len({account.id for account in accounts} & accepted - {account.id for account in asked})
+        yield Finding("drip", None, f"{others:,} more accounts weren't asked about; Drip accepted the newest order of {of_them:,} of them")
+
+
+def _accepted(settings: Settings, engine: Engine) -> set[str]:
+    """The accounts of which Drip accepted the newest order."""
+    try:
+        with snapshot(engine) as connection:
+            newest = newest_requests(connection, settings.accounts, ("single",))
+    except (DatabaseAway, DBAPIError):  # `_database` reports it
+        return set()
+    return {account for (account, _), row in newest.items() if row.status is not None and row.status // 100 == 2}
 
 
 def _drip(settings: Settings, account: Account) -> Finding:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
@@ -123,3 +124,9 @@ class StoreTable(Schema):
     def check_names(self, table: dict[str, Any], **kwargs: Any) -> None:
         if taken := sorted(DRIP_ORDER_NAMES & set(table.get("custom_attributes", {}))):
             raise ValidationError(f"can't be named {', '.join(taken)}, which Drip uses already; choose another name", "custom_attributes")
+
+
+@cache
+def table_schema(*, maybe_sandbox: bool) -> StoreTable:
+    """The schema, made once: making it takes longer than reading a table with it."""
+    return StoreTable(maybe_sandbox=maybe_sandbox)

@@ -12,6 +12,7 @@ from adapter.cli.exit_status import explained
 from adapter.cli.inbox import connected
 from adapter.cli.parameters import AS_JSON
 from adapter.cli.startup import current_settings
+from adapter.cli.text import echo
 from adapter.operations.check import Finding, look
 from adapter.printable import one_line
 
@@ -40,6 +41,8 @@ def _print_findings(findings: Iterable[Finding], *, as_json: bool) -> bool:
         whole = whole and finding.ok is not False
         if as_json:
             output.document({"what": finding.what, "ok": finding.ok, "say": finding.say})
+        elif not out.is_terminal:  # a thousand stores are three thousand lines
+            echo(f"{_MARKS[finding.ok]!s:5}  {one_line(f'{finding.what}: {finding.say}')}")
         else:
             line = Table.grid(padding=(0, 2, 0, 0))
             line.add_column(width=5)
