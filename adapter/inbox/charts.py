@@ -32,6 +32,12 @@ SPANS = {
 }  # fmt: skip
 
 
+def first_span(connection: Connection, now: datetime) -> Span:
+    """The period to show first: a day, but an hour while the first delivery is no older than that."""
+    first = connection.execute(select(deliveries.c.received_at).order_by(deliveries.c.id).limit(1)).scalar()
+    return SPANS["hour" if first is None or now - first < HOUR else "day"]
+
+
 def over_time(connection: Connection, span: Span, now: datetime) -> dict[str, list[int]]:
     """How many deliveries were kept, delivered, skipped and dead in each step of a period, the oldest first."""
     begin = span.begin(now)

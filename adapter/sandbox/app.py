@@ -130,7 +130,9 @@ class Sandbox:
         total, rows = self.state.received()
         shown = [(row, parse(bytes(row.order))) for _, row in reversed(rows[-_SHOWN_ON_PAGE:])]
         response = Response(render_template("received.html", total=total, shown=shown, limits=self.state.limits), mimetype="text/html")
-        response.headers["Content-Security-Policy"] = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
@@ -156,7 +158,7 @@ def create_sandbox(
     `hour` is the length in seconds of the window for the limits; `keep` is how many orders, and how many requests, are remembered.
     Without `enforce_limits` the quota is reported but never enforced.
     """
-    app = Flask(__name__, static_folder=None)
+    app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
     sandbox = Sandbox(State({"single": single_limit, "batch": batch_limit}, enforce=enforce_limits, hour=hour, keep=keep))
     app.extensions["sandbox"] = sandbox

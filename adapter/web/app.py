@@ -1,8 +1,7 @@
 """The web application, built from settings."""
 
-from flask import Flask, Response, jsonify, render_template, request
+from flask import Flask
 from sqlalchemy import Engine
-from werkzeug.exceptions import HTTPException
 
 from adapter.inbox.database import connect
 from adapter.inbox.group_commit import Keeper
@@ -13,8 +12,8 @@ from adapter.settings import Settings
 from adapter.stores.magento.adobe_keys import with_adobe_keys
 from adapter.web import health, webhooks
 from adapter.web.dashboard import add_dashboard
-from adapter.web.dashboard.login import may_see
 from adapter.web.database import Inbox
+from adapter.web.errors import add_error_pages
 from adapter.web.proxies import TrustedProxies
 from adapter.web.request_ids import name_requests
 
@@ -35,14 +34,8 @@ def create_app(settings: Settings, engine: Engine | None = None) -> Flask:
     add_dashboard(app)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(health.blueprint)
-    app.register_error_handler(HTTPException, _error)
+    add_error_pages(app)
     keeper = Keeper(engine, on_kept=lambda: wake_senders(settings.database_url))
     receiver = webhooks.WebhookReceiver(app.wsgi_app, settings, keeper)
     app.wsgi_app = TrustedProxies(receiver, settings.trusted_proxies)  # type: ignore[method-assign]
     return app
-
-
-def _error(error: HTTPException) -> tuple[Response | str, int] | Response:
-    if request.blueprint == "dashboard" and may_see() and request.accept_mimetypes.best != "application/json":
-        return render_template("error.html", error=error), error.code or 500
-    return jsonify(error=error.description), error.code or 500

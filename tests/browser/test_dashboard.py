@@ -235,7 +235,8 @@ def every_page(running: Running, browser: Browser) -> dict[str, str]:
         "none": "/deliveries?q=nobody",
         "stores": "/stores",
     }
-    found |= {"store": "/stores/woocommerce", "error": "/deliveries/99999999", "audit": "/audit"}
+    found |= {"store": "/stores/woocommerce", "choice of ways": "/stores/magento", "error": "/deliveries/99999999", "audit": "/audit"}
+    found |= {"unknown": "/nowhere", "sandbox": running.sandbox}
     order, unmappable = shopify_order(840001), shopify_order(840002)
     unmappable["line_items"][0]["price"] = "no price"
     ended = {"delivery": (order, "delivered"), "dead": (unmappable, "dead"), "skipped": (shopify_order(840003) | {"test": True}, "skipped")}
@@ -264,6 +265,63 @@ def faults_of(shown: Page, name: str) -> list[str]:
             shown.emulate_media(color_scheme=theme)
             shown.screenshot(path=Path(SCREENSHOTS) / f"{name}-{theme}-{width}.png", full_page=True)
     return faults
+
+
+SMALL_TARGETS = """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), select, summary")].filter((each) => {
+  const aim = each.matches("[type=checkbox]") && each.closest("label") || each;
+  const { width, height } = aim.getBoundingClientRect();
+  const beside = [...each.parentNode.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
+  const inSentence = each.matches("a") && beside.some((node) => /[a-z]{2}/i.test(node.data));
+  const isShown = each.checkVisibility({ visibilityProperty: true }) && !each.closest(".hidden, .skip, .tree");
+  return isShown && !inSentence && (width < 24 || height < 24);
+}).map((each) => each.outerHTML.slice(0, 120))"""
+"""Controls smaller than 24 by 24 pixels, except links within a sentence (WCAG 2.2, 2.5.8)."""
+CUT_OFF = """() => [...document.querySelectorAll(".scroll")].filter((each) => each.scrollWidth > each.clientWidth)
+  .map((each) => each.getAttribute("aria-label"))"""
+BROKEN_NUMBERS = (
+    """() => [...document.querySelectorAll("a.order")].filter((each) => each.getClientRects().length > 1).map((each) => each.textContent)"""
+)
+
+
+def test_a_phone_shows_everything_and_every_target_is_big_enough(running: Running, browser: Browser, every_page: dict[str, str]) -> None:
+    running.receive(payload({**shopify_order(839001, total="1234567.00"), "name": "#000000004107-B"}))
+    context = browser.new_context(base_url=running.address, viewport={"width": 360, "height": 800}, has_touch=True)
+    shown, faults = context.new_page(), []
+    for name, path in every_page.items():
+        shown.set_viewport_size({"width": 360, "height": 800})
+        shown.goto(path)
+        faults += [f"{name}: too small: {each}" for each in shown.evaluate(SMALL_TARGETS)]
+        faults += [f"{name}: on two lines: {each}" for each in shown.evaluate(BROKEN_NUMBERS)]
+        for width in (360, 800):
+            shown.set_viewport_size({"width": width, "height": 800})
+            faults += [f"{name}: cut off at {width}: {each}" for each in shown.evaluate(CUT_OFF)]
+    context.close()
+    assert not faults, "\n".join(faults)
+
+
+def test_filters_are_folded_on_a_phone_and_on_one_row_on_a_desktop(running: Running, page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto("/deliveries")
+    expect(page.get_by_label("Topic")).to_be_hidden()
+    page.get_by_text("Filters", exact=True).click()
+    expect(page.get_by_label("Topic")).to_be_visible()
+    page.set_viewport_size({"width": 1600, "height": 900})
+    page.goto("/deliveries?state=delivered")
+    rows = page.evaluate("new Set([...document.querySelectorAll('.filters > *')].map((each) => each.getBoundingClientRect().bottom)).size")
+    assert rows == 1
+
+
+def test_the_chart_has_text_of_one_size_at_every_width(running: Running, page: Page) -> None:
+    running.receive(payload(shopify_order(838001)))
+    sizes = set()
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto("/")
+        tick = page.locator(".chart .tick").first
+        sizes.add(tick.evaluate("(each) => Math.round(each.getBoundingClientRect().height)"))
+        assert page.locator(".chart .grid").count() == 2
+        assert page.locator(".chart .axis").count() == 1
+    assert len(sizes) == 1
 
 
 def violations(shown: Page, name: str, options: dict[str, Any]) -> list[str]:

@@ -451,3 +451,25 @@ def test_status_is_open_after_login(page: Visitor) -> None:
     assert page.get("/status", **far).status_code == 200
     page.post("/logout", at="/")
     assert page.get("/status", **far).status_code == 401
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+PROGRAMS = ({}, {"Accept": "*/*"}, {"Accept": "application/json"})
+
+
+def test_an_error_is_a_page_for_browsers_and_json_for_programs(engine: Engine) -> None:
+    closed = visitor(make_settings("http://127.0.0.1:1"), engine)
+    for path, why in {"/": "Set ADMIN_PASSWORD where the adapter runs", "/nowhere": "nothing at this address", "/status": ""}.items():
+        answer = closed.get(path, headers=BROWSER)
+        assert (answer.mimetype, why in answer.text, answer.status_code >= 400) == ("text/html", True, True), path
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        for headers in PROGRAMS:
+            program = closed.get(path, headers=headers)
+            assert (list(program.get_json()), program.status_code) == (["error"], answer.status_code), path
+    assert "HTTP" not in closed.get("/webhooks/shopify", headers=BROWSER).text
+
+
+def test_an_unknown_address_is_a_page_with_a_way_back(adapter: AdapterUnderTest, page: Visitor) -> None:
+    answer = page.get("/nowhere", headers=BROWSER)
+    assert answer.status_code == 404
+    assert ">Go to the overview</a>" in answer.text

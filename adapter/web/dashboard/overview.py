@@ -5,12 +5,13 @@ from typing import Any
 from flask import render_template, request
 from sqlalchemy import Connection
 
-from adapter.inbox.charts import SPANS, Span
+from adapter.inbox.charts import SPANS, Span, first_span
 from adapter.operations.activity import read_activity
 from adapter.operations.health import Health, document, read_health
 from adapter.operations.order_list import list_orders
 from adapter.operations.verdict import headline
 from adapter.settings import Settings
+from adapter.web.dashboard.chart import make_chart
 from adapter.web.dashboard.layout import blueprint, now, read, settings, why_not_storing
 
 _ORDERS = 6
@@ -19,14 +20,15 @@ _ORDERS = 6
 @blueprint.get("/")
 def show_overview() -> str:
     """The start page."""
-    span = SPANS.get(request.args.get("span", ""), SPANS["day"])
-    not_storing = why_not_storing()
-    found = read(lambda connection: _look(connection, settings(), span, not_storing))
-    return render_template("overview.html", span=span, spans=SPANS, **found)
+    chosen, not_storing = SPANS.get(request.args.get("span", "")), why_not_storing()
+    found = read(lambda connection: _look(connection, settings(), chosen, not_storing))
+    return render_template("overview.html", spans=SPANS, **found)
 
 
-def _look(connection: Connection, configured: Settings, span: Span, not_storing: str) -> dict[str, Any]:
+def _look(connection: Connection, configured: Settings, chosen: Span | None, not_storing: str) -> dict[str, Any]:
+    span = chosen or first_span(connection, now())
     health = read_health(connection, configured, now(), not_storing=not_storing)
+    activity = read_activity(connection, configured, health.facts, span)
     report = document(connection, configured, health)
     any_received = any(store["deliveries"] for store in report["stores"].values())
     return {
@@ -36,7 +38,9 @@ def _look(connection: Connection, configured: Settings, span: Span, not_storing:
             health.status, [finding.code for finding in health.findings], any_received=any_received, sandbox=configured.sandbox
         ),
         "findings": [(finding, finding.page if finding.page != "/" else "") for finding in health.findings],
-        "activity": read_activity(connection, configured, health.facts, span),
+        "span": span,
+        "activity": activity,
+        "chart": make_chart(activity.counts, activity.starts, span),
         "last": {name: store.silence.last_at for name, store in health.facts.stores.items()},
         "problems": _problems(health),
         "orders": list_orders(connection, configured, _ORDERS)[0],

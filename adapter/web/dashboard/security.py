@@ -69,7 +69,7 @@ def _redirect_to_https() -> Redirect | None:
 
 
 def _add_headers(response: Response) -> Response:
-    if request.blueprint == blueprint.name or request.endpoint == "static":
+    if request.blueprint == blueprint.name or request.endpoint == "static" or response.mimetype == "text/html":
         response.headers.update(_HEADERS)
         response.headers.setdefault("Content-Security-Policy", content_policy())
         if request.is_secure:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Response, abort, jsonify, render_template, request, url_for
+from flask import Response, abort, jsonify, render_template, request
 from sqlalchemy import Connection
 
 from adapter.inbox import figures, views
@@ -12,6 +12,7 @@ from adapter.settings import Settings, Store
 from adapter.stores.platforms import platforms
 from adapter.stores.registration import address_of
 from adapter.web.dashboard.layout import blueprint, now, read, settings
+from adapter.web.dashboard.setup_steps import ways
 from mappings import PROVIDERS, Provider
 
 
@@ -30,7 +31,6 @@ def show_store(name: str) -> str:
     found = read(lambda connection: _look(connection, name))
     if store is None and found["newest"] is None:
         abort(404, "There is no store with this name.")
-    mark = found["newest"].id if found["newest"] else 0
     equipped = found.pop("settings")
     return render_template(
         "store.html",
@@ -38,8 +38,7 @@ def show_store(name: str) -> str:
         store=store,
         address=address_of(name, equipped),
         is_learned=equipped.public_url != settings().public_url,
-        steps=_steps(store, equipped) if store else [],
-        arrivals=url_for("dashboard.arrivals", name=name, since=mark, refused=_refused(found)),
+        ways=ways(_steps(store, equipped)) if store else [],
         is_silent=found["silence"].is_unusual(now()),
         **found,
     )
@@ -72,7 +71,7 @@ def _steps(store: Store, equipped: Settings) -> list[str]:
     platform = platforms().get(store.provider.name)
     if platform is None:
         return []
-    shown = f"(the value of {store.secret_setting or 'the secret in the settings'})"
+    shown = f"the value of {store.secret_setting or 'the secret in the settings'}"
     return list(platform.by_hand(address_of(store.name, equipped), shown))
 
 
