@@ -454,7 +454,7 @@ def test_status_is_open_after_login(page: Visitor) -> None:
 
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
-PROGRAMS = ({}, {"Accept": "*/*"}, {"Accept": "application/json"})
+PROGRAMS: tuple[dict[str, str], ...] = ({}, {"Accept": "*/*"}, {"Accept": "application/json"})
 
 
 def test_an_error_is_a_page_for_browsers_and_json_for_programs(engine: Engine) -> None:

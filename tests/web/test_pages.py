@@ -18,6 +18,7 @@ from tests.support.adapter_under_test import AdapterUnderTest, make_settings, sh
 from tests.web.conftest import Visitor, audited, delivery_of, visitor, with_dashboard
 
 HOSTILE = "<script>alert('x')</script>"
+REFRESH = {"X-Refresh": "1"}
 
 
 def test_the_overview_shows_whether_orders_are_reaching_drip(adapter: AdapterUnderTest, page: Visitor) -> None:
@@ -417,9 +418,6 @@ def test_a_store_without_problems_has_none(adapter: AdapterUnderTest, page: Visi
     assert '<td class="roomy">none</td>' in row
 
 
-REFRESH = {"X-Refresh": "1"}
-
-
 def test_a_refresh_neither_prolongs_the_session_nor_takes_a_message(adapter: AdapterUnderTest, page: Visitor) -> None:
     delivery = delivery_of(adapter.post(shopify_order(1001)))
     adapter.settle()
@@ -433,6 +431,18 @@ def test_a_refresh_neither_prolongs_the_session_nor_takes_a_message(adapter: Ada
     answer = page.get(path)
     assert "will be sent again" in answer.text
     assert answer.headers.getlist("Set-Cookie") != []
+
+
+def test_only_what_a_person_does_counts_as_use_of_a_session(adapter: AdapterUnderTest, page: Visitor) -> None:
+    def used_after(headers: dict[str, str]) -> int:
+        with transaction(adapter.engine) as connection:
+            connection.execute(text("UPDATE sessions SET used_at = begun_at - 600000000"))
+        assert page.get("/", headers=headers).status_code == 200
+        with transaction(adapter.engine) as connection:
+            return int(connection.execute(text("SELECT used_at - begun_at FROM sessions")).scalar_one())
+
+    assert used_after(REFRESH) == -600_000_000
+    assert used_after({}) >= 0
 
 
 def test_an_unchanged_delivery_is_not_rendered_again(adapter: AdapterUnderTest, page: Visitor) -> None:

@@ -17,7 +17,7 @@ from adapter.inbox import audit, login_attempts
 from adapter.inbox.keys import keyed_digest
 from adapter.inbox.sessions import SessionLimits, begin_session, end_session, is_open, note_use
 from adapter.settings.addresses import is_this_machine
-from adapter.web.dashboard.layout import back_to, blueprint, now, read, settings, write
+from adapter.web.dashboard.layout import back_to, blueprint, is_refresh, now, read, settings, write
 from adapter.web.dashboard.visitors import known_visitor, mark_browser, network_digest, new_mark, visitor
 from adapter.web.health import is_from_here
 
@@ -140,7 +140,7 @@ def _has_session() -> bool:
     if not settings().admin_password or not begun:
         return False
     goes_on, is_due = read(lambda connection: is_open(connection, begun, _identity(), now(), _limits()))
-    if is_due:
+    if is_due and not is_refresh():
         write(lambda connection: note_use(connection, begun, now()))
     return goes_on
 
