@@ -12,8 +12,11 @@ from sqlalchemy import Row
 from adapter.cli import output, times
 from adapter.cli.output import Column
 from adapter.cli.text import echo
+from adapter.inbox.settling import REFUSED
+from adapter.operations.dead_letters import advise
 from adapter.operations.order_list import number_of
 from adapter.operations.order_summary import Summary
+from adapter.operations.preview import Preview
 from adapter.operations.wording import counted
 from mappings import encode, parse, printed, timestamp
 
@@ -75,7 +78,8 @@ def print_delivery(
     row: Row[Any], attempts: Sequence[Row[Any]], became: Sequence[int], today: Mapping[str, Any] | None, *, as_json: bool, in_utc: bool
 ) -> None:
     """One delivery with its attempts, the deliveries it was split into, and what today's mapping makes of it."""
-    document = {**delivery_document(row, attempts), "became": [str(part) for part in became], "today": today}
+    advice = str(advise(row, attempts, _preview_of(today))) if row.state == "dead" else None
+    document = {**delivery_document(row, attempts), "advice": advice, "became": [str(part) for part in became], "today": today}
     if as_json:
         echo(encode(document))
         return
@@ -105,7 +109,14 @@ def delivery_document(row: Row[Any], attempts: Sequence[Row[Any]]) -> dict[str, 
 
 def why(row: Row[Any]) -> str:
     """Why a delivery is in its state."""
-    return _in_words(json.loads(row.problems)) if row.problems else row.reason or ""
+    if row.problems:
+        refused = f"{row.detail}: " if row.detail == REFUSED else ""
+        return refused + _in_words(json.loads(row.problems))
+    return row.reason or ""
+
+
+def _preview_of(today: Mapping[str, Any] | None) -> Preview | None:
+    return Preview(body=today["body"], problems=today["problems"] or {}) if today else None
 
 
 def _print_attempt(attempt: dict[str, Any], number: int, count: int) -> None:

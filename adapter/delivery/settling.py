@@ -163,7 +163,7 @@ class Settler:
         settling.spend_attempt(connection, target.id)
         delay = delay_after(failed)
         if delay is None:
-            settling.kill(connection, target.id, {"": [f"{answer.what}; given up after {failed} attempts"]}, now)
+            settling.kill(connection, target.id, {"": [f"{answer.what}; given up after {failed} attempts"]}, now, why=settling.GIVEN_UP)
             _log(logging.WARNING, post, "dead", answer.what)
             return
         settling.postpone(connection, waiting, now + delay)
@@ -172,9 +172,8 @@ class Settler:
     def _blocked(self, connection: Connection, kind: Kind, posts: Sequence[Post], answer: Answer) -> None:
         """Pause the account, unless this order alone keeps failing this way while others pass."""
         if kind == "single" and self._alone(connection, posts[0], Outcome.BLOCKED):
-            settling.kill(
-                connection, posts[0].queue.target.id, {"": [f"{answer.what} to this order alone, while it accepts others"]}, self._clock()
-            )
+            problems = {"": [f"{answer.what} to this order alone, while it accepts others"]}
+            settling.kill(connection, posts[0].queue.target.id, problems, self._clock(), why=settling.REFUSED)
             _log(logging.WARNING, posts[0], "dead", answer.what)
             return
         self._pause(connection, posts, f"{answer.what}: {_ADVICE.get(answer.status or 0, 'check the Drip account')}")
@@ -190,7 +189,7 @@ class Settler:
         alone = self._alone(connection, post, Outcome.REFUSED)
         if trouble.paused and not alone:
             return
-        settling.kill(connection, post.queue.target.id, _problems(answer), self._clock())
+        settling.kill(connection, post.queue.target.id, _problems(answer), self._clock(), why=settling.REFUSED)
         _log(logging.WARNING, post, "dead", answer.what)
         if alone:
             return

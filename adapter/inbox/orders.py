@@ -91,7 +91,9 @@ def sent_bodies(connection: Connection, ids: Sequence[int], most: int) -> Sequen
 
 
 def _window(connection: Connection, before: int | None, store: str) -> Sequence[Row[Any]]:
-    names = ("id", "store", "order_id", "order_number", "received_at", "state", "reason", "read_at", "attempts")
+    names = (
+        "id", "store", "order_id", "order_number", "received_at", "state", "reason", "problems", "detail", "read_at", "attempts",
+    )  # fmt: skip
     chosen: Select[Any] = select(*(deliveries.c[name] for name in names)).where(deliveries.c.order_id.is_not(None))
     if store:
         chosen = chosen.where(deliveries.c.store == store)

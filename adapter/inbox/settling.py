@@ -36,6 +36,10 @@ def skip_all(connection: Connection, chosen: Sequence[tuple[int, str, Skip]], at
         counters.count(connection, "skipped", store=store, reason=str(why.reason))
 
 
+REFUSED = "Drip refused it"
+"""Why a delivery is dead: Drip will never accept its body."""
+GIVEN_UP = "given up"
+"""Why a delivery is dead: all its attempts failed, and not because of the order."""
 _SKIP = (
     update(deliveries)
     .where(deliveries.c.id == bindparam("of"))
@@ -50,9 +54,9 @@ _SKIP = (
 )
 
 
-def kill(connection: Connection, delivery_id: int, problems: Mapping[str, Sequence[str]], at: datetime) -> None:
-    """pending -> dead."""
-    for store in _settle(connection, delivery_id, at, state="dead", problems=json.dumps(problems, ensure_ascii=False)):
+def kill(connection: Connection, delivery_id: int, problems: Mapping[str, Sequence[str]], at: datetime, *, why: str | None = None) -> None:
+    """pending -> dead. `why` is `REFUSED` or `GIVEN_UP`; None if the payload is at fault."""
+    for store in _settle(connection, delivery_id, at, state="dead", problems=json.dumps(problems, ensure_ascii=False), detail=why):
         counters.count(connection, "dead", store=store)
 
 
@@ -82,7 +86,7 @@ def spend_attempt(connection: Connection, delivery_id: int) -> None:
 
 def take_back(connection: Connection, ids: Iterable[int]) -> Sequence[int]:
     """dead -> pending for orders that turned out not to be at fault; which deliveries."""
-    values = {"state": "pending", "problems": None, "settled_at": None}
+    values = {"state": "pending", "problems": None, "detail": None, "settled_at": None}
     refused = and_(deliveries.c.id.in_(list(ids)), deliveries.c.state == "dead", deliveries.c.payload.is_not(None))
     return connection.execute(update(deliveries).where(refused).values(values).returning(deliveries.c.id)).scalars().all()
 

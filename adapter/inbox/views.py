@@ -25,7 +25,8 @@ _MOST_FOUND = 1000
 _SHOWN = [
     deliveries.c[name]
     for name in (
-        "id", "store", "topic", "received_at", "order_id", "order_number", "state", "reason", "attempts", "settled_at", "read_at",
+        "id", "store", "topic", "received_at", "order_id", "order_number", "state", "reason", "problems", "detail",
+        "attempts", "settled_at", "read_at",
     )
 ]  # fmt: skip
 
@@ -111,7 +112,7 @@ def history(connection: Connection, stores: Sequence[str], order_id: str) -> Seq
     """All deliveries of an order, the oldest first."""
     mine = and_(deliveries.c.store.in_(stores), deliveries.c.order_id == order_id)
     newest = select(deliveries.c.id).where(mine).order_by(deliveries.c.id.desc()).limit(_MOST_FOUND)
-    shown: Select[Any] = select(*_SHOWN, deliveries.c.snapshot_at, deliveries.c.detail)
+    shown: Select[Any] = select(*_SHOWN, deliveries.c.snapshot_at)
     return connection.execute(shown.where(deliveries.c.id.in_(newest)).order_by(deliveries.c.id)).all()
 
 

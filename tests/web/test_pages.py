@@ -179,7 +179,7 @@ def test_an_unmappable_payload_is_shown_with_what_to_do(adapter: AdapterUnderTes
     adapter.settle()
     said = page.get(f"/deliveries/{delivery}").text
     assert "line_items.0.price" in said
-    assert "The current version of the adapter can't map it either" in said
+    assert "the current version can&#39;t map it either" in said
     assert "The payload isn't valid JSON" in page.get(f"/deliveries/{garbage}").text
     assert "{not json" in page.post(f"/deliveries/{garbage}/reveal", at="/").text
 

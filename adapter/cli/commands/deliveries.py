@@ -25,6 +25,7 @@ from adapter.inbox.erasure import email_digest
 from adapter.inbox.following import Follower
 from adapter.inbox.packing import LOCKED, is_locked
 from adapter.inbox.tables import deliveries
+from adapter.operations.dead_letters import hopeless
 from adapter.operations.order_summary import summaries
 from adapter.operations.preview import document
 from adapter.operations.retry import log_reopened, reopen, subject_of
@@ -34,6 +35,9 @@ from mappings import Reason
 _POLL_S = 1.0
 _MOST_AT_ONCE = 1000
 _SUMMARIES_S = 10.0
+
+
+_MOST_PREVIEWED = 20
 
 
 @click.group("deliveries")
@@ -165,21 +169,27 @@ def retry(ids: tuple[int, ...], dry_run: bool, force: bool, as_json: bool, **cho
     which = _which(chosen)
     if ids:
         which = which & deliveries.c.id.in_(ids)
-    with open_inbox() as engine:
+    settings = current_settings()
+    with open_inbox(settings) as engine:
         if dry_run:
             with snapshot(engine) as connection:
                 _print_count(search.retriable(connection, which), dry_run=True, as_json=as_json)
             return
+        with snapshot(engine) as connection:
+            missing = [delivery for delivery in dict.fromkeys(ids) if views.one(connection, delivery) is None]
+            doubtful = hopeless(connection, ids[:_MOST_PREVIEWED], settings)
+        for delivery, advice in doubtful.items():
+            echo(f"note: delivery {delivery} will end the same way. {advice}", err=True)
         subject = subject_of(ids, is_search=bool(chosen["email"]), order=chosen["order_id"], **chosen)
         with transaction(engine) as connection:
             reopened = reopen(connection, which, at=datetime.now(UTC), forced=force, subject=subject, actor=audit.COMMAND)
     log_reopened(reopened)
     count = len(reopened)
     _print_count(count, dry_run=False, as_json=as_json)
+    if missing:
+        raise click.ClickException(f"there is no delivery {', '.join(map(str, missing))}")
     if ids and (missed := len(set(ids)) - count):
-        raise click.ClickException(
-            f"{missed} of these can't be retried: no such delivery, not matching the options, or its payload is erased"
-        )
+        raise click.ClickException(f"{missed} of these can't be retried: not matching the options, or its payload is erased")
 
 
 def _print_count(count: int, *, dry_run: bool, as_json: bool) -> None:

@@ -12,11 +12,12 @@ from werkzeug.wrappers import Response as Redirect
 from adapter.inbox import audit
 from adapter.inbox.packing import LOCKED, is_locked
 from adapter.inbox.tables import deliveries
+from adapter.operations.dead_letters import hopeless
 from adapter.operations.export import headers_of
 from adapter.operations.retry import log_reopened, reopen, subject_of
 from adapter.process.wake_up import wake_senders
 from adapter.web.dashboard.delivery import find
-from adapter.web.dashboard.layout import back_to, blueprint, now, settings, write
+from adapter.web.dashboard.layout import back_to, blueprint, now, read, settings, write
 
 
 @blueprint.post("/deliveries/<int:delivery>/retry")
@@ -24,6 +25,7 @@ def retry(delivery: int) -> Redirect:
     """Send a stored delivery again."""
     find(delivery)
     forced = request.form.get("force") == "1"
+    doubtful = read(lambda connection: hopeless(connection, [delivery], settings()))
 
     def again(connection: Connection) -> Sequence[int]:
         subject = subject_of([delivery])
@@ -32,7 +34,10 @@ def retry(delivery: int) -> Redirect:
     if reopened := write(again):
         log_reopened(reopened)
         wake_senders(settings().database_url)
-        flash("The delivery has been queued and will be sent again.", "good")
+        if doubtful:
+            flash(f"The delivery has been queued, but it will end the same way. {doubtful[delivery]}", "bad")
+        else:
+            flash("The delivery has been queued and will be sent again.", "good")
     else:
         flash("The delivery can't be sent again because its payload has been erased.", "bad")
     return back_to("show_delivery", delivery=delivery)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row
 
 from adapter.inbox import audit, search, views
 from adapter.operations import preview
+from adapter.operations.dead_letters import advise
 from adapter.operations.masking import without_addresses
 from adapter.operations.order_summary import summaries
 from adapter.web.dashboard import json_tree
@@ -72,6 +73,7 @@ def _look(connection: Connection, delivery: int, *, shown: bool) -> dict[str, An
         "page_version": _version(row),
         "summary": summaries(connection, settings(), [row]).get(row.id),
         "problems": _problems(row.problems),
+        "dead": advise(row, attempts, today) if row.state == "dead" else None,
         "events": _events(row, attempts),
         "parts_ids": views.parts_of(connection, row) if row.reason == "split" else [],
         "looked_up": json.loads(kept.looked_up) if kept and kept.looked_up else {},

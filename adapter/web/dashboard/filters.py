@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from adapter.operations.dead_letters import in_short
 from adapter.operations.order_list import number_of
 from adapter.operations.order_summary import money, plain
 from adapter.operations.wording import counted
@@ -78,5 +79,5 @@ def _time(moment: datetime, text: str, form: str) -> Markup:
 FILTERS: dict[str, Callable[..., Any]] = {
     "meaning": meaning, "problem": PROBLEMS.get, "advice": advice, "outcome": outcome, "product_source": product_source,
     "duration": duration, "ago": ago, "when": when, "brief": brief, "number": number, "bounded": bounded,
-    "counted": counted, "order_number": number_of, "money": money, "plain": plain,
+    "counted": counted, "order_number": number_of, "why_dead": in_short, "money": money, "plain": plain,
 }  # fmt: skip
