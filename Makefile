@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 READY_DEV := $(VENV)/ready-dev
 
-.PHONY: install demo run test test-quick test-faults soak lint simulate bench docs picture package bom format requirements clean
+.PHONY: install demo run test test-quick test-faults soak audit lint simulate bench docs picture package bom format requirements clean
 
 install: $(READY)  ## Set up the command .venv/bin/drip-adapter.
 
@@ -61,6 +61,9 @@ bom: $(READY_DEV)  ## The bill of materials of what is installed, with licenses 
 	build/bom/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
 	build/bom/bin/python -m pip uninstall --quiet --yes pip setuptools
 	$(BIN)/cyclonedx-py environment build/bom/bin/python --output-reproducible --output-file dist/bom.cdx.json
+
+audit: $(READY_DEV)  ## Known vulnerabilities in what requirements.txt pins; asks pypi.org.
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement requirements.txt
 
 format: $(READY_DEV)  ## Let ruff mend what it can.
 	$(BIN)/ruff check --fix .
