@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
 
 import requests
@@ -16,6 +17,7 @@ from adapter.settings import SANDBOX_ACCOUNT, Settings
 from mappings import PROVIDERS, Context, Credentials, Options, Provider, Rejected
 
 _TIMEOUT_S = 15
+_MAIL_TIME = re.compile(rb"\b[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d \+0000")
 _TIME = re.compile(rb"\b(\d{4}-\d\d-\d\d)([T ])(\d\d:\d\d:\d\d)")
 _SHORTEST_ID = 3
 
@@ -133,7 +135,7 @@ def freshen(case: Case) -> bytes:
     for reading in readings:
         if reading.identity is not None and len(reading.identity.order_id) >= _SHORTEST_ID:
             payload = _renumber(payload, reading.identity.order_id)
-    return _shift_times(payload)
+    return _shift_mail_times(_shift_times(payload))
 
 
 def _renumber(payload: bytes, order_id: str) -> bytes:
@@ -156,3 +158,12 @@ def _shift_times(payload: bytes) -> bytes:
         return moment.strftime(f"%Y-%m-%d{separator.decode()}%H:%M:%S").encode()
 
     return _TIME.sub(moved, payload)
+
+
+def _shift_mail_times(payload: bytes) -> bytes:
+    """The same for BigCommerce's times, which are in UTC and in the form of mail."""
+    times = [parsedate_to_datetime(text.decode()) for text in _MAIL_TIME.findall(payload)]
+    if not times:
+        return payload
+    shift = datetime.now(UTC).replace(microsecond=0) - max(times)
+    return _MAIL_TIME.sub(lambda match: format_datetime(parsedate_to_datetime(match[0].decode()) + shift).encode(), payload)

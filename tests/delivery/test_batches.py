@@ -153,8 +153,8 @@ class TestBatches:
 
     @pytest.mark.slow
     def test_bodies_that_do_not_fit_into_5_mb_go_in_the_next_batch(self, adapter: AdapterUnderTest) -> None:
-        wide: dict[str, Any] = {"note": "x" * 900_000}
-        settings = make_settings(adapter.sandbox_url, custom_attributes={"note_of_the_shopper": "note"})
+        wide: dict[str, Any] = {f"note_{number}": "x" * 4_000 for number in range(225)}
+        settings = make_settings(adapter.sandbox_url, custom_attributes={name: name for name in wide})
         wider = AdapterUnderTest(adapter.engine, settings, adapter.sandbox_url)
         for order_id in range(1, 9):
             wider.post(shopify_order(order_id, **wide))

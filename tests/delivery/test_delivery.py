@@ -125,7 +125,7 @@ class TestCreatedOrUpdated:
 
     def test_a_copy_on_another_topic_is_unchanged(self, adapter: AdapterUnderTest) -> None:
         adapter.post(shopify_order(), topic="orders/create")
-        adapter.post(shopify_order(), topic="orders/paid")
+        adapter.post(shopify_order(device_id=None), topic="orders/paid")
         adapter.settle()
         assert len(adapter.received()) == 1
         assert sorted(adapter.states()) == ["delivered", "skipped:superseded"]

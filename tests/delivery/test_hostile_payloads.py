@@ -12,8 +12,8 @@ from adapter.inbox import receiving
 from mappings import PROVIDERS
 from tests.support.adapter_under_test import AdapterUnderTest, shopify_order
 
-TOPICS = {"shopify": "orders/updated", "woocommerce": "order.updated", "magento": "sales_order_save_after"}
-LINES = {"shopify": "line_items", "woocommerce": "line_items", "magento": "items"}
+TOPICS = {"shopify": "orders/updated", "woocommerce": "order.updated", "magento": "sales_order_save_after", "bigcommerce": ""}
+LINES = {"shopify": "line_items", "woocommerce": "line_items", "magento": "items", "bigcommerce": "products"}
 
 
 def an_order(provider: str, lines: str) -> bytes:
@@ -22,6 +22,7 @@ def an_order(provider: str, lines: str) -> bytes:
         "shopify": '"id": 1, "total_price": "1", "email": "ada@example.com"',
         "woocommerce": '"id": 1, "total": "1", "billing": {"email": "ada@example.com"}',
         "magento": '"entity_id": 1, "increment_id": "000000001", "grand_total": 1, "customer_email": "ada@example.com"',
+        "bigcommerce": '"id": 1, "status_id": 11, "total_inc_tax": "1", "billing_address": {"email": "ada@example.com"}',
     }
     return f'{{{known[provider]}, "{LINES[provider]}": {lines}}}'.encode()
 

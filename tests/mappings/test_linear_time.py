@@ -269,7 +269,10 @@ class TestTime:
 
 
 HOSTILE_TO_ORDERS = [pair for pair in HOSTILE if pair[0].startswith(("<a", "&#9", "order-pay", "a@", "a.", "a\u0301", "AB12 ", "1 "))]
-RICH = {"shopify": "lifecycle-placed-with-addresses", "woocommerce": "line-meta-private", "magento": "options-private"}
+RICH = {
+    "shopify": "lifecycle-placed-with-addresses", "woocommerce": "line-meta-private", "magento": "options-private",
+    "bigcommerce": "bundle-and-custom-line",
+}  # fmt: skip
 ADDED = {"note_text": "note", "comment": "customer_note"}
 # Texts that decide whether and as what an order is taken, and values that are checked.
 KEPT_KEYS = (

@@ -250,4 +250,4 @@ def test_long_findings_wrap_between_words_on_a_narrow_terminal(drip: RunningSand
     assert status == 1
     assert all(len(row) <= 80 for row in rows)
     assert [row.split()[0] for row in rows if not row.startswith(" ")] == ["ERROR", "note", "ok", "ERROR"]
-    assert "ERROR  stores: no store is configured: set MAGENTO_WEBHOOK_SECRET," in [row.rstrip() for row in rows]
+    assert "ERROR  stores: no store is configured: set BIGCOMMERCE_WEBHOOK_SECRET," in [row.rstrip() for row in rows]

@@ -20,8 +20,8 @@ def listed(adapter: AdapterUnderTest, limit: int, store: str = "") -> list[list[
 
 def test_each_order_is_on_one_page(engine: Engine, sandbox_url: str) -> None:
     adapter = AdapterUnderTest(engine, make_settings(sandbox_url), sandbox_url)
-    for number in (1, 2, 3, 1, 4, 2, 2, 5):
-        adapter.post(shopify_order(number))
+    for minutes, number in enumerate((1, 2, 3, 1, 4, 2, 2, 5)):
+        adapter.post(shopify_order(number, minutes=minutes))
     adapter.read()
     assert listed(adapter, 2) == [["5", "2"], ["4", "1"], ["3"]]
     assert listed(adapter, 10) == [["5", "2", "4", "1", "3"]]

@@ -184,7 +184,7 @@ def test_a_platform_whose_webhooks_contain_only_an_id_needs_its_api(environ: Env
     environ(**DRIP, BIGCOMMERCE_WEBHOOK_SECRET="long enough", BIGCOMMERCE_STORE_URL="https://shop.example")
     assert [problem.partition(": missing")[0] for problem in problems()] == ["BIGCOMMERCE_API_URL", "BIGCOMMERCE_ACCESS_TOKEN"]
     assert read_settings(maybe_sandbox=True).stores["bigcommerce"].provider.needs_api
-    environ(BIGCOMMERCE_API_URL="https://api.bigcommerce.com/stores/abc123/v3/", BIGCOMMERCE_ACCESS_TOKEN="token of the account")
+    environ(BIGCOMMERCE_API_URL="https://api.bigcommerce.com/stores/abc123/v3/", BIGCOMMERCE_ACCESS_TOKEN="token-of-the-account")
     assert read_settings().stores["bigcommerce"].api.url == "https://api.bigcommerce.com/stores/abc123/v3"
 
 
