@@ -8,6 +8,10 @@ if sys.argv[1:2] == ["supervise"]:  # what `serve` becomes; Click and all comman
 
     logs.set_up("INFO")
     sys.exit(supervise(sys.argv[2]))
+elif sys.argv[1:2] == ["isolated"]:  # the other side of `adapter.process.isolation.Isolated`
+    from adapter.process.isolation import serve_calls
+
+    serve_calls(int(sys.argv[2]), sys.argv[3])
 else:
     from adapter.cli import main
 

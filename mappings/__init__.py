@@ -14,7 +14,7 @@ from mappings.core.contract import ACTIONS, DRIP_ORDER_NAMES, VOCABULARIES, Orde
 from mappings.core.errors import Rejected, dotted
 from mappings.core.json import encode, parse, printed
 from mappings.core.lifecycle import LifecycleEvent, LifecycleState, as_sent, lifecycle_of, unsent_events
-from mappings.core.limits import Limits
+from mappings.core.limits import DEEPEST, Limits
 from mappings.core.options import Options
 from mappings.core.order import Item, Order
 from mappings.core.outcome import outcomes
@@ -37,6 +37,7 @@ PROVIDERS: dict[str, Provider] = {
 __all__ = [
     "ACTIONS",
     "CONSENTS",
+    "DEEPEST",
     "DRIP_ORDER_NAMES",
     "HOLDS",
     "LOSES_ORDERS",

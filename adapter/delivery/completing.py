@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from adapter.delivery.store_requests import StoreRequests
 from adapter.inbox.sources import Source
@@ -25,9 +26,9 @@ _MOST_KEPT = 200
 
 
 class Fetching(Exception):  # noqa: N818 - not an error
-    """The order is being fetched; `fetch` is done when it is worth asking again."""
+    """What is needed is under way; `fetch` is done when it is worth asking again."""
 
-    def __init__(self, fetch: "Future[bytes | None]") -> None:
+    def __init__(self, fetch: "Future[Any]") -> None:
         super().__init__()
         self.fetch = fetch
 

@@ -13,11 +13,13 @@ from adapter.catalog.catalog import Catalog, Completed
 from adapter.delivery.lifecycle import next_event, stored
 from adapter.delivery.lost_products import may_lack_products, with_lost_products
 from adapter.delivery.queues import LaneQueue
+from adapter.delivery.trials import Trials
 from adapter.inbox import sending, settling, sources
 from adapter.inbox.counters import count_each
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.public_address import LearnedAddress
 from adapter.monitoring.error_reporting import report
+from adapter.process.time_limit import NO_LIMIT, TimeLimit
 from adapter.settings import Settings, Store
 from mappings import VOCABULARIES, Order, Reason, Rejected, Skip, digest, encode, render
 
@@ -87,10 +89,18 @@ class Preparer:
     """Maps one account's deliveries, each with the current options of its store."""
 
     def __init__(
-        self, engine: Engine, settings: Settings, account: str, clock: Callable[[], datetime], guard: Callable[[Connection], None]
+        self,
+        engine: Engine,
+        settings: Settings,
+        account: str,
+        clock: Callable[[], datetime],
+        guard: Callable[[Connection], None],
+        time_limit: TimeLimit = NO_LIMIT,
     ) -> None:
         self._engine = engine
         self._guard = guard
+        self._time_limit = time_limit
+        self._trials = Trials(settings)
         self._settings = settings
         self._account = account
         self._clock = clock
@@ -125,10 +135,10 @@ class Preparer:
         kept = self._kept.pop(queue.target.id, None)
         if kept is not None and (kept.queue.has, kept.queue.newest) == (queue.has, queue.newest):
             return replace(kept, queue=queue)
-        return self._guarded(queue, lambda: self._map(queue))
+        return self._guarded(queue, lambda: self._map_in_time(queue))
 
     def _finish(self, draft: _Draft, completed: Completed) -> Post | None:
-        post = self._guarded(draft.queue, lambda: self._render(draft, completed))
+        post = self._guarded(draft.queue, lambda: self._render_in_time(draft, completed))
         return self._compare(draft, post) if post is not None else None
 
     def _guarded(self, queue: LaneQueue, work: Callable[[], Mapped | Skip]) -> Mapped | None:
@@ -146,6 +156,16 @@ class Preparer:
             self._skip(queue, result)
             return None
         return result
+
+    def _map_in_time(self, queue: LaneQueue) -> _Draft | Skip:
+        if queue.target.starts:  # it may have ended a sender
+            self._trials.check(queue.target)
+        with self._time_limit():
+            return self._map(queue)
+
+    def _render_in_time(self, draft: _Draft, completed: Completed) -> Post:
+        with self._time_limit():
+            return self._render(draft, completed)
 
     def _map(self, queue: LaneQueue) -> _Draft | Skip:
         source = sources.source_of(queue.target, self._settings)

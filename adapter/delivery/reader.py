@@ -16,6 +16,7 @@ from adapter.delivery.forgotten import erase_on_arrival, identity_of, of_forgott
 from adapter.delivery.parts import keep_first_parts
 from adapter.delivery.queues import LOCKED_FOR
 from adapter.delivery.recording import ProductUpdate, Result, Split, Wait, WaitForFetch, record
+from adapter.delivery.trials import Trials
 from adapter.delivery.unread import Unread
 from adapter.inbox import sources
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
@@ -29,6 +30,7 @@ from adapter.inbox.sources import Source
 from adapter.inbox.tables import LIVE
 from adapter.monitoring.error_reporting import report
 from adapter.operations.wording import counted
+from adapter.process.time_limit import NO_LIMIT, TimeLimit
 from adapter.settings import Settings
 from adapter.stores.http import StoreTrouble
 from mappings import Reading, Reason, Rejected, Skip, parse
@@ -52,6 +54,7 @@ class Reader:
         clock: Clock,
         on_read: Callable[[Iterable[Due]], None] = lambda due: None,
         on_fetched: Callable[[], None] = lambda: None,
+        time_limit: TimeLimit = NO_LIMIT,
     ) -> None:
         self._engine = engine
         self._settings = settings
@@ -65,6 +68,8 @@ class Reader:
         self._renamed = [store for store in settings.stores.values() if store.aliases]
         self._looked_for_orphans: datetime | None = None
         self._completer = Completer(settings, clock)
+        self._trials = Trials(settings)
+        self._time_limit = time_limit
         self._in_hand: set[int] = set()
         self._waiting: dict[str, dict[int, Wait | WaitForFetch]] = {}
         """By store, the deliveries that wait for its API. Kept in memory only: another reader merely asks the store again."""
@@ -175,7 +180,7 @@ class Reader:
         if row.starts >= sources.MOST_STARTS:
             return Rejected(sources.too_often())
         try:
-            return self._wait_for_key(row) if is_locked(row.payload) else self._interpret(row)
+            return self._wait_for_key(row) if is_locked(row.payload) else self._interpret_in_time(row)
         except Fetching as fetching:
             fetching.fetch.add_done_callback(lambda _: self._on_fetched())
             return WaitForFetch(fetching.fetch)
@@ -196,6 +201,12 @@ class Reader:
         if now - row.received_at < _WAITS_FOR_STORE:
             return Wait(now + timedelta(seconds=trouble.wait_s or 0.0))
         return Rejected({"": [f"the payload lacks required fields, and the complete order could not be fetched from the store: {trouble}"]})
+
+    def _interpret_in_time(self, row: Row[Any]) -> Result:
+        if row.starts:  # it may have ended a sender
+            self._trials.await_one(row)
+        with self._time_limit():
+            return self._interpret(row)
 
     def _interpret(self, row: Row[Any]) -> Result:
         source = sources.source_of(row, self._settings)

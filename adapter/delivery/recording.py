@@ -51,9 +51,9 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class WaitForFetch:
-    """Cannot be read before the complete order has been fetched from the store's API."""
+    """Cannot be read before the complete order has been fetched from the store's API, or a trial has ended."""
 
-    fetch: "Future[bytes | None]"
+    fetch: "Future[Any]"
 
     def is_over(self, now: datetime) -> bool:
         """Whether it may be read now."""

@@ -33,6 +33,7 @@ from adapter.inbox.accounts import READER, release_leases
 from adapter.inbox.database import DatabaseClock, snapshot, transaction
 from adapter.monitoring.database_alert import DatabaseAlert
 from adapter.monitoring.loop import MonitoringLoop
+from adapter.process.time_limit import TimeLimit
 from adapter.process.wake_up import listen_for_wake_ups, wake_senders
 from adapter.settings import Settings
 
@@ -58,6 +59,7 @@ class Senders:
         self._engine = engine
         self._settings = settings
         self._holder = uuid.uuid4().hex
+        self._time_limit = TimeLimit(settings.mapping_timeout_s)
         self._stop = threading.Event()
         self._wake_reader = threading.Event()
         self._reading = Lease(engine, READER, self._holder)
@@ -68,7 +70,14 @@ class Senders:
 
     def start(self) -> None:
         """Start reading and sending."""
-        reader = Reader(self._engine, self._settings, DatabaseClock(), on_read=self._dispatcher.offer, on_fetched=self._wake_reader.set)
+        reader = Reader(
+            self._engine,
+            self._settings,
+            DatabaseClock(),
+            on_read=self._dispatcher.offer,
+            on_fetched=self._wake_reader.set,
+            time_limit=self._time_limit,
+        )
         self._loop("reader", lambda: self._read(reader), self._wake_reader)
         if self._settings.accounts:
             self._loop("dispatcher", self._dispatch, self._stop)
@@ -189,7 +198,9 @@ class Senders:
         account = self._settings.accounts[account_id]
         lease = Lease(self._engine, account.id, self._holder)
         drip = Drip(self._settings.drip_api_url, account, self._settings.public_url)
-        return lease, Sender(self._engine, self._settings, account, lease=lease, drip=drip, clock=DatabaseClock())
+        return lease, Sender(
+            self._engine, self._settings, account, lease=lease, drip=drip, clock=DatabaseClock(), time_limit=self._time_limit
+        )
 
     def _give_leases_back(self) -> float:
         with transaction(self._engine) as connection:

@@ -24,6 +24,7 @@ from adapter.inbox import accounts, ledger, reading
 from adapter.inbox.adoption import adopt_orders
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.ledger import LONGEST_REQUEST
+from adapter.process.time_limit import NO_LIMIT, TimeLimit
 from adapter.settings import Account, Settings
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,17 @@ _BETWEEN_SETTLINGS_S = 0.5
 class Sender:
     """Sends for one account. `step` does one thing and returns; the caller holds the lease and loops."""
 
-    def __init__(self, engine: Engine, settings: Settings, account: Account, *, lease: Lease, drip: Drip, clock: Clock) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        account: Account,
+        *,
+        lease: Lease,
+        drip: Drip,
+        clock: Clock,
+        time_limit: TimeLimit = NO_LIMIT,
+    ) -> None:
         self._engine = engine
         self._account = account.id
         self._lease = lease
@@ -48,7 +59,7 @@ class Sender:
         stores = settings.stores_of(account)
         self._renamed = [store for store in stores if store.aliases]
         self._limits: dict[Kind, int] = {"single": settings.single_requests_per_hour, "batch": settings.batch_requests_per_hour}
-        self._preparer = Preparer(engine, settings, account.id, clock, lease.guard)
+        self._preparer = Preparer(engine, settings, account.id, clock, lease.guard, time_limit)
         fingerprint = account.fingerprint(settings.drip_api_url)
         self._settler = Settler(account.id, fingerprint, clock)
         self._planner = Planner(account.id, fingerprint, {store.name for store in stores}, self._limits, lease, clock, self._settler.probed)

@@ -26,6 +26,7 @@ class Unread:
     def __init__(self, stores: Container[str]) -> None:
         self._stores = stores
         self._last = dict.fromkeys(PRIORITIES, "")
+        self._alone = False
         self._turns = count(1)
         self._last_turn: defaultdict[str, int] = defaultdict(int)
 
@@ -40,8 +41,17 @@ class Unread:
             share = max(1, _AT_ONCE // max(1, len(stores)))
             rows = [row for store in stores for row in oldest_unread(connection, priority, store, share, waiting.get(store, ()))]
             if rows:
-                return _loaded(connection, [row.id for row in self._by_turns(_chosen(sorted(rows, key=lambda row: row.id)))])
+                return _loaded(connection, [row.id for row in self._by_turns(self._chosen(sorted(rows, key=lambda row: row.id)))])
         return ()
+
+    def _chosen(self, rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+        """All rows on which no work was started before; every other time one of the rest, alone.
+
+        A payload that crashes the process must take no other with it.
+        """
+        fresh, started = [row for row in rows if row.starts == 0], [row for row in rows if row.starts]
+        self._alone = bool(started) and not (fresh and self._alone)
+        return started[:1] if self._alone else fresh
 
     def had_turn(self, store: str) -> None:
         """Note that a delivery of a store was read."""
@@ -71,12 +81,6 @@ class Unread:
             turn += [name for name in names if name in self._stores]
             last = names[-1]
         return turn
-
-
-def _chosen(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
-    """All rows on which no work was started before; else one alone, so that a payload that crashes the process takes no other with it."""
-    fresh = [row for row in rows if row.starts == 0]
-    return fresh or rows[:1]
 
 
 def _loaded(connection: Connection, ids: Sequence[int]) -> Sequence[Row[Any]]:

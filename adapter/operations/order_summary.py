@@ -12,9 +12,12 @@ from adapter.inbox import orders
 from adapter.inbox.packing import is_locked
 from adapter.inbox.sources import source_of
 from adapter.inbox.sql import parts
+from adapter.operations import mapping_work
 from adapter.operations.masking import masked_email
+from adapter.operations.preview import MAPPER, START_S
+from adapter.process.isolation import CallFailed
 from adapter.settings import Settings
-from mappings import Order, Rejected, is_reachable, parse
+from mappings import Order, is_reachable, parse
 from mappings.core.money import places
 
 _TIMEOUT_S = 0.3
@@ -57,11 +60,15 @@ def summaries(connection: Connection, configured: Settings, rows: Sequence[Row[A
 
     Payloads of which nothing was sent are mapped; what is left after `timeout_s` has no summary this time.
     """
-    ends, found = time.monotonic() + timeout_s, dict[int, Summary]()
+    ends, found = 0.0, dict[int, Summary]()
     for ids in parts([row.id for row in rows if row.order_id], _AT_ONCE):
         found |= {id_: of_body(parse(body)) for id_, body in orders.bodies(connection, ids).items()}
         for row in orders.payloads(connection, [id_ for id_ in ids if id_ not in found]):
-            if time.monotonic() < ends and (order := mapped(row, configured)) is not None:
+            if not ends:
+                MAPPER.start(START_S)
+                ends = time.monotonic() + timeout_s
+            left = ends - time.monotonic()
+            if left > 0 and (order := mapped(row, configured, left)) is not None:
                 found[row.id] = of_order(order)
     return found
 
@@ -91,19 +98,14 @@ def of_order(order: Order) -> Summary:
     return Summary(total=order.grand_total, currency=order.currency, shopper=masked_email(order.email), lines=lines)
 
 
-def mapped(row: Row[Any], configured: Settings) -> Order | None:
-    """The order in a delivery's payload; None if today's mapping makes none of it."""
+def mapped(row: Row[Any], configured: Settings, timeout_s: float) -> Order | None:
+    """The order in a delivery's payload; None if today's mapping makes none of it, or takes too long."""
     if configured.store(row.store) is None or is_locked(row.payload):
         return None
     source = source_of(row, configured)
     try:
-        document = parse(row.payload)
-        several = source.provider.orders(document, source.context)
-        reading = source.provider.read(document if several is None else several[0], source.context)
-        return None if reading.identity is None else source.provider.map(reading, source.context)
-    except (Rejected, IndexError):
-        return None
-    except Exception:  # noqa: BLE001 - a payload that crashes the mapping has a page of its own; the list goes on without its total
+        return MAPPER.call(timeout_s, mapping_work.order_in, source.provider.name, row.payload, source.context)
+    except CallFailed:
         return None
 
 

@@ -90,6 +90,7 @@ def read_settings(
         public_url_is_set=bool(public_url),
         sandbox=sandbox,
         max_payload_bytes=_number(env, "MAX_PAYLOAD_BYTES", problems, 5_000_000, 1, 100_000_000),
+        mapping_timeout_s=_number(env, "MAPPING_TIMEOUT_S", problems, 10, 1, 60),
         single_requests_per_hour=_number(env, "SINGLE_REQUESTS_PER_HOUR", problems, 3600, 1),
         batch_requests_per_hour=_number(env, "BATCH_REQUESTS_PER_HOUR", problems, 50, 0),
         payload_retention_days=_number(env, "PAYLOAD_RETENTION_DAYS", problems, 30, 1, 36_500),

@@ -107,6 +107,7 @@ class Settings:
     public_url_is_set: bool = False
     sandbox: bool = False
     max_payload_bytes: int = 5_000_000
+    mapping_timeout_s: float = 10.0
     single_requests_per_hour: int = 3600
     batch_requests_per_hour: int = 50
     payload_retention_days: int = 30

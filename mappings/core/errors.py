@@ -19,6 +19,9 @@ class Rejected(Exception):  # noqa: N818 - the word that every table and page us
         self.problems = first(problems)
         super().__init__("; ".join(f"{path or 'payload'}: {', '.join(why)}" for path, why in self.problems.items()))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Rejected, (self.problems,)
+
 
 def first(problems: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """The first problems, and how many more there are."""

@@ -88,6 +88,7 @@ def test_a_variable_that_is_set_but_blank_counts_as_unset(environ: Environ, name
         ("MAX_ORDERS_PER_PAYLOAD", "0"),
         ("MAX_LINES_PER_ORDER", "-1"),
         ("MAX_NESTING", "1000"),
+        ("MAPPING_TIMEOUT_S", "0"),
         ("SINGLE_REQUESTS_PER_HOUR", "0"),
         ("BATCH_REQUESTS_PER_HOUR", "-1"),
         ("LOG_LEVEL", "LOUD"),

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from adapter.inbox import audit
 from adapter.inbox.database import snapshot
+from adapter.operations.preview import MAPPER
 from adapter.settings import Settings
 from adapter.web.app import create_app
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings
@@ -55,6 +56,12 @@ def audited(engine: Engine) -> list[tuple[str, str]]:
     """The audit entries, oldest first."""
     with snapshot(engine) as connection:
         return [(row.action, row.subject) for row in reversed(audit.noted(connection, 100))]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mapper() -> None:
+    """Pages don't wait long for the process that maps payloads; here it has started before the first one."""
+    MAPPER.start()
 
 
 @pytest.fixture

@@ -3,16 +3,20 @@
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
+from adapter.cli.exit_status import explained
 from adapter.cli.parameters import url
 from adapter.cli.text import echo
+from adapter.errors import WorkFailed
+from adapter.process.isolation import CallFailed, call_forked
 from mappings import PROVIDERS, VOCABULARIES, Context, Options, encode, outcomes, printed
 
 _STORE_URL = "https://store.example"
 _PUBLIC_URL = "https://adapter.example"
+_TIMEOUT_S = 10.0
 
 
 def header(value: str) -> tuple[str, str]:
@@ -36,6 +40,7 @@ def header(value: str) -> tuple[str, str]:
     type=click.Choice(list(VOCABULARIES)),
     help="Drip's actions: created and updated, or placed, paid, refunded and so on.",
 )
+@explained
 def command(
     provider: str,
     files: tuple[str, ...],
@@ -63,7 +68,15 @@ def command(
     rejected = False
     for file in files:
         payload = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        for outcome in outcomes(platform, payload, context):
+        for outcome in _map(file, provider, payload, context):
             echo(printed(outcome) if sys.stdout.isatty() else encode(outcome))
             rejected = rejected or "rejected" in outcome
     sys.exit(1 if rejected else 0)
+
+
+def _map(file: str, provider: str, payload: bytes, context: Context) -> list[dict[str, Any]]:
+    """The same, by a process of its own: a payload may hang or end it."""
+    try:
+        return call_forked(_TIMEOUT_S, outcomes, PROVIDERS[provider], payload, context)
+    except CallFailed as failed:
+        raise WorkFailed(f"{file}: mapping it {failed}") from None

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row
 from adapter.inbox import audit, search, views
 from adapter.operations import preview
 from adapter.operations.dead_letters import advise
+from adapter.operations.mapping_work import Preview
 from adapter.operations.masking import without_addresses
 from adapter.operations.order_summary import summaries
 from adapter.web.dashboard import json_tree
@@ -93,7 +94,7 @@ def _version(row: Row[Any]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _side_by_side(today: preview.Preview | None, sent: Any, *, shown: bool) -> dict[str, Any]:
+def _side_by_side(today: Preview | None, sent: Any, *, shown: bool) -> dict[str, Any]:
     document = today.document if today else None
     body = sent if sent is not None else (today.body if today else None)
     anchors = json_tree.anchors_of(document, "p") if document is not None else {}
