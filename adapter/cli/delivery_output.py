@@ -14,9 +14,9 @@ from adapter.cli.output import Column
 from adapter.cli.text import echo
 from adapter.inbox.settling import REFUSED
 from adapter.operations.dead_letters import advise
+from adapter.operations.mapping_work import Preview
 from adapter.operations.order_list import number_of
 from adapter.operations.order_summary import Summary
-from adapter.operations.preview import Preview
 from adapter.operations.wording import counted
 from mappings import encode, parse, printed, timestamp
 

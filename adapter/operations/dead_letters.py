@@ -10,8 +10,9 @@ from sqlalchemy import Connection, Row
 from adapter.inbox import views
 from adapter.inbox.search import attempts_of
 from adapter.inbox.settling import GIVEN_UP, REFUSED
+from adapter.operations.mapping_work import Preview
 from adapter.operations.masking import masked, without_addresses
-from adapter.operations.preview import LONGEST, Preview, make_preview
+from adapter.operations.preview import LONGEST, make_preview
 from adapter.settings import Settings
 from mappings import parse
 
