@@ -1,6 +1,6 @@
 # The adapter in a container: everything is installed in the first stage, and only the result is in the second.
 ARG PYTHON=3.13
-FROM docker.io/library/python:${PYTHON}-slim-bookworm AS build
+FROM python:${PYTHON}-slim-bookworm AS build
 WORKDIR /source
 RUN python3 -m venv /opt/drip-order-adapter
 COPY requirements.txt ./
@@ -10,7 +10,7 @@ COPY adapter adapter
 COPY mappings mappings
 RUN /opt/drip-order-adapter/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps .
 
-FROM docker.io/library/python:${PYTHON}-slim-bookworm
+FROM python:${PYTHON}-slim-bookworm
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin drip \
     && install --directory --owner drip --group drip --mode 750 /data
 COPY --from=build /opt/drip-order-adapter /opt/drip-order-adapter

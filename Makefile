@@ -62,7 +62,7 @@ bom: $(READY_DEV)  ## The bill of materials of what is installed, with licenses 
 	build/bom/bin/python -m pip uninstall --quiet --yes pip setuptools
 	$(BIN)/cyclonedx-py environment build/bom/bin/python --output-reproducible --output-file dist/bom.cdx.json
 
-audit: $(READY_DEV)  ## Known vulnerabilities in what requirements.txt pins; asks pypi.org.
+audit: $(READY_DEV)  ## Known vulnerabilities in what requirements.txt pins.
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement requirements.txt
 
 format: $(READY_DEV)  ## Let ruff mend what it can.
