@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -51,7 +52,7 @@ def _item(index: int, line: Loaded, base: str, taxes_included: bool) -> Item:
         discounts=discounts,
         taxes=line["total_tax"],
         total=total,
-        built_url=f"{base}?post_type=product&p={quote(own_id, safe='')}" if own_id else base,
+        built_url=_page(base, own_id) if own_id else base,
         image_url=absolute_url(line["image"]["src"], base) if line["image"]["src"] else "",
         catalog_id=own_id,
         catalog_variant_id=variant_id,
@@ -66,10 +67,17 @@ def _item(index: int, line: Loaded, base: str, taxes_included: bool) -> Item:
     )
 
 
+@lru_cache(maxsize=1024)
+def _page(base: str, product_id: str) -> str:
+    return f"{base}?post_type=product&p={quote(product_id, safe='')}"
+
+
 def _choices(line: Loaded) -> tuple[dict[str, str], bool]:
     """What the shopper chose, and whether the line is part of a bundle."""
     rows = meta_rows(line["meta_data"] or line["meta"])
-    by_field = any(line[name] not in NO_ID for name in ("bundled_by", "composite_parent"))
+    by_field = line["bundled_by"] not in NO_ID or line["composite_parent"] not in NO_ID
+    if not rows:
+        return {}, by_field
     by_meta = any(row.get("key") == "_bundled_by" and row.get("value") for row in rows)
     return line_options(map(_choice, rows)), by_field or by_meta
 
