@@ -5,11 +5,8 @@ python -m tests.benchmarks.acknowledge --rounds 5 --connections 16 64      needs
 
 import argparse
 import json
-import os
 import re
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -18,34 +15,32 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
+from adapter.process.supervisor import free_port
 from tests.benchmarks.contenders import create_naive_table
 from tests.benchmarks.databases import both_databases, migrated
-from tests.support.adapter_under_test import SECRET, shopify_order, signed
+from tests.benchmarks.processes import ADAPTER, Running, running, wait_until_up
+from tests.benchmarks.results import Row, spread
+from tests.support.adapter_under_test import shopify_order, signed
 
-# Each thread of wrk takes every other order; so many that none comes twice.
 _SCRIPT = """
 local threads = 0
 function setup(thread) thread:set("number", threads); threads = threads + 1 end
 local sent = 0
-local head, tail = [==[%(head)s]==], [==[%(tail)s]==]
-local proofs = {}
-for proof in io.lines("%(proofs)s") do table.insert(proofs, proof) end
+local body = [==[%(body)s]==]
 function request()
   sent = sent + 1
-  local order = (2 * sent + number) %% #proofs + 1
   return wrk.format("POST", "/webhooks/shopify", {
-    ["Content-Type"] = "application/json", ["X-Shopify-Topic"] = "orders/updated", ["X-Shopify-Hmac-Sha256"] = proofs[order],
+    ["Content-Type"] = "application/json", ["X-Shopify-Topic"] = "orders/updated", ["X-Shopify-Hmac-Sha256"] = "%(proof)s",
     ["X-Shopify-Webhook-Id"] = "%(run)s-" .. number .. "-" .. sent,
-  }, head .. (%(first)d + order) .. tail)
+  }, body)
 end
 """
-_ORDERS = 30_000
-_GUNICORN = [sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "8", "--worker-class", "gthread", "--log-level", "error"]
+_GUNICORN = (sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "8", "--worker-class", "gthread", "--log-level", "error")
+CONTENDERS = ("bare", "naive", "queued", "web", "serve")
 _UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+Load = tuple[int, int]
+"""Bytes of a body, and connections."""
 
 
 @dataclass(frozen=True)
@@ -58,136 +53,129 @@ class Measured:
     cpu_ms: float
 
 
+def missing(contender: str = "web") -> str:
+    """What has to be installed for a contender; "" if all of it is."""
+    if not shutil.which("wrk"):
+        return "wrk is missing: apt install wrk"
+    if contender == "queued" and not shutil.which("redis-server"):
+        return "Celery is left out, since Redis is missing: apt install redis-server"
+    return ""
+
+
+def measure(
+    urls: dict[str, str],
+    *,
+    rounds: int = 3,
+    seconds: int = 2,
+    loads: Sequence[Load] = ((4000, 16),),
+    contenders: Sequence[str] = CONTENDERS,
+) -> list[Row]:
+    """Rows for each database, load and contender: the contenders take turns in every round."""
+    there = [name for name in contenders if not missing(name)]
+    rows = []
+    for database, url in urls.items():
+        migrated(url).dispose()
+        create_naive_table(url)
+        runs: dict[tuple[Load, str], list[Measured]] = {}
+        for _ in range(rounds):
+            for name in there:
+                with _server(name, url) as (port, process):
+                    for load in loads:
+                        runs.setdefault((load, name), []).append(_run(port, process, load, seconds))
+        rows += [_row(database, load, name, runs[load, name], runs.get((load, "bare"), [])) for load in loads for name in there]
+    return rows
+
+
+def _row(database: str, load: Load, name: str, runs: Sequence[Measured], bare: Sequence[Measured]) -> Row:
+    def median(values: Iterator[float], digits: int) -> float:
+        return round(statistics.median(values), digits)
+
+    return {
+        "database": database,
+        "bytes": load[0],
+        "connections": load[1],
+        "contender": name,
+        "a second": round(statistics.median(run.rate for run in runs)),
+        **spread([run.rate / other.rate for run, other in zip(runs, bare, strict=False)]),
+        "p50_ms": median((run.p50_ms for run in runs), 1),
+        "p99_ms": median((run.p99_ms for run in runs), 1),
+        "cpu_ms": median((run.cpu_ms for run in runs), 3),
+    }
+
+
+@contextmanager
+def _server(name: str, url: str) -> Iterator[tuple[int, Running]]:
+    port = free_port("127.0.0.1")
+    bind = f"127.0.0.1:{port}"
+    command = [*ADAPTER, name, "--bind", bind] if name in ("web", "serve") else [*_GUNICORN, "--bind", bind, _factory(name)]
+    variables = {"DATABASE_URL": url, "NAIVE_DATABASE": url}
+    up = f"http://{bind}/healthz"
+    if name != "queued":
+        with running(command, variables, up=up) as process:
+            yield port, process
+        return
+    redis = free_port("127.0.0.1")
+    with tempfile.TemporaryDirectory() as folder:
+        broker = ["redis-server", "--port", str(redis), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
+        with running(broker, {}), running(command, {**variables, "REDIS_URL": f"redis://127.0.0.1:{redis}/0"}, up=up) as process:
+            yield port, process
+
+
+def _factory(name: str) -> str:
+    return f"tests.benchmarks.contenders:{name}()"
+
+
+def _run(port: int, process: Running, load: Load, seconds: int) -> Measured:
+    size, connections = load
+    body = json.dumps(shopify_order(note="x" * max(0, size - 550)))
+    [proof] = signed(body.encode()).values()
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(_SCRIPT % {"body": body, "proof": proof, "run": time.time_ns()})
+        script.flush()
+        threads = min(2, connections)
+        command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script.name, f"http://127.0.0.1:{port}"]
+        wait_until_up(f"http://127.0.0.1:{port}/healthz")
+        before = process.cpu_s()
+        printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
+        spent = process.cpu_s() - before
+    if refused := re.search(r"Non-2xx or 3xx responses: (\d+)", printed):
+        raise RuntimeError(f"{refused[1]} requests were not answered 200: {printed}")
+    requests, rate = _number(r"(\d+) requests in", printed), _number(r"Requests/sec:\s+([\d.]+)", printed)
+    return Measured(rate, _latency_ms(printed, "50%"), _latency_ms(printed, "99%"), spent * 1000 / max(1.0, requests))
+
+
+def _number(pattern: str, printed: str) -> float:
+    found = re.search(pattern, printed)
+    if found is None:
+        raise RuntimeError(f"wrk printed something else: {printed}")
+    return float(found[1])
+
+
+def _latency_ms(printed: str, percentile: str) -> float:
+    found = re.search(rf"{percentile}\s+([\d.]+)(us|ms|s)\b", printed)
+    if found is None:
+        raise RuntimeError(f"wrk printed something else: {printed}")
+    return float(found[1]) * _UNITS_MS[found[2]]
+
+
 def main() -> None:
-    """Measure, print a table, and write it to build/benchmarks."""
+    """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--connections", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--bytes", type=int, nargs="+", default=[4000])
     parser.add_argument("--databases", nargs="+", default=["SQLite", "PostgreSQL"])
-    parser.add_argument("--contenders", nargs="+", default=["bare", "naive", "web", "serve"])
+    parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS))
     options = parser.parse_args()
-    if not shutil.which("wrk"):
-        sys.exit("wrk is missing: apt install wrk")
-    report = []
+    if why := missing():
+        sys.exit(why)
+    loads = [(size, connections) for size in options.bytes for connections in options.connections]
     with both_databases() as urls:
-        for name in options.databases:
-            for size in options.bytes:
-                for connections in options.connections:
-                    runs = _rounds(urls[name], options.contenders, size, connections, options.seconds, options.rounds)
-                    report += _rows(name, size, connections, runs)
-    folder = Path("build/benchmarks")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "acknowledge.json").write_text(json.dumps(report, indent=1))
-
-
-def _rounds(url: str, contenders: Sequence[str], size: int, connections: int, seconds: int, rounds: int) -> dict[str, list[Measured]]:
-    engine = migrated(url)
-    engine.dispose()
-    create_naive_table(url)
-    runs: dict[str, list[Measured]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name in contenders:
-            with _server(name, url) as (port, process):
-                runs[name].append(_load(port, process, size, connections, seconds))
-    return runs
-
-
-def _rows(database: str, size: int, connections: int, runs: dict[str, list[Measured]]) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
-    bare = runs.get("bare", [])
-    for name, measured in runs.items():
-        ratios = [one.rate / other.rate for one, other in zip(measured, bare, strict=False)]
-        row = {
-            "database": database,
-            "bytes": size,
-            "connections": connections,
-            "contender": name,
-            "rate": round(statistics.median(one.rate for one in measured)),
-            "ratio": round(statistics.median(ratios), 2) if ratios else None,
-            "ratios": [round(ratio, 2) for ratio in ratios],
-            "p50_ms": round(statistics.median(one.p50_ms for one in measured), 1),
-            "p99_ms": round(statistics.median(one.p99_ms for one in measured), 1),
-            "cpu_ms": round(statistics.median(one.cpu_ms for one in measured), 3),
-        }
-        print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
-        rows.append(row)
-    return rows
-
-
-@contextmanager
-def _server(name: str, url: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    bind = f"127.0.0.1:{port}"
-    command = {
-        "bare": [*_GUNICORN, "--bind", bind, "tests.benchmarks.contenders:bare()"],
-        "naive": [*_GUNICORN, "--bind", bind, "tests.benchmarks.contenders:naive()"],
-        "web": [sys.executable, "-m", "adapter", "web", "--bind", bind],
-        "serve": [sys.executable, "-m", "adapter", "serve", "--bind", bind],
-    }[name]
-    known = {"DATABASE_URL": url, "NAIVE_DATABASE": url, "SHOPIFY_WEBHOOK_SECRET": SECRET}
-    with subprocess.Popen(
-        command, env={**os.environ, **known}, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
-    ) as process:
-        try:
-            _wait_until_up(port)
-            yield port, process
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
-
-
-def _load(port: int, process: "subprocess.Popen[bytes]", size: int, connections: int, seconds: int) -> Measured:
-    first = time.time_ns() // 100_000_000 % 10_000_000 * _ORDERS  # Lua writes numbers of up to 14 digits
-    head, tail = json.dumps(shopify_order(_ORDERS, note="x" * max(0, size - 550))).split(str(_ORDERS), 1)
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script, tempfile.NamedTemporaryFile("w") as proofs:
-        for number in range(1, _ORDERS + 1):
-            [proof] = signed(f"{head}{first + number}{tail}".encode()).values()
-            proofs.write(f"{proof}\n")
-        proofs.flush()
-        names = {"head": head, "tail": tail, "first": first, "proofs": proofs.name, "run": time.time_ns()}
-        script.write(_SCRIPT % names)
-        script.flush()
-        command = ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script.name, f"http://127.0.0.1:{port}"]
-        before = _cpu_s(process.pid)
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        spent = _cpu_s(process.pid) - before
-    if refused := re.search(r"Non-2xx or 3xx responses: (\d+)", said):
-        raise RuntimeError(f"{refused[1]} requests were not answered 200: {said}")
-    requests = int(re.search(r"(\d+) requests in", said)[1])  # type: ignore[index]
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1])  # type: ignore[index]
-    return Measured(rate, _latency(said, "50%"), _latency(said, "99%"), spent * 1000 / requests)
-
-
-def _latency(said: str, percentile: str) -> float:
-    found = re.search(rf"{percentile}\s+([\d.]+)(us|ms|s)\b", said)
-    assert found is not None
-    return float(found[1]) * _UNITS_MS[found[2]]
-
-
-def _cpu_s(group: int) -> float:
-    """CPU time of all processes of a session, in seconds."""
-    ticks = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it has just ended
-            continue
-        if int(fields[3]) == group:
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _wait_until_up(port: int) -> None:
-    for _ in range(300):
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2):
-                return
-        except (URLError, OSError):
-            time.sleep(0.1)
-    raise TimeoutError("the server does not start")
+        chosen = {name: urls[name] for name in options.databases}
+        rows = measure(chosen, rounds=options.rounds, seconds=options.seconds, loads=loads, contenders=options.contenders)
+    for row in rows:
+        print(" ".join(f"{key}={value}" for key, value in row.items()))
 
 
 if __name__ == "__main__":

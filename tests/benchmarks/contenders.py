@@ -1,6 +1,6 @@
-"""What the adapter is compared with: the same stack that keeps nothing, and the same stack with one synced insert for each request.
+"""What the adapter is compared with: the same stack that keeps nothing, with one synced insert for each request, and with Celery and Redis.
 
-gunicorn starts `bare` and `naive` from here; both check the signature and do nothing else.
+gunicorn starts them from here; all of them check the signature, and that is all that they have in common with the adapter.
 """
 
 import base64
@@ -59,6 +59,27 @@ def naive() -> Flask:
         connection.execute(insert, (payload,))
         connection.commit()
         return jsonify(status="kept"), 200
+
+    return app
+
+
+def queued() -> Flask:
+    """Hands each body to Celery, whose broker is a Redis in memory: what many scripts do."""
+    from tests.benchmarks.celery_app import forward
+
+    app = Flask("queued")
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return jsonify(status="ok")
+
+    @app.post("/webhooks/shopify")
+    def receive() -> tuple[Response, int]:
+        payload = request.get_data()
+        if not _is_genuine(payload):
+            return jsonify(status="forgotten"), 401
+        forward.delay(payload.decode())
+        return jsonify(status="queued"), 200
 
     return app
 
