@@ -29,11 +29,9 @@ simulate: $(READY_DEV)  ## The tables of docs/pacing.md.
 	$(BIN)/python -m tests.delivery.simulation
 	$(BIN)/python -m tests.delivery.simulation --curve
 
-bench: $(READY_DEV)  ## How fast, and how it grows; some minutes.
-	$(BIN)/python -m tests.benchmarks.acknowledge
-	$(BIN)/python -m tests.benchmarks.idle
-	$(BIN)/python -m tests.benchmarks.growth
-	$(BIN)/python -m tests.benchmarks.pages
+bench: $(READY_DEV)  ## Measure everything and write build/bench/report.md; half an hour. BENCH=--quick: some minutes, BENCH=--full: hours.
+	$(BIN)/python -m tests.benchmarks $(BENCH)
+	$(BIN)/python -m tests.benchmarks.pages 20000
 
 soak: $(READY_DEV)  ## Every fault at length, one after the other; a table. About ten minutes; SOAK="--seconds 60 --seed 1" changes that.
 	$(BIN)/python -m tests.faults.soak $(SOAK)

@@ -80,6 +80,7 @@ def measure(
         for _ in range(rounds):
             for name in there:
                 with _server(name, url) as (port, process):
+                    _run(port, process, loads[0], 1)  # until every worker has started
                     for load in loads:
                         runs.setdefault((load, name), []).append(_run(port, process, load, seconds))
         rows += [_row(database, load, name, runs[load, name], runs.get((load, "bare"), [])) for load in loads for name in there]
@@ -137,11 +138,15 @@ def _run(port: int, process: Running, load: Load, seconds: int) -> Measured:
         wait_until_up(f"http://127.0.0.1:{port}/healthz")
         before = process.cpu_s()
         printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 60).stdout
-        spent = process.cpu_s() - before
+        return measured_by_wrk(printed, cpu_s=process.cpu_s() - before)
+
+
+def measured_by_wrk(printed: str, *, cpu_s: float) -> Measured:
+    """What wrk printed; raises `RuntimeError` if a request was refused."""
     if refused := re.search(r"Non-2xx or 3xx responses: (\d+)", printed):
         raise RuntimeError(f"{refused[1]} requests were not answered 200: {printed}")
     requests, rate = _number(r"(\d+) requests in", printed), _number(r"Requests/sec:\s+([\d.]+)", printed)
-    return Measured(rate, _latency_ms(printed, "50%"), _latency_ms(printed, "99%"), spent * 1000 / max(1.0, requests))
+    return Measured(rate, _latency_ms(printed, "50%"), _latency_ms(printed, "99%"), cpu_s * 1000 / max(1.0, requests))
 
 
 def _number(pattern: str, printed: str) -> float:

@@ -16,6 +16,7 @@ from adapter.inbox.database import connect
 from adapter.inbox.migration import migrate
 from adapter.sandbox import running_sandbox
 from tests.benchmarks.databases import both_databases
+from tests.benchmarks.results import Row
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings, shopify_order
 
 _PAYLOAD_BYTES = 4000
@@ -34,14 +35,26 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=2000)
     parser.add_argument("--databases", nargs="+", default=["SQLite", "PostgreSQL"])
     options = parser.parse_args()
-    with both_databases() as urls, running_sandbox(enforce_limits=False) as sandbox:
-        for name in options.databases:
-            engine = connect(urls[name])
+    with both_databases() as urls:
+        for row in measure({name: urls[name] for name in options.databases}, orders=options.orders):
+            print(" ".join(f"{key}={value}" for key, value in row.items()))
+
+
+def measure(urls: dict[str, str], *, orders: int = 500) -> list[Row]:
+    """One row for each database: the bytes of an order's payload, those of the database, and those of each table and index."""
+    rows: list[Row] = []
+    with running_sandbox(enforce_limits=False) as sandbox:
+        for database, url in urls.items():
+            engine = connect(url)
             migrate(engine)
             before = _sizes(engine)
-            sent = _deliver(engine, urls[name], sandbox.url, options.orders)
-            _print(name, before, _sizes(engine), options.orders, sent / options.orders)
+            sent = _deliver(engine, url, sandbox.url, orders)
+            each = {name: round((size - before.get(name, 0)) / orders) for name, size in _sizes(engine).items()}
+            largest = sorted(each.items(), key=lambda entry: -entry[1])[:4]
+            where = ", ".join(f"{name} {size:,}" for name, size in largest)
+            rows.append({"database": database, "payload": round(sent / orders), "bytes an order": sum(each.values()), "of which": where})
             engine.dispose()
+    return rows
 
 
 def _deliver(engine: Engine, url: str, drip_url: str, count: int) -> int:
@@ -94,13 +107,6 @@ def _sizes(engine: Engine) -> dict[str, int]:
     with engine.connect() as connection:
         rows = connection.execute(text(_SQLITE if engine.dialect.name == "sqlite" else _POSTGRESQL))
         return {row[0]: int(row[1]) for row in rows}
-
-
-def _print(name: str, before: dict[str, int], after: dict[str, int], count: int, payload: float) -> None:
-    each = {table: (size - before[table]) / count for table, size in after.items() if size > before[table]}
-    print(f"{name}: {sum(each.values()):,.0f} bytes an order of {payload:,.0f}")
-    for table, size in sorted(each.items(), key=lambda entry: -entry[1]):
-        print(f"  {size:6,.0f}  {table}")
 
 
 if __name__ == "__main__":

@@ -1,50 +1,61 @@
-"""What an idle sender costs: its share of one core over 20 s, with one account and nothing to do. Should be under 1 %.
+"""What an idle sender costs against the number of its accounts: its share of one core, threads and memory.
 
 python -m tests.benchmarks.idle              takes a minute
 python -m tests.benchmarks.idle 100000       with so many deliveries that wait for their time, as those of a paused account do
 """
 
-import os
-import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from adapter.sandbox import running_sandbox
 from tests.benchmarks.databases import both_databases, fill, migrated
-from tests.support.adapter_under_test import ACCOUNT, SECRET
+from tests.benchmarks.processes import ADAPTER, DRIP, running, sandbox
+from tests.benchmarks.results import Row
+from tests.support.adapter_under_test import SECRET
 
-_WARM_UP_S, _WATCHED_S = 4.0, 20.0
-_TICKS = os.sysconf("SC_CLK_TCK")
+_STORE = '[stores.{name}]\nprovider = "shopify"\nsecret = "{secret}"\ndrip_account_id = "{account}"\ndrip_api_key = "key-of-{name}"\n'
+
+
+def measure(urls: dict[str, str], *, accounts: Sequence[int] = (1, 100, 1000), waiting: int = 0, watched_s: float = 10.0) -> list[Row]:
+    """One row for each database and number of accounts; each account has a store of its own."""
+    rows = []
+    for database, url in urls.items():
+        engine = migrated(url)
+        fill(engine, finished=1000, waiting=waiting, at=datetime.now(UTC) + timedelta(days=1))
+        engine.dispose()
+        for count in accounts:
+            with tempfile.TemporaryDirectory() as folder, sandbox() as drip:
+                variables = {"DATABASE_URL": url, "DRIP_API_URL": drip, **_settings(count, Path(folder))}
+                rows.append({"database": database, "accounts": count, **_watched(variables, watched_s + count / 100, watched_s)})
+    return rows
+
+
+def _settings(accounts: int, folder: Path) -> dict[str, str]:
+    if accounts == 1:
+        return DRIP
+    file = folder / "stores.toml"
+    named = [(f"shop-{number}", 1_000_000 + number) for number in range(accounts)]
+    file.write_text("\n".join(_STORE.format(name=name, secret=SECRET, account=account) for name, account in named))
+    return {"STORES": str(file)}
+
+
+def _watched(variables: dict[str, str], warm_up_s: float, watched_s: float) -> Row:
+    with running([*ADAPTER, "send"], variables) as sender:
+        time.sleep(warm_up_s)
+        before = sender.cpu_s()
+        time.sleep(watched_s)
+        share = (sender.cpu_s() - before) / watched_s
+        return {"core": f"{share:.1%}", "threads": sender.threads(), "memory_mb": round(sum(sender.memory_mb().values()))}
 
 
 def main(waiting: int = 0) -> None:
-    """Measure on both."""
-    with both_databases() as urls, running_sandbox() as sandbox:
-        for name, url in urls.items():
-            engine = migrated(url)
-            fill(engine, finished=1000, waiting=waiting, at=datetime.now(UTC) + timedelta(days=1))
-            engine.dispose()
-            print(f"{name:11} {_share({'DATABASE_URL': url, 'DRIP_API_URL': sandbox.url}):6.2%} of a core, idle with {waiting:,} that wait")
-
-
-def _share(environ: dict[str, str]) -> float:
-    known = {"DRIP_ACCOUNT_ID": ACCOUNT.id, "DRIP_API_KEY": ACCOUNT.token, "SHOPIFY_WEBHOOK_SECRET": SECRET, "LOG_LEVEL": "WARNING"}
-    process = subprocess.Popen([sys.executable, "-m", "adapter", "send"], env={**os.environ, **known, **environ})
-    try:
-        time.sleep(_WARM_UP_S)
-        before = _cpu_s(process.pid)
-        time.sleep(_WATCHED_S)
-        return (_cpu_s(process.pid) - before) / _WATCHED_S
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _cpu_s(pid: int) -> float:
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    """Measure and print."""
+    with both_databases() as urls:
+        for row in measure(urls, waiting=waiting):
+            print(" ".join(f"{key}={value}" for key, value in row.items()))
 
 
 if __name__ == "__main__":

@@ -30,11 +30,11 @@ class Running:
 
     def cpu_s(self) -> float:
         """CPU time of all of them so far."""
-        return sum(sum(map(int, _stat(pid)[11:13])) for pid in self.pids()) / _TICKS
+        return sum(int(ticks) for pid in self.pids() for ticks in _stat(pid)[11:13]) / _TICKS
 
     def threads(self) -> int:
         """How many threads they have."""
-        return sum(int(_stat(pid)[17]) for pid in self.pids())
+        return sum(int(count) for pid in self.pids() for count in _stat(pid)[17:18])
 
     def memory_mb(self) -> dict[str, float]:
         """Proportional memory (PSS) by role: what is shared is divided among those that share it."""
@@ -46,8 +46,11 @@ class Running:
         return {role: round(kilobytes / _KB, 1) for role, kilobytes in found.items()}
 
     def pids(self) -> list[int]:
-        """The ids of those that run."""
-        return [pid for pid in _all_pids() if (stat := _stat(pid)) and int(stat[3]) == self.pid]
+        """The ids of those that run; raises `ProcessLookupError` if none does."""
+        found = [pid for pid in _all_pids() if (stat := _stat(pid)) and int(stat[3]) == self.pid]
+        if not found:
+            raise ProcessLookupError(f"process {self.pid} has ended")
+        return found
 
 
 @contextmanager
