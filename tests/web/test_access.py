@@ -37,7 +37,7 @@ PAGES = (
 )
 CHANGES = (
     "/search", "/logout", "/deliveries/retry", "/deliveries/retry/now", "/deliveries/1/retry", "/deliveries/1/reveal",
-    "/deliveries/1/fixture", "/first-run/samples",
+    "/deliveries/1/fixture", "/first-run/samples", "/accounts/9999999/resume",
 )  # fmt: skip
 LOCAL = "http://127.0.0.1:8000"
 
