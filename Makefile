@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 READY_DEV := $(VENV)/ready-dev
 
-.PHONY: install demo run test test-quick test-faults soak audit lint simulate bench docs picture package bom format requirements clean
+.PHONY: install demo run test test-quick test-faults soak audit fuzz lint simulate bench docs picture package bom format requirements clean
 
 install: $(READY)  ## Set up the command .venv/bin/drip-adapter.
 
@@ -35,6 +35,9 @@ bench: $(READY_DEV)  ## Measure everything and write build/bench/report.md; half
 
 soak: $(READY_DEV)  ## Every fault at length, one after the other; a table. About ten minutes; SOAK="--seconds 60 --seed 1" changes that.
 	$(BIN)/python -m tests.faults.soak $(SOAK)
+
+fuzz: $(READY_DEV)  ## Hostile payloads by the hundred thousand; FUZZ_SECONDS=60 for a minute.
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-25000} FUZZ_SECONDS=$${FUZZ_SECONDS:-1800} $(BIN)/python -m pytest -q -p no:cacheprovider tests/mappings/test_fuzz.py
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check .

@@ -1,0 +1,137 @@
+"""Whole payloads, bent in every field: each ends as a body that keeps the contract and adds up, as skipped, or as rejected with a reason.
+
+`make fuzz` runs the same with FUZZ_EXAMPLES examples of each kind, for as long as FUZZ_SECONDS allow.
+"""
+
+import json
+import os
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings, target
+from hypothesis import strategies as st
+
+from mappings import PROVIDERS, Context, Credentials, KeyAway, Options, OrderActivity, Rejected, Verdict, encode, outcomes, parse
+from mappings.core.fields import Text
+from tests.support.payloads import bent, whole
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
+ENDS = time.monotonic() + float(os.environ.get("FUZZ_SECONDS", "inf"))
+RECEIVED_AT = datetime(2026, 10, 1, 12, 0, tzinfo=UTC)
+TOPICS = {"shopify": "orders/updated", "woocommerce": "order.updated"}
+_CONTRACT = OrderActivity()
+
+
+def examples(usual: int) -> settings:
+    """So many examples, or as many as `make fuzz` asks for; a busy machine must not fail them."""
+    phases = [phase for phase in Phase if phase is not Phase.explain]
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+    return settings(max_examples=EXAMPLES or usual, deadline=None, phases=phases, suppress_health_check=checks, database=None)
+
+
+def context(provider: str, vocabulary: Any) -> Context:
+    options = Options(
+        store_url="https://shop.example",
+        public_url="https://adapter.example",
+        vocabulary=vocabulary,
+        custom_attributes={"extra": "note"},
+        fee_keys=("fee", "extension_attributes.fee"),
+    )
+    return Context(topic=TOPICS.get(provider, ""), received_at=RECEIVED_AT, options=options)
+
+
+def check(provider: str, payload: bytes, vocabulary: Any = "contract") -> list[dict[str, Any]]:
+    """What each order in a payload becomes, once that is found to be in order."""
+    if time.monotonic() > ENDS:
+        return []
+    begun = time.process_time()
+    found = outcomes(PROVIDERS[provider], payload, context(provider, vocabulary))
+    assert time.process_time() - begun < 1
+    for outcome in found:
+        if "rejected" in outcome:
+            assert outcome["rejected"]
+            assert all(reasons and all(reasons) for reasons in outcome["rejected"].values())
+        elif "skipped" not in outcome:
+            assert _CONTRACT.validate(outcome) == {}
+            assert parse(encode(outcome)) == json.loads(encode(outcome), parse_float=Decimal)
+            adds_up(outcome)
+    return found
+
+
+def adds_up(body: dict[str, Any]) -> None:
+    """Each item's total is its price times its quantity less its discounts, to the rounding of a unit's price and of a cent."""
+    assert body["item_count"] == sum(item["quantity"] for item in body["items"])
+    for item in body["items"]:
+        if item["quantity"]:
+            total = item["price"] * item["quantity"] - item["discounts"]
+            assert abs(total - item["total"]) <= Decimal("0.01") + Decimal("0.005") * abs(item["quantity"]), item
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_whole_payload_is_sent(provider: str) -> None:
+    [outcome] = check(provider, encode(whole(provider)))
+    assert outcome.get("order_id"), outcome
+    assert len(outcome["items"]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_bent_payload_ends_in_order(provider: str) -> None:
+    @examples(120)
+    @given(bent(provider), st.sampled_from(["contract", "lifecycle"]))
+    def run(payload: dict[str, Any], vocabulary: str) -> None:
+        check(provider, json.dumps(payload).encode(), vocabulary)
+
+    run()
+
+
+_JSON_BYTES = b'[]{}",:\\u0d8eE-+.19 \xef\xbb\xbf\x00\xff'
+_BYTES = st.one_of(st.binary(max_size=200), st.lists(st.sampled_from([*_JSON_BYTES]), max_size=80).map(bytes))
+
+
+@pytest.mark.slow
+@examples(100)
+@given(_BYTES)
+def test_any_bytes_are_read_as_json_or_rejected(payload: bytes) -> None:
+    target(float(len(payload)))
+    try:
+        document = parse(payload)
+    except Rejected:
+        return
+    assert parse(encode(document)) == document or b"e" in payload.lower()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("provider", "scheme"), [(name, each) for name, provider in PROVIDERS.items() for each in provider.schemes])
+def test_no_header_and_no_bytes_are_genuine_or_a_fault(provider: str, scheme: str) -> None:
+    def no_key(path: str) -> bytes:
+        assert path.startswith("/prod/keys/")
+        assert ".." not in path
+        raise KeyAway
+
+    names = [name.lower() for name in PROVIDERS[provider].schemes[scheme].headers]
+    names += [f"x-adobe-public-key{number}-path" for number in (1, 2)] + ["webhook-id", "webhook-timestamp", "authorization"]
+    values = st.one_of(
+        st.text(st.characters(max_codepoint=255), max_size=40),
+        st.sampled_from(["/prod/keys/../../x.pem", "/prod/keys/a.pem@b.example/x.pem", "/prod/keys/a.pem", "sha256=", "v1,", "Basic "]),
+    )
+    credentials = Credentials(secrets=("a-secret-of-this-test",), username="u", client_id="c", public_key="no key", fetch_key=no_key)
+
+    @examples(8)
+    @given(st.dictionaries(st.sampled_from(names), values, max_size=4), _BYTES)
+    def run(headers: dict[str, str], payload: bytes) -> None:
+        assert PROVIDERS[provider].schemes[scheme].verify(headers, payload, credentials) is not Verdict.GENUINE
+
+    run()
+
+
+@pytest.mark.slow
+@examples(50)
+@given(st.one_of(st.text(max_size=50), st.integers(), st.decimals(), st.none(), st.booleans(), st.lists(st.integers(), max_size=2)))
+def test_any_value_is_a_text_without_spaces_around_it(value: Any) -> None:
+    text = Text().deserialize(value)
+    assert isinstance(text, str)
+    assert text == text.strip()
