@@ -5,55 +5,50 @@ webhooks were given the same secret. What tells them apart is the shop that a re
 body.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from adapter.settings import Settings, Store
-
-
-@dataclass(frozen=True, slots=True)
-class _Shop:
-    """What the settings say of one store's shop, and of those that share its secret."""
-
-    own: frozenset[str]
-    others: Mapping[str, str]
-    """Address -> the name of the store that has it."""
 
 
 class Origins:
     """The addresses of all stores' shops."""
 
     def __init__(self, settings: Settings) -> None:
-        self._shops = {name: _shop(store, settings) for name, store in settings.stores.items()}
+        self._own = {name: _addresses(store) for name, store in settings.stores.items()}
+        self._sharing: dict[tuple[str, str], dict[str, str]] = {}
+        """Provider and secret -> the addresses of all stores that have it -> the store's name."""
+        for store in settings.stores.values():
+            for secret in store.credentials.secrets:
+                sharing = self._sharing.setdefault((store.provider.name, secret), {})
+                sharing.update(dict.fromkeys(self._own[store.name], store.name))
+        self._known = {store.provider.name for store in settings.stores.values() if self._own[store.name]}
+        """The providers of which any shop's address is known; without one there is nothing to compare with."""
 
     def why_foreign(self, store: Store, headers: Mapping[str, str], payload: bytes) -> str:
         """Which other shop a verified request comes from, in a sentence; "" if it may come from the store's own."""
-        shop = self._shops[store.name]
-        if not shop.own and not shop.others:
+        if store.provider.name not in self._known:
             return ""
+        own = self._own[store.name]
         for origin in store.provider.origins(headers, payload):
             claimed = _bare(origin.address)
-            belongs_to = max((each for each in (*shop.own, *shop.others) if _is_within(claimed, each)), key=len, default="")
-            if belongs_to in shop.own:
+            belongs_to = next((name for base in _bases(claimed) if (name := self._owner(store, base))), "")
+            if belongs_to == store.name:
                 continue
-            if other := shop.others.get(belongs_to):
-                return f"it comes from {claimed}, the shop of store {other}: send it to /webhooks/{other}"
+            if belongs_to:
+                return f"it comes from {claimed}, the shop of store {belongs_to}: send it to /webhooks/{belongs_to}"
             # Elsewhere a shop may go by several addresses: its home page and its pages for shoppers can be on different hosts.
-            exact = [each for each in shop.own if origin.suffix and each.endswith(origin.suffix)]
+            exact = [each for each in own if origin.suffix and each.endswith(origin.suffix)]
             if exact:
                 return f"it comes from {claimed}, but the shop of store {store.name} is {min(exact)}, by its settings"
         return ""
 
-
-def _shop(store: Store, settings: Settings) -> _Shop:
-    rivals = [
-        other
-        for other in settings.stores.values()
-        if other is not store and other.provider is store.provider and set(other.credentials.secrets) & set(store.credentials.secrets)
-    ]
-    own = _addresses(store)
-    return _Shop(own, {address: other.name for other in rivals for address in _addresses(other) - own})
+    def _owner(self, store: Store, address: str) -> str:
+        """The store whose shop has exactly this address, among this one and those that share its secret; "" if none has."""
+        if address in self._own[store.name]:
+            return store.name
+        sharing = (self._sharing[store.provider.name, secret] for secret in store.credentials.secrets)
+        return next((each[address] for each in sharing if address in each), "")
 
 
 def _addresses(store: Store) -> frozenset[str]:
@@ -62,11 +57,17 @@ def _addresses(store: Store) -> frozenset[str]:
 
 
 def _bare(address: str) -> str:
-    """A host and path, without what is written differently for the same shop."""
-    parts = urlsplit(address if "//" in address else f"//{address}")
-    host = (parts.hostname or "").removeprefix("www.")
+    """A host and path, without what is written differently for the same shop; "" for anything else."""
+    try:
+        parts = urlsplit(address if "//" in address else f"//{address}")
+        host = (parts.hostname or "").removeprefix("www.")
+    except ValueError:
+        return ""
     return f"{host}{parts.path.rstrip('/')}"
 
 
-def _is_within(address: str, base: str) -> bool:
-    return address == base or address.startswith(f"{base}/")
+def _bases(address: str) -> Iterator[str]:
+    """An address, and those that it is below, the nearest first."""
+    while address:
+        yield address
+        address = address.rpartition("/")[0]

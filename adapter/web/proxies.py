@@ -20,13 +20,16 @@ WAS_FORWARDED = "adapter.was_forwarded"
 REPORTED_SCHEME = "adapter.reported_scheme"
 """In the environment: the scheme that the visitor used, by a trusted proxy; "" if none reported it."""
 _PREFIX = "HTTP_X_FORWARDED"
-_OTHERS = frozenset(
-    f"HTTP_{name}"
-    for name in (
-        "FORWARDED", "VIA", "X_REAL_IP", "X_CLIENT_IP", "X_CLUSTER_CLIENT_IP", "TRUE_CLIENT_IP", "CF_CONNECTING_IP", "CF_VISITOR",
-        "FLY_CLIENT_IP", "FASTLY_CLIENT_IP", "X_ORIGINAL_HOST", "X_HOST", "X_ORIGINAL_URL", "X_REWRITE_URL", "X_URL_SCHEME", "X_SCHEME",
-        "FRONT_END_HTTPS", "X_SCRIPT_NAME", "SCRIPT_NAME", "PATH_INFO",
-    )
+_NAMES = frozenset(
+    [f"{_PREFIX}_{name}" for name in ("FOR", "PROTO", "HOST", "PORT", "PREFIX", "PATH", "URI", "SERVER", "SCHEME", "PROTOCOL", "SSL", "BY")]
+    + [
+        f"HTTP_{name}"
+        for name in (
+            "FORWARDED", "VIA", "X_REAL_IP", "X_CLIENT_IP", "X_CLUSTER_CLIENT_IP", "TRUE_CLIENT_IP", "CF_CONNECTING_IP", "CF_VISITOR",
+            "FLY_CLIENT_IP", "FASTLY_CLIENT_IP", "X_ORIGINAL_HOST", "X_HOST", "X_ORIGINAL_URL", "X_REWRITE_URL", "X_URL_SCHEME", "X_SCHEME",
+            "FRONT_END_HTTPS", "X_SCRIPT_NAME", "SCRIPT_NAME", "PATH_INFO",
+        )
+    ]
 )  # fmt: skip
 
 
@@ -41,7 +44,7 @@ class TrustedProxies:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Pass a request on as the visitor made it."""
         environ["SCRIPT_NAME"] = ""
-        sent = {name: environ.pop(name) for name in [*environ] if name.startswith(_PREFIX) or name in _OTHERS}
+        sent = {name: environ.pop(name) for name in _NAMES.intersection(environ)}
         environ[WAS_FORWARDED] = bool(sent)
         environ[REPORTED_SCHEME] = ""
         if sent:

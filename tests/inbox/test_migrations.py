@@ -32,7 +32,7 @@ from adapter.inbox.tables import (
 from tests.support.adapter_under_test import ACCOUNT, AdapterUnderTest, make_settings, shopify_order
 from tests.support.contract_example import EXAMPLE
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 NOON = 1_790_000_000_000_000
 """A time in microseconds since 1970."""
 SENT = {"paid": True, "fulfilled": False, "canceled": False, "refunded": "5.00"}
