@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 READY_DEV := $(VENV)/ready-dev
 
-.PHONY: install demo run test test-quick test-faults soak audit fuzz lint simulate bench docs picture package bom format requirements clean
+.PHONY: install demo run test test-quick test-faults soak mutation audit fuzz lint simulate bench docs picture package bom format requirements clean
 
 install: $(READY)  ## Set up the command .venv/bin/drip-adapter.
 
@@ -62,6 +62,9 @@ bom: $(READY_DEV)  ## The bill of materials of what is installed, with licenses 
 	build/bom/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
 	build/bom/bin/python -m pip uninstall --quiet --yes pip setuptools
 	$(BIN)/cyclonedx-py environment build/bom/bin/python --output-reproducible --output-file dist/bom.cdx.json
+
+mutation: $(READY_DEV)  ## Do tests fail when the code is wrong? A sample; MUTATION="--sample 50 --seed 1" changes that.
+	$(BIN)/python -m tests.mutation $(MUTATION)
 
 audit: $(READY_DEV)  ## Known vulnerabilities in what requirements.txt pins.
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement requirements.txt

@@ -121,6 +121,7 @@ class TestBatches:
         slow_singles(adapter)
         adapter.settle()
         assert made(adapter) == [("batch", 20)] + [("single", 1)] * 20
+        assert adapter.trouble().batch_closed_until == adapter.clock.now + timedelta(hours=24)  # then it asks again
         assert by_state(adapter)["delivered"] == 20
 
     def test_wrong_credentials_pause_from_a_batch_too(self, adapter: AdapterUnderTest) -> None:

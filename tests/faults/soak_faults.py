@@ -250,20 +250,23 @@ def _restart_database(scene: Scene) -> None:
 
 
 def _no_connections(scene: Scene) -> None:
-    """Others hold every connection that the server allows."""
+    """Others hold every connection that the server allows, also those that the adapter had."""
     assert scene.server is not None
+    address, ends = scene.server.address("postgres"), threading.Event()
     with ExitStack() as held:
-        ends = threading.Event()
+        administrator = held.enter_context(psycopg.connect(address, autocommit=True))
 
         def hog() -> None:
-            while not ends.wait(0.02):
+            while not ends.wait(0.005):
                 with suppress(psycopg.OperationalError):
-                    held.enter_context(psycopg.connect(scene.server.address("postgres"), connect_timeout=2))  # type: ignore[union-attr]
+                    held.enter_context(psycopg.connect(address, connect_timeout=2))
 
         hogging = threading.Thread(target=hog)
-        scene.administer()
         hogging.start()
-        time.sleep(scene.seconds)
+        time.sleep(1)
+        for _ in range(3):
+            administrator.execute(_TERMINATE, (scene.database,))
+            time.sleep(scene.seconds / 3)
         ends.set()
         hogging.join()
 

@@ -59,6 +59,12 @@ class Case:
         return outcome if isinstance(outcome, list) else [outcome]
 
     @property
+    def updated(self) -> dict[str, Any]:
+        """How the body differs if Drip has the order already; empty if the case is not about that."""
+        document: dict[str, Any] = self._json("updated.json") if (self.folder / "updated.json").exists() else {}
+        return document
+
+    @property
     def context(self) -> Context:
         address = {"store_url": f"https://{self.provider.name}-shop.example"} if self.provider.needs_address else {}
         settings = address | self.store
