@@ -126,7 +126,7 @@ def test_every_command_shows_them_as_escapes(hostile: AdapterUnderTest) -> None:
 
 
 # These print the adapter's own words only, or start processes, whose lines go through the log.
-WITHOUT_CONTENT = {"demo", "replay", "sandbox", "serve", "send", "web", "migrate", "encrypt"}
+WITHOUT_CONTENT = {"demo", "replay", "sandbox", "serve", "send", "web", "migrate", "encrypt", "export", "resume", "unlock"}
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -11,6 +11,7 @@ from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON, STORE
 from adapter.cli.startup import current_settings
+from adapter.cli.text import echo
 from adapter.inbox import audit, search
 from adapter.inbox.database import transaction
 from adapter.inbox.packing import LOCKED
@@ -40,6 +41,6 @@ def command(folder: Path, store: str, as_json: bool) -> None:
         output.document({"exported": done.deliveries, "without_payload": done.erased, "unreadable": done.locked, "folder": str(folder)})
     else:
         erased = f"; {done.erased} without payload, which has been erased" if done.erased else ""
-        click.echo(f"{counted(done.deliveries)} exported to {folder}{erased}")
+        echo(f"{counted(done.deliveries)} exported to {folder}{erased}")
     if done.locked:
         raise click.ClickException(f"the payloads of {counted(done.locked)} can't be read: {LOCKED}")

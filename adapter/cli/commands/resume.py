@@ -7,6 +7,7 @@ import click
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.startup import current_settings
+from adapter.cli.text import echo
 from adapter.errors import WorkFailed
 from adapter.inbox import audit
 from adapter.inbox.database import transaction
@@ -29,4 +30,4 @@ def command(account: str) -> None:
     with open_inbox(settings) as engine, transaction(engine) as connection:
         resume(connection, account, datetime.now(UTC), audit.COMMAND)
     wake_senders(settings.database_url)
-    click.echo(f"Drip account {account} is tried within a second. To see what came of it: drip-adapter status")
+    echo(f"Drip account {account} is tried within a second. To see what came of it: drip-adapter status")

@@ -6,6 +6,7 @@ import click
 
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
+from adapter.cli.text import echo
 from adapter.inbox import audit, login_attempts
 from adapter.inbox.database import transaction
 from adapter.operations.wording import counted
@@ -21,4 +22,4 @@ def command() -> None:
     with open_inbox() as engine, transaction(engine) as connection:
         cleared = login_attempts.clear_all(connection)
         audit.note(connection, "unlocked the login", "dashboard", "", datetime.now(UTC), audit.COMMAND)
-    click.echo(f"forgot the wrong passwords of {counted(cleared, 'visitor', 'visitors')}")
+    echo(f"forgot the wrong passwords of {counted(cleared, 'visitor', 'visitors')}")
