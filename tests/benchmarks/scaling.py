@@ -56,7 +56,10 @@ def _post(urls: list[str], count: int) -> None:
 
 
 def _takeover(url: str) -> Row:
-    """kill -9 for the sender that has the lease; until the other one sends the next order."""
+    """kill -9 for the sender that has the lease; until the other one sends the next order.
+
+    The killed one isn't reaped before, so nothing on this machine shows that it is dead: as if it had been on another one.
+    """
     with ExitStack() as stack:
         drip = stack.enter_context(sandbox())
         variables = {"DATABASE_URL": url, "DRIP_API_URL": drip, **DRIP}
