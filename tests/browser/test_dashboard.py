@@ -276,7 +276,7 @@ SMALL_TARGETS = """() => [...document.querySelectorAll("a, button, input:not([ty
   return isShown && !inSentence && (width < 24 || height < 24);
 }).map((each) => each.outerHTML.slice(0, 120))"""
 """Controls smaller than 24 by 24 pixels, except links within a sentence (WCAG 2.2, 2.5.8)."""
-CUT_OFF = """() => [...document.querySelectorAll(".scroll")].filter((each) => each.scrollWidth > each.clientWidth)
+CUT_OFF = """() => [...document.querySelectorAll(".scroll, .bar nav")].filter((each) => each.scrollWidth > each.clientWidth)
   .map((each) => each.getAttribute("aria-label"))"""
 BROKEN_NUMBERS = (
     """() => [...document.querySelectorAll("a.order")].filter((each) => each.getClientRects().length > 1).map((each) => each.textContent)"""
