@@ -14,7 +14,7 @@ from adapter.inbox.sources import source_of
 from adapter.inbox.sql import parts
 from adapter.operations import mapping_work
 from adapter.operations.masking import masked_email
-from adapter.operations.preview import MAPPER, START_S
+from adapter.operations.preview import MAPPER
 from adapter.process.isolation import CallFailed
 from adapter.settings import Settings
 from mappings import Order, is_reachable, parse
@@ -65,7 +65,7 @@ def summaries(connection: Connection, configured: Settings, rows: Sequence[Row[A
         found |= {id_: of_body(parse(body)) for id_, body in orders.bodies(connection, ids).items()}
         for row in orders.payloads(connection, [id_ for id_ in ids if id_ not in found]):
             if not ends:
-                MAPPER.start(START_S)
+                MAPPER.start()
                 ends = time.monotonic() + timeout_s
             left = ends - time.monotonic()
             if left > 0 and (order := mapped(row, configured, left)) is not None:

@@ -21,9 +21,8 @@ from mappings import DEEPEST, Rejected, parse, printed
 LONGEST = 2_000_000
 """Bytes. Larger payloads are not previewed."""
 # A page has 3.5 s for all that it needs of the database and of mappings. Tracing alone takes up to 0.8 s.
-START_S = 1.2
-_WANTED_S = 0.5
-_PREVIEW_S = 1.5
+_WANTED_S = 0.4
+_PREVIEW_S = 1.2
 MAPPER = Isolated(mapping_work.__name__)
 """Maps payloads for pages and commands: in a process of its own, so that no payload can hold up this one."""
 
@@ -38,7 +37,7 @@ def make_preview(connection: Connection, row: Row[Any], settings: Settings, sent
     document = _parsed(row.payload, source.context.options.limits.nesting)
     given = (source.provider.name, row.payload, source.context)
     try:
-        MAPPER.start(START_S)
+        MAPPER.start()
         wanted = MAPPER.call(_WANTED_S, mapping_work.products_wanted, *given)
         known = known_products(connection, source.store.name, wanted)
         products = {key: entry.product for key, entry in known.items() if entry.product is not None}

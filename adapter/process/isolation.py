@@ -32,6 +32,8 @@ class Isolated:
     def __init__(self, module: str = "") -> None:
         """`module` is imported as the process starts, so that no call has to wait for it."""
         self._module = module
+        self.start_within_s = _START_S
+        """How long to wait for the process to start, in seconds; it goes on starting after that."""
         self._turn = threading.Lock()
         self._is_ready = False
         self._connection: Connection | None = None
@@ -49,12 +51,12 @@ class Isolated:
         finally:
             self._turn.release()
 
-    def start(self, timeout_s: float = _START_S) -> bool:
-        """Start the process now, so that the first call needn't; whether it is ready after so long."""
-        if not self._turn.acquire(timeout=timeout_s):
+    def start(self) -> bool:
+        """Start the process now, so that the first call needn't; whether it is ready."""
+        if not self._turn.acquire(timeout=self.start_within_s):
             return False
         try:
-            self._started(timeout_s)
+            self._started(self.start_within_s)
         except (CallFailed, EOFError, OSError):
             return False
         finally:

@@ -19,6 +19,7 @@ from adapter.inbox import accounts, proofs, search
 from adapter.inbox.accounts import READER
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.tables import deliveries, leases
+from adapter.operations.preview import MAPPER
 from adapter.sandbox import RunningSandbox
 from adapter.sandbox.state import State
 from adapter.settings import Account, Settings, Store
@@ -92,6 +93,7 @@ class AdapterUnderTest:
 
     def __post_init__(self) -> None:
         self.web: FlaskClient = create_app(self.settings, self.engine).test_client()
+        MAPPER.start_within_s = 30.0  # the machine may be busy with other tests
         self.reader = Reader(self.engine, self.settings, self.clock)
         self.senders = {name: self.new_sender(account) for name, account in self.settings.accounts.items()}
 

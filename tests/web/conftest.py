@@ -61,7 +61,7 @@ def audited(engine: Engine) -> list[tuple[str, str]]:
 @pytest.fixture(scope="session", autouse=True)
 def mapper() -> None:
     """Pages don't wait long for the process that maps payloads; here it has started before the first one."""
-    MAPPER.start()
+    assert MAPPER.start()
 
 
 @pytest.fixture

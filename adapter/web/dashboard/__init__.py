@@ -5,6 +5,7 @@ Pages show things and start them; the work itself is in `adapter.operations`.
 
 from flask import Flask
 
+from adapter.operations.preview import MAPPER
 from adapter.web.dashboard import (
     accounts,
     actions,
@@ -38,6 +39,10 @@ __all__ = [
 ]
 
 
+# A page has 3.5 s for everything; until the process that maps payloads has started, it does without.
+_START_S = 0.6
+
+
 def add_dashboard(app: Flask) -> None:
     """Add the dashboard to an app. Without ADMIN_PASSWORD every page is a 404, except on this machine with the sandbox."""
     login.require_login(app)
@@ -45,4 +50,5 @@ def add_dashboard(app: Flask) -> None:
     app.jinja_env.filters.update(filters.FILTERS)
     app.context_processor(layout_variables)
     title.show_verdict(app)
+    MAPPER.start_within_s = _START_S
     app.register_blueprint(blueprint)
