@@ -80,6 +80,6 @@ def _draw(plot: Plot, title: str, rows: Sequence[Row], file: Path) -> None:
         axes.set_xscale("log")
     axes.set(title=title, xlabel=plot.x, ylabel=plot.y, ylim=(0, None))
     axes.grid(visible=True, alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(file, dpi=120)
     plt.close(figure)
