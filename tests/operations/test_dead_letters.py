@@ -105,3 +105,10 @@ def test_an_order_that_drip_could_not_be_reached_for_is_worth_a_retry(adapter: A
 
 def test_a_delivery_that_does_not_exist_is_named(adapter: AdapterUnderTest) -> None:
     assert run("deliveries", "retry", "77") == ("0 deliveries will be sent again", "Error: there is no delivery 77")
+
+
+@pytest.mark.parametrize(
+    "command", [["deliveries", "list"], ["deliveries", "retry", "--state", "dead"], ["orders", "list"], ["orders", "show", "1"]]
+)
+def test_an_unknown_store_is_named_with_those_that_exist(adapter: AdapterUnderTest, command: list[str]) -> None:
+    assert run(*command, "--store", "nope") == ("", "Error: no store is named 'nope'; there is shopify")

@@ -88,7 +88,7 @@ def list_(limit: int, before: int | None, in_utc: bool, as_json: bool, **chosen:
     if before is not None:
         which = which & (deliveries.c.id < before)
     settings = current_settings()
-    with open_inbox(settings) as engine, snapshot(engine) as connection:
+    with open_inbox(settings, store=chosen["store"]) as engine, snapshot(engine) as connection:
         rows = search.listed(connection, which, limit)
         totals = {} if as_json else summaries(connection, settings, rows, _SUMMARIES_S)
     print_deliveries(rows, totals, as_json=as_json, in_utc=in_utc)
@@ -106,7 +106,7 @@ def tail(lines: int, in_utc: bool, as_json: bool, **chosen: Any) -> None:
     The oldest comes first. Ctrl-C ends it.
     """
     settings, follower = current_settings(), Follower(_which(chosen))
-    with open_inbox(settings) as engine, suppress(KeyboardInterrupt):
+    with open_inbox(settings, store=chosen["store"]) as engine, suppress(KeyboardInterrupt):
         most = lines
         while True:
             with snapshot(engine) as connection:
@@ -170,7 +170,7 @@ def retry(ids: tuple[int, ...], dry_run: bool, force: bool, as_json: bool, **cho
     if ids:
         which = which & deliveries.c.id.in_(ids)
     settings = current_settings()
-    with open_inbox(settings) as engine:
+    with open_inbox(settings, store=chosen["store"]) as engine:
         if dry_run:
             with snapshot(engine) as connection:
                 _print_count(search.retriable(connection, which), dry_run=True, as_json=as_json)

@@ -32,7 +32,7 @@ def command(folder: Path, store: str, as_json: bool) -> None:
     the audit log records the export.
     """
     settings = current_settings()
-    with open_inbox(settings) as engine:
+    with open_inbox(settings, store=store) as engine:
         done = export(engine, settings, search.filtered(store=store), folder, delivery_document)
         with transaction(engine) as connection:
             subject = f"{counted(done.deliveries)}{f' of {store}' if store else ''}"

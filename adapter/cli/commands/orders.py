@@ -55,7 +55,7 @@ def list_(store: str, limit: int, in_utc: bool, as_json: bool) -> None:
     Total, items and shopper are those that Drip was last sent, or else those of the newest payload; they are blank once erased.
     """
     settings = current_settings()
-    with open_inbox(settings) as engine, snapshot(engine) as connection:
+    with open_inbox(settings, store=store) as engine, snapshot(engine) as connection:
         found = list(all_orders(connection, settings, limit, store=store))
     if as_json:
         for each in found:
@@ -86,7 +86,7 @@ def show(order: str, store: str, in_utc: bool, as_json: bool) -> None:
     ORDER is the number that customers see, or the store's own id. If several orders match, all are shown.
     """
     settings = current_settings()
-    with open_inbox(settings) as engine, snapshot(engine) as connection:
+    with open_inbox(settings, store=store) as engine, snapshot(engine) as connection:
         rows = views.page(connection, Choice(text=order, store=store)).rows
         bare = order.removeprefix("#")
         named = {(row.store, row.order_id) for row in rows if row.order_id and bare in (row.order_id, row.order_number)}

@@ -13,14 +13,16 @@ from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON
 from adapter.cli.startup import current_settings
 from adapter.cli.text import say
+from adapter.errors import DatabaseAway
 from adapter.inbox.charts import SPANS
 from adapter.inbox.database import snapshot
 from adapter.inbox.readiness import why_not_storing
 from adapter.operations.activity import document, read_activity
 from adapter.operations.health import document as health_document
-from adapter.operations.health import read_health
+from adapter.operations.health import read_health, without_database
 from adapter.operations.verdict import Status, headline
 from adapter.operations.wording import counted
+from adapter.settings import Settings
 
 _REQUESTS = {"single": "single", "batch": "batch requests"}
 _REFUSED = {"missing": "without a signature", "mismatch": "with a signature that doesn't match", "other_shop": "from another shop"}
@@ -36,16 +38,25 @@ def command(span: str, as_json: bool) -> None:
     If they are not, or if something needs attention, it says what to do, and exits with 1. It also shows what is waiting, what happened
     lately, and what is left of Drip's quota.
     """
-    settings, now = current_settings(), datetime.now(UTC)
-    with open_inbox(settings) as engine, snapshot(engine) as connection:
-        health = read_health(connection, settings, now, not_storing=why_not_storing(engine))
-        report = health_document(connection, settings, health)
-        report |= document(read_activity(connection, settings, health.facts, SPANS[span]), SPANS[span])
+    settings = current_settings()
+    try:
+        report = _read(settings, span)
+    except DatabaseAway as error:
+        report = without_database(str(error))
     if as_json:
         output.document(report)
+    elif "stores" not in report:
+        say("\n  ".join((headline(Status.STUCK, ["database"], any_received=False, sandbox=settings.sandbox), *report["why"])), err=True)
     else:
         _print_status(report)
     sys.exit(0 if report["ok"] else 1)
+
+
+def _read(settings: Settings, span: str) -> dict[str, Any]:
+    with open_inbox(settings) as engine, snapshot(engine) as connection:
+        health = read_health(connection, settings, datetime.now(UTC), not_storing=why_not_storing(engine))
+        report = health_document(connection, settings, health)
+        return report | document(read_activity(connection, settings, health.facts, SPANS[span]), SPANS[span])
 
 
 def _print_status(report: Mapping[str, Any]) -> None:
