@@ -1,6 +1,6 @@
 """All benchmarks in one run, and their report in build/bench: `make bench`.
 
-python -m tests.benchmarks                      about a quarter of an hour
+python -m tests.benchmarks                      about half an hour
 python -m tests.benchmarks --quick              some minutes: fewer rounds, short ones
 python -m tests.benchmarks --full               every size with every number of connections, growth to a million; some hours
 python -m tests.benchmarks --only mapping disk  some parts
