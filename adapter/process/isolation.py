@@ -1,10 +1,12 @@
 """Calls a function in a process of its own, which may hang or die without harm to this one.
 
 The process is started at the first call, serves one call after the other, and ends after a minute without any, or with its parent. A call
-that takes too long ends it at once, even inside C code that no signal handler and no thread could interrupt.
+that takes too long ends it at once, even inside C code that no signal handler and no thread could interrupt; also if the parent was killed
+in the meantime, since then a timer of the kernel does it.
 """
 
 import atexit
+import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +19,8 @@ from typing import Any, ParamSpec, TypeVar
 _IDLE_S = 60.0
 # What a process needs to start, on a busy machine.
 _START_S = 30.0
+# How much later the timer is than the parent.
+_LATER_S = 1.0
 _READY = "ready"
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -76,7 +80,7 @@ class Isolated:
     def _call(self, timeout_s: float, request: Any) -> Any:
         try:
             connection = self._started(timeout_s)
-            connection.send(request)
+            connection.send((timeout_s, *request))
             if not connection.poll(timeout_s):
                 self.close()
                 raise CallFailed(f"took longer than {timeout_s:g} s")
@@ -110,7 +114,7 @@ class Isolated:
 def call_forked(timeout_s: float, function: Callable[Params, Result], *arguments: Params.args, **named: Params.kwargs) -> Result:
     """The same by a fork of this process, which takes no time to start; only for a process without other threads."""
     ours, theirs = Pipe()
-    process = get_context("fork").Process(target=_answer, args=(theirs, function, arguments, named), daemon=True)
+    process = get_context("fork").Process(target=_answer, args=(theirs, timeout_s, function, arguments, named), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -129,11 +133,14 @@ def call_forked(timeout_s: float, function: Callable[Params, Result], *arguments
     return result  # type: ignore[no-any-return]
 
 
-def _answer(connection: Connection, function: Callable[..., Any], arguments: Any, named: Any) -> None:
+def _answer(connection: Connection, timeout_s: float, function: Callable[..., Any], arguments: Any, named: Any) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, timeout_s + _LATER_S)
     try:
         answer = (True, function(*arguments, **named))
     except Exception as error:  # noqa: BLE001 - the caller's to handle
         answer = (False, error)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     connection.send(answer)
 
 
@@ -145,7 +152,7 @@ def serve_calls(descriptor: int, module: str) -> None:
         connection.send(_READY)
         while connection.poll(_IDLE_S):
             try:
-                function, arguments, named = connection.recv()
+                call = connection.recv()
             except EOFError:
                 return
-            _answer(connection, function, arguments, named)
+            _answer(connection, *call)

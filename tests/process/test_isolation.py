@@ -14,6 +14,7 @@ import pytest
 
 from adapter.process.isolation import CallFailed, Isolated, call_forked
 from mappings import Rejected
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -109,3 +110,35 @@ time.sleep(20)
     ended = subprocess.run([sys.executable, "-c", program], timeout=30, check=False)
     assert ended.returncode == -signal.SIGALRM
     assert time.monotonic() - begun < 15
+
+
+PARENT = """
+import sys
+from adapter.process.isolation import Isolated, call_forked
+from tests.process.test_isolation import report_and_loop
+call = Isolated().call if sys.argv[1] == "isolated" else call_forked
+call(3.0, report_and_loop, sys.argv[2])
+"""
+
+
+def report_and_loop(path: str) -> None:
+    Path(path).write_text(str(os.getpid()))
+    loop()
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("how", CALLS)
+def test_a_call_that_hangs_ends_though_its_parent_was_killed(how: str, tmp_path: Path) -> None:
+    root, file = Path(__file__).parent.parent.parent, tmp_path / "pid"
+    with subprocess.Popen([sys.executable, "-c", PARENT, how, str(file)], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}) as parent:
+        wait_until(lambda: file.exists() and file.read_text(), what="the call hangs")
+        parent.kill()
+    pid = int(file.read_text())
+    assert runs(pid)
+    wait_until(lambda: not runs(pid), what="the process ends")
