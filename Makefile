@@ -37,7 +37,7 @@ soak: $(READY_DEV)  ## Every fault at length, one after the other; a table. Abou
 	$(BIN)/python -m tests.faults.soak $(SOAK)
 
 fuzz: $(READY_DEV)  ## Hostile payloads by the hundred thousand; FUZZ_SECONDS=60 for a minute.
-	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-25000} FUZZ_SECONDS=$${FUZZ_SECONDS:-1800} $(BIN)/python -m pytest -q -p no:cacheprovider tests/mappings/test_fuzz.py
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-25000} FUZZ_SECONDS=$${FUZZ_SECONDS:-900} $(BIN)/python -m pytest -q -p no:cacheprovider tests/mappings/test_fuzz.py
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check .
