@@ -178,7 +178,7 @@ def process(*command: str, **variables: str) -> Iterator[None]:
 def answers(get: Callable[[], requests.Response]) -> bool:
     try:
         return get().status_code < 500
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 

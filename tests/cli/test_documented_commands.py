@@ -48,6 +48,8 @@ def test_documented_commands_do_what_they_are_there_for(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("SHOPIFY_WEBHOOK_SECRET", SECRET)
+    monkeypatch.setenv("MAGENTO_WEBHOOK_SECRET", SECRET)
+    monkeypatch.setenv("MAGENTO_STORE_URL", "https://magento-shop.example")
     (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
     adapter = AdapterUnderTest(engine, make_settings(sandbox.url), sandbox.url)
     for number in range(NEWEST - 17, NEWEST + 1):

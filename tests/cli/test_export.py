@@ -25,6 +25,8 @@ def adapter(engine: Engine, database_url: str, sandbox: RunningSandbox, monkeypa
     """Three deliveries: 1 delivered, 2 skipped, 3 delivered and erased since."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("SHOPIFY_WEBHOOK_SECRET", SECRET)
+    monkeypatch.setenv("MAGENTO_WEBHOOK_SECRET", SECRET)
+    monkeypatch.setenv("MAGENTO_STORE_URL", "https://magento-shop.example")
     adapter = AdapterUnderTest(engine, make_settings(sandbox.url), sandbox.url)
     adapter.post(shopify_order(1001), topic="orders/create")
     adapter.post(shopify_order(1002, email=""))
@@ -62,5 +64,5 @@ def test_a_folder_that_holds_something_is_left_alone(adapter: AdapterUnderTest, 
     result = run("export", str(tmp_path / "full"))
     assert (result.exit_code, [path.name for path in (tmp_path / "full").iterdir()]) == (1, ["mine.txt"])
     assert "isn't empty" in result.stderr
-    nothing = run("export", str(tmp_path / "none"), "--store", "other", "--json")
+    nothing = run("export", str(tmp_path / "none"), "--store", "magento", "--json")
     assert json.loads(nothing.stdout) == {"exported": 0, "without_payload": 0, "unreadable": 0, "folder": str(tmp_path / "none")}
