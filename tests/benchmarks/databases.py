@@ -3,6 +3,8 @@
 import logging
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +46,8 @@ _FILLERS = (
 
 @contextmanager
 def both_databases() -> Iterator[dict[str, str]]:
-    """Addresses for DATABASE_URL, by name: of an SQLite file, and of a PostgreSQL server of one's own."""
+    """Addresses for DATABASE_URL, by name: of an SQLite file, and of a PostgreSQL server of one's own. SIGTERM ends all of it too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     logging.getLogger("alembic").setLevel(logging.WARNING)
     folder = Path(tempfile.mkdtemp(prefix="adapter-bench-"))
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
