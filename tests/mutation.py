@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[1]
 _TIMEOUT_S = 240
 # Rooms, and the tests that must notice.
 _TESTS = {
-    "mappings/shopify": ("tests/mappings/shopify", "tests/mappings/test_golden.py", "tests/mappings/test_small_prices.py"),
-    "mappings/woocommerce": ("tests/mappings/woocommerce", "tests/mappings/test_golden.py", "tests/mappings/test_small_prices.py"),
-    "mappings/magento": ("tests/mappings/magento", "tests/mappings/test_golden.py", "tests/mappings/test_small_prices.py"),
+    "mappings/shopify": ("tests/mappings/shopify", "tests/mappings/test_golden.py", "tests/mappings/test_lines.py"),
+    "mappings/woocommerce": ("tests/mappings/woocommerce", "tests/mappings/test_golden.py", "tests/mappings/test_lines.py"),
+    "mappings/magento": ("tests/mappings/magento", "tests/mappings/test_golden.py", "tests/mappings/test_lines.py"),
     "mappings/core": ("tests/mappings",),
     "adapter/delivery/pacing.py": ("tests/delivery/test_pacing.py", "tests/delivery/test_batches.py"),
     "adapter/delivery/backoff.py": ("tests/delivery/test_delivery.py", "tests/delivery/test_batches.py"),

@@ -1,4 +1,4 @@
-"""A price below 1 is a price like any other, and a free item stays free: only a negative one becomes a discount."""
+"""Lines of every platform: a price below 1 is a price like any other, and lines that can't be read are never left out."""
 
 import json
 from decimal import Decimal
@@ -35,3 +35,14 @@ def mapped(platform: str, price: str) -> dict[str, Any]:
 @pytest.mark.parametrize("price", ["0.40", "0.99", "0"])
 def test_a_price_below_1_is_kept(platform: str, price: str) -> None:
     assert {item["price"] for item in mapped(platform, price)["items"]} == {Decimal(price)}
+
+
+@pytest.mark.parametrize("platform", sorted(_CASES))
+@pytest.mark.parametrize("lines", ["none", 7, ["a lamp"], [7]])
+def test_an_order_whose_lines_cannot_be_read_is_not_sent_without_them(platform: str, lines: Any) -> None:
+    name, place, _ = _CASES[platform]
+    [case] = [case for case in CASES if case.id == f"{platform}/{name}"]
+    document = {**json.loads(case.payload), place: lines}
+    [outcome] = outcomes(case.provider, json.dumps(document).encode(), case.context, case.known)
+    assert set(outcome) == {"rejected"}
+    assert any(path.startswith(place) for path in outcome["rejected"])
