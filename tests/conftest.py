@@ -4,6 +4,7 @@ import gc
 import hashlib
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -44,6 +45,9 @@ _WITH_SQL = Path(__file__).parent / "inbox"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give this run a folder for its PostgreSQL server; xdist's workers get the folder of the process that started them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts a background job with SIGINT ignored, and every process that a test starts would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     given = getattr(config, "workerinput", {}).get("postgresql")
     config.stash[_SERVER] = Path(given) if given else new_folder()
 

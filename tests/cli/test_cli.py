@@ -342,7 +342,10 @@ def test_tail_prints_what_arrives_and_what_becomes_of_it_until_ctrl_c(
         adapter.settle()
         said.append(follower.stdout.readline())
         follower.send_signal(signal.SIGINT)
-        assert (follower.wait(20), follower.stderr.read()) == (0, "")
+        try:
+            assert (follower.wait(20), follower.stderr.read()) == (0, "")
+        finally:
+            follower.kill()
     if options:
         states = [(line["id"], line["state"]) for line in map(json.loads, said)]
         assert states == [("4", "dead"), ("5", "pending"), ("5", "delivered")]
