@@ -7,12 +7,15 @@ import pytest
 
 from tests.test_docs import ROOT, text_of
 
+# A row without a test says why there is none.
 ROWS = re.findall(r"^\| (?!threat|---)(.+?) \| (.+?) \| `(tests/[\w/]+\.py)::(\w+)` \|$", text_of("docs/security.md"), re.MULTILINE)
 
 
 def test_every_row_names_a_test() -> None:
     rows = [
-        line for line in text_of("docs/security.md").splitlines() if line.startswith("| ") and not line.startswith(("| threat", "| ---"))
+        line
+        for line in text_of("docs/security.md").splitlines()
+        if line.startswith("| ") and not line.startswith(("| threat", "| ---")) and "| none: " not in line
     ]
     assert len(rows) == len(ROWS) >= 20
 

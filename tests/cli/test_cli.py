@@ -229,6 +229,7 @@ def adapter(engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch) 
     """Four deliveries: 1 delivered, 2 a newer state of the same order, 3 skipped, 4 dead."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("SHOPIFY_WEBHOOK_SECRET", SECRET)
+    monkeypatch.setenv("WOOCOMMERCE_WEBHOOK_SECRET", SECRET)
     with running_sandbox() as sandbox:
         adapter = AdapterUnderTest(engine, make_settings(sandbox.url), sandbox.url)
         adapter.post(shopify_order(1001), topic="orders/create")
@@ -275,7 +276,7 @@ FILTERS: dict[tuple[str, ...], list[str]] = {
     ("--order", "1001"): ["2", "1"],
     ("--topic", "orders/create"): ["1"],
     ("--store", "shopify", "--state", "dead"): ["4"],
-    ("--store", "magento"): [],
+    ("--store", "woocommerce"): [],
     ("--number", "#1001"): ["2", "1"],
     ("--email", "Ada.Shopper@example.com"): ["2", "1"],
     ("--email", "nobody@example.com"): [],
@@ -292,7 +293,8 @@ def test_the_table_shows_each_state_and_why(adapter: AdapterUnderTest) -> None:
     table = run("deliveries", "list").stdout.splitlines()
     assert len(table) == 5
     assert [word in line for word, line in zip(("total_price", "no_email", "1001", "orders/create"), table[1:], strict=True)] == [True] * 4
-    assert run("deliveries", "list", "--store", "nobody").stdout == "No deliveries match.\n"
+    assert run("deliveries", "list", "--store", "woocommerce").stdout == "No deliveries match.\n"
+    assert run("deliveries", "list", "--store", "nobody").stderr == "Error: no store is named 'nobody'; there is shopify, woocommerce\n"
 
 
 @pytest.mark.slow
@@ -322,7 +324,7 @@ def test_orders_are_listed_with_number_total_items_and_last_action(adapter: Adap
     assert said == ("1001", "90.00", "USD", 1, "a•••@e•••.com", "updated")
     assert "#1001" in (table := run("orders", "list", "--limit", "2", "--utc").stdout)
     assert re.search(r"90\.00 USD +1 +a•••@e•••\.com +updated, 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC", table)
-    assert run("orders", "list", "--store", "magento").stdout == "No orders.\n"
+    assert run("orders", "list", "--store", "woocommerce").stdout == "No orders.\n"
 
 
 @pytest.mark.slow
@@ -436,7 +438,7 @@ def test_an_order_is_shown_with_its_history_and_what_drip_has(adapter: AdapterUn
         connection.execute(delete(deliveries))
     [remembered] = lines(run("orders", "show", "1001", "--json"))
     assert (remembered["deliveries"], remembered["at_drip"], remembered["body"]) == ([], order["at_drip"], None)
-    missing = run("orders", "show", "1001", "--store", "magento")
+    missing = run("orders", "show", "1001", "--store", "woocommerce")
     assert (missing.exit_code, "none was sent to Drip" in missing.stderr) == (1, True)
 
 
@@ -508,7 +510,7 @@ CHOICES: dict[tuple[str, ...], list[int]] = {
     ("--order", "1001"): [1, 2],
     ("--topic", "orders/updated", "--state", "delivered"): [2],
     ("1", "2", "--topic", "orders/create"): [1],
-    ("--store", "magento"): [],
+    ("--store", "woocommerce"): [],
 }
 
 
@@ -624,7 +626,7 @@ def test_status_prints_the_figures_of_the_overview(adapter: AdapterUnderTest, mo
     monkeypatch.setenv("DRIP_API_KEY", "key-of-drip")
     adapter.post(shopify_order(1009))
     [report] = lines(run("status", "--json", "--span", "month"))
-    assert report["waiting"] == {"shopify": {"now": 1, "later": 0}}
+    assert report["waiting"] == {"shopify": {"now": 1, "later": 0}, "woocommerce": {"now": 0, "later": 0}}
     assert report["oldest_waiting"].endswith("Z")
     assert report["quotas"][ACCOUNT.id] == {"single": {"limit": 3600, "left": 3598}, "batch": {"limit": 50, "left": 50}}
     assert 0 < report["to_drip"]["median_s"] <= report["to_drip"]["within_95_of_100_s"]

@@ -126,7 +126,7 @@ def _is_slow(work: Callable[[str], object], short: str, long: str) -> bool:
     before = _seconds(work, short)
     if before * MOST_TIMES_LONGER**2 < NOTICEABLE_S:  # even if it were quadratic
         return False
-    if before > 0.1:  # more than 10 microseconds for a character
+    if before > 1.0:  # more than 100 microseconds for a character
         return True
     after = _seconds(work, long)
     return after > NOTICEABLE_S and after > MOST_TIMES_LONGER * before

@@ -231,7 +231,7 @@ class TestFixtures:
         assert (
             {"headers.json", "payload.json"}
             <= files
-            <= {"headers.json", "payload.json", "store.json", "catalog.json", "drip.json", "skipped.json", "rejected.json"}
+            <= {"headers.json", "payload.json", "store.json", "catalog.json", "drip.json", "updated.json", "skipped.json", "rejected.json"}
         )
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", folder.name)
         assert folder.parent.name in PROVIDERS

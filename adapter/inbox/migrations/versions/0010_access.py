@@ -12,6 +12,12 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
+_COMMENTS = {
+    "visitor": "a keyed digest of the visitor's network, or of a browser that has logged in before",
+    "times": "failed log-ins in a row",
+    "since": "the last one",
+}
+
 
 def upgrade() -> None:
     op.create_table(
@@ -37,3 +43,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name="pk_sessions"),
         comment="Who is logged in to the dashboard. Logging out deletes the row.",
     )
+    if op.get_bind().dialect.supports_comments:
+        for column, comment in _COMMENTS.items():
+            op.alter_column("login_attempts", column, comment=comment)
