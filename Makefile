@@ -26,7 +26,7 @@ test-quick: $(READY_DEV)  ## A first answer within a minute: no PostgreSQL, no b
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not postgresql and not browser and not slow"
 
 test-faults: $(READY_DEV)  ## kill -9, full disks, stopped processes. FAULTS_AT_LENGTH=1 takes longer.
-	$(BIN)/python -m pytest -n 4 --dist worksteal tests/faults
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests/faults
 
 simulate: $(READY_DEV)  ## The tables of docs/pacing.md.
 	$(BIN)/python -m tests.delivery.simulation
@@ -96,5 +96,5 @@ $(READY): requirements.txt pyproject.toml
 
 $(READY_DEV): requirements-dev.txt $(READY)
 	@echo "  the tools for the tests: $$(grep -c == requirements-dev.txt) packages in all, about a minute"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-dev.txt
 	@touch $@

@@ -33,7 +33,7 @@ def is_at_drip(site: Site, each: Snapshot) -> bool:
 def test_sigterm_finishes_the_request_in_hand_and_the_order_is_delivered_once(site: Site) -> None:
     order, next_one = Snapshot(1, 1), Snapshot(2, 1)
     sender = site.holding_sender()
-    site.tell_drip(hang=3, times=1)
+    site.tell_drip(kind="single", hang=3, times=1)
     site.keep(order)
     wait_until(lambda: is_at_drip(site, order), what="the request is under way")
     site.keep(next_one)
@@ -87,7 +87,7 @@ def test_after_a_kill_on_the_same_host_another_goes_on_at_once(site: Site, capsy
     cut, others = Snapshot(1, 1), [Snapshot(order_id, 1) for order_id in range(2, 22)]
     first = site.holding_sender()
     second = site.started_sender()
-    site.tell_drip(hang=5, times=1)
+    site.tell_drip(kind="single", hang=5, times=1)
     site.keep(cut, *others)
     wait_until(lambda: site.received().total == 1, what="a request is under way")
     first.kill()
@@ -106,7 +106,7 @@ def after_a_kill_elsewhere(site: Site) -> float:
     orders = [Snapshot(order_id, 1) for order_id in range(1, 22)]
     first = site.holding_sender()
     second = site.started_sender()
-    site.tell_drip(hang=5, times=1)
+    site.tell_drip(kind="single", hang=5, times=1)
     site.keep(*orders)
     wait_until(lambda: site.received().total == 1, what="a request is under way")
     first.kill()
@@ -133,7 +133,7 @@ def after_a_pause_in_a_request(site: Site) -> float:
     others = [Snapshot(order_id, 1) for order_id in range(3, 13)]
     first = site.holding_sender()
     second = site.started_sender()
-    site.tell_drip(hang=1, times=1)
+    site.tell_drip(kind="batch" if site.variables else "single", hang=1, times=1)
     site.keep_page(paused)
     wait_until(lambda: is_at_drip(site, paused[0]), what="the request is under way")
     first.send(signal.SIGSTOP)
