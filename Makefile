@@ -17,7 +17,7 @@ run: $(READY)  ## Serve with the sandbox in Drip's place, until stopped. PORT=80
 	$(BIN)/drip-adapter serve --sandbox --bind 127.0.0.1:$(PORT)
 
 test: $(READY_DEV) lint  ## Everything that CI checks.
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 coverage: $(READY_DEV)  ## The same tests, and which branches they reach; takes half as long again.
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
