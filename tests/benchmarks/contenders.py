@@ -24,13 +24,20 @@ def _is_genuine(payload: bytes) -> bool:
     return hmac.compare_digest(expected, request.headers.get("X-Shopify-Hmac-Sha256", "").encode())
 
 
-def bare() -> Flask:
-    """Checks the signature and keeps nothing: the ceiling of the stack."""
-    app = Flask("bare")
+def _app(name: str) -> Flask:
+    """An app that says when it is up."""
+    app = Flask(name)
 
     @app.get("/healthz")
     def healthz() -> Response:
         return jsonify(status="ok")
+
+    return app
+
+
+def bare() -> Flask:
+    """Checks the signature and keeps nothing: the ceiling of the stack."""
+    app = _app("bare")
 
     @app.post("/webhooks/shopify")
     def receive() -> tuple[Response, int]:
@@ -42,13 +49,9 @@ def bare() -> Flask:
 
 def naive() -> Flask:
     """Inserts each body in a transaction of its own, as a first version would."""
-    app = Flask("naive")
+    app = _app("naive")
     url = os.environ["NAIVE_DATABASE"]
     insert = "INSERT INTO naive (body) VALUES ({})".format("?" if url.startswith("sqlite") else "%s")
-
-    @app.get("/healthz")
-    def healthz() -> Response:
-        return jsonify(status="ok")
 
     @app.post("/webhooks/shopify")
     def receive() -> tuple[Response, int]:
@@ -67,11 +70,7 @@ def queued() -> Flask:
     """Hands each body to Celery, whose broker is a Redis in memory: what many scripts do."""
     from tests.benchmarks.celery_app import forward
 
-    app = Flask("queued")
-
-    @app.get("/healthz")
-    def healthz() -> Response:
-        return jsonify(status="ok")
+    app = _app("queued")
 
     @app.post("/webhooks/shopify")
     def receive() -> tuple[Response, int]:

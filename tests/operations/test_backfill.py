@@ -393,15 +393,6 @@ def test_a_window_that_can_hold_no_order_is_refused(environment: dict[str, str],
     assert says in done.output
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """A shell starts a background job with SIGINT ignored, and so do these tests if they are one. Commands leave it that way."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_a_word(environment: dict[str, str], shop: Shop, number: signal.Signals) -> None:
     stops = iter([False, False, True])
@@ -412,7 +403,6 @@ def test_a_signal_ends_it_with_a_word(environment: dict[str, str], shop: Shop, n
     assert "resuming where" in run("backfill", "woocommerce", "--since", "2000-01-01").output
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_reconcile_for_all_stores(environment: dict[str, str], shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.add(int(time.time()) - 3600, status="processing")
     second = f'[stores.outlet]\nprovider = "woocommerce"\nsecret = "another-secret"\nstore_url = "{shop.url}"\ndrip_provider = "outlet"\n'
