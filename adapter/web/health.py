@@ -1,4 +1,4 @@
-"""Whether the process runs, whether it can store webhooks, whether orders reach Drip, and the metrics."""
+"""Whether orders reach Drip, and the metrics."""
 
 import hmac
 from collections.abc import Callable
@@ -8,7 +8,6 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app, jsonify, request
 from sqlalchemy import Engine
 
-from adapter import __version__
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import snapshot
 from adapter.inbox.readiness import Readiness
@@ -21,24 +20,6 @@ from adapter.web.database import Inbox
 from adapter.web.proxies import WAS_FORWARDED
 
 blueprint = Blueprint("health", __name__)
-
-
-@blueprint.get("/healthz")
-def healthz() -> Response:
-    """The process is running, and which version of the adapter it is."""
-    return jsonify(status="ok", version=__version__)
-
-
-@blueprint.get("/readyz")
-def readyz() -> tuple[Response, int]:
-    """A webhook can be stored. Problems with Drip don't count: they must not take the receiver out of rotation."""
-    inbox: Inbox = current_app.extensions["inbox"]
-    readiness: Readiness = current_app.extensions["readiness"]
-    try:
-        inbox.run(lambda _: readiness.require())
-    except DatabaseAway as error:
-        return jsonify(status="not ready", why=str(error)), 503
-    return jsonify(status="ready"), 200
 
 
 @blueprint.get("/status")

@@ -6,10 +6,14 @@ becomes of the delivery later carries the delivery's.
 
 import re
 import uuid
-
-from flask import Flask, Response, g, request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from adapter.monitoring.logs import REQUEST_ID
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 HEADER = "X-Request-ID"
 # The ids of common platforms: letters, digits and a few marks. An email address, or text that forges a log line, does not match.
@@ -21,19 +25,12 @@ def request_id(sent: str) -> str:
     return sent if _SOUND.fullmatch(sent) else uuid.uuid4().hex
 
 
-def name_requests(app: Flask) -> None:
-    """Give each request an id."""
-
-    @app.before_request
-    def begin() -> None:
-        g.request_id = request_id(request.headers.get(HEADER, ""))
-        REQUEST_ID.set(g.request_id)
-
-    @app.after_request
-    def echo(response: Response) -> Response:
-        response.headers[HEADER] = g.request_id
-        return response
-
-    @app.teardown_request
-    def end(error: BaseException | None) -> None:
-        REQUEST_ID.set(None)
+@contextmanager
+def named(environ: "WSGIEnvironment") -> Iterator[str]:
+    """Give all log lines of the block the request's id."""
+    name = request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+    token = REQUEST_ID.set(name)
+    try:
+        yield name
+    finally:
+        REQUEST_ID.reset(token)

@@ -1,67 +1,37 @@
 """Receiving: a request is verified, and stored by one committed insert before it gets a 2xx. Nothing else happens here.
 
 Webhooks are handled by plain WSGI in front of Flask. Flask's routing, sessions and hooks are for pages; they would cost more than the
-verification and the insert together.
+verification and the insert together, and a process that only receives webhooks doesn't even load it.
 """
 
-import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from flask import Blueprint, Response, abort, current_app, request
 from sqlalchemy.exc import DBAPIError
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-from werkzeug.wsgi import get_input_stream
 
 from adapter.errors import DatabaseAway
 from adapter.inbox.group_commit import Keeper, Learned, Refusal
 from adapter.inbox.public_address import AgreedAddress, is_needed
 from adapter.inbox.receiving import Arrival
 from adapter.monitoring.error_reporting import report
-from adapter.monitoring.logs import REQUEST_ID
 from adapter.settings import Settings, Store
 from adapter.web.origin import Origins
-from adapter.web.request_ids import HEADER as REQUEST_ID_HEADER
-from adapter.web.request_ids import request_id
+from adapter.web.plain import Answer, BodyCut, BodyTooLong, read_body
+from adapter.web.request_ids import named
 from mappings import PROVIDERS, Verdict, absolute_url
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger(__name__)
-blueprint = Blueprint("webhooks", __name__)
 _PREFIX = "/webhooks/"
 _RETRY_AFTER = ("Retry-After", "10")
 _LONGEST_TOPIC = 200
 _LONGEST_HEADER = 500
-_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-
-
-@blueprint.get("/webhooks/<name>", strict_slashes=False)
-def greet(name: str) -> Response:
-    """Echo a platform's challenge, or tell a person who opens the address what it is for."""
-    settings: Settings = current_app.extensions["settings"]
-    store = settings.store(name)
-    if store is None:
-        abort(404, _unknown(name))
-    challenge = request.args.get("challenge")
-    if challenge is None or not store.provider.echoes_challenge:
-        abort(405, description=f"{store.provider.title} posts the webhooks of store {store.name} to this address; there is no page here")
-    response = Response(challenge, mimetype="text/plain")
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    document: Mapping[str, str]
-    headers: Sequence[tuple[str, str]] = ()
 
 
 class _Unkept(Exception):  # noqa: N818 - it ends a request early; it is not an error of the adapter
@@ -69,11 +39,11 @@ class _Unkept(Exception):  # noqa: N818 - it ends a request early; it is not an 
 
     def __init__(self, status: int, error: str, *headers: tuple[str, str]) -> None:
         super().__init__(error)
-        self.answer = _Answer(status, {"error": error}, headers)
+        self.answer = Answer(status, {"error": error}, headers)
 
 
 class WebhookReceiver:
-    """Handles `POST /webhooks/<store>`, with or without a trailing slash, and passes every other request to Flask."""
+    """Handles `POST /webhooks/<store>`, with or without a trailing slash, and passes every other request on."""
 
     def __init__(self, app: "WSGIApplication", settings: Settings, keeper: Keeper) -> None:
         self._app = app
@@ -87,28 +57,24 @@ class WebhookReceiver:
         path = environ.get("PATH_INFO", "")
         if environ["REQUEST_METHOD"] != "POST" or not path.startswith(_PREFIX):
             return self._app(environ, start_response)
-        name = request_id(environ.get("HTTP_X_REQUEST_ID", ""))
-        token = REQUEST_ID.set(name)
+        with named(environ) as request_id:
+            return self._answer(path[len(_PREFIX) :].removesuffix("/"), environ).send(environ, start_response, request_id)
+
+    def _answer(self, name: str, environ: "WSGIEnvironment") -> Answer:
         try:
-            answer = _Answer(200, self._receive(path[len(_PREFIX) :].removesuffix("/"), environ))
+            return Answer(200, self._receive(name, environ))
         except _Unkept as unkept:
-            answer = unkept.answer
+            return unkept.answer
         except Exception as error:  # noqa: BLE001 - the server would log its message, which may quote the payload
             report(error)
             log.error("%s while receiving", type(error).__name__, extra={"action": "fault"})
-            answer = _Answer(500, {"error": "an internal error; send it again"})
-        finally:
-            REQUEST_ID.reset(token)
-        body = json.dumps(answer.document).encode()
-        common = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), (REQUEST_ID_HEADER, name)]
-        start_response(_STATUS[answer.status], [*common, *answer.headers])
-        return [body]
+            return Answer(500, {"error": "an internal error; send it again"})
 
     def _receive(self, name: str, environ: "WSGIEnvironment") -> Mapping[str, str]:
         """The receipt for a stored request; raises `_Unkept` for any other."""
         store = self._settings.store(name)
         if store is None:
-            raise _Unkept(404, _unknown(name))
+            raise _Unkept(404, unknown_store(name))
         payload = self._read(environ)
         headers = _headers(environ)
         if store.provider.is_ping(headers, payload):
@@ -127,20 +93,13 @@ class WebhookReceiver:
         return store.provider.acknowledgement(headers, payload, receipt)
 
     def _read(self, environ: "WSGIEnvironment") -> bytes:
-        """The body, counted while it is read, because a chunked request does not state its length."""
         most = self._settings.max_payload_bytes
         try:
-            payload: bytes = get_input_stream(environ, max_content_length=most + 1).read()
-        except RequestEntityTooLarge:
-            payload = b""
-            too_long = True
-        except HTTPException as error:  # the client disconnected, or its chunks are malformed
-            raise _Unkept(400, error.description or "the body is malformed") from None
-        else:
-            too_long = len(payload) > most
-        if too_long:
-            raise _Unkept(413, f"the body is longer than MAX_PAYLOAD_BYTES, {most} bytes")
-        return payload
+            return read_body(environ, most)
+        except BodyTooLong:
+            raise _Unkept(413, f"the body is longer than MAX_PAYLOAD_BYTES, {most} bytes") from None
+        except BodyCut:
+            raise _Unkept(400, "the body ended early, or is malformed") from None
 
     def _keep(self, store: Store, headers: Mapping[str, str], payload: bytes) -> dict[str, str]:
         provider = store.provider
@@ -194,7 +153,7 @@ def _headers(environ: "WSGIEnvironment") -> dict[str, str]:
     return headers
 
 
-def _unknown(name: str) -> str:
+def unknown_store(name: str) -> str:
     how = f"set {name.upper()}_WEBHOOK_SECRET" if name in PROVIDERS else "add it to STORES"
     return f"there is no store named {name[:80]!r}: {how}"
 

@@ -3,10 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from adapter.inbox.database import connect
+from adapter.inbox.migration import migrate
 from tests.support import terminal
+from tests.support.adapter_under_test import SECRET, signed
 from tests.support.fixture_cases import FIXTURES
 
 LIBRARIES = frozenset(
@@ -76,7 +80,7 @@ PROCESSES = {
     "web, which watches over its workers": (["adapter.cli.commands.web"], {"gunicorn"}),
     "a worker of web": (
         ["adapter.cli.startup", "adapter.web.app"],
-        SETTINGS | {"flask", "jinja2", "prometheus_client", "requests", "sqlalchemy", "urllib3", "werkzeug"},
+        SETTINGS | {"sqlalchemy"},
     ),
     "sandbox": (["adapter.cli.commands.sandbox"], {"flask", "gunicorn", "jinja2", "marshmallow", "msgspec", "werkzeug"}),
 }
@@ -94,6 +98,43 @@ def imports_of(*modules: str) -> set[str]:
 def test_a_process_that_stays_loads_no_library_that_it_does_not_use(process: str) -> None:
     modules, libraries = PROCESSES[process]
     assert LIBRARIES & imports_of(*modules) == libraries
+
+
+_RECEIVE = """
+import io, json, sys
+from wsgiref.util import setup_testing_defaults
+from adapter.cli.startup import settings_for
+from adapter.web.app import App
+app = App(settings_for())
+def answer(method, path, body=b"", headers={}):
+    environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body)), **headers}
+    setup_testing_defaults(environ)
+    statuses = []
+    b"".join(app(environ, lambda status, headers: statuses.append(status)))
+    return statuses[0]
+sent = json.loads(sys.argv[1])
+statuses = [answer("POST", "/webhooks/shopify", sent["body"].encode(), headers) for headers in (sent["headers"], {})]
+statuses += [answer("GET", path) for path in ("/healthz", "/readyz")]
+received = sorted({name.partition(".")[0] for name in sys.modules})
+statuses.append(answer("GET", "/login"))
+print(json.dumps([statuses, received, "flask" in sys.modules]))
+"""
+
+
+def test_a_worker_that_only_receives_webhooks_loads_nothing_of_the_pages(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'adapter.db'}"
+    engine = connect(url)
+    migrate(engine)
+    engine.dispose()
+    body = '{"id": 1}'
+    headers = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in signed(body.encode()).items()}
+    environment = terminal.environment(DATABASE_URL=url, SHOPIFY_WEBHOOK_SECRET=SECRET, ADMIN_PASSWORD="correct horse battery")
+    command = [sys.executable, "-c", _RECEIVE, json.dumps({"body": body, "headers": headers})]
+    result = subprocess.run(command, capture_output=True, env=environment, timeout=60, check=True)
+    statuses, received, flask_at_last = json.loads(result.stdout)
+    assert [status[:3] for status in statuses] == ["200", "401", "200", "200", "200"]
+    assert LIBRARIES.intersection(received) == SETTINGS | {"sqlalchemy"}
+    assert flask_at_last
 
 
 def test_the_supervisor_loads_nothing_but_the_standard_library() -> None:

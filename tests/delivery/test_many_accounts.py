@@ -20,9 +20,9 @@ from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.sending import Due, due_accounts
 from adapter.inbox.tables import BACKFILL, deliveries
 from adapter.settings import Account, Settings, Store
-from adapter.web.app import create_app
 from tests.support.adapter_under_test import ACCOUNT, AdapterUnderTest, make_settings, shopify_order, signed
 from tests.support.waiting import wait_until
+from tests.support.whole_app import create_app
 
 
 def with_stores(settings: Settings, count: int, accounts: int) -> Settings:

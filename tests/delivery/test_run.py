@@ -20,9 +20,9 @@ from adapter.inbox.database import connect, snapshot
 from adapter.inbox.migration import migrate
 from adapter.sandbox import running_sandbox
 from adapter.settings import Account, Settings
-from adapter.web.app import create_app
 from tests.support.adapter_under_test import ACCOUNT, make_settings, shopify_order, signed
 from tests.support.waiting import wait_until
+from tests.support.whole_app import create_app
 
 
 @pytest.fixture

@@ -30,10 +30,10 @@ from adapter.inbox.tables import deliveries
 from adapter.inbox.tables import requests as ledger
 from adapter.process.supervisor import free_port
 from adapter.sandbox import Received, RunningSandbox, Seen, running_sandbox
-from adapter.web.app import create_app
 from tests.support.adapter_under_test import ACCOUNT, SECRET, make_settings, shopify_order, signed
 from tests.support.terminal import COMMAND, environment
 from tests.support.waiting import wait_until
+from tests.support.whole_app import create_app
 
 TIMEOUT_S = 90.0
 AT_LENGTH = bool(os.environ.get("FAULTS_AT_LENGTH"))

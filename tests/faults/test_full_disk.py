@@ -11,10 +11,10 @@ from sqlalchemy import event, text
 from werkzeug.serving import make_server
 
 from adapter.inbox.database import connect, snapshot
-from adapter.web.app import create_app
 from tests.faults.harness import Site, Snapshot, running_site
 from tests.support.adapter_under_test import make_settings
 from tests.support.waiting import wait_until
+from tests.support.whole_app import create_app
 
 MOST = 1000
 UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)

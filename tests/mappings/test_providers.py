@@ -26,7 +26,6 @@ import mappings
 from adapter.inbox import search
 from adapter.inbox.database import snapshot
 from adapter.settings import Settings
-from adapter.web.app import create_app
 from mappings import (
     PROVIDERS,
     Context,
@@ -46,6 +45,7 @@ from mappings import (
 from mappings.core.fields import Number, Part, Rows
 from tests.support.adapter_under_test import make_settings
 from tests.support.fixture_cases import CASES, FIXTURES, RECEIVED_AT, Case
+from tests.support.whole_app import create_app
 
 ROOT = Path(mappings.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))

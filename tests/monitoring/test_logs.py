@@ -19,11 +19,11 @@ from adapter.inbox.erasure import FORGOTTEN
 from adapter.monitoring.logs import REQUEST_ID, LineFormatter
 from adapter.operations.forget import erase_found
 from adapter.sandbox import running_sandbox
-from adapter.web.app import create_app
 from adapter.web.database import Inbox
 from tests.process.test_serve import serving
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings, shopify_order, signed
 from tests.support.waiting import wait_until
+from tests.support.whole_app import create_app
 from tests.web.conftest import Visitor, with_dashboard
 
 SECRETS = {

@@ -28,13 +28,13 @@ from adapter.inbox.tables import counters as counted
 from adapter.inbox.tables import deliveries, leases
 from adapter.monitoring.metrics import Metrics
 from adapter.stores.http import StoreTrouble
-from adapter.web.app import create_app
 from mappings import Key
 from tests.catalog.test_catalog import LAMP_IS, Shelf, Stock, stock
 from tests.process.test_serve import serving
 from tests.support import terminal
 from tests.support.adapter_under_test import ACCOUNT, AdapterUnderTest, make_settings, run_sender, shopify_order, signed
 from tests.support.waiting import wait_until
+from tests.support.whole_app import create_app
 
 __all__ = ["stock"]
 

@@ -10,9 +10,9 @@ from click.testing import CliRunner
 from adapter.cli import main
 from adapter.inbox.database import snapshot
 from adapter.operations.sums import recent_differences
-from adapter.web.app import create_app
 from tests.mappings.test_fees import MAGENTO, SHOPIFY, WOOCOMMERCE
 from tests.support.adapter_under_test import SECRET, AdapterUnderTest
+from tests.support.whole_app import create_app
 from tests.web.conftest import Visitor, with_dashboard
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

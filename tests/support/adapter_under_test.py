@@ -23,8 +23,8 @@ from adapter.operations.preview import MAPPER
 from adapter.sandbox import RunningSandbox
 from adapter.sandbox.state import State
 from adapter.settings import Account, Settings, Store
-from adapter.web.app import create_app
 from mappings import PROVIDERS, Credentials, Options
+from tests.support.whole_app import create_app
 
 SECRET = "the-secret, with punctuation!"
 ACCOUNT = Account(id="9999999", token="drip-token-1234")

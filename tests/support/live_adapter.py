@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from adapter.process.supervisor import free_port
 from adapter.sandbox.running import serving
 from adapter.settings import read_settings
-from adapter.web.app import create_app
+from tests.support.whole_app import create_app
 
 
 @contextmanager

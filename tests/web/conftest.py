@@ -14,8 +14,8 @@ from adapter.inbox import audit
 from adapter.inbox.database import snapshot
 from adapter.operations.preview import MAPPER
 from adapter.settings import Settings
-from adapter.web.app import create_app
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings
+from tests.support.whole_app import create_app
 
 PASSWORD = "correct horse battery"
 

@@ -19,9 +19,9 @@ from adapter.inbox.tables import login_attempts as attempts
 from adapter.inbox.tables import sessions
 from adapter.settings import Settings, read_settings
 from adapter.settings.addresses import Networks
-from adapter.web.app import create_app
 from adapter.web.dashboard.security import _secret_key
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings
+from tests.support.whole_app import create_app
 from tests.web.conftest import PASSWORD, Visitor, audited, visitor, with_dashboard
 
 PAGES = (

@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
 from adapter.settings import Settings
-from adapter.web.app import create_app
 from tests.support.adapter_under_test import SECRET, make_settings, shopify_order, signed
+from tests.support.whole_app import create_app
 
 EU, US = "eu.myshopify.com", "us.myshopify.com"
 

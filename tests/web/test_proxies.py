@@ -18,11 +18,11 @@ from adapter.inbox.public_address import learned
 from adapter.process.supervisor import free_port
 from adapter.settings import read_settings
 from adapter.settings.addresses import NOBODY, Networks, networks_of
-from adapter.web.app import create_app
 from adapter.web.proxies import WAS_FORWARDED, TrustedProxies
 from tests.process.test_serve import serving
 from tests.support.adapter_under_test import make_settings, signed
 from tests.support.waiting import wait_until
+from tests.support.whole_app import create_app
 
 FORGED = {
     "HTTP_X_FORWARDED_FOR": "198.51.100.1",

@@ -16,8 +16,8 @@ from adapter import __version__
 from adapter.inbox import figures
 from adapter.inbox.database import connect, snapshot
 from adapter.inbox.migration import migrate
-from adapter.web.app import create_app
 from tests.support.adapter_under_test import SECRET, AdapterUnderTest, make_settings, run_sender, shopify_order, signed
+from tests.support.whole_app import create_app
 
 NOWHERE = "http://127.0.0.1:9"
 

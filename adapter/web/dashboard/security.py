@@ -13,8 +13,8 @@ from werkzeug.wrappers import Response as Redirect
 
 from adapter.settings import Settings
 from adapter.web.dashboard.layout import blueprint, is_refresh
+from adapter.web.greeting import blueprint as webhooks
 from adapter.web.proxies import REPORTED_SCHEME
-from adapter.web.webhooks import blueprint as webhooks
 
 _HEADERS = {
     "Permissions-Policy": "browsing-topics=()",

@@ -21,9 +21,9 @@ from adapter.errors import SettingsError
 from adapter.settings import Settings, read_settings
 from adapter.stores.magento import adobe_keys
 from adapter.stores.magento.adobe_keys import AdobeKeys, with_adobe_keys
-from adapter.web.app import create_app
 from mappings import PROVIDERS, Credentials, KeyAway, Verdict
 from tests.support.adapter_under_test import AdapterUnderTest
+from tests.support.whole_app import create_app
 
 VECTOR = json.loads((Path(__file__).parent.parent.parent / "vectors" / "rsa" / "adobe.json").read_text())
 BODY, PEM = VECTOR["body"].encode(), VECTOR["public_key"].encode()
