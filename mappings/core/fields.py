@@ -56,7 +56,7 @@ class PayloadSchema(Schema):
         return super().load(data, many=many, **kwargs)
 
     def _load_rows(self, rows: Iterable[Any]) -> list[Any]:
-        """Rows of which some have errors; only the first of these are reported, the others counted."""
+        """Rows of which the plan can't read some; only the first of those with errors are reported, the others counted."""
         loaded: list[Any] = []
         errors: dict[Any, Any] = {}
         uncounted = 0
@@ -67,14 +67,16 @@ class PayloadSchema(Schema):
                 if len(errors) == MOST_PROBLEMS:
                     uncounted += 1
                     continue
-                try:
-                    self.load_reporting(row, many=False)
+                try:  # the plan reads no number with spaces around it
+                    loaded.append(self.load_reporting(row, many=False))
                 except ValidationError as error:
                     errors[index] = error.messages
                     loaded.append(error.valid_data)
         if uncounted:
             errors["_schema"] = [f"and {uncounted:,} more entries with problems"]
-        raise ValidationError(errors, valid_data=loaded)
+        if errors:
+            raise ValidationError(errors, valid_data=loaded)
+        return loaded
 
     def _load_by_plan(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):

@@ -39,6 +39,13 @@ class Hint(Raw):
             return None
 
 
+class Lost(Amount):
+    """A sum of what was refunded or canceled. Below 0 it would raise the order's total, and counts as 0."""
+
+    def read(self, value: Any) -> Decimal:
+        return max(self.default, super().read(value))
+
+
 class Address(PayloadSchema):
     address_type = Text()
     email = TextOrAbsent()
@@ -164,8 +171,8 @@ class MagentoOrder(Extras):
     shipping_canceled = Number()
     shipping_refunded = Amount()
     total_paid = Amount()
-    total_refunded = Amount()
-    total_canceled = Number()
+    total_refunded = Lost()
+    total_canceled = Lost()
     total_due = Number()
     items = Rows(Line, strict=True)
     line_items = Rows(Line, strict=True)

@@ -86,7 +86,7 @@ def discrepancy(loaded: Loaded, bought: Sequence[Bought]) -> Decimal | None:
 
 
 def _total_canceled(loaded: Loaded) -> Decimal:
-    canceled: Decimal = loaded["total_canceled"] or ZERO
+    canceled: Decimal = loaded["total_canceled"]
     # All that is left of a canceled order is what was paid.
     return max(canceled, loaded["grand_total"] - loaded["total_paid"]) if is_canceled(loaded) else canceled
 

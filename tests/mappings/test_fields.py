@@ -293,3 +293,10 @@ class TestParts:
         except ValidationError as error:
             problems = dotted(error.messages)
         assert {path.split(".")[0] for path in problems} <= {"lines", "extras", "address"}
+
+
+def test_a_number_with_spaces_around_it_is_read_in_rows_too() -> None:
+    assert Bag().load({"lines": [{"id": 1, "price": " 2 "}, {"id": 2, "price": "3"}]})["lines"] == [
+        {"id": "1", "price": Decimal(2)},
+        {"id": "2", "price": Decimal(3)},
+    ]

@@ -1,7 +1,9 @@
 """Whole payloads of each platform, made from its schema, and ways to bend every field of them."""
 
-import copy
+import json
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -10,6 +12,8 @@ from marshmallow import Schema
 
 from mappings import PROVIDERS
 from mappings.core.fields import Amount, Flag, Id, Number, Part, Rows, Text, Texts, Time
+from tests.support.fixture_cases import CASES
+from tests.support.hostile_values import HOSTILE_KEYS, HOSTILE_VALUES, shortened
 
 Path = tuple[str | int, ...]
 # What an order needs beyond a value for every field: which of several shapes it has, and that nothing skips it.
@@ -22,12 +26,12 @@ _MARKS: dict[str, dict[str, Any]] = {
         "order_status_url": "https://a.example/o",
     },
     "woocommerce": {"status": "processing", "parent_id": 0, "currency": "EUR", "date_created_gmt": "2026-03-01T10:00:00"},
-    "magento": {"state": "processing", "status": "processing", "order_currency_code": "EUR", "line_items": [], "increment_id": "1"},
+    "magento": {"state": "processing", "status": "processing", "order_currency_code": "EUR", "increment_id": "1"},
     "bigcommerce": {"status_id": 11, "status": "Awaiting Fulfillment", "currency_code": "EUR"},
 }
 _NEVER = ("tip_payment_gateway", "tip_payment_method", "parent_item_id", "parent_item", "bundled_by", "composite_parent")
-
-
+_MOST_BENDS = 5
+_LONGEST_GOLDEN = 20_000
 _PLAUSIBLE: dict[Any, Any] = {
     Id: 7, Amount: "1.50", Number: "2.00", Time: "2026-03-01T10:00:00Z", Flag: True, Texts: ["A"], Text: "Tea",
 }  # fmt: skip
@@ -35,7 +39,22 @@ _PLAUSIBLE: dict[Any, Any] = {
 
 def whole(provider: str) -> dict[str, Any]:
     """A payload with a plausible value in every field of the schema, and two entries in every list."""
-    return _example(PROVIDERS[provider].schema) | _MARKS.get(provider, {})
+    payload = _example(PROVIDERS[provider].schema) | _MARKS[provider]
+    if provider == "magento":
+        payload["line_items"] = []
+    return payload
+
+
+def shapes(provider: str) -> dict[str, Any]:
+    """The same in each of the shapes in which a platform's orders arrive, by name."""
+    order = whole(provider)
+    if provider == "magento":
+        event = {"type": "com.adobe.commerce.observer.sales_order_save_after", "time": "2026-03-01T10:00:00Z"}
+        wrapped = {"event": {**event, "data": {"key": "k", "value": order, "_metadata": {"storeId": "1"}}}}
+        return {"rest": order, "event": wrapped, "line_items": {**order, "items": [], "line_items": order["items"]}}
+    if provider == "woocommerce":
+        return {"v3": order, "legacy": {"order": order}}
+    return {"whole": order}
 
 
 def _example(schema: Schema) -> dict[str, Any]:
@@ -69,48 +88,135 @@ def paths(node: Any, path: Path = ()) -> Iterator[Path]:
             yield from paths(value, (*path, index))
 
 
-_WEIRD: SearchStrategy[Any] = st.sampled_from(
-    [
-        *(None, "", " ", [], {}, [[]], [None], {"": ""}, True, False, 0, -1, 10**40, "NaN", "-Infinity", "1e400", "0x10", "9" * 500),
-        *("\u0000", "&#" + "9" * 5_000, "<a" * 3_000, "\u202e", "\ufdfa" * 99, "//a", "https://[", "a@b.c"),
-        *("2026-13-45", "0000-00-00 00:00:00", "9999-12-31T23:59:59+14:00"),
+@dataclass(frozen=True)
+class Base:
+    """A payload to bend: one from the schema, or a golden case's."""
+
+    provider: str
+    name: str
+    text: str
+    places: tuple[Path, ...]
+
+
+@cache
+def bases(provider: str) -> tuple[Base, ...]:
+    """Those from the schema first, and so often that half of all examples bend them."""
+    made = [_base(provider, name, json.dumps(document)) for name, document in shapes(provider).items()]
+    golden = [
+        _base(provider, case.folder.name, case.payload.decode())
+        for case in CASES
+        if case.provider.name == provider and len(case.payload) <= _LONGEST_GOLDEN and _is_container(case.payload)
     ]
-)
-_TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
-_NUMBERS = st.one_of(
-    st.integers(-(10**6), 10**6),
-    st.decimals(-1000, 1000, places=2).map(str),
-    st.integers(-1000, 1000).map(lambda number: number / 100),
-)
-_TIMES = st.datetimes().map(lambda moment: moment.isoformat())
-_SCALARS = st.one_of(_WEIRD, _TEXTS, _NUMBERS, _TIMES)
-_NESTED = st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3), max_leaves=6)
+    return (*made * (len(golden) // len(made)), *golden)
 
 
-@st.composite
-def bent(draw: st.DrawFn, provider: str) -> dict[str, Any]:
-    """A whole payload of which some values are replaced or missing."""
-    payload = copy.deepcopy(whole(provider))
-    places = st.sampled_from(sorted(set(paths(payload)), key=repr))
-    for path, value in draw(st.lists(st.tuples(places, st.one_of(_SCALARS, _NUMBERS, _NESTED, st.just(...))), max_size=6)):
-        _bend(payload, path, value)
-    return payload
+def _is_container(payload: bytes) -> bool:
+    try:
+        return isinstance(json.loads(payload), (dict, list))
+    except ValueError:
+        return False
 
 
-def _bend(node: Any, path: Path, value: Any) -> None:
-    for step in path[:-1]:
-        try:
-            node = node[step]
-        except (KeyError, IndexError, TypeError):  # bent away already
-            return
-    if not isinstance(node, (dict, list)) or (isinstance(node, list) and not (isinstance(path[-1], int) and path[-1] < len(node))):
-        return
-    if value is ...:
-        if isinstance(node, list):
-            node.pop(int(path[-1]))
+def _base(provider: str, name: str, text: str) -> Base:
+    return Base(provider, name, text, tuple(paths(json.loads(text))))
+
+
+class _Twin(str):
+    """A key that an object already has: JSON allows one twice."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+@dataclass(frozen=True)
+class Bend:
+    """A change of the value at a place: replaced, left out, there twice, repeated, or with a stranger beside it."""
+
+    kind: str
+    value: str = "null"
+    """JSON text."""
+    key: str = ""
+
+    def apply(self, document: Any, path: Path, mark: str) -> None:
+        """Change the document; `mark` stands for the value until it is text. Does nothing where another bend has been."""
+        node = document
+        for step in path[:-1]:
+            try:
+                node = node[step]
+            except (KeyError, IndexError, TypeError):
+                return
+        last: Any = path[-1]
+        if isinstance(node, dict) and last in node:
+            self._change_object(node, last, mark)
+        elif isinstance(node, list) and isinstance(last, int) and last < len(node):
+            self._change_list(node, last, mark)
+
+    def _change_object(self, node: dict[str, Any], key: str, mark: str) -> None:
+        if self.kind == "leave out":
+            del node[key]
+        elif self.kind == "twice":
+            node[_Twin(key)] = mark
+        elif self.kind == "beside":
+            node[self.key] = mark
         else:
-            node.pop(path[-1], None)
-    elif isinstance(node, list):
-        node[int(path[-1])] = value
-    else:
-        node[path[-1]] = value
+            node[key] = mark if self.kind == "replace" else [node[key]] * 3
+
+    def _change_list(self, node: list[Any], index: int, mark: str) -> None:
+        if self.kind == "leave out":
+            node.pop(index)
+        elif self.kind == "replace":
+            node[index] = mark
+        else:
+            node.insert(index, node[index] if self.kind == "repeat" else mark)
+
+
+BENDS: tuple[Bend, ...] = (
+    *(Bend("replace", value) for value in HOSTILE_VALUES),
+    *[Bend("leave out"), Bend("repeat")] * 10,
+    *(Bend("twice", value) for value in HOSTILE_VALUES[::5]),
+    *(Bend("beside", HOSTILE_VALUES[number], key) for number, key in enumerate(HOSTILE_KEYS)),
+)
+
+
+@dataclass(frozen=True)
+class BentPayload:
+    """A payload and what was bent in it."""
+
+    base: Base
+    bends: tuple[tuple[int, Bend], ...]
+    """Each with the number of its place."""
+
+    @property
+    def payload(self) -> bytes:
+        """The body as a store would post it. What can't be UTF-8 is an escape."""
+        document = json.loads(self.base.text)
+        for number, (place, bend) in enumerate(self.bends):
+            bend.apply(document, self.path(place), f"@bend{number}@")
+        text = json.dumps(document)
+        for number, (_, bend) in enumerate(self.bends):
+            text = text.replace(f'"@bend{number}@"', bend.value)
+        return text.encode()
+
+    def path(self, place: int) -> Path:
+        """Where a bend is."""
+        return self.base.places[place % len(self.base.places)]
+
+    def __repr__(self) -> str:
+        bends = ", ".join(
+            f"{bend.kind} {'.'.join(map(str, self.path(place)))}: {shortened(bend.value)}{f' as {shortened(bend.key)}' if bend.key else ''}"
+            for place, bend in self.bends
+        )
+        return f"<{self.base.provider} {self.base.name}: {bends}>"
+
+
+def bent(provider: str) -> SearchStrategy[BentPayload]:
+    """A payload with some bends.
+
+    Hypothesis draws small numbers only: to generate nested structures takes it longer than to map them.
+    """
+    places = st.integers(0, max(len(base.places) for base in bases(provider)) - 1)
+    bends = st.lists(st.tuples(places, st.sampled_from(BENDS)), min_size=1, max_size=_MOST_BENDS).map(tuple)
+    return st.tuples(st.sampled_from(bases(provider)), bends).map(lambda drawn: BentPayload(*drawn))
