@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Engine, and_, cast, delete, func, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.sending import PRIORITIES
+from adapter.inbox.sql import upserting
 from adapter.inbox.tables import Instant, deliveries, hours
 from adapter.inbox.views import store_names_cte
 
@@ -70,9 +70,8 @@ def count_hour(engine: Engine, now: datetime) -> bool:
             return False
         counts = count_steps(connection, begin, begin + HOUR, HOUR)
     with transaction(engine) as connection:
-        inserting = (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(hours)
         rows = [{"begun_at": begin, "kind": kind, "number": counts[kind].get(0, 0)} for kind in KINDS]
-        connection.execute(inserting.on_conflict_do_nothing(), rows)
+        connection.execute(upserting(connection, hours).on_conflict_do_nothing(), rows)
         connection.execute(delete(hours).where(hours.c.begun_at < step_of(now - KEPT_FOR, HOUR)))
     return True
 

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from importlib import import_module
 from typing import Any, TypeVar, TypeVarTuple
 
 from sqlalchemy import JSON, Connection, FromClause, Select, Text, bindparam, cast, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 _IN_ONE_STATEMENT = 500
 
@@ -26,8 +26,8 @@ def upserting(connection: Connection, table: Any) -> Any:
 
 
 def inserting(dialect: str, table: Any) -> Any:
-    """The same for a database by its name."""
-    return (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    """The same for a database by its name; the support of the other one, which takes memory, is not loaded."""
+    return import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
 
 
 def using(statement: Select[*Columns], table: Any, index: str) -> Select[*Columns]:

@@ -19,7 +19,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -104,50 +103,6 @@ deliveries = Table(
     "skipped as unpaid or never_placed -> pending when the order is placed; dead -> pending when retried or sent again.",
     sqlite_autoincrement=True,  # an id also gives the order of arrival, so it must not be reused after a purge
 )
-_unread = text("state = 'pending' AND read_at IS NULL")
-_waiting = text("state = 'pending' AND read_at IS NOT NULL")
-# The account comes first, so that the waiting deliveries of a paused account cost the others nothing. State and time of reading are the
-# condition of the index, but SQLite would look them up in each row, behind its payload.
-Index(
-    "ix_deliveries_due",
-    deliveries.c.account,
-    deliveries.c.priority,
-    deliveries.c.due_at,
-    deliveries.c.id,
-    deliveries.c.state,
-    deliveries.c.read_at,
-    sqlite_where=_waiting,
-    postgresql_where=_waiting,
-)
-# For the figures of each store.
-Index(
-    "ix_deliveries_waiting",
-    deliveries.c.store,
-    deliveries.c.priority,
-    deliveries.c.due_at,
-    deliveries.c.state,
-    deliveries.c.read_at,
-    sqlite_where=_waiting,
-    postgresql_where=_waiting,
-)
-# By store, so that a store with many unread deliveries does not keep the others waiting.
-Index(
-    "ix_deliveries_unread",
-    deliveries.c.priority,
-    deliveries.c.store,
-    deliveries.c.id,
-    sqlite_where=_unread,
-    postgresql_where=_unread,
-)
-Index("ix_deliveries_lane", deliveries.c.store, deliveries.c.order_id, deliveries.c.state)
-Index("ix_deliveries_state", deliveries.c.state, deliveries.c.id)
-Index("ix_deliveries_store", deliveries.c.store, deliveries.c.id)
-Index("ix_deliveries_order_number", deliveries.c.order_number, deliveries.c.id)
-Index("ix_deliveries_email_digest", deliveries.c.email_digest, deliveries.c.id)
-Index("ix_deliveries_arrivals", deliveries.c.store, deliveries.c.priority, deliveries.c.received_at)
-Index("ix_deliveries_settled_at", deliveries.c.settled_at, deliveries.c.id, deliveries.c.state)
-_skipped = text("reason IS NOT NULL")
-Index("ix_deliveries_reason", deliveries.c.reason, deliveries.c.id, sqlite_where=_skipped, postgresql_where=_skipped)
 
 orders = Table(
     "orders",
@@ -166,8 +121,6 @@ orders = Table(
     comment="What Drip has of each order. Holds no personal data and survives every purge.",
 )
 
-Index("ix_orders_lane", orders.c.store, orders.c.order_id)
-
 requests = Table(
     "requests",
     metadata,
@@ -180,7 +133,6 @@ requests = Table(
     CheckConstraint("kind IN ('single', 'batch')", name="ck_requests_kind"),
     comment="Every POST to Drip, committed before it is made: the ledger of the quota.",
 )
-Index("ix_requests_ledger", requests.c.account, requests.c.kind, requests.c.begun_at)
 
 attempts = Table(
     "attempts",
@@ -198,8 +150,6 @@ attempts = Table(
     Column("answer", Text, comment="JSON: a summary of the answer, and Drip's errors about this order"),
     comment="A delivery's part in a request to Drip; its body is stored before it is posted.",
 )
-Index("ix_attempts_delivery_id", attempts.c.delivery_id)
-Index("ix_attempts_request_id", attempts.c.request_id)
 
 leases = Table(
     "leases",
@@ -254,7 +204,6 @@ products = Table(
     Column("fetched_at", Instant, nullable=False),
     comment="The catalog's cache of the stores' products.",
 )
-Index("ix_products_fetched_at", products.c.fetched_at)
 
 audit = Table(
     "audit",
@@ -276,7 +225,6 @@ login_attempts = Table(
     Column("since", Instant, nullable=False, comment="the last one"),
     comment="Log-ins of the last minutes that did not succeed, to limit password guessing.",
 )
-Index("ix_login_attempts_since", login_attempts.c.since)
 
 backfills = Table(
     "backfills",

@@ -1,24 +1,30 @@
 """Exact amounts: currencies, and rounding of what is computed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
-
-from iso_4217 import Currency
+from functools import cache
 
 ZERO = Decimal(0)
 _UNKNOWN_MINOR_UNIT = 2
 _UNIT_PRICE_PLACES = 4
-_MINOR_UNITS = {currency.name: currency.subunit_exp for currency in Currency}
+
+
+@cache
+def _minor_units() -> Mapping[str, int | None]:
+    """Each currency's decimals. Loaded by the first order: a process that only verifies webhooks never needs the list."""
+    from iso_4217 import Currency  # noqa: PLC0415
+
+    return {currency.name: currency.subunit_exp for currency in Currency}
 
 
 def is_currency(code: str) -> bool:
     """Whether `code` is an ISO 4217 code or once was one: orders of 2025 in Bulgaria were in BGN."""
-    return code in _MINOR_UNITS
+    return code in _minor_units()
 
 
 def places(currency: str, sent: Iterable[Decimal] = ()) -> int:
     """The decimals of computed amounts: the currency's minor unit, or as many as the store sent."""
-    minor = _MINOR_UNITS.get(currency)
+    minor = _minor_units().get(currency)
     return max([_UNKNOWN_MINOR_UNIT if minor is None else minor, *map(needed_decimals, sent)])
 
 
