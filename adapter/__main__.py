@@ -2,6 +2,10 @@
 
 import sys
 
+from adapter.tracebacks import show_uncaught
+
+show_uncaught()
+
 if sys.argv[1:2] == ["supervise"]:  # what `serve` becomes; Click and all commands stay out of a process that lives as long as the adapter
     from adapter.monitoring import logs
     from adapter.process.supervisor import supervise

@@ -9,7 +9,8 @@ import time
 from contextvars import ContextVar
 from typing import Any
 
-from adapter.printable import one_line, printable
+from adapter.printable import one_line
+from adapter.tracebacks import shown
 
 FIELDS = (
     "action", "delivery", "store", "order", "account", "reason", "attempt", "seconds", "status", "drip_request_id", "source", "orders",
@@ -38,8 +39,8 @@ class LineFormatter(logging.Formatter):
         return one_line(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is logging's
-        """A traceback; the exception's message may contain anything."""
-        return printable(super().formatException(ei))
+        """Where an exception happened, without a message that may quote anything."""
+        return shown(ei[1])
 
 
 def set_up(level: str) -> None:

@@ -5,11 +5,14 @@ Waitress reads all connections in one loop, and Gunicorn manages the processes.
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
@@ -42,6 +45,7 @@ class WebServer(BaseApplication):
             "bind": bind,
             "workers": workers,
             "worker_class": BufferingWorker,
+            "logger_class": _Logger,
             "graceful_timeout": _GRACE_S,
             "loglevel": "warning",
             "control_socket_disable": True,
@@ -59,8 +63,26 @@ class WebServer(BaseApplication):
         return self._make_app()
 
 
+class _Logger(Logger):
+    """Gunicorn's messages as lines of our log."""
+
+    def setup(self, cfg: Any) -> None:
+        """Leave them to the root logger, whose format escapes what could control a terminal."""
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
 class BufferingWorker(Worker):
     """A Gunicorn worker that serves with Waitress."""
+
+    def init_process(self) -> None:
+        """Start, and serve. What fails is logged here, since Gunicorn would print the exception's message as it is."""
+        try:
+            super().init_process()
+        except Exception:
+            self.log.exception("Exception in worker process")
+            sys.exit(-1 if self.booted else Arbiter.WORKER_BOOT_ERROR)
 
     def run(self) -> None:
         """Serve until asked to stop, then finish the current requests."""
