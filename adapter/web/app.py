@@ -29,7 +29,7 @@ class App:
         engine = engine or connect(settings.database_url, settings.payload_keys)
         inbox, readiness = Inbox(engine), Readiness(engine)
         keeper = Keeper(engine, on_kept=lambda: wake_senders(settings.database_url))
-        self.pages = Pages(settings, inbox, readiness)
+        self.pages = Pages(settings, inbox, readiness, front=self)
         checks = HealthChecks(self.pages, inbox, readiness)
         self._wsgi = TrustedProxies(WebhookReceiver(checks, settings, keeper), settings.trusted_proxies)
 
@@ -41,8 +41,8 @@ class App:
 class Pages:
     """Loads Flask and the pages when somebody opens the first one: a process that only receives webhooks does without."""
 
-    def __init__(self, settings: Settings, inbox: Inbox, readiness: Readiness) -> None:
-        self._given = (settings, inbox, readiness)
+    def __init__(self, settings: Settings, inbox: Inbox, readiness: Readiness, *, front: "WSGIApplication") -> None:
+        self._given = (settings, inbox, readiness, front)
         self._loading = threading.Lock()
         self._app: Flask | None = None
         self._wsgi: WSGIApplication | None = None

@@ -1,5 +1,7 @@
 """What Flask serves: the dashboard, `/status` and `/metrics`."""
 
+from typing import TYPE_CHECKING
+
 from flask import Flask, Response, g, request
 
 from adapter.inbox.readiness import Readiness
@@ -12,9 +14,12 @@ from adapter.web.database import Inbox
 from adapter.web.errors import add_error_pages
 from adapter.web.request_ids import HEADER, request_id
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
-def create_pages(settings: Settings, inbox: Inbox, readiness: Readiness) -> Flask:
-    """The Flask app."""
+
+def create_pages(settings: Settings, inbox: Inbox, readiness: Readiness, front: "WSGIApplication") -> Flask:
+    """The Flask app; `front` is the whole web side, to which pages post sample webhooks."""
     app = Flask(__name__)
     # The router's own redirects would go to whatever host the request names.
     app.url_map.strict_slashes = app.url_map.merge_slashes = False
@@ -22,6 +27,7 @@ def create_pages(settings: Settings, inbox: Inbox, readiness: Readiness) -> Flas
     app.extensions["settings"] = settings
     app.extensions["inbox"] = inbox
     app.extensions["readiness"] = readiness
+    app.extensions["front"] = front
     app.extensions["metrics"] = Metrics(settings)
     _name_requests(app)
     add_dashboard(app)

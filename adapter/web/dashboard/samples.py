@@ -21,7 +21,7 @@ def replay_samples() -> Response:
     if not settings().sandbox:
         abort(404)
     cases = find_cases([_SAMPLES])
-    client = Client(current_app.wsgi_app)
+    client = Client(current_app.extensions["front"])
     kept = [delivery for delivery in (_post(client, case) for case in cases) if delivery]
     write(lambda connection: audit.note(connection, "replayed the samples", counted(len(kept)), "", now()))
     if len(kept) < len(cases):
