@@ -81,22 +81,27 @@ class PayloadSchema(Schema):
     def _load_by_plan(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
             raise ValidationError("Not a valid object.")
-        get, plan = data.get, self._plan
-        loaded: dict[str, Any] = {}
+        plan = self._plan
+        loaded = plan.defaults.copy()
         for name, key, read in plan.texts:
-            value = get(key)
-            loaded[name] = value.strip()[:_LONGEST_TEXT] if type(value) is str else "" if value is None else read(value)
-        for name, key, default, read in plan.numbers:
-            value = get(key)
-            if value is None or value == "":
-                loaded[name] = default
-            else:
-                loaded[name] = _number_of(value) if type(value) is str else read(value)
-        for name, key, default, read in plan.others:
-            value = get(key)
-            loaded[name] = default if value is None or value == "" else read(value)
+            if key in data:
+                value = data[key]
+                if type(value) is str:
+                    loaded[name] = value.strip()[:_LONGEST_TEXT]
+                elif value is not None:
+                    loaded[name] = read(value)
+        for name, key, read in plan.numbers:
+            if key in data:
+                value = data[key]
+                if value is not None and value != "":
+                    loaded[name] = _number_of(value) if type(value) is str else read(value)
+        for name, key, read in plan.others:
+            if key in data:
+                value = data[key]
+                if value is not None and value != "":
+                    loaded[name] = read(value)
         for name, key, deserialize in plan.exceptions:
-            loaded[name] = deserialize(get(key, missing))
+            loaded[name] = deserialize(data.get(key, missing))
         return loaded
 
     @cached_property
@@ -111,27 +116,30 @@ class PayloadSchema(Schema):
 class _Plan:
     """How to load a schema's fields: what most of them are, texts and numbers, without a call for each.
 
-    Each entry is the name, the key in the payload, the default where a blank value has one, and the reader.
+    Each entry is the name, the key in the payload, and the reader of a value that isn't blank.
     """
 
     def __init__(self) -> None:
+        self.defaults: dict[str, Any] = {}
+        """Every field as it is loaded from an empty object."""
         self.texts: list[tuple[str, str, _Reader]] = []
-        self.numbers: list[tuple[str, str, Any, _Reader]] = []
-        self.others: list[tuple[str, str, Any, _Reader]] = []
+        self.numbers: list[tuple[str, str, _Reader]] = []
+        self.others: list[tuple[str, str, _Reader]] = []
         self.exceptions: list[tuple[str, str, _Reader]] = []
         """The fields that are required, or that tell an absent value from a blank one."""
 
     def add(self, name: str, field: "_Field") -> None:
         """Add a field to the list that it belongs to."""
         key, read = field.data_key or name, type(field).read
+        self.defaults[name] = field.default
         if field.required or type(field).deserialize is not _Field.deserialize:
             self.exceptions.append((name, key, field.deserialize))
         elif read is Text.read:
             self.texts.append((name, key, field.read))
         elif read is Number.read:
-            self.numbers.append((name, key, field.default, field.read))
+            self.numbers.append((name, key, field.read))
         else:
-            self.others.append((name, key, field.default, field.read))
+            self.others.append((name, key, field.read))
 
 
 class _Field(fields.Field[Any]):

@@ -7,6 +7,7 @@ from typing import Any
 from mappings.core.errors import Rejected
 
 DEEPEST = 100
+_ROWS = (list, dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +30,7 @@ class Limits:
         """Raise `Rejected` for an order with too many lines."""
         if not isinstance(order, Mapping):
             return
-        rows = {key: len(value) for key, value in order.items() if isinstance(value, (list, dict)) and len(value) > self.lines}
+        most = self.lines
+        rows = {key: len(value) for key, value in order.items() if type(value) in _ROWS and len(value) > most}
         if rows:
             raise Rejected({key: [f"has {count:,} entries, and MAX_LINES_PER_ORDER allows {self.lines:,}"] for key, count in rows.items()})
