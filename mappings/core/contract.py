@@ -251,6 +251,10 @@ def _has_email(body: Mapping[str, Any]) -> bool:
 
 
 def _keeps(row: Mapping[str, Any], plan: _Plan) -> bool:
+    return _texts_keep(row, plan) and _numbers_keep(row, plan) and _others_keep(row, plan)
+
+
+def _texts_keep(row: Mapping[str, Any], plan: _Plan) -> bool:
     get = row.get
     for name, required in plan.texts:
         value = get(name)
@@ -259,6 +263,11 @@ def _keeps(row: Mapping[str, Any], plan: _Plan) -> bool:
                 return False
         elif not isinstance(value, str) or len(value) > LONGEST or (required and not value.strip()):
             return False
+    return True
+
+
+def _numbers_keep(row: Mapping[str, Any], plan: _Plan) -> bool:
+    get = row.get
     for name, required, lowest in plan.numbers:
         value = get(name)
         if type(value) is Decimal:
@@ -266,6 +275,11 @@ def _keeps(row: Mapping[str, Any], plan: _Plan) -> bool:
                 return False
         elif required if value is None else type(value) is not int or (lowest is not None and value < lowest):
             return False
+    return True
+
+
+def _others_keep(row: Mapping[str, Any], plan: _Plan) -> bool:
+    get = row.get
     for name, required, problem in plan.others:
         value = get(name)
         if required if value is None else problem(value):

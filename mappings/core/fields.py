@@ -83,18 +83,8 @@ class PayloadSchema(Schema):
             raise ValidationError("Not a valid object.")
         plan = self._plan
         loaded = plan.defaults.copy()
-        for name, key, read in plan.texts:
-            if key in data:
-                value = data[key]
-                if type(value) is str:
-                    loaded[name] = value.strip()[:_LONGEST_TEXT]
-                elif value is not None:
-                    loaded[name] = read(value)
-        for name, key, read in plan.numbers:
-            if key in data:
-                value = data[key]
-                if value is not None and value != "":
-                    loaded[name] = _number_of(value) if type(value) is str else read(value)
+        plan.load_texts(data, loaded)
+        plan.load_numbers(data, loaded)
         for name, key, read in plan.others:
             if key in data:
                 value = data[key]
@@ -127,6 +117,22 @@ class _Plan:
         self.others: list[tuple[str, str, _Reader]] = []
         self.exceptions: list[tuple[str, str, _Reader]] = []
         """The fields that are required, or that tell an absent value from a blank one."""
+
+    def load_texts(self, data: Mapping[str, Any], loaded: dict[str, Any]) -> None:
+        for name, key, read in self.texts:
+            if key in data:
+                value = data[key]
+                if type(value) is str:
+                    loaded[name] = value.strip()[:_LONGEST_TEXT]
+                elif value is not None:
+                    loaded[name] = read(value)
+
+    def load_numbers(self, data: Mapping[str, Any], loaded: dict[str, Any]) -> None:
+        for name, key, read in self.numbers:
+            if key in data:
+                value = data[key]
+                if value is not None and value != "":
+                    loaded[name] = _number_of(value) if type(value) is str else read(value)
 
     def add(self, name: str, field: "_Field") -> None:
         """Add a field to the list that it belongs to."""
