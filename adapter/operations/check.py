@@ -25,7 +25,7 @@ from adapter.operations.drip_account import ask_drip
 from adapter.operations.health import status_report
 from adapter.operations.sums import Difference, recent_differences
 from adapter.operations.webhooks import experience_of
-from adapter.settings import WEAK_PASSWORD, Account, Settings, Store, secret_variables
+from adapter.settings import WEAK_PASSWORD, Account, ApiSettings, Settings, Store, secret_variables
 from adapter.stores.http import StoreTrouble
 from adapter.stores.platforms import registry_of
 from adapter.stores.registration import Work, address_of, plan
@@ -52,8 +52,10 @@ def look(settings: Settings, engine: Engine) -> Iterator[Finding]:
     """Check settings, database, Drip and stores."""
     given, settings = settings, _with_learned_address(settings, engine)
     yield from _stores(settings)
-    for store in settings.stores.values():
-        yield from _webhooks(store, settings, engine)
+    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+        with_api = [store for store in settings.stores.values() if store.api != ApiSettings()]
+        for found in pool.map(lambda store: list(_webhooks(store, settings, engine)), with_api):
+            yield from found
     yield from _address(given, settings)
     if settings.password_is_weak:
         yield Finding("dashboard", None, f"ADMIN_PASSWORD {WEAK_PASSWORD}; set a longer one")
@@ -126,7 +128,7 @@ def _contents(settings: Settings, engine: Engine) -> Iterator[Finding]:
         require_schema(engine)
         with snapshot(engine) as connection:
             report = status_report(connection, settings, datetime.now(UTC), not_storing=why_not_storing(engine))
-            differing = _differing(connection, settings)
+            differing = _differing(connection, settings, report)
         encrypted, unencrypted = _encryption(settings, engine)
     except (DatabaseAway, WorkFailed) as error:
         yield Finding("database", False, str(error))
@@ -147,11 +149,13 @@ def _contents(settings: Settings, engine: Engine) -> Iterator[Finding]:
         yield from (_refused(name, store, reason, settings) for reason in store["refused"] if _is_notable(store, reason, covered[name]))
 
 
-def _differing(connection: Connection, settings: Settings) -> dict[str, Sequence[tuple[int, Difference]]]:
+def _differing(connection: Connection, settings: Settings, report: Mapping[str, Any]) -> dict[str, Sequence[tuple[int, Difference]]]:
     """By store, its newest orders whose amounts don't add up; of as many stores as can be looked at in a moment."""
     until = time.monotonic() + _COMPARING_S
     found: dict[str, Sequence[tuple[int, Difference]]] = {}
     for store in settings.stores.values():
+        if not report["stores"][store.name]["deliveries"].get("delivered"):
+            continue
         found[store.name] = recent_differences(connection, store, settings)
         if time.monotonic() > until:
             break

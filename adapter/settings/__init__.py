@@ -11,11 +11,12 @@ from adapter.settings.values import (
     SANDBOX_ACCOUNT,
     SANDBOX_DATABASE_URL,
     Account,
+    ApiSettings,
     Settings,
     Store,
 )
 
 __all__ = [
     "DEFAULT_DATABASE_URL", "DEFAULT_PORT", "DRIP_API_URL", "LOG_LEVELS", "SANDBOX_ACCOUNT", "SANDBOX_DATABASE_URL", "WEAK_PASSWORD",
-    "Account", "Settings", "Store", "StoreTable", "read_settings", "secret_variables",
+    "Account", "ApiSettings", "Settings", "Store", "StoreTable", "read_settings", "secret_variables",
 ]  # fmt: skip

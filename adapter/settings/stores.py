@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 from adapter.settings.accounts import drip_account
 from adapter.settings.problems import SettingsProblems
 from adapter.settings.secrets import usable
-from adapter.settings.table import NEEDED_BY_AUTH, table_schema
+from adapter.settings.table import NEEDED_BY_AUTH, load_table
 from adapter.settings.values import SANDBOX_ACCOUNT, Account, ApiSettings, Settings, Store
 from mappings import PROVIDERS, Credentials, Limits, Options, Provider, absolute_url, dotted
 
@@ -78,7 +78,7 @@ def store_of(
     """The store of a table, or None if the table is invalid. `default` is the Drip account of a store without its own."""
     setting = _setting_names(name, table)
     try:
-        loaded: dict[str, Any] = table_schema(maybe_sandbox=sandbox or maybe_sandbox).load(table)
+        loaded = load_table(table, maybe_sandbox=sandbox or maybe_sandbox)
     except ValidationError as error:
         for path, why in dotted(error.messages).items():
             problems.add(setting(path), " ".join(why))

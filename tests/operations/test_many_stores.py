@@ -1,8 +1,10 @@
-"""A configuration of 1,000 stores in 1,000 Drip accounts: what looks at all of them takes no longer for it, and no statement grows."""
+"""1,000 stores, in as many Drip accounts or in one: no statement grows with them, and no list of statements either."""
 
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ from adapter.settings import Settings, read_settings
 from tests.support.adapter_under_test import SECRET
 
 MANY = 1000
+MOST_STATEMENTS = 100
+ASKED_AT_ONCE = 8
 # SQLite refuses an expression deeper than this; and text beyond it would mean that a statement lists stores.
 LONGEST_STATEMENT = 8000
 STORE = """
@@ -29,6 +33,15 @@ drip_api_key = "token-{2}"
 drip_provider = "p{0:04}"
 """
 
+STORE_WITH_API = """
+[stores.s{0}]
+provider = "woocommerce"
+secret = "{1}"
+store_url = "http://127.0.0.1:{2}"
+consumer_key = "ck_0123456789"
+consumer_secret = "cs_0123456789"
+"""
+
 
 @pytest.fixture(scope="module")
 def drip() -> Iterator[RunningSandbox]:
@@ -36,33 +49,67 @@ def drip() -> Iterator[RunningSandbox]:
         yield sandbox
 
 
-@pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch, drip: RunningSandbox) -> Settings:
-    monkeypatch.setenv("STORES", "".join(STORE.format(number, SECRET, 1_000_000 + number) for number in range(MANY)))
+@pytest.fixture(params=[MANY, 1], ids=lambda accounts: f"{accounts}-accounts")
+def settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, drip: RunningSandbox) -> Settings:
+    """1,000 stores in as many accounts, and in one."""
+    accounts = request.param
+    monkeypatch.setenv("STORES", "".join(STORE.format(number, SECRET, 1_000_000 + number % accounts) for number in range(MANY)))
     monkeypatch.setenv("DRIP_API_URL", drip.url)
-    return read_settings()
+    found = read_settings()
+    assert (len(found.stores), len(found.accounts)) == (MANY, accounts)
+    return found
 
 
 @pytest.fixture
-def longest(engine: Engine) -> Callable[[], int]:
-    """The length of the longest statement so far."""
-    heard: list[int] = []
+def statements(engine: Engine) -> list[str]:
+    """The statements so far."""
+    heard: list[str] = []
 
     @event.listens_for(engine, "before_cursor_execute")
     def hear(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        heard.append(len(statement))
+        heard.append(statement)
 
-    return lambda: max(heard)
+    return heard
 
 
-def test_check_status_and_overview(engine: Engine, settings: Settings, drip: RunningSandbox, longest: Callable[[], int]) -> None:
-    assert (len(settings.stores), len(settings.accounts)) == (MANY, MANY)
+def test_check_status_and_overview(engine: Engine, settings: Settings, statements: list[str]) -> None:
     begun = time.process_time()
     findings = list(look(settings, engine))
     assert len([finding for finding in findings if finding.what.startswith("store s")]) == MANY
-    assert any(finding.say == "980 more accounts weren't asked about; Drip accepted the newest order of 0 of them" for finding in findings)
+    if len(settings.accounts) == MANY:
+        assert any(
+            finding.say == "980 more accounts weren't asked about; Drip accepted the newest order of 0 of them" for finding in findings
+        )
     with snapshot(engine) as connection:
         health = read_health(connection, settings, datetime.now(UTC))
         read_activity(connection, settings, health.facts, SPANS["day"])
     assert time.process_time() - begun < 3
-    assert longest() < LONGEST_STATEMENT
+    assert max(map(len, statements)) < LONGEST_STATEMENT
+    assert len(statements) < MOST_STATEMENTS
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_apis_of_stores_are_asked_at_the_same_time(engine: Engine, drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(ASKED_AT_ONCE)
+
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """Answer when all of the stores are being asked; if they never are, the barrier breaks and nothing is answered."""
+            together.wait(5)
+            self.send_error(401)
+
+        def log_message(self, *arguments: Any) -> None:
+            """Print nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        stores = (STORE_WITH_API.format(number, SECRET, server.server_port) for number in range(ASKED_AT_ONCE))
+        monkeypatch.setenv("STORES", "".join(stores))
+        monkeypatch.setenv("DRIP_API_URL", drip.url)
+        findings = [finding for finding in look(read_settings(), engine) if finding.what.startswith("webhooks of")]
+        server.shutdown()
+        thread.join()
+    assert [finding.what for finding in findings] == [f"webhooks of s{number}" for number in range(ASKED_AT_ONCE)]
+    assert ["401" in finding.say for finding in findings] == [True] * ASKED_AT_ONCE
+    assert not together.broken
