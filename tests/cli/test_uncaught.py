@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +89,15 @@ def test_an_exception_shows_where_it_happened_and_no_message(script: str) -> Non
     assert "ValueError: (message left out: it may quote an order or a secret)" in output
     assert "KeyError: (message left out" in output
     assert "in fails" in output
+
+
+def test_the_installed_command_shows_as_little() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    module, function = project["scripts"]["drip-adapter"].split(":")
+    script = f'startup.read_settings = fails\nsys.argv = ["drip-adapter", "status"]\nfrom {module} import {function}\n{function}()'
+    output = printed(script)
+    is_harmless(output)
+    assert "ValueError: (message left out" in output
 
 
 def test_pythons_own_messages_are_shown() -> None:
