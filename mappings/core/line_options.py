@@ -17,6 +17,7 @@ from mappings.core.text import plain
 _LONGEST_LABEL = 100
 # With markup.
 _LONGEST_KEY = 1_000
+_LONGEST_REMEMBERED = 255
 # A plugin's internal name, like `pw_gift_card_to`. Labels are written for people, and slugs of attributes have hyphens.
 _MACHINE_NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)+")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -40,10 +41,20 @@ def line_options(choices: Iterable[Choice]) -> dict[str, str]:
     for choice in choices:
         if choice.key.startswith("_"):  # hidden from shoppers, by every platform's convention
             continue
-        label, value = plain(choice.label), plain(choice.value)
-        if label and value and _may_go(choice, label, value):
+        if shown := _shown_short(choice) if len(choice.value) <= _LONGEST_REMEMBERED else _shown(choice):
+            label, value = shown
             options.setdefault(label, {})[value] = None
     return {label: ", ".join(values) for label, values in options.items()}
+
+
+def _shown(choice: Choice) -> tuple[str, str] | None:
+    """The label and the value to send, without markup; None for what stays out."""
+    label, value = plain(choice.label), plain(choice.value)
+    return (label, value) if label and value and _may_go(choice, label, value) else None
+
+
+# Sizes and colors return with every order.
+_shown_short = lru_cache(maxsize=2048)(_shown)
 
 
 def _may_go(choice: Choice, label: str, value: str) -> bool:

@@ -134,7 +134,7 @@ def _item(item: Item, order: Order, options: Options, placeholder: str) -> dict[
 
 def _add(body: dict[str, Any], name: str, value: Any, options: Options) -> None:
     """Add a custom attribute, unless it is blank, an address that can't be reached, or already there."""
-    if isinstance(value, (list, tuple)):
+    if type(value) is list or type(value) is tuple:
         value = [entry for entry in value if _may_send(entry, options)]
     if name not in body and not is_blank(value) and _may_send(value, options):
         body[name] = value

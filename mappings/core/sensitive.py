@@ -75,7 +75,7 @@ def is_sensitive(text: str, *, article: bool = False) -> bool:
 
 def has_email(text: str) -> bool:
     """Whether a text contains an email address, or is too long to be examined."""
-    return len(text) > _LONGEST_EXAMINED or _has_email(_readable(text).lower())
+    return bool(text) and (len(text) > _LONGEST_EXAMINED or _has_email(_readable(text).lower()))
 
 
 def _has_email(text: str) -> bool:

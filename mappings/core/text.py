@@ -61,9 +61,15 @@ def product_name(text: str, reference: str) -> str:
 def first_email(*candidates: str) -> str:
     """The first candidate that looks like an email address, trimmed; "" if none does."""
     for candidate in candidates:
-        if len(trimmed := candidate.strip()) <= _LONGEST_EMAIL and _EMAIL.fullmatch(trimmed):
+        if candidate and len(trimmed := candidate.strip()) <= _LONGEST_EMAIL and _is_email(trimmed):
             return trimmed
     return ""
+
+
+# An order's address is looked at when it is read, mapped and checked.
+@lru_cache(maxsize=256)
+def _is_email(text: str) -> bool:
+    return bool(_EMAIL.fullmatch(text))
 
 
 def slug(text: str) -> str:
@@ -73,7 +79,7 @@ def slug(text: str) -> str:
 
 def absolute_url(url: str, base: str = "") -> str:
     """An absolute http(s) address, percent-encoded; a relative one is joined to `base`; "" for anything else or longer than 4,000."""
-    address = _absolute_url(url, base) if len(url) <= _LONGEST_URL else ""
+    address = _absolute_url(url, base) if url and len(url) <= _LONGEST_URL else ""
     return address if len(address) <= _LONGEST_URL else ""
 
 
@@ -98,13 +104,16 @@ def _absolute_url(url: str, base: str) -> str:
 
 def origin(url: str) -> str:
     """The scheme and host of an absolute address; "" if it isn't one."""
-    address = absolute_url(url)
+    if not (address := absolute_url(url)):
+        return ""
     parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if address else ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def path_only(url: str) -> str:
     """The path of an address, without the query, which can contain tokens; "" for one with an email address."""
+    if not url:
+        return ""
     try:
         path = urlsplit(url[:LONGEST_TEXT]).path
     except ValueError:
@@ -114,6 +123,8 @@ def path_only(url: str) -> str:
 
 def campaign(url: str) -> dict[str, str]:
     """The `utm_*` values in an address's query."""
+    if not url:
+        return {}
     try:
         query = dict(parse_qsl(urlsplit(url[:LONGEST_TEXT]).query))
     except ValueError:

@@ -1,10 +1,10 @@
 """The order's id and the shopper's email address, wherever a payload has them."""
 
-from marshmallow.constants import missing
-
-from mappings.core.fields import TextOrAbsent
+from mappings.core.fields import Text
 from mappings.core.reading import Context, Loaded
 from mappings.core.text import first_email, lookup
+
+_text = Text().read
 
 
 def order_id_of(loaded: Loaded, context: Context) -> str:
@@ -32,6 +32,6 @@ def emails(loaded: Loaded) -> tuple[str | None, ...]:
         loaded.get("customer_email"),
         (loaded.get("billing_address") or {}).get("email"),
         *(row.get("email") for row in addresses if row.get("address_type") == "billing"),
-        TextOrAbsent().deserialize(missing if assigned is None else assigned),
+        None if assigned is None else _text(assigned),
         *(row.get("email") for row in addresses if row.get("address_type") != "billing"),
     )
