@@ -41,7 +41,7 @@ def line_options(choices: Iterable[Choice]) -> dict[str, str]:
     for choice in choices:
         if choice.key.startswith("_"):  # hidden from shoppers, by every platform's convention
             continue
-        if shown := _shown_short(choice) if len(choice.value) <= _LONGEST_REMEMBERED else _shown(choice):
+        if shown := _remembered(choice) if _is_short(choice) else _shown(choice):
             label, value = shown
             options.setdefault(label, {})[value] = None
     return {label: ", ".join(values) for label, values in options.items()}
@@ -54,7 +54,11 @@ def _shown(choice: Choice) -> tuple[str, str] | None:
 
 
 # Sizes and colors return with every order.
-_shown_short = lru_cache(maxsize=2048)(_shown)
+_remembered = lru_cache(maxsize=2048)(_shown)
+
+
+def _is_short(choice: Choice) -> bool:
+    return len(choice.key) + len(choice.label) + len(choice.value) + len(choice.stored) <= _LONGEST_REMEMBERED
 
 
 def _may_go(choice: Choice, label: str, value: str) -> bool:
