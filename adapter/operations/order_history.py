@@ -11,9 +11,11 @@ from adapter.operations.masking import masked, without_addresses
 from adapter.operations.order_changes import changes
 from adapter.operations.order_summary import Summary, of_body, summaries
 from adapter.settings import Settings
-from mappings import parse, timestamp
+from mappings import Reason, parse, timestamp
 
 _MOST_BODIES = 100
+_NO_NEWS = (Reason.STALE, Reason.SUPERSEDED, Reason.UNCHANGED)
+"""Skipped for these reasons, a delivery changes nothing of what Drip has."""
 
 
 def history(connection: Connection, configured: Settings, store: str, order_id: str) -> dict[str, Any]:
@@ -32,6 +34,12 @@ def history(connection: Connection, configured: Settings, store: str, order_id: 
         "body": views.newest_body(connection, ids) if ids else None,
         "number": next((row.order_number for row in reversed(rows) if row.order_number), ""),
     }
+
+
+def leading(found: dict[str, Any]) -> Row[Any] | None:
+    """The delivery whose state is the order's own: the newest one that isn't skipped because Drip has that version or a newer one."""
+    rows = found["deliveries"]
+    return next((row for row in reversed(rows) if row.reason not in _NO_NEWS), rows[-1] if rows else None)
 
 
 def summary_of(connection: Connection, configured: Settings, found: dict[str, Any]) -> Summary | None:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Engine, delete, update
+from sqlalchemy import Engine, delete, text, update
 
 from adapter.cli import main
 from adapter.inbox import audit
@@ -325,6 +325,9 @@ def test_orders_are_listed_with_number_total_items_and_last_action(adapter: Adap
     assert "#1001" in (table := run("orders", "list", "--limit", "2", "--utc").stdout)
     assert re.search(r"90\.00 USD +1 +a•••@e•••\.com +updated, 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC", table)
     assert run("orders", "list", "--store", "woocommerce").stdout == "No orders.\n"
+    with transaction(adapter.engine) as connection:
+        connection.execute(text("""UPDATE deliveries SET state = 'dead', reason = NULL, problems = '{"total": ["Missing."]}'"""))
+    assert "dead total: Missing." in run("orders", "list").stdout
 
 
 @pytest.mark.slow

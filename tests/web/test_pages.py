@@ -253,6 +253,12 @@ def test_an_order_shows_its_history_and_what_drip_has(adapter: AdapterUnderTest,
     assert '<span class="value">90.00 USD</span>' in said
     assert "a•••@e•••.com" in said
     assert re.findall(r'<ul class="changes">(.*?)</ul>', said) == ["<li>Total 100.00 USD → 90.00 USD</li>"]
+    adapter.post(shopify_order(1001, minutes=2))
+    adapter.settle()
+    said = page.get("/orders/shopify/1001").text  # a late webhook changes nothing of what Drip has
+    assert adapter.states()[-1] == "skipped:stale"
+    assert re.findall(r"</h1><span[^>]*>(\w+)</span>", said) == ["delivered"]
+    assert re.findall(r'<div class="fact"><span class="label">(.*?)</span>', said) == ["Last sent to Drip", "Total", "Shopper"]
     assert page.get("/orders/shopify/nobody").status_code == 404
 
 

@@ -18,6 +18,7 @@ from adapter.cli.times import IN_UTC
 from adapter.inbox import views
 from adapter.inbox.database import snapshot
 from adapter.inbox.views import Choice
+from adapter.operations.dead_letters import in_short
 from adapter.operations.order_history import document, history
 from adapter.operations.order_list import Listed, all_orders, number_of
 from adapter.operations.order_list import document as listed_document
@@ -71,7 +72,8 @@ def _line(each: Listed, *, in_utc: bool) -> tuple[RenderableType, ...]:
     row, summary = each.newest, each.summary
     sent = f"{each.action}, {times.shown(each.acted_at, in_utc=in_utc)}" if each.acted_at else ""
     said = (summary.amount, plain(summary.items), summary.shopper) if summary else ("", "", "")
-    return number_of(row), *said, sent, row.store, output.state(row.state) + Text(f" {row.reason}" if row.reason else "")
+    why = row.reason or (in_short(row) if row.state == "dead" else "")
+    return number_of(row), *said, sent, row.store, output.state(row.state) + Text(f" {why}" if why else "")
 
 
 @command.command("show")
