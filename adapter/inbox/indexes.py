@@ -3,14 +3,22 @@
 Only migrations import this module: a partial index makes SQLAlchemy load the support of both databases, of which a process needs one.
 """
 
+from typing import Any
+
 from sqlalchemy import Index, text
 
 from adapter.inbox.tables import attempts, deliveries, login_attempts, metadata, orders, products, requests
 
 __all__ = ["metadata"]
 
-_unread = text("state = 'pending' AND read_at IS NULL")
-_waiting = text("state = 'pending' AND read_at IS NOT NULL")
+
+def _where(condition: str) -> dict[str, Any]:
+    """The condition of a partial index, for both databases."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
+_UNREAD = _where("state = 'pending' AND read_at IS NULL")
+_WAITING = _where("state = 'pending' AND read_at IS NOT NULL")
 # The account comes first, so that the waiting deliveries of a paused account cost the others nothing. State and time of reading are the
 # condition of the index, but SQLite would look them up in each row, behind its payload.
 Index(
@@ -21,8 +29,7 @@ Index(
     deliveries.c.id,
     deliveries.c.state,
     deliveries.c.read_at,
-    sqlite_where=_waiting,
-    postgresql_where=_waiting,
+    **_WAITING,
 )
 # For the figures of each store.
 Index(
@@ -32,8 +39,7 @@ Index(
     deliveries.c.due_at,
     deliveries.c.state,
     deliveries.c.read_at,
-    sqlite_where=_waiting,
-    postgresql_where=_waiting,
+    **_WAITING,
 )
 # By store, so that a store with many unread deliveries does not keep the others waiting.
 Index(
@@ -41,8 +47,7 @@ Index(
     deliveries.c.priority,
     deliveries.c.store,
     deliveries.c.id,
-    sqlite_where=_unread,
-    postgresql_where=_unread,
+    **_UNREAD,
 )
 Index("ix_deliveries_lane", deliveries.c.store, deliveries.c.order_id, deliveries.c.state)
 Index("ix_deliveries_state", deliveries.c.state, deliveries.c.id)
@@ -51,8 +56,7 @@ Index("ix_deliveries_order_number", deliveries.c.order_number, deliveries.c.id)
 Index("ix_deliveries_email_digest", deliveries.c.email_digest, deliveries.c.id)
 Index("ix_deliveries_arrivals", deliveries.c.store, deliveries.c.priority, deliveries.c.received_at)
 Index("ix_deliveries_settled_at", deliveries.c.settled_at, deliveries.c.id, deliveries.c.state)
-_skipped = text("reason IS NOT NULL")
-Index("ix_deliveries_reason", deliveries.c.reason, deliveries.c.id, sqlite_where=_skipped, postgresql_where=_skipped)
+Index("ix_deliveries_reason", deliveries.c.reason, deliveries.c.id, **_where("reason IS NOT NULL"))
 Index("ix_orders_lane", orders.c.store, orders.c.order_id)
 Index("ix_requests_ledger", requests.c.account, requests.c.kind, requests.c.begun_at)
 Index("ix_attempts_delivery_id", attempts.c.delivery_id)

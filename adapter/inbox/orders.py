@@ -19,7 +19,7 @@ LONGEST = 50_000
 """Bytes as stored, some 300 kB unpacked. Larger bodies and payloads aren't read for a list."""
 _WINDOW = 2000
 _MOST = 1000
-_OUTDATED = (Reason.STALE, Reason.SUPERSEDED)
+OUTDATED = (Reason.STALE, Reason.SUPERSEDED)
 """Skipped for these reasons, a delivery is older than what is known of its order."""
 
 
@@ -45,7 +45,7 @@ def newest_orders(connection: Connection, limit: int, *, before: int | None = No
         if lane not in found and len(found) == limit:
             following = row.id + 1
             break
-        if lane not in found or (found[lane].reason in _OUTDATED and row.reason not in _OUTDATED):
+        if lane not in found or (found[lane].reason in OUTDATED and row.reason not in OUTDATED):
             found[lane] = row
     return Page(list(found.values()), following)
 

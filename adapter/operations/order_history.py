@@ -14,7 +14,7 @@ from adapter.settings import Settings
 from mappings import Reason, parse, timestamp
 
 _MOST_BODIES = 100
-_NO_NEWS = (Reason.STALE, Reason.SUPERSEDED, Reason.UNCHANGED)
+_NO_NEWS = (*orders.OUTDATED, Reason.UNCHANGED)
 """Skipped for these reasons, a delivery changes nothing of what Drip has."""
 
 

@@ -270,10 +270,10 @@ def _numbers_keep(row: Mapping[str, Any], plan: _Plan) -> bool:
     get = row.get
     for name, required, lowest in plan.numbers:
         value = get(name)
-        if type(value) is Decimal:
-            if not value.is_finite() or (lowest is not None and value < lowest):
+        if value is None:
+            if required:
                 return False
-        elif required if value is None else type(value) is not int or (lowest is not None and value < lowest):
+        elif not (value.is_finite() if type(value) is Decimal else type(value) is int) or (lowest is not None and value < lowest):
             return False
     return True
 
