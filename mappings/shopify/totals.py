@@ -34,11 +34,11 @@ def grand_total(loaded: Loaded, money: Money) -> Decimal:
 def refunded_total(loaded: Loaded, money: Money) -> Decimal:
     """The money that was paid back: successful refund transactions, rounded once, since a refund of everything may come in parts.
 
-    The lines of a refund don't add up to it: shipping, duties and taxes are missing there or included twice.
+    The lines of a refund don't add up to it: shipping, duties and taxes are missing there or included twice. A sum below 0 counts as 0.
     """
     transactions = (entry for refund in loaded.get("refunds") or () for entry in refund.get("transactions") or ())
     paid_back = [entry for entry in transactions if entry.get("kind") == "refund" and entry.get("status") == "success"]
-    return rounded(sum((money.paid_back(entry) for entry in paid_back), ZERO), places(money.currency))
+    return max(ZERO, rounded(sum((money.paid_back(entry) for entry in paid_back), ZERO), places(money.currency)))
 
 
 def total_shipping(loaded: Loaded, money: Money) -> Decimal:

@@ -204,6 +204,10 @@ class BentPayload:
         """Where a bend is."""
         return self.base.places[place % len(self.base.places)]
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Hypothesis would print every field of a dataclass, and fail for a payload that is long."""
+        printer.text(repr(self))
+
     def __repr__(self) -> str:
         bends = ", ".join(
             f"{bend.kind} {'.'.join(map(str, self.path(place)))}: {shortened(bend.value)}{f' as {shortened(bend.key)}' if bend.key else ''}"

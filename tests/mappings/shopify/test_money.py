@@ -82,3 +82,9 @@ def test_a_refund_of_everything_in_parts_is_exactly_everything() -> None:
 def test_without_a_rate_the_total_follows_the_current_total() -> None:
     order = mapped(current_total_price="120.00", refunds=[EURO_REFUND])
     assert (order.refunded_total, order.grand_total) == (Decimal(0), Decimal(120))
+
+
+def test_a_negative_refund_raises_no_total() -> None:
+    back = {"kind": "refund", "status": "success", "amount": "-7.00", "currency": "GBP"}
+    order = mapped(refunds=[{"transactions": [back]}])
+    assert (order.refunded_total, order.grand_total) == (Decimal(0), Decimal(160))
