@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 READY_DEV := $(VENV)/ready-dev
 
-.PHONY: install demo run test coverage test-quick test-faults soak mutation audit fuzz lint simulate bench docs picture package bom format requirements clean
+.PHONY: install demo run test coverage test-quick test-faults soak mutation audit fuzz lint simulate bench docs picture screenshots package bom format requirements clean
 
 install: $(READY)  ## Set up the command .venv/bin/drip-adapter.
 
@@ -53,6 +53,9 @@ docs: $(READY_DEV)  ## The documentation as a site with search, in build/site; f
 
 picture: $(READY_DEV)  ## Take the README's picture of the dashboard again.
 	PICTURE=docs/images/dashboard.png $(BIN)/python -m pytest tests/browser/test_picture.py
+
+screenshots: $(READY_DEV)  ## Each page at three widths, in both themes, in build/screenshots.
+	SCREENSHOTS="$(CURDIR)/build/screenshots" $(BIN)/python -m pytest tests/browser/test_dashboard.py -k axe_finds
 
 package: $(READY_DEV)  ## Build the source distribution and the wheel into dist/, and try the wheel alone.
 	rm -rf dist

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 WIDTHS = (360, 800, 1600)
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SCREENSHOTS = os.environ.get("SCREENSHOTS", "")
-"""Directory for pictures of all pages; CI keeps them."""
+"""Directory for pictures of all pages: `make screenshots`."""
 AXE = Axe().axe_script
 _COLOR_RULES = ["color-contrast", "link-in-text-block"]
 HOSTILE = "<script>document.title = 'taken over'</script><img src=x onerror=\"document.title = 'taken over'\">"
