@@ -6,10 +6,9 @@ an arrival waits at most for the current commit and the next one.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as TooLate
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -46,10 +45,35 @@ class Learned:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    what: Arrival | Refusal | Learned
-    done: "Future[Any]" = field(default_factory=Future)
+class Job:
+    """Something to store, and what came of it. `done` is called once that is known, in the writing thread."""
+
+    __slots__ = ("_done", "_error", "_is_finished", "_result", "is_given_up", "until", "what")
+
+    def __init__(self, what: Arrival | Refusal | Learned, done: Callable[[], None]) -> None:
+        self.what = what
+        self.until = time.monotonic() + _DEADLINE_S
+        """When whoever asked gives up, by `time.monotonic`."""
+        self.is_given_up = False
+        self._done = done
+        self._is_finished = False
+        self._result: Any = None
+        self._error: Exception | None = None
+
+    def finish(self, result: Any = None, error: Exception | None = None) -> None:
+        """Record what came of it, unless that is known already."""
+        if not self._is_finished:
+            self._result, self._error, self._is_finished = result, error, True
+            self._done()
+
+    def outcome(self) -> Any:
+        """What came of it; raises the error, or `DatabaseAway` if nothing is known yet: it's then given up."""
+        if not self._is_finished:
+            self.is_given_up = True
+            raise DatabaseAway(f"the database of DATABASE_URL did not answer within {_DEADLINE_S:g} s")
+        if self._error:
+            raise self._error
+        return self._result
 
 
 class Keeper:
@@ -63,7 +87,7 @@ class Keeper:
         self._pack = packing_of(engine.dialect).pack
         self._on_kept = on_kept
         self._changed = threading.Condition()
-        self._waiting: list[_Job] = []
+        self._waiting: list[Job] = []
         self._running = False
 
     def keep(self, arrival: Arrival) -> Receipt:
@@ -72,9 +96,12 @@ class Keeper:
         Raises `DatabaseAway`, or `DBAPIError` for a row that the database rejects in every form. A late arrival may still be committed;
         then the store's next attempt is a copy.
         """
-        # Packed here, in the request's thread: what the writing thread does, all others wait for.
-        receipt: Receipt = self._do(replace(arrival, payload=self._pack(arrival.payload)))
+        receipt: Receipt = self._do(self._packed(arrival))
         return receipt
+
+    def begin(self, arrival: Arrival, done: Callable[[], None]) -> Job:
+        """Store an arrival without waiting for it; the job's outcome is what `keep` returns or raises."""
+        return self._enqueue(self._packed(arrival), done)
 
     def count(self, refusal: Refusal) -> None:
         """Count a refused request; raises `DatabaseAway`."""
@@ -82,10 +109,14 @@ class Keeper:
 
     def learn(self, learned: Learned) -> None:
         """Store what was learned, soon, without waiting."""
-        self._enqueue(learned)
+        self._enqueue(learned, lambda: None)
 
-    def _enqueue(self, what: Arrival | Refusal | Learned) -> _Job:
-        job = _Job(what)
+    def _packed(self, arrival: Arrival) -> Arrival:
+        """Packed in the request's thread: what the writing thread does, all others wait for."""
+        return replace(arrival, payload=self._pack(arrival.payload))
+
+    def _enqueue(self, what: Arrival | Refusal | Learned, done: Callable[[], None]) -> Job:
+        job = Job(what, done)
         with self._changed:
             self._waiting.append(job)
             if not self._running:
@@ -95,12 +126,10 @@ class Keeper:
         return job
 
     def _do(self, what: Arrival | Refusal) -> Any:
-        job = self._enqueue(what)
-        try:
-            return job.done.result(_DEADLINE_S)
-        except TooLate:
-            job.done.cancel()
-            raise DatabaseAway(f"the database of DATABASE_URL did not answer within {_DEADLINE_S:g} s") from None
+        finished = threading.Event()
+        job = self._enqueue(what, finished.set)
+        finished.wait(_DEADLINE_S)
+        return job.outcome()
 
     def _work(self) -> None:
         while batch := self._next_batch():
@@ -108,10 +137,9 @@ class Keeper:
                 self._process(batch)
             except Exception as error:  # noqa: BLE001 - the waiting requests get it; the next batch is unaffected
                 for job in batch:
-                    if not job.done.done():
-                        job.done.set_exception(error)
+                    job.finish(error=error)
 
-    def _next_batch(self) -> Sequence[_Job]:
+    def _next_batch(self) -> Sequence[Job]:
         """All waiting jobs but those whose request has given up; empty if the thread should end."""
         while True:
             with self._changed:
@@ -119,10 +147,10 @@ class Keeper:
                     self._running = False
                     return ()
                 taken, self._waiting = self._waiting[:_LARGEST_BATCH], self._waiting[_LARGEST_BATCH:]
-            if batch := [job for job in taken if job.done.set_running_or_notify_cancel()]:
+            if batch := [job for job in taken if not job.is_given_up]:
                 return batch
 
-    def _process(self, batch: Sequence[_Job]) -> None:
+    def _process(self, batch: Sequence[Job]) -> None:
         """Insert new arrivals in one transaction; then handle copies and refusals in a second one."""
         try:
             ids = iter(insert_new(self._engine, [job.what for job in batch if isinstance(job.what, Arrival)]))
@@ -131,14 +159,14 @@ class Keeper:
             kept = [(job, None) for job in batch]
         for job, new_id in kept:
             if new_id is not None:
-                job.done.set_result(Receipt(new_id, True))
+                job.finish(Receipt(new_id, True))
         others = [job for job, new_id in kept if new_id is None]
         if len(others) < len(batch):
             self._on_kept()
         if others:
             self._process_others(others)
 
-    def _process_others(self, jobs: Sequence[_Job]) -> None:
+    def _process_others(self, jobs: Sequence[Job]) -> None:
         try:
             with transaction(self._engine) as connection:
                 results = _write_all(connection, [job.what for job in jobs])
@@ -149,7 +177,7 @@ class Keeper:
                 return
             results = [self._keep_bare(jobs[0].what, error)]
         for job, result in zip(jobs, results, strict=True):
-            job.done.set_result(result)
+            job.finish(result)
         self._on_kept()  # a copy may have re-opened a dead delivery
 
     def _keep_bare(self, what: Arrival | Refusal | Learned, error: DBAPIError) -> Receipt:

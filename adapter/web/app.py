@@ -1,7 +1,7 @@
 """The web side, built from settings: webhooks and health checks in plain WSGI, and behind them the pages."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from adapter.inbox.database import connect
 from adapter.inbox.group_commit import Keeper
 from adapter.inbox.readiness import Readiness
+from adapter.process.http_connections import Begun
 from adapter.process.wake_up import wake_senders
 from adapter.settings import Settings
 from adapter.web.database import Inbox
@@ -31,11 +32,17 @@ class App:
         keeper = Keeper(engine, on_kept=lambda: wake_senders(settings.database_url))
         self.pages = Pages(settings, inbox, readiness, front=self)
         checks = HealthChecks(self.pages, inbox, readiness)
-        self._wsgi = TrustedProxies(WebhookReceiver(checks, settings, keeper), settings.trusted_proxies)
+        self._webhooks = WebhookReceiver(checks, settings, keeper)
+        self._wsgi = TrustedProxies(self._webhooks, settings.trusted_proxies)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request."""
         return self._wsgi(environ, start_response)
+
+    def begin(self, environ: "WSGIEnvironment", ready: Callable[[], None]) -> Begun | None:
+        """Begin a request whose answer takes no thread (`adapter.process.http_connections`): a small webhook that is genuine."""
+        self._wsgi.clean(environ)
+        return self._webhooks.begin(environ, ready)
 
 
 class Pages:

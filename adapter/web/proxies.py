@@ -43,6 +43,11 @@ class TrustedProxies:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Pass a request on as the visitor made it."""
+        self.clean(environ)
+        return self._app(environ, start_response)
+
+    def clean(self, environ: "WSGIEnvironment") -> None:
+        """Change a request's environment to what the visitor sent."""
         environ["SCRIPT_NAME"] = ""
         sent = {name: environ.pop(name) for name in _NAMES.intersection(environ)}
         environ[WAS_FORWARDED] = bool(sent)
@@ -58,7 +63,6 @@ class TrustedProxies:
                     peer,
                     extra={"action": "untrusted_proxy"},
                 )
-        return self._app(environ, start_response)
 
     def _take_over(self, environ: "WSGIEnvironment", sent: dict[str, str]) -> None:
         addresses = [each.strip() for each in sent.get(f"{_PREFIX}_FOR", "").split(",") if each.strip()]

@@ -5,18 +5,18 @@ verification and the insert together, and a process that only receives webhooks 
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 from sqlalchemy.exc import DBAPIError
 
 from adapter.errors import DatabaseAway
-from adapter.inbox.group_commit import Keeper, Learned, Refusal
+from adapter.inbox.group_commit import Job, Keeper, Learned, Refusal
 from adapter.inbox.public_address import AgreedAddress, is_needed
-from adapter.inbox.receiving import Arrival
+from adapter.inbox.receiving import Arrival, Receipt
 from adapter.monitoring.error_reporting import report
 from adapter.settings import Settings, Store
 from adapter.web.origin import Origins
@@ -32,14 +32,32 @@ _PREFIX = "/webhooks/"
 _RETRY_AFTER = ("Retry-After", "10")
 _LONGEST_TOPIC = 200
 _LONGEST_HEADER = 500
+# Judging and packing a body of this length takes a millisecond, in which the loop reads nothing else.
+_SMALL = 32_768
 
 
 class _Unkept(Exception):  # noqa: N818 - it ends a request early; it is not an error of the adapter
     """The answer to a request that is not stored."""
 
-    def __init__(self, status: int, error: str, *headers: tuple[str, str]) -> None:
-        super().__init__(error)
-        self.answer = Answer(status, {"error": error}, headers)
+    def __init__(self, status: int, document: Mapping[str, str], *headers: tuple[str, str]) -> None:
+        super().__init__(status)
+        self.answer = Answer(status, document, headers)
+
+
+class _Refused(_Unkept):
+    """The answer to a request that isn't genuine, which is counted."""
+
+    def __init__(self, status: int, store: Store, verdict: Verdict, why: str) -> None:
+        super().__init__(status, {"error": why})
+        self.store, self.verdict, self.why = store, verdict, why
+
+
+class _Genuine(NamedTuple):
+    """A verified request."""
+
+    store: Store
+    headers: Mapping[str, str]
+    payload: bytes
 
 
 class WebhookReceiver:
@@ -54,83 +72,143 @@ class WebhookReceiver:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request."""
-        path = environ.get("PATH_INFO", "")
-        if environ["REQUEST_METHOD"] != "POST" or not path.startswith(_PREFIX):
+        if not _is_webhook(environ):
             return self._app(environ, start_response)
         with named(environ) as request_id:
-            return self._answer(path[len(_PREFIX) :].removesuffix("/"), environ).send(environ, start_response, request_id)
+            return _answer(lambda: self._receive(environ)).send(environ, start_response, request_id)
 
-    def _answer(self, name: str, environ: "WSGIEnvironment") -> Answer:
+    def begin(self, environ: "WSGIEnvironment", ready: Callable[[], None]) -> "BegunWebhook | None":
+        """Begin to store a webhook if that takes no longer than judging a small one; None for any other request, which is to be called.
+
+        So is one that turns out not to be genuine: it is judged again there, logged and counted.
+        """
+        if not _is_webhook(environ) or not self._is_quick(environ):
+            return None
         try:
-            return Answer(200, self._receive(name, environ))
-        except _Unkept as unkept:
-            return unkept.answer
-        except Exception as error:  # noqa: BLE001 - the server would log its message, which may quote the payload
-            report(error)
-            log.error("%s while receiving", type(error).__name__, extra={"action": "fault"})
-            return Answer(500, {"error": "an internal error; send it again"})
+            genuine = self._judge(environ)
+            job = self._keeper.begin(_arrival(genuine), ready)
+        except Exception:  # noqa: BLE001 - it comes again in the call, which reports it
+            return None
+        return BegunWebhook(job, lambda environ: self._receipt(genuine, job.outcome, environ))
 
-    def _receive(self, name: str, environ: "WSGIEnvironment") -> Mapping[str, str]:
+    def _is_quick(self, environ: "WSGIEnvironment") -> bool:
+        length: str = environ.get("CONTENT_LENGTH", "")
+        store = self._settings.store(_name(environ))
+        # A platform's public key may have to be fetched first.
+        return length.isdecimal() and int(length) <= _SMALL and store is not None and store.provider.scheme(store.auth).can_sign
+
+    def _receive(self, environ: "WSGIEnvironment") -> Mapping[str, str]:
         """The receipt for a stored request; raises `_Unkept` for any other."""
+        try:
+            genuine = self._judge(environ)
+        except _Refused as refused:
+            self._count(refused)
+            raise
+        return self._receipt(genuine, lambda: self._keeper.keep(_arrival(genuine)), environ)
+
+    def _judge(self, environ: "WSGIEnvironment") -> _Genuine:
+        """A genuine request; raises `_Unkept` for any other."""
+        name = _name(environ)
         store = self._settings.store(name)
         if store is None:
-            raise _Unkept(404, unknown_store(name))
+            raise _Unkept(404, {"error": unknown_store(name)})
         payload = self._read(environ)
         headers = _headers(environ)
         if store.provider.is_ping(headers, payload):
-            return {"status": "pong"}
+            raise _Unkept(200, {"status": "pong"})
         verdict = store.verify(headers, payload)
         if verdict is Verdict.UNJUDGED:
             log.error("the key to verify it can't be fetched now", extra={"action": "not_judged", "store": store.name})
-            raise _Unkept(503, "the signature can't be verified now; send it again", _RETRY_AFTER)
+            raise _Unkept(503, {"error": "the signature can't be verified now; send it again"}, _RETRY_AFTER)
         if verdict is not Verdict.GENUINE:
-            raise self._refuse(store, verdict, _unproved(store, verdict), status=401)
+            raise _Refused(401, store, verdict, _unproved(store, verdict))
         if why := self._origins.why_foreign(store, headers, payload):
-            raise self._refuse(store, Verdict.OTHER_SHOP, why, status=403)
-        receipt = self._keep(store, headers, payload)
-        if self._agreed and receipt["status"] == "kept" and self._agreed.agreed(address := _address(environ)):
-            self._keeper.learn(Learned(address, datetime.now(UTC)))
-        return store.provider.acknowledgement(headers, payload, receipt)
+            raise _Refused(403, store, Verdict.OTHER_SHOP, why)
+        return _Genuine(store, headers, payload)
 
     def _read(self, environ: "WSGIEnvironment") -> bytes:
         most = self._settings.max_payload_bytes
         try:
             return read_body(environ, most)
         except BodyTooLong:
-            raise _Unkept(413, f"the body is longer than MAX_PAYLOAD_BYTES, {most} bytes") from None
+            raise _Unkept(413, {"error": f"the body is longer than MAX_PAYLOAD_BYTES, {most} bytes"}) from None
         except BodyCut:
-            raise _Unkept(400, "the body ended early, or is malformed") from None
+            raise _Unkept(400, {"error": "the body ended early, or is malformed"}) from None
 
-    def _keep(self, store: Store, headers: Mapping[str, str], payload: bytes) -> dict[str, str]:
-        provider = store.provider
-        key = provider.key(headers, payload)
-        arrival = Arrival(
-            store=store.name,
-            key=replace(key, value=_storable(key.value, _LONGEST_HEADER) or uuid4().hex),
-            topic=_storable(provider.topic(headers), _LONGEST_TOPIC),
-            headers={name: _storable(headers[name], _LONGEST_HEADER) for name in provider.kept_headers if name in headers},
-            payload=payload,
-            at=datetime.now(UTC),
-        )
+    def _receipt(self, genuine: _Genuine, outcome: Callable[[], Receipt], environ: "WSGIEnvironment") -> Mapping[str, str]:
+        """The receipt of a request whose storing has this outcome."""
+        store, headers, payload = genuine
         try:
-            delivery, new, reopened = self._keeper.keep(arrival)
+            delivery, new, reopened = outcome()
         except (DatabaseAway, DBAPIError) as error:
             why = str(error) if isinstance(error, DatabaseAway) else f"the database rejects every row: {type(error).__name__}"
             log.error(why, extra={"action": "not_kept", "store": store.name})
-            raise _Unkept(503, "the webhook can't be stored now; send it again", _RETRY_AFTER) from None
+            raise _Unkept(503, {"error": "the webhook can't be stored now; send it again"}, _RETRY_AFTER) from None
         about = {"delivery": delivery, "store": store.name}
         log.info("kept" if new else "a copy", extra={"action": "kept" if new else "duplicate", **about})
         if reopened:
             log.info("a copy of a dead delivery, which is tried again", extra={"action": "reopened", **about})
-        return {"delivery": str(delivery), "status": "kept" if new else "duplicate"}
+        if self._agreed and new and self._agreed.agreed(address := _address(environ)):
+            self._keeper.learn(Learned(address, datetime.now(UTC)))
+        receipt = {"delivery": str(delivery), "status": "kept" if new else "duplicate"}
+        return store.provider.acknowledgement(headers, payload, receipt)
 
-    def _refuse(self, store: Store, verdict: Verdict, why: str, *, status: int) -> _Unkept:
+    def _count(self, refused: _Refused) -> None:
+        name, reason = refused.store.name, str(refused.verdict)
         try:
-            self._keeper.count(Refusal(store.name, str(verdict), datetime.now(UTC)))
+            self._keeper.count(Refusal(name, reason, datetime.now(UTC)))
         except (DatabaseAway, DBAPIError) as error:
-            log.error(str(error), extra={"action": "not_counted", "store": store.name})
-        log.warning(why, extra={"action": "refused", "store": store.name, "reason": str(verdict)})
-        return _Unkept(status, why)
+            log.error(str(error), extra={"action": "not_counted", "store": name})
+        log.warning(refused.why, extra={"action": "refused", "store": name, "reason": reason})
+
+
+class BegunWebhook:
+    """A genuine webhook that is being stored; called, it answers with what has come of that."""
+
+    def __init__(self, job: Job, receipt: "Callable[[WSGIEnvironment], Mapping[str, str]]") -> None:
+        self.until = job.until
+        self._receipt = receipt
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer it."""
+        with named(environ) as request_id:
+            return _answer(lambda: self._receipt(environ)).send(environ, start_response, request_id)
+
+
+def _answer(receipt: Callable[[], Mapping[str, str]]) -> Answer:
+    try:
+        return Answer(200, receipt())
+    except _Unkept as unkept:
+        return unkept.answer
+    except Exception as error:  # noqa: BLE001 - the server would log its message, which may quote the payload
+        report(error)
+        log.error("%s while receiving", type(error).__name__, extra={"action": "fault"})
+        return Answer(500, {"error": "an internal error; send it again"})
+
+
+def _is_webhook(environ: "WSGIEnvironment") -> bool:
+    path: str = environ.get("PATH_INFO", "")
+    return environ["REQUEST_METHOD"] == "POST" and path.startswith(_PREFIX)
+
+
+def _name(environ: "WSGIEnvironment") -> str:
+    """The store that a webhook's address names."""
+    path: str = environ["PATH_INFO"]
+    return path[len(_PREFIX) :].removesuffix("/")
+
+
+def _arrival(genuine: _Genuine) -> Arrival:
+    store, headers, payload = genuine
+    provider = store.provider
+    key = provider.key(headers, payload)
+    return Arrival(
+        store=store.name,
+        key=replace(key, value=_storable(key.value, _LONGEST_HEADER) or uuid4().hex),
+        topic=_storable(provider.topic(headers), _LONGEST_TOPIC),
+        headers={name: _storable(headers[name], _LONGEST_HEADER) for name in provider.kept_headers if name in headers},
+        payload=payload,
+        at=datetime.now(UTC),
+    )
 
 
 def _unproved(store: Store, verdict: Verdict) -> str:

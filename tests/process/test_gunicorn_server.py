@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 
 import pytest
 import requests
@@ -20,18 +21,39 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 _APP = """
-import sys, time
-from adapter.process import gunicorn_server
-gunicorn_server._HEAD_S, gunicorn_server._REQUEST_S, gunicorn_server._KEEP_ALIVE_S = map(float, sys.argv[2:])
+import sys, threading, time
+from adapter.process import gunicorn_server, http_connections
+http_connections._HEAD_S, http_connections._REQUEST_S, http_connections._KEEP_ALIVE_S = map(float, sys.argv[2:])
 
-def app(environ, start_response):
-    body = environ["wsgi.input"].read()
-    if environ["PATH_INFO"] == "/slow":
-        time.sleep(1)
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"%d" % len(body)]
 
-gunicorn_server.WebServer(lambda: app, bind=f"127.0.0.1:{sys.argv[1]}", workers=2, largest_body=1000).run()
+class App:
+    def __call__(self, environ, start_response):
+        body = environ["wsgi.input"].read()
+        if environ["PATH_INFO"] == "/slow":
+            time.sleep(1)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"%d" % len(body)]
+
+    def begin(self, environ, ready):
+        # /begun/NAME/SECONDS/SECONDS: when it is ready, and when it has to be answered.
+        if not environ["PATH_INFO"].startswith("/begun/"):
+            environ["wsgi.input"].read()
+            return None
+        _, _, name, ready_s, until_s = environ["PATH_INFO"].split("/")
+        return Begun(name, float(ready_s), time.monotonic() + float(until_s), ready)
+
+
+class Begun:
+    def __init__(self, name, ready_s, until, ready):
+        self.name, self.until, self.is_ready = name, until, False
+        threading.Timer(ready_s, lambda: (setattr(self, "is_ready", True), ready())).start()
+
+    def __call__(self, environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [f"<{self.name} {'ready' if self.is_ready else 'late'}>".encode()]
+
+
+gunicorn_server.WebServer(App, bind=f"127.0.0.1:{sys.argv[1]}", workers=2, largest_body=1000).run()
 """
 _HALVES = {
     "nothing": b"",
@@ -149,3 +171,62 @@ def test_a_request_in_hand_is_finished_when_the_server_is_stopped() -> None:
         server.process.send_signal(signal.SIGTERM)
         assert int(client.recv(1000).split()[1]) == 200
         assert server.process.wait(20) == 0
+
+
+class TestRequestsThatAreBegunInTheLoop:
+    def test_they_need_no_thread(self, patient: Server) -> None:
+        begun = time.monotonic()
+        with ExitStack() as stack:
+            clients = [stack.enter_context(patient.connect()) for _ in range(200)]
+            for client in clients:
+                client.sendall(get("/begun/a/1/9"))
+            for client in clients:
+                assert answers(client, 1) == ["<a ready>"]
+        assert time.monotonic() - begun < 5  # 64 threads would need 4 s and more
+
+    def test_those_of_one_connection_are_answered_in_order(self, patient: Server) -> None:
+        with patient.connect() as client:
+            client.sendall(get("/begun/a/0.3/9") + get("/begun/b/0/9") + get("/slow", b"abc") + get("/", b"abcd"))
+            assert answers(client, 4) == ["<a ready>", "<b ready>", "3", "4"]
+            client.sendall(get("/begun/c/0/9"))
+            assert answers(client, 1) == ["<c ready>"]
+
+    def test_one_that_is_ready_too_late_does_not_answer_the_next(self, patient: Server) -> None:
+        with patient.connect() as client:
+            client.sendall(get("/begun/a/0.8/0.1"))
+            assert answers(client, 1) == ["<a late>"]
+            client.sendall(get("/begun/b/1.5/9"))
+            assert answers(client, 1) == ["<b ready>"]
+
+    def test_a_client_that_leaves_harms_nobody(self, patient: Server) -> None:
+        with patient.connect() as client:
+            client.sendall(get("/begun/a/0.2/9"))
+        with patient.connect() as client:
+            client.sendall(get("/begun/b/0.4/9"))
+            assert answers(client, 1) == ["<b ready>"]
+
+    def test_they_are_answered_before_the_server_stops(self) -> None:
+        with serving() as server, server.connect() as client:
+            client.sendall(get("/begun/a/1/9"))
+            time.sleep(0.2)
+            server.process.send_signal(signal.SIGTERM)
+            assert answers(client, 1) == ["<a ready>"]
+            assert server.process.wait(20) == 0
+
+
+def get(path: str, body: bytes = b"") -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: a.example\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def answers(client: socket.socket, count: int) -> list[str]:
+    """The bodies of so many answers."""
+    with client.makefile("rb") as stream:
+        return [_body(stream) for _ in range(count)]
+
+
+def _body(stream: BufferedReader) -> str:
+    length = 0
+    while line := stream.readline().strip():
+        if line.lower().startswith(b"content-length:"):
+            length = int(line.partition(b":")[2])
+    return stream.read(length).decode()
