@@ -31,7 +31,7 @@ _SENDING = ("tests/delivery/test_delivery.py", "tests/delivery/test_batches.py",
 _ORDERING = ("tests/delivery/test_ordering.py", "tests/delivery/test_returning.py")
 # Rooms, and the tests that must notice.
 _TESTS: Mapping[str, Sequence[str]] = {
-    "mappings/shopify": ("tests/mappings/shopify", *_GOLDEN),
+    "mappings/shopify": ("tests/mappings/shopify", "tests/operations/test_compliance.py", *_GOLDEN),
     "mappings/woocommerce": ("tests/mappings/woocommerce", *_GOLDEN),
     "mappings/magento": ("tests/mappings/magento", *_SIGNATURES, *_GOLDEN),
     "mappings/bigcommerce": ("tests/mappings/bigcommerce", *_SIGNATURES, *_GOLDEN),

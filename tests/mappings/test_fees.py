@@ -83,6 +83,7 @@ def test_a_fee_is_less_what_was_refunded_of_it() -> None:
     assert order_of("magento", {**MAGENTO, "cod_fee_refunded": "1.5000"}, "cod_fee").total_fees == Decimal("3.5")
     assert order_of("magento", {**MAGENTO, "cod_fee_refunded": "6.0000"}, "cod_fee").total_fees == 0
     assert order_of("magento", {**MAGENTO, "cod_fee_refunded": "unreadable"}, "cod_fee").total_fees == 5
+    assert order_of("magento", {**MAGENTO, "cod_fee": "0.8000", "cod_fee_refunded": "0.3000"}, "cod_fee").total_fees == Decimal("0.5")
 
 
 def test_a_canceled_order_that_comes_to_nothing_has_no_fees() -> None:

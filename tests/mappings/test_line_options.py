@@ -30,7 +30,7 @@ OF_THE_PRODUCT = [
     ("Version", "1.2.3"), ("License", "Extended"), ("Color code", "RAL 9005"), ("Key", "C major"), ("Top notes", "Bergamot"),
     ("Mailbox color", "Red"), ("Zip", "YKK"), ("Faux fur", "Yes"), ("Emaille-Farbe", "Blau"), ("Gift wrap", "Ribbon & bow (+\u00a32)"),
     ("Gift Card Amount", "$25.00"), ("gift-card-amount", "25"), ("Voucher amount", "50 EUR"), ("Pattern", "BLACK-GREEN-XL"),
-    ("Frequency", "Every 4 weeks"), ("Persons", "12"),
+    ("Frequency", "Every 4 weeks"), ("Persons", "12"), ("Fabric", "Polyester500denier"),
 ]  # fmt: skip
 
 NOT_OF_THE_PRODUCT = [
@@ -47,7 +47,8 @@ NOT_OF_THE_PRODUCT = [
     ("SKU", "+491701234567"), ("SKU", "555-123-4567"), ("Size", "https://x.example/a"), ("Size", "www.example.com"),
     ("Size", "bit.ly/abc"), ("Size", "<a href='https://x.example/a'>View</a>"), ("Size", "photo.jpg"), ("Size", '{"a":1}'),
     ("Size", 'a:1:{i:0;s:1:"x";}'), ("Size", "x" * 300), ("Size", "8F3K-29QX-77AB"), ("Size", "ABCD-EFGH-JKLM"),
-    ("Size", "GC8F3K29QX77AB"), ("Size", "1234 5678 9012 3456"), ("Size", "550e8400-e29b-41d4-a716-446655440000"),
+    ("Size", "GC8F3K29QX77AB"), ("Size", "giftcard12ab34"), ("Size", "1234 5678 9012 3456"),
+    ("Size", "550e8400-e29b-41d4-a716-446655440000"),
 ]  # fmt: skip
 
 

@@ -259,6 +259,12 @@ class TestPayment:
         assert "payment_method" not in order_of(payment={"method": "null"}).attributes
 
 
+def test_without_the_customers_address_the_billing_address_counts_before_the_shipping_address() -> None:
+    rows = [{"address_type": kind, "email": f"{kind}@example.com"} for kind in ("shipping", "billing")]
+    assert order_of(customer_email=None, addresses=rows).email == "billing@example.com"
+    assert order_of(customer_email=None, addresses=rows[:1]).email == "shipping@example.com"
+
+
 def test_an_order_on_hold_is_further_than_one_in_progress() -> None:
     progress = {state: reading_of(state=state, status=state).identity for state in ("processing", "holded", "complete")}
     ranks = [identity.progress for identity in progress.values() if identity]

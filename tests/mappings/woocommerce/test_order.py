@@ -66,6 +66,24 @@ class TestStoreAddress:
         assert "WOOCOMMERCE_STORE_URL" in why
 
 
+LOCAL_TIMES = {"date_created": "2026-03-01T12:00:00", "date_modified": "2026-03-01T12:00:05"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "occurred_at"),
+    [
+        (LOCAL_TIMES, "2026-03-01T10:00:00Z"),
+        (LOCAL_TIMES | {"_links": None}, "2026-03-01T10:00:00Z"),
+        # A version that sends `_gmt` and left it out sent only a local time: then the time of arrival is closer.
+        (LOCAL_TIMES | {"date_created_gmt": None, "date_modified_gmt": None, "meta_data": None}, "2026-10-01T12:00:00Z"),
+    ],
+    ids=["both times", "no link that names the version", "no time in UTC"],
+)
+def test_the_sites_local_time_is_never_taken_for_utc(changed: dict[str, Any], occurred_at: str) -> None:
+    document = {key: value for key, value in order(**changed).items() if value is not None}
+    assert sent(document, store_url="https://tea.example")["occurred_at"] == occurred_at
+
+
 class TestTrash:
     """An order in the trash."""
 
