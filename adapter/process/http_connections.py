@@ -4,6 +4,7 @@ An app may begin a request in the loop that reads all connections, if that takes
 for its commit then occupies no thread. A request that the app does not begin is handled by a thread, as Waitress does it.
 """
 
+import re
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
@@ -27,6 +28,7 @@ _REQUEST_S = 30.0
 _KEEP_ALIVE_S = 75.0  # longer than platforms' routers keep a connection, so that they never use a closed one
 LONGEST_HEAD = 65_536
 _LONGEST_CHUNK_LINE = 1_024
+_FRAMING = re.compile(rb"\r\n(?:content-length|transfer-encoding):", re.IGNORECASE)
 _BEGUN = "adapter.begun"
 
 
@@ -45,7 +47,11 @@ Begin = Callable[["WSGIEnvironment", Callable[[], None]], Begun | None]
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
-    """Reads one request. Waitress alone fails over a length that Python can't read, and waits for a chunk of any size."""
+    """Reads one request.
+
+    Waitress alone fails over a length or address that Python can't read, takes a chunked body with a length too, and waits for a chunk of
+    any size.
+    """
 
     environ: "WSGIEnvironment | None" = None
     begun: Begun | None = None
@@ -64,6 +70,19 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
             elif len(body.control_line) > _LONGEST_CHUNK_LINE or len(body.trailer) > LONGEST_HEAD:
                 self._refuse(BadRequest("Invalid chunk size"))
         return taken
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """Read the head. Raises `ParsingError` if it has no clear address or length (RFC 9112, sections 6.1 and 6.3)."""
+        if len(_FRAMING.findall(header_plus)) > 1:
+            raise ParsingError("More than one Content-Length or Transfer-Encoding")
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:
+            if hasattr(self, "path"):  # the address was read: it is the length that can't be
+                raise
+            raise ParsingError("Bad URI") from error
+        if "TRANSFER_ENCODING" in self.headers:
+            raise ParsingError("Transfer-Encoding is for HTTP/1.1")
 
     def _refuse(self, error: Error) -> None:
         self.error = error

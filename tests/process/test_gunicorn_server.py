@@ -140,6 +140,21 @@ def test_a_connection_serves_several_requests_until_it_is_idle_for_long(strict: 
 
 
 @pytest.mark.parametrize(
+    "target", [b"http://[::1/", b"http://[::1]x/", b"//[::1/", b"http://]/", b"/a b", b"/\x00", b"http://a@b:c:d[/", b"/" + b"[" * 60_000]
+)
+def test_no_address_is_answered_by_silence_or_a_fault(patient: Server, target: bytes) -> None:
+    with patient.connect() as client:
+        client.sendall(b"POST %s HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3\r\n\r\nabc" % target)
+        assert client.recv(1000).split()[1] in (b"400", b"200")
+
+
+def test_an_address_that_cannot_be_read_is_a_bad_request(patient: Server) -> None:
+    with patient.connect() as client:
+        client.sendall(b"POST http://[::1/ HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3\r\n\r\nabc")
+        assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
     ("head", "status"),
     [
         (b"Content-Length: 5000\r\n\r\n", 413),
@@ -156,12 +171,23 @@ def test_a_connection_serves_several_requests_until_it_is_idle_for_long(strict: 
         (b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 5_000 + b"\r\nabc", 413),
         (b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 1_500, 400),
         (b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400),
+        (b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400),
+        (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400),
+        (b"Content-Length: 3\r\n : folded\r\n\r\nabc", 400),
+        (b"X-Text: a\0b\r\nContent-Length: 3\r\n\r\nabc", 400),
     ],
 )
 def test_heads_and_bodies_are_counted(patient: Server, head: bytes, status: int) -> None:
     with patient.connect() as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: a.example\r\n" + head)
         assert int(client.recv(1000).split()[1]) == status
+
+
+def test_chunks_in_an_old_version_are_no_second_request(patient: Server) -> None:
+    with patient.connect() as client:
+        client.sendall(b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+        assert client.recv(1000).split()[1] == b"400"
 
 
 def test_a_request_in_hand_is_finished_when_the_server_is_stopped() -> None:
