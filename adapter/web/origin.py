@@ -1,14 +1,18 @@
 """Whether a request comes from the shop that its store stands for.
 
-Stores that share a secret accept each other's signatures: the shops in which one Shopify app is installed, or WooCommerce shops whose
-webhooks were given the same secret. What tells them apart is the shop that a request names, in a header (which isn't signed) and in its
-body.
+Stores that share a secret accept each other's signatures: the shops in which one Shopify or BigCommerce app is installed, or WooCommerce
+shops whose webhooks were given the same secret. What tells them apart is the shop that a request names, in a header (which isn't signed)
+and in its body.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from adapter.settings import Settings, Store
+
+# An address of BigCommerce's API may end with its version.
+_VERSION = re.compile(r"(/stores/[^/]+)/v\d+\Z")
 
 
 class Origins:
@@ -57,13 +61,13 @@ def _addresses(store: Store) -> frozenset[str]:
 
 
 def _bare(address: str) -> str:
-    """A host and path, without what is written differently for the same shop; "" for anything else."""
+    """A host and path, without what is written differently for the same shop, such as an API's version; "" for anything else."""
     try:
         parts = urlsplit(address if "//" in address else f"//{address}")
         host = (parts.hostname or "").removeprefix("www.")
     except ValueError:
         return ""
-    return f"{host}{parts.path.rstrip('/')}"
+    return host + _VERSION.sub(r"\1", parts.path.rstrip("/"))
 
 
 def _bases(address: str) -> Iterator[str]:

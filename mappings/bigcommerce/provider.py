@@ -16,7 +16,7 @@ from mappings.bigcommerce.signature import ID, standard_webhooks
 from mappings.bigcommerce.statuses import INCOMPLETE, is_lost, is_unfinished, rank
 from mappings.bigcommerce.totals import grand_total, refunded_total
 from mappings.core.product import Product, ProductKey
-from mappings.core.provider import Key, Provider
+from mappings.core.provider import Key, Origin, Provider
 from mappings.core.reading import Context, Identity, Loaded, Reason, Skip
 from mappings.core.signature import token
 from mappings.core.text import lookup
@@ -24,6 +24,8 @@ from mappings.core.text import lookup
 TOKEN_HEADER = "x-webhook-token"  # noqa: S105 - the name of a header
 SCOPE_HEADER = "x-webhook-scope"
 """Headers that `connect` has BigCommerce send with each webhook."""
+_PRODUCER = re.compile(rb'"producer"\s*:\s*"stores\\?/([A-Za-z0-9]{1,40})"')
+_API = "https://api.bigcommerce.com/stores/"
 _ORDER_SCOPE = re.compile(r"store/(?:channel/\d+/)?order/(\w+)")
 _PRODUCT_SCOPE = re.compile(r"store/(?:channel/\d+/)?product/(\w+)")
 # Where a webhook contains the order's ID (docs/integrations/webhooks/events): by type, of a channel, of a metafield.
@@ -39,6 +41,12 @@ def key(headers: Mapping[str, str], payload: bytes) -> Key:
     Without one no two are the same: a second change within a second has the same body, and reading an order twice does no harm.
     """
     return Key(value=headers.get(ID, "").strip(), expires=False)
+
+
+def origins(headers: Mapping[str, str], payload: bytes) -> Iterator[Origin]:
+    """The store's API path, from the `producer` in the body: all stores in which an app is installed share its client secret."""
+    if found := _PRODUCER.search(payload):
+        yield Origin(address=f"{_API}{found[1].decode()}")
 
 
 def find(document: Any, context: Context) -> Any:
@@ -99,6 +107,7 @@ PROVIDER = Provider(
     topic_headers=(SCOPE_HEADER,),
     kept_headers=(ID,),
     key=key,
+    origins=origins,
     find=find,
     schema=BigCommerceOrder(),
     skips=skips,

@@ -105,6 +105,26 @@ def test_a_secret_of_its_own_is_proof_enough_for_woocommerce(engine: Engine) -> 
     assert post(client, "eu", woo_order("https://behind-a-cdn.example"), X_WC_Webhook_Source="https://behind-a-cdn.example/")[0] == 200
 
 
+@pytest.mark.parametrize(
+    ("producer", "status"),
+    [
+        (b"stores/eu1", 200),
+        (b"stores\\/eu1", 200),
+        (b"stores/us2", 403),
+        (b"stores\\/us2", 403),
+        (b"stores/unknown", 200),
+        (b"stores/us2/more", 200),
+    ],
+)
+def test_a_bigcommerce_app_of_two_stores(engine: Engine, producer: bytes, status: int) -> None:
+    paths = [{"api_url": f"https://api.bigcommerce.com/stores/{path}"} for path in ("eu1/v3/", "us2")]
+    client = create_app(two_stores("bigcommerce", paths[0], paths[1]), engine).test_client()
+    webhook = b'{"producer": "%s", "scope": "store/order/updated", "data": {"type": "order", "id": 1}}' % producer
+    answer = client.post("/webhooks/eu", data=webhook, headers=signed(webhook, "bigcommerce"))
+    assert answer.status_code == status
+    assert status == 200 or "the shop of store us: send it to /webhooks/us" in answer.get_data(as_text=True)
+
+
 def test_the_refusal_is_counted_and_explained(engine: Engine) -> None:
     client = create_app(two_stores("shopify", {"api_url": f"https://{EU}"}, {"api_url": f"https://{US}"}), engine).test_client()
     post(client, "eu", shopify_order(1), X_Shopify_Shop_Domain=US)
