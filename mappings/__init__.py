@@ -7,7 +7,7 @@ the environment, or imports from `adapter`.
 import pkgutil
 from importlib import import_module
 
-from mappings.core.addresses import addresses_in, texts_in
+from mappings.core.addresses import addresses_in, one_form, texts_in, written_forms
 from mappings.core.compliance import Compliance
 from mappings.core.consent import CONSENTS, SEND
 from mappings.core.contract import ACTIONS, DRIP_ORDER_NAMES, VOCABULARIES, OrderActivity
@@ -78,6 +78,7 @@ __all__ = [
     "is_reachable",
     "lifecycle_of",
     "lookup",
+    "one_form",
     "outcomes",
     "parse",
     "printed",
@@ -86,4 +87,5 @@ __all__ = [
     "timestamp",
     "unsent_events",
     "wanted",
+    "written_forms",
 ]

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 from adapter.inbox.keys import key_of, keyed_digest
 from adapter.inbox.sql import parts, upserting
 from adapter.inbox.tables import forgotten
-from mappings import first_email
+from mappings import first_email, one_form, written_forms
 
 _KEY = "forgotten"
 
@@ -18,7 +18,7 @@ def remember_forgotten(connection: Connection, address: str, at: datetime, store
     usable = first_email(address)
     if not usable:
         return
-    row = upserting(connection, forgotten).values(digest=_digest(key_of(connection, _KEY), usable, store), at=at)
+    row = upserting(connection, forgotten).values(digest=keyed_digest(key_of(connection, _KEY), f"{store}\0{one_form(usable)}"), at=at)
     connection.execute(row.on_conflict_do_update(index_elements=["digest"], set_={"at": row.excluded.at}))
 
 
@@ -30,10 +30,6 @@ def has_forgotten(connection: Connection) -> bool:
 def forgotten_at(connection: Connection, addresses: Collection[str], stores: Iterable[str]) -> datetime | None:
     """When the last of these addresses was forgotten, by all stores or by one of the given; None if none was."""
     key, scopes = key_of(connection, _KEY), ("", *stores)
-    digests = [_digest(key, address, store) for address in addresses for store in scopes]
+    digests = [keyed_digest(key, f"{store}\0{form}") for address in addresses for form in written_forms(address) for store in scopes]
     found = [connection.execute(select(func.max(forgotten.c.at)).where(forgotten.c.digest.in_(some))).scalar() for some in parts(digests)]
     return max((at for at in found if at is not None), default=None)
-
-
-def _digest(key: bytes, address: str, store: str) -> str:
-    return keyed_digest(key, f"{store}\0{address.strip().lower()}")

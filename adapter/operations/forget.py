@@ -20,7 +20,7 @@ from adapter.inbox.erasure import email_digest, erase, give_up, is_request
 from adapter.inbox.packing import is_locked
 from adapter.inbox.sql import parts
 from adapter.inbox.tables import attempts, deliveries
-from mappings import Rejected, lookup, parse, texts_in
+from mappings import Rejected, lookup, parse, texts_in, written_forms
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 50
@@ -38,7 +38,7 @@ class Shopper:
     """Path -> value found there only in this shopper's payloads."""
 
     def is_in(self, content: bytes) -> bool:
-        """Whether a payload or body contains the address, in any case and escaping, or one of the marks."""
+        """Whether a payload or body contains the address, in any case, encoding and escaping, or one of the marks."""
         text = content.decode("utf-8", "replace")
         if not self._may_be_in(text):
             return False
@@ -56,7 +56,8 @@ class Shopper:
             return True
         if not self.address:
             return False
-        return "\\u" in text or "%40" in text or self._lower in text.replace("\\/", "/").lower()
+        lower = text.replace("\\/", "/").lower()
+        return "\\u" in text or "%40" in text or any(form in lower for form in self._forms)
 
     def _is_named(self, text: str) -> bool:
         if not self.address or ("@" not in text and "%40" not in text):
@@ -64,13 +65,14 @@ class Shopper:
         return bool(self._whole.search(text) or ("%40" in text and self._whole.search(unquote(text))))
 
     @cached_property
-    def _lower(self) -> str:
-        return self.address.lower()
+    def _forms(self) -> list[str]:
+        return sorted(written_forms(self.address))
 
     @cached_property
     def _whole(self) -> re.Pattern[str]:
         """The address, but not as part of a longer one."""
-        return re.compile(rf"(?<![\w.+-]){re.escape(self.address)}(?![\w-]|\.\w)", re.IGNORECASE)
+        forms = "|".join(map(re.escape, self._forms))
+        return re.compile(rf"(?<![\w.+-])(?:{forms})(?![\w-]|\.\w)", re.IGNORECASE)
 
 
 class Search:

@@ -3,16 +3,35 @@
 import re
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, get_args
+from unicodedata import normalize
 from urllib.parse import unquote
 
-# What may stand before the @ (RFC 5322, atext), letters of every script included, read backwards; and what may follow it.
+# What may stand before the @ (RFC 5322, atext), letters of every script included, read backwards; and what may follow it,
+# with accents that are characters of their own.
 _LOCAL = re.compile(r"[^\s@<>()\[\],;:\"\\]+")
-_DOMAIN = re.compile(r"[\w.-]+")
+_DOMAIN = re.compile(r"[\w.\-\u0300-\u036f]+")
 # Where an address may begin within such a run, as in `email=ada@shop.example`.
 _BOUNDARY = re.compile(r"[^\w.+-]")
 _LONGEST_LOCAL, _LONGEST_DOMAIN = 64, 253
 _MOST = 10_000
+_NormalForm = Literal["NFKC", "NFC", "NFD", "NFKD"]
+
+
+def one_form(address: str) -> str:
+    """The form in which addresses are compared: trimmed, in lower case, one encoding for the same letters (é is one character or two)."""
+    return _normalized("NFKC", address.strip()).lower()
+
+
+def written_forms(address: str) -> set[str]:
+    """An address in lower case, in each form in which the same letters can be encoded, the one for comparisons included."""
+    lower = address.strip().lower()
+    return {lower} if lower.isascii() else {lower, one_form(address), *(_normalized(form, lower) for form in get_args(_NormalForm))}
+
+
+def _normalized(form: _NormalForm, address: str) -> str:
+    # Longer texts are no addresses. The time grows with the square of a run of accents.
+    return normalize(form, address) if len(address) <= _LONGEST_LOCAL + 1 + _LONGEST_DOMAIN else address
 
 
 def texts_in(document: Any) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
 from adapter.cli import main
 from adapter.delivery.lease import Lease
@@ -16,8 +16,10 @@ from adapter.inbox import audit, sending
 from adapter.inbox.accounts import READER
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.erasure import FORGOTTEN, email_digest
+from adapter.inbox.keys import key_of, keyed_digest
 from adapter.inbox.sending import Lane
 from adapter.inbox.tables import deliveries
+from adapter.inbox.tables import forgotten as forgotten_table
 from adapter.operations import forget
 from adapter.operations.forget import Search, Shopper, erase_found
 from tests.support.adapter_under_test import ACCOUNT, AdapterUnderTest, shopify_order
@@ -80,6 +82,29 @@ class TestTheCommand:
         adapter.settle()
         assert adapter.states()[-1] == "delivered"
         assert [order["order_id"] for order in adapter.received()] == ["1", "3"]
+
+    @pytest.mark.parametrize("again", ["zoe\u0301@shop.example", "ZO\u00c9@Shop.Example", "\uff5ao\u00e9@shop.example"])
+    def test_the_same_address_in_another_encoding_does_not_come_back(self, adapter: AdapterUnderTest, again: str) -> None:
+        run(adapter, "zo\u00e9@shop.example", "--yes")
+        adapter.post(order_of(1, email=again))
+        adapter.settle()
+        assert adapter.states() == ["skipped:forgotten"]
+
+    @pytest.mark.parametrize("before", ["zoe\u0301@shop.example", "zo\u00e9@shop.example"])
+    def test_the_digests_of_earlier_versions_still_count(self, adapter: AdapterUnderTest, before: str) -> None:
+        with transaction(adapter.engine) as connection:
+            digest = keyed_digest(key_of(connection, "forgotten"), f"\0{before}")
+            connection.execute(insert(forgotten_table).values(digest=digest, at=adapter.clock()))
+        for number, again in enumerate(("zoe\u0301@shop.example", "Zo\u00e9@shop.example"), 1):
+            adapter.post(order_of(number, email=again))
+            adapter.settle()
+        assert adapter.states() == ["skipped:forgotten"] * 2
+
+    def test_every_encoding_of_the_address_is_erased(self, adapter: AdapterUnderTest) -> None:
+        for number, text in enumerate(("zoe\u0301@shop.example", "ZO\u00c9@shop.example", "zo\u00e9@shop.example.org"), 1):
+            adapter.post({**shopify_order(number), "note": text})
+        adapter.settle()
+        assert forgotten(adapter, "zo\u00e9@shop.example") == {1, 2}
 
     def test_who_was_never_seen_is_remembered_too(self, adapter: AdapterUnderTest) -> None:
         assert run(adapter, EMAIL, "--yes").stdout == "Nothing is stored about this address.\n"
