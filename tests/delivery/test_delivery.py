@@ -243,6 +243,10 @@ class TestFailures:
         adapter.settle()
         assert adapter.states() == ["delivered"]
 
+    def test_the_delays_grow_from_seconds_to_a_day(self) -> None:
+        minutes = (5 / 60, 0.5, 2, 10, 30, 60, 180, 360, 720, 1440, 1440, 1440)
+        assert tuple(timedelta(minutes=each) for each in minutes) == DELAYS
+
     def test_after_twelve_repeats_it_is_dead(self, adapter: AdapterUnderTest) -> None:
         adapter.tell_drip(status=500)
         adapter.post(shopify_order())

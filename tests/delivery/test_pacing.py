@@ -68,6 +68,14 @@ class TestWindow:
         assert max(gaps) < HOUR / 20
         assert now < START + HOUR + MINUTE
 
+    def test_in_the_reserve_the_gap_is_what_all_that_comes_back_allows(self) -> None:
+        window = Window(4)
+        for _ in range(3):
+            window.spend(START, START)
+        assert window.opens(START, live=True) == START + HOUR / 2
+        assert window.soon(START, HOUR.total_seconds(), live=True) == 2
+        assert window.soon(START, HOUR.total_seconds(), live=False) == 0
+
     def test_others_wait_until_more_than_the_reserve_is_left(self) -> None:
         window = Window(4)
         for index in range(3):
