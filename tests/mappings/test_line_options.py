@@ -46,7 +46,7 @@ NOT_OF_THE_PRODUCT = [
     ("Size", "06 12 34 56 78"), ("Size", "4155552671"), ("Size", "+1 (415) 555\u20112671"), ("Size", "00491701234567"),
     ("SKU", "+491701234567"), ("SKU", "555-123-4567"), ("Size", "https://x.example/a"), ("Size", "www.example.com"),
     ("Size", "bit.ly/abc"), ("Size", "<a href='https://x.example/a'>View</a>"), ("Size", "photo.jpg"), ("Size", '{"a":1}'),
-    ("Size", 'a:1:{i:0;s:1:"x";}'), ("Size", "x" * 300), ("Size", "8F3K-29QX-77AB"), ("Size", "ABCD-EFGH-JKLM"),
+    ("Size", 'a:1:{i:0;s:1:"x";}'), ("Size", "x" * 300), ("Size", "8F3K-29QX-77AB"), ("Size", "ABCD-EFGH-JKLM"), ("Size", "A1B2-C3D4-EF"),
     ("Size", "GC8F3K29QX77AB"), ("Size", "giftcard12ab34"), ("Size", "1234 5678 9012 3456"),
     ("Size", "550e8400-e29b-41d4-a716-446655440000"),
 ]  # fmt: skip

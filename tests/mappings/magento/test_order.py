@@ -232,6 +232,7 @@ class TestPayment:
             ({"state": "closed", "total_due": 100}, "refunded"),
             ({"state": None, "status": "closed"}, "refunded"),
             ({"state": "canceled", "total_canceled": 100, "total_due": 100}, "pending"),
+            ({"state": "canceled", "total_canceled": "99.50", "total_paid": "0.50", "total_due": "99.50"}, "paid"),
         ],
     )
     def test_status(self, fields: dict[str, Any], status: str) -> None:

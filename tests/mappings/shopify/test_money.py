@@ -88,3 +88,11 @@ def test_a_negative_refund_raises_no_total() -> None:
     back = {"kind": "refund", "status": "success", "amount": "-7.00", "currency": "GBP"}
     order = mapped(refunds=[{"transactions": [back]}])
     assert (order.refunded_total, order.grand_total) == (Decimal(0), Decimal(160))
+
+
+def test_the_tax_in_a_refunded_shipping_line_counts_even_below_one() -> None:
+    # 5.00 with 0.80 tax in it; a REST body states what was refunded without the tax.
+    shipping = {"id": 3, "price": "5.00", "tax_lines": [{"price": "0.80"}]}
+    refund = {"refund_shipping_lines": [{"shipping_line_id": 3, "subtotal_amount_set": both("4.20", "4.20")}]}
+    order = mapped(taxes_included=True, total_shipping_price_set=both("5.00", "5.00"), shipping_lines=[shipping], refunds=[refund])
+    assert order.total_shipping == 0
