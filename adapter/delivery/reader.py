@@ -89,12 +89,12 @@ class Reader:
             rows = self._unread.next(connection, self._waiting)
         if not rows:  # an idle reader takes no write lock
             return 0
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, synced=False) as connection:
             set_in_hand(connection, [row.id for row in rows])
         self._in_hand = {row.id for row in rows}
         self._completer.arrived(max(self._in_hand))
         results = self._read_some(rows)
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, synced=False) as connection:
             self._record(connection, results)
             set_in_hand(connection, ())
         self._in_hand = set()

@@ -1,6 +1,7 @@
 """Sends one account's orders: lanes oldest first, one request at a time, each body stored before it is posted.
 
-An order takes three commits: its claim, its body before the request, and the outcome.
+An order takes three commits: its claim, its body before the request, and the outcome. Only the last two wait for the disk: if the machine
+fails, the order is claimed anew.
 """
 
 import logging
@@ -119,7 +120,7 @@ class Sender:
 
     def _claim(self, outlook: Outlook) -> tuple[list[LaneQueue], Kind, list[LaneQueue]]:
         """The lanes that can be sent, and how which of them are sent now."""
-        with transaction(self._engine) as connection:
+        with transaction(self._engine, synced=False) as connection:
             queues, plan = self._queues(connection, outlook)
             kind, chosen = self._choose(queues, plan)
             self._started = [queue.target.id for queue in chosen]

@@ -77,8 +77,11 @@ class Unread:
 
     def _after(self, connection: Connection, priority: int, last: str) -> list[str]:
         turn: list[str] = []
-        while (names := stores_with_unread(connection, priority, last, _STORES_AT_ONCE)) and len(turn) < _STORES_AT_ONCE:
+        while len(turn) < _STORES_AT_ONCE:
+            names = stores_with_unread(connection, priority, last, _STORES_AT_ONCE)
             turn += [name for name in names if name in self._stores]
+            if len(names) < _STORES_AT_ONCE:
+                break
             last = names[-1]
         return turn
 

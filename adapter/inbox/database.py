@@ -22,6 +22,7 @@ from sqlalchemy.pool import QueuePool
 from adapter.errors import DatabaseAway
 from adapter.inbox import counters
 from adapter.inbox.packing import use_keys
+from adapter.inbox.postgresql_server import begin_writing, connect_postgresql
 from adapter.inbox.sqlite_file import path_of, remember_file, require_file, require_same_file, watch_file, why_unusable
 
 # A webhook must be answered within 4 s, even if the database is unreachable; small plans allow 20 connections in total.
@@ -38,7 +39,11 @@ _NOT_A_DATABASE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 def connect(url: str, payload_keys: Sequence[bytes] = ()) -> Engine:
     """An engine for a DATABASE_URL, which encrypts with the first of these keys and decrypts with all. It connects when first used."""
-    engine = _sqlite(url) if make_url(url).get_backend_name() == "sqlite" else _postgresql(url)
+    engine = (
+        _sqlite(url)
+        if make_url(url).get_backend_name() == "sqlite"
+        else connect_postgresql(url, connections=_CONNECTIONS, patience_s=_PATIENCE_S)
+    )
     if payload_keys:
         from adapter.inbox.encryption import Keyring  # noqa: PLC0415 - its library takes long to load, and most installations have no keys
 
@@ -47,11 +52,18 @@ def connect(url: str, payload_keys: Sequence[bytes] = ()) -> Engine:
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Connection]:
-    """A writing transaction, committed at the end; raises `DatabaseAway` if the connection is lost."""
-    with _turn_to_write(engine), reaching_database(engine), engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text(f"SET LOCAL statement_timeout = {_PATIENCE_S * 1000}"))
+def transaction(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
+    """A writing transaction, committed at the end; raises `DatabaseAway` if the connection is lost.
+
+    Without `synced` its commit doesn't wait for the disk: it survives any end of this process, but if the machine or the database server
+    fails within the next second it may be undone, and with it only what was committed later. For work that is then simply done again.
+    """
+    with (
+        _turn_to_write(engine),
+        reaching_database(engine),
+        engine.connect() as connection,
+        connection.execution_options(synced=synced).begin(),
+    ):
         counters.begin(connection)
         yield connection
         counters.write(connection)
@@ -67,7 +79,7 @@ def driver_transaction(engine: Engine) -> Iterator[Any]:
             cursor = connection.cursor()
             try:
                 if engine.dialect.name == "postgresql":
-                    cursor.execute(f"SET LOCAL statement_timeout = {_PATIENCE_S * 1000}")
+                    cursor.execute(begin_writing(_PATIENCE_S, synced=True))
                 else:
                     _lock_sqlite(cursor.execute)
                 yield cursor
@@ -89,7 +101,7 @@ def driver_transaction(engine: Engine) -> Iterator[Any]:
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
-    """A reading transaction, which takes no lock; raises `DatabaseAway` if the connection is lost."""
+    """For reading, without a lock; raises `DatabaseAway` if the connection is lost. On SQLite all statements see the same state."""
     require_file(engine)
     with reaching_database(engine), engine.connect().execution_options(reading=True) as connection:
         yield connection
@@ -161,10 +173,11 @@ def _sqlite(url: str) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # A transaction that reads before it writes fails if another one writes in between, so writers take the lock at once.
-        if connection.get_execution_options().get("reading"):
+        options = connection.get_execution_options()
+        if options.get("reading"):
             connection.exec_driver_sql("BEGIN")
         else:
-            _lock_sqlite(connection.exec_driver_sql)
+            _lock_sqlite(connection.exec_driver_sql, synced=options.get("synced", True))
 
     return engine
 
@@ -204,13 +217,14 @@ def _await_turn(turn: int) -> None:
         raise DatabaseAway(f"the database of DATABASE_URL can't be used: another process has been writing for {_PATIENCE_S} s")
 
 
-def _lock_sqlite(execute: Callable[[str], Any]) -> None:
-    """Begin a writing transaction as soon as no other is open.
+def _lock_sqlite(execute: Callable[[str], Any], *, synced: bool = True) -> None:
+    """Begin a writing transaction as soon as no other is open. It is written to the log in any case, and synced to disk if it should be.
 
     This process has the turn, but another program may be using the file. SQLite itself would check only every 100 ms.
     """
     until = time.monotonic() + _PATIENCE_S
     execute(f"PRAGMA busy_timeout = {_LOOK_MS}")
+    execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
     try:
         while True:
             try:
@@ -222,18 +236,6 @@ def _lock_sqlite(execute: Callable[[str], Any]) -> None:
                     raise
     finally:
         execute(_BUSY_TIMEOUT)
-
-
-def _postgresql(url: str) -> Engine:
-    return create_engine(
-        url,
-        hide_parameters=True,  # an error must not quote a payload in a log
-        pool_size=_CONNECTIONS,
-        max_overflow=0,
-        pool_timeout=_PATIENCE_S,
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": _PATIENCE_S, "prepare_threshold": None},
-    )
 
 
 @contextmanager

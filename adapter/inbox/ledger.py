@@ -42,7 +42,10 @@ _BEGIN_ATTEMPTS = insert(attempts)
 
 
 def take_up(connection: Connection, ids: Sequence[int]) -> set[int]:
-    """Count a request for each of these deliveries that is still pending; which. Nobody settles or erases them before the commit."""
+    """Count a request for each of these deliveries that is still pending and read; which. Nobody settles or erases them before the commit.
+
+    A database server that failed may have undone that they were read.
+    """
     taken: set[int] = set()
     for part in parts(sorted(ids)):
         taken |= set(connection.execute(_TAKE_UP, {"ids": list(part)}).scalars())
@@ -51,7 +54,11 @@ def take_up(connection: Connection, ids: Sequence[int]) -> set[int]:
 
 _TAKE_UP = (
     update(deliveries)
-    .where(deliveries.c.id.in_(bindparam("ids", expanding=True)), deliveries.c.state == literal_column("'pending'"))
+    .where(
+        deliveries.c.id.in_(bindparam("ids", expanding=True)),
+        deliveries.c.state == literal_column("'pending'"),
+        deliveries.c.read_at.is_not(None),
+    )
     .values(starts=0, attempts=deliveries.c.attempts + 1)
     .returning(deliveries.c.id)
 )

@@ -332,11 +332,11 @@ class TestFailures:
         calls = itertools.count()
 
         @contextmanager
-        def away_after_the_post(engine: Engine) -> Iterator[Connection]:
+        def away_after_the_post(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
             breaks = bool(adapter.received()) and next(calls) == 0
             if breaks and not is_written:
                 raise DatabaseAway("the database of DATABASE_URL cannot be used: database is locked")
-            with transaction(engine) as connection:
+            with transaction(engine, synced=synced) as connection:
                 yield connection
             if breaks:
                 raise DatabaseAway("the connection to the database of DATABASE_URL was lost")

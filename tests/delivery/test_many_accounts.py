@@ -81,6 +81,25 @@ class TestStatements:
         assert adapter.states() == ["delivered", "delivered"]
         assert heard.count("COMMIT") == 3
 
+    def test_of_an_orders_five_commits_only_the_two_around_the_request_wait_for_the_disk(self, adapter: AdapterUnderTest) -> None:
+        """The others are done again if they are lost: what is in hand, what was read, and the claim."""
+        adapter.post(shopify_order(1))
+        adapter.settle()
+        adapter.post(shopify_order(2))
+        with statements(adapter.engine) as heard:
+            assert adapter.reader.step() == 1
+            assert adapter.senders[ACCOUNT.id].step()
+        waits, begun = False, []
+        for statement in heard:
+            if statement.startswith("PRAGMA synchronous"):
+                waits = statement.endswith("FULL")
+            elif statement == "BEGIN IMMEDIATE":
+                begun.append(waits)
+            elif statement.startswith("BEGIN; "):
+                begun.append("synchronous_commit = off" not in statement)
+        assert begun == [False, False, False, True, True]
+        assert heard.count("COMMIT") == 5
+
     @pytest.mark.parametrize("accounts", [1, 1200])
     def test_none_grows_with_the_number_of_stores(self, engine: Engine, settings: Settings, accounts: int) -> None:
         """SQLite refuses an expression deeper than 1,000, and a statement of many parameters costs more than it finds."""

@@ -2,20 +2,24 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, text
+from sqlalchemy import Engine, inspect, text, update
 
 from adapter.errors import DatabaseAway
 from adapter.inbox.database import connect, database_now, snapshot, transaction
+from adapter.inbox.ledger import take_up
 from adapter.inbox.migration import migrate
 from adapter.inbox.schema_version import is_migrated
 from adapter.inbox.sqlite_file import create_file
-from adapter.inbox.tables import metadata
+from adapter.inbox.tables import deliveries, metadata
+from tests.support.adapter_under_test import AdapterUnderTest, shopify_order
+from tests.support.postgresql import PostgresqlServer
 
 
 def test_migrations_build_the_tables_that_the_code_declares(engine: Engine) -> None:
@@ -56,6 +60,62 @@ def test_sqlite_syncs_every_commit(tmp_path: Path) -> None:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
     engine.dispose()
+
+
+@pytest.fixture
+def server(postgresql: PostgresqlServer) -> Iterator[Engine]:
+    """An empty database on PostgreSQL, whose commits are synced unless asked otherwise."""
+    url = postgresql.new_database()
+    engine = connect(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER DATABASE {engine.url.database} SET synchronous_commit = on"))
+    engine.dispose()
+    yield engine
+    engine.dispose()
+    postgresql.drop(url)
+
+
+def synced_in_turn(engine: Engine, how: str) -> list[object]:
+    """What a setting is in a transaction that is synced, in one that need not be, and in another one that is."""
+    found = []
+    for synced in (True, False, True):
+        with transaction(engine, synced=synced) as connection:
+            found.append(connection.execute(text(how)).scalar())
+    return found
+
+
+def test_a_commit_that_need_not_be_synced_leaves_others_as_they_are_on_sqlite(tmp_path: Path) -> None:
+    engine = connect(f"sqlite:///{tmp_path / 'x.db'}")
+    migrate(engine)
+    assert synced_in_turn(engine, "PRAGMA synchronous") == [2, 1, 2]  # FULL, NORMAL, FULL
+    engine.dispose()
+
+
+def test_a_commit_that_need_not_be_synced_leaves_others_as_they_are_on_postgresql(server: Engine) -> None:
+    assert synced_in_turn(server, "SHOW synchronous_commit") == ["on", "off", "on"]
+    with transaction(server) as connection:
+        assert connection.execute(text("SHOW statement_timeout")).scalar() == "3s"
+
+
+def test_a_connection_that_the_server_ended_is_replaced_unnoticed(server: Engine) -> None:
+    other = connect(server.url.render_as_string(hide_password=False))
+    with snapshot(server) as connection:
+        process = connection.execute(text("SELECT pg_backend_pid()")).scalar()
+    with snapshot(other) as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:process, 3000)"), {"process": process})
+    with snapshot(server) as connection:
+        assert connection.execute(text("SELECT pg_backend_pid()")).scalar() != process
+    other.dispose()
+
+
+def test_an_order_that_lost_its_reading_is_not_sent(adapter: AdapterUnderTest) -> None:
+    """A commit that was not synced is gone with the database server; a sender may have claimed the order before."""
+    adapter.post(shopify_order())
+    adapter.read()
+    with transaction(adapter.engine) as connection:
+        assert take_up(connection, [1]) == {1}
+        connection.execute(update(deliveries).values(read_at=None))
+        assert take_up(connection, [1]) == set()
 
 
 def test_a_failed_transaction_leaves_nothing(engine: Engine) -> None:
