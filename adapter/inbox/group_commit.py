@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -46,34 +47,24 @@ class Learned:
 
 
 class Job:
-    """Something to store, and what came of it. `done` is called once that is known, in the writing thread."""
+    """Something to store. `done` is called once it is known what came of it, in the writing thread."""
 
-    __slots__ = ("_done", "_error", "_is_finished", "_result", "is_given_up", "until", "what")
+    __slots__ = ("_done", "error", "is_finished", "result", "until", "what")
 
     def __init__(self, what: Arrival | Refusal | Learned, done: Callable[[], None]) -> None:
         self.what = what
         self.until = time.monotonic() + _DEADLINE_S
         """When whoever asked gives up, by `time.monotonic`."""
-        self.is_given_up = False
+        self.is_finished = False
+        self.result: Any = None
+        self.error: Exception | None = None
         self._done = done
-        self._is_finished = False
-        self._result: Any = None
-        self._error: Exception | None = None
 
     def finish(self, result: Any = None, error: Exception | None = None) -> None:
         """Record what came of it, unless that is known already."""
-        if not self._is_finished:
-            self._result, self._error, self._is_finished = result, error, True
+        if not self.is_finished:
+            self.result, self.error, self.is_finished = result, error, True
             self._done()
-
-    def outcome(self) -> Any:
-        """What came of it; raises the error, or `DatabaseAway` if nothing is known yet: it's then given up."""
-        if not self._is_finished:
-            self.is_given_up = True
-            raise DatabaseAway(f"the database of DATABASE_URL did not answer within {_DEADLINE_S:g} s")
-        if self._error:
-            raise self._error
-        return self._result
 
 
 class Keeper:
@@ -100,8 +91,13 @@ class Keeper:
         return receipt
 
     def begin(self, arrival: Arrival, done: Callable[[], None]) -> Job:
-        """Store an arrival without waiting for it; the job's outcome is what `keep` returns or raises."""
+        """Store an arrival without waiting for it."""
         return self._enqueue(self._packed(arrival), done)
+
+    def outcome(self, job: Job) -> Receipt:
+        """What `keep` would return or raise, if the job is done by now; if it isn't, it is given up."""
+        receipt: Receipt = self._outcome(job)
+        return receipt
 
     def count(self, refusal: Refusal) -> None:
         """Count a refused request; raises `DatabaseAway`."""
@@ -129,7 +125,16 @@ class Keeper:
         finished = threading.Event()
         job = self._enqueue(what, finished.set)
         finished.wait(_DEADLINE_S)
-        return job.outcome()
+        return self._outcome(job)
+
+    def _outcome(self, job: Job) -> Any:
+        if not job.is_finished:
+            with self._changed, suppress(ValueError):  # it may be in the current batch
+                self._waiting.remove(job)
+            raise DatabaseAway(f"the database of DATABASE_URL did not answer within {_DEADLINE_S:g} s")
+        if job.error:
+            raise job.error
+        return job.result
 
     def _work(self) -> None:
         while batch := self._next_batch():
@@ -140,15 +145,14 @@ class Keeper:
                     job.finish(error=error)
 
     def _next_batch(self) -> Sequence[Job]:
-        """All waiting jobs but those whose request has given up; empty if the thread should end."""
-        while True:
-            with self._changed:
-                if not self._waiting and not self._changed.wait(_IDLE_S) and not self._waiting:
+        """All waiting jobs; empty if the thread should end."""
+        with self._changed:
+            while not self._waiting:
+                if not self._changed.wait(_IDLE_S) and not self._waiting:
                     self._running = False
-                    return ()
-                taken, self._waiting = self._waiting[:_LARGEST_BATCH], self._waiting[_LARGEST_BATCH:]
-            if batch := [job for job in taken if not job.is_given_up]:
-                return batch
+                    break
+            batch, self._waiting = self._waiting[:_LARGEST_BATCH], self._waiting[_LARGEST_BATCH:]
+            return batch
 
     def _process(self, batch: Sequence[Job]) -> None:
         """Insert new arrivals in one transaction; then handle copies and refusals in a second one."""

@@ -201,7 +201,7 @@ def _found_at(path: str) -> Mapping[str, _Identity]:
 
 def _companions(path: str) -> dict[str, str]:
     """The files that SQLite keeps beside the database, by suffix; it resolves symbolic links."""
-    real = os.path.realpath(path)
+    real = os.path.realpath(path) if os.path.islink(path) else path
     return {suffix: f"{real}{suffix}" for suffix in _COMPANIONS}
 
 

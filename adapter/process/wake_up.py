@@ -6,6 +6,7 @@ The datagram carries nothing. A sender that misses it finds the webhook when it 
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from adapter.process.per_database import path_for
@@ -36,5 +37,6 @@ def listen_for_wake_ups(database_url: str, wake: Callable[[], None], stopped: Ca
                 wake()
 
 
+@cache
 def _address(database_url: str) -> str:
     return str(path_for(database_url, "sock"))

@@ -89,7 +89,7 @@ class WebhookReceiver:
             job = self._keeper.begin(_arrival(genuine), ready)
         except Exception:  # noqa: BLE001 - it comes again in the call, which reports it
             return None
-        return BegunWebhook(job, lambda environ: self._receipt(genuine, job.outcome, environ))
+        return BegunWebhook(job, lambda environ: self._receipt(genuine, lambda: self._keeper.outcome(job), environ))
 
     def _is_quick(self, environ: "WSGIEnvironment") -> bool:
         length: str = environ.get("CONTENT_LENGTH", "")
