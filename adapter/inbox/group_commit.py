@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -109,7 +109,7 @@ class Keeper:
 
     def _packed(self, arrival: Arrival) -> Arrival:
         """Packed in the request's thread: what the writing thread does, all others wait for."""
-        return replace(arrival, payload=self._pack(arrival.payload))
+        return arrival.packed(self._pack)
 
     def _enqueue(self, what: Arrival | Refusal | Learned, done: Callable[[], None]) -> Job:
         job = Job(what, done)

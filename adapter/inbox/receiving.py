@@ -34,6 +34,10 @@ class Arrival:
     payload: bytes
     at: datetime
 
+    def packed(self, pack: Callable[[bytes], bytes]) -> "Arrival":
+        """The same with its payload in the form in which it is stored."""
+        return Arrival(self.store, self.key, self.topic, self.headers, pack(self.payload), self.at)
+
     @property
     def bare(self) -> "Arrival":
         """The same with only its payload, for a database that rejects the rest."""

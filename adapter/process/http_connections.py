@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from waitress.adjustments import Adjustments
@@ -20,7 +20,7 @@ from waitress.task import ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest, Error, RequestEntityTooLarge
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 # How long a client may take to send a head and a whole request, and how long a connection may be idle between requests.
 _HEAD_S = 10.0
@@ -28,8 +28,11 @@ _REQUEST_S = 30.0
 _KEEP_ALIVE_S = 75.0  # longer than platforms' routers keep a connection, so that they never use a closed one
 LONGEST_HEAD = 65_536
 _LONGEST_CHUNK_LINE = 1_024
-_FRAMING = re.compile(rb"\r\n(?:content-length|transfer-encoding):", re.IGNORECASE)
-_BEGUN = "adapter.begun"
+# RFC 9112, 5: a field's line, and a line that continues the one before.
+_FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")
+_CONTINUED = re.compile(r"\r\n(?=[ \t])")
+_LENGTHS = frozenset(["CONTENT_LENGTH", "TRANSFER_ENCODING"])
+_OF_WAITRESS = _LENGTHS | {"CONNECTION", "EXPECT"}
 
 
 class Begun(Protocol):
@@ -38,8 +41,8 @@ class Begun(Protocol):
     until: float
     """When it has to be answered, whether it is ready or not, by `time.monotonic`."""
 
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer it, without waiting for anything; called once."""
+    def response(self) -> tuple[str, Sequence[tuple[str, str]], bytes]:
+        """Status line, headers and body as things are now, without waiting for anything; called once."""
 
 
 Begin = Callable[["WSGIEnvironment", Callable[[], None]], Begun | None]
@@ -47,13 +50,12 @@ Begin = Callable[["WSGIEnvironment", Callable[[], None]], Begun | None]
 
 
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
-    """Reads one request.
+    """Reads one request, and answers what is malformed as Waitress does.
 
-    Waitress alone fails over a length or address that Python can't read, takes a chunked body with a length too, and waits for a chunk of
-    any size.
+    Waitress alone takes a minute for a field of 60,000 spaces, fails over a length or address that Python can't read, takes a chunked body
+    with a length too, and waits for a chunk of any size.
     """
 
-    environ: "WSGIEnvironment | None" = None
     begun: Begun | None = None
 
     def received(self, data: bytes) -> int:
@@ -72,11 +74,18 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         return taken
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the head. Raises `ParsingError` if it has no clear address or length (RFC 9112, sections 6.1 and 6.3)."""
-        if len(_FRAMING.findall(header_plus)) > 1:
+        """Read the head. Raises `ParsingError` if it has no clear address or length (RFC 9112, sections 6.1 and 6.3).
+
+        Waitress reads the first line, and the fields that decide where the request ends.
+        """
+        first, newline, rest = header_plus.partition(b"\r\n")
+        lines = _CONTINUED.sub("", rest.decode("latin-1")).split("\r\n")
+        fields = [field for line in lines if line and (field := self._add_field(line))]
+        if sum(key in _LENGTHS for key, _ in fields) > 1:
             raise ParsingError("More than one Content-Length or Transfer-Encoding")
+        head = "\r\n".join([first.decode("latin-1"), *(line for _, line in fields)]).encode("latin-1")
         try:
-            super().parse_header(header_plus)
+            super().parse_header(head + newline)
         except ValueError as error:
             if hasattr(self, "path"):  # the address was read: it is the length that can't be
                 raise
@@ -84,18 +93,40 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         if "TRANSFER_ENCODING" in self.headers:
             raise ParsingError("Transfer-Encoding is for HTTP/1.1")
 
+    def _add_field(self, line: str) -> tuple[str, str] | None:
+        """Add a field to the headers; its name and line instead if Waitress is to read it."""
+        field = _FIELD.fullmatch(line)
+        if field is None:
+            raise ParsingError("Invalid header")
+        name, value = field.groups()
+        if "_" in name:  # an application could not tell it from a hyphen
+            return None
+        key = name.upper().replace("-", "_")
+        if key in _OF_WAITRESS:
+            return key, line
+        value = value.strip(" \t")
+        self.headers[key] = f"{self.headers[key]}, {value}" if key in self.headers else value
+        return None
+
     def _refuse(self, error: Error) -> None:
         self.error = error
         self.completed = True
 
 
 class _Task(WSGITask):  # type: ignore[misc]
-    """Answers a request, with the environment in which it was begun."""
+    """Answers a request."""
 
-    def get_environment(self) -> "WSGIEnvironment":
-        """The WSGI environment."""
-        environ: WSGIEnvironment = self.request.environ or super().get_environment()
-        return environ
+    def execute(self) -> None:
+        """Write the response."""
+        begun: Begun | None = self.request.begun
+        if begun is None:
+            super().execute()
+            return
+        self.status, headers, body = begun.response()
+        self.response_headers.extend(headers)
+        self.content_length = len(body)
+        self.complete = self.wrote_header = True
+        self.channel.write_soon(self.build_response_header() + body)
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
@@ -139,14 +170,13 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         threads: ThreadedTaskDispatcher,
         connections: dict[int, Any],
     ) -> None:
-        self._app = app
         self._begin: Begin | None = getattr(app, "begin", None)
         self._loop = threading.get_ident()
         self._waiting: dict[_Parser, Channel] = {}
         """Requests that were begun, the oldest first. One that is answered is taken out, so none is answered twice."""
         self._ready: deque[_Parser] = deque()
         info = (sock.family, sock.type, sock.proto, sock.getsockname())
-        super().__init__(self._respond, connections, _sock=sock, dispatcher=threads, adj=settings, sockinfo=info, bind_socket=False)
+        super().__init__(app, connections, _sock=sock, dispatcher=threads, adj=settings, sockinfo=info, bind_socket=False)
 
     @property
     def has_begun(self) -> bool:
@@ -162,13 +192,10 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
         request: _Parser = channel.requests[0]
         if self._begin is None or request.error:
             return False
-        environ = _Task(channel, request).get_environment()
-        request.begun = self._begin(environ, lambda: self._is_ready(request))
+        request.begun = self._begin(_Task(channel, request).get_environment(), lambda: self._is_ready(request))
         if request.begun is None:
             request.get_body_stream().seek(0)
             return False
-        environ[_BEGUN] = request.begun
-        request.environ = environ
         self._waiting[request] = channel
         return True
 
@@ -188,10 +215,6 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
     def _answer(self, request: _Parser) -> None:
         if channel := self._waiting.pop(request, None):
             channel.service()
-
-    def _respond(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        app: WSGIApplication = environ.get(_BEGUN, self._app)
-        return app(environ, start_response)
 
     def pull_trigger(self) -> None:
         """Make the loop look again, unless it is the loop that asks."""

@@ -22,11 +22,16 @@ class Answer:
     document: Mapping[str, str]
     headers: Sequence[tuple[str, str]] = ()
 
-    def send(self, environ: "WSGIEnvironment", start_response: "StartResponse", request_id: str) -> list[bytes]:
-        """Answer a request."""
+    def response(self, request_id: str) -> tuple[str, list[tuple[str, str]], bytes]:
+        """Status line, headers and body."""
         body = json.dumps(self.document).encode()
         common = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), (HEADER, request_id)]
-        start_response(_STATUS[self.status], [*common, *self.headers])
+        return _STATUS[self.status], [*common, *self.headers], body
+
+    def send(self, environ: "WSGIEnvironment", start_response: "StartResponse", request_id: str) -> list[bytes]:
+        """Answer a request."""
+        status, headers, body = self.response(request_id)
+        start_response(status, headers)
         return [body] if environ["REQUEST_METHOD"] != "HEAD" else []
 
 

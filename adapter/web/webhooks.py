@@ -5,7 +5,7 @@ verification and the insert together, and a process that only receives webhooks 
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +14,7 @@ from uuid import uuid4
 from sqlalchemy.exc import DBAPIError
 
 from adapter.errors import DatabaseAway
-from adapter.inbox.group_commit import Job, Keeper, Learned, Refusal
+from adapter.inbox.group_commit import Keeper, Learned, Refusal
 from adapter.inbox.public_address import AgreedAddress, is_needed
 from adapter.inbox.receiving import Arrival, Receipt
 from adapter.monitoring.error_reporting import report
@@ -89,7 +89,7 @@ class WebhookReceiver:
             job = self._keeper.begin(_arrival(genuine), ready)
         except Exception:  # noqa: BLE001 - it comes again in the call, which reports it
             return None
-        return BegunWebhook(job, lambda environ: self._receipt(genuine, lambda: self._keeper.outcome(job), environ))
+        return BegunWebhook(environ, job.until, lambda: self._receipt(genuine, lambda: self._keeper.outcome(job), environ))
 
     def _is_quick(self, environ: "WSGIEnvironment") -> bool:
         length: str = environ.get("CONTENT_LENGTH", "")
@@ -163,16 +163,17 @@ class WebhookReceiver:
 
 
 class BegunWebhook:
-    """A genuine webhook that is being stored; called, it answers with what has come of that."""
+    """A genuine webhook that is being stored."""
 
-    def __init__(self, job: Job, receipt: "Callable[[WSGIEnvironment], Mapping[str, str]]") -> None:
-        self.until = job.until
+    def __init__(self, environ: "WSGIEnvironment", until: float, receipt: Callable[[], Mapping[str, str]]) -> None:
+        self.until = until
+        self._environ = environ
         self._receipt = receipt
 
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer it."""
-        with named(environ) as request_id:
-            return _answer(lambda: self._receipt(environ)).send(environ, start_response, request_id)
+    def response(self) -> tuple[str, Sequence[tuple[str, str]], bytes]:
+        """The answer, by what has come of it until now."""
+        with named(self._environ) as request_id:
+            return _answer(self._receipt).response(request_id)
 
 
 def _answer(receipt: Callable[[], Mapping[str, str]]) -> Answer:
@@ -201,9 +202,10 @@ def _arrival(genuine: _Genuine) -> Arrival:
     store, headers, payload = genuine
     provider = store.provider
     key = provider.key(headers, payload)
+    value = _storable(key.value, _LONGEST_HEADER) or uuid4().hex
     return Arrival(
         store=store.name,
-        key=replace(key, value=_storable(key.value, _LONGEST_HEADER) or uuid4().hex),
+        key=key if key.value == value else replace(key, value=value),
         topic=_storable(provider.topic(headers), _LONGEST_TOPIC),
         headers={name: _storable(headers[name], _LONGEST_HEADER) for name in provider.kept_headers if name in headers},
         payload=payload,

@@ -48,9 +48,8 @@ class Begun:
         self.name, self.until, self.is_ready = name, until, False
         threading.Timer(ready_s, lambda: (setattr(self, "is_ready", True), ready())).start()
 
-    def __call__(self, environ, start_response):
-        start_response("200 OK", [("Content-Type", "text/plain")])
-        return [f"<{self.name} {'ready' if self.is_ready else 'late'}>".encode()]
+    def response(self):
+        return "200 OK", [("Content-Type", "text/plain")], f"<{self.name} {'ready' if self.is_ready else 'late'}>".encode()
 
 
 gunicorn_server.WebServer(App, bind=f"127.0.0.1:{sys.argv[1]}", workers=2, largest_body=1000).run()
@@ -159,6 +158,7 @@ def test_an_address_that_cannot_be_read_is_a_bad_request(patient: Server) -> Non
     [
         (b"Content-Length: 5000\r\n\r\n", 413),
         (b"X-Long: " + b"x" * 70_000 + b"\r\n\r\n", 431),
+        (b"X-Long: " + b" " * 60_000 + b"\x01\r\n\r\n", 400),
         (b"Content-Length: two\r\n\r\n", 400),
         (b"Content-Length: -1\r\n\r\n", 400),
         (b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n", 413),
