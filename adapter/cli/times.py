@@ -1,5 +1,6 @@
 """Times as people read them: in this machine's zone, or in UTC on request. Programs always get UTC."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -7,11 +8,21 @@ from typing import Any
 import click
 
 IN_UTC = click.option("--utc", "in_utc", is_flag=True, help="Show times in UTC instead of this machine's time zone.")
+_WHEN = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d) UTC")
 
 
 def shown(moment: datetime, *, in_utc: bool) -> str:
     """A time to the second, with its zone."""
     return f"{moment.astimezone(UTC if in_utc else None):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def localized(text: str, *, in_utc: bool) -> str:
+    """A text with its times, which `adapter.operations.verdict.when` writes, in this machine's zone."""
+    return text if in_utc else _WHEN.sub(_in_zone, text)
+
+
+def _in_zone(found: re.Match[str]) -> str:
+    return f"{datetime.fromisoformat(found[1]).replace(tzinfo=UTC).astimezone():%Y-%m-%d %H:%M %Z}"
 
 
 def with_times(document: Mapping[str, Any], *, in_utc: bool) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from adapter.inbox.sqlite_file import missing_file
 from adapter.operations.drip_account import ask_drip
 from adapter.operations.health import status_report
 from adapter.operations.sums import Difference, recent_differences
+from adapter.operations.verdict import when
 from adapter.operations.webhooks import experience_of
 from adapter.settings import WEAK_PASSWORD, Account, ApiSettings, Settings, Store, secret_variables
 from adapter.stores.http import StoreTrouble
@@ -43,6 +44,8 @@ class Finding:
     what: str
     ok: bool | None
     say: str
+    code: str = ""
+    """The code of the verdict's finding that it is about; blank if it is no finding of the verdict."""
 
 
 _STOPPED_SANDBOX = Finding("sandbox", False, "not running: start it with drip-adapter serve --sandbox")
@@ -62,12 +65,13 @@ def look(settings: Settings, engine: Engine) -> Iterator[Finding]:
     yield from _database(settings, engine)
     yield from _accounts(settings, engine)
     if not settings.accounts:
-        yield Finding("drip", False, "no Drip account: set DRIP_ACCOUNT_ID and DRIP_API_KEY; until then orders are stored but not sent")
+        why = "no Drip account: set DRIP_ACCOUNT_ID and DRIP_API_KEY; until then orders are stored but not sent"
+        yield Finding("drip", False, why, "no_account" if settings.stores else "")
 
 
 def _stores(settings: Settings) -> Iterator[Finding]:
     if not settings.stores:
-        yield Finding("stores", False, f"no store is configured: set {secret_variables()}, or STORES")
+        yield Finding("stores", False, f"no store is configured: set {secret_variables()}, or STORES", "no_store")
     for store in settings.stores.values():
         yield Finding(f"store {store.name}", True, f"{store.provider.title}; webhook address {address_of(store.name, settings)}")
 
@@ -116,7 +120,8 @@ def _address(given: Settings, settings: Settings) -> Iterator[Finding]:
 
 def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
     if path := missing_file(engine):
-        yield Finding("database", False, f"no {path}: is this the right folder? drip-adapter serve and drip-adapter migrate create it")
+        why = f"no {path}: is this the right folder? drip-adapter serve and drip-adapter migrate create it"
+        yield Finding("database", False, why, "database")
     else:
         yield from _contents(settings, engine)
 
@@ -131,7 +136,7 @@ def _contents(settings: Settings, engine: Engine) -> Iterator[Finding]:
             differing = _differing(connection, settings, report)
         encrypted, unencrypted = _encryption(settings, engine)
     except (DatabaseAway, WorkFailed) as error:
-        yield Finding("database", False, str(error))
+        yield Finding("database", False, str(error), "database")
         return
     yield Finding("database", True, f"{kind} is up to date; payloads are {encrypted}")
     if unencrypted:
@@ -167,7 +172,7 @@ def _verdict(report: Mapping[str, Any]) -> Iterator[Finding]:
     for finding in report["findings"]:
         if finding["code"] not in ("no_store", "no_account"):
             what = next((f"{kind} {finding[kind]}" for kind in ("store", "account") if kind in finding), "adapter")
-            yield Finding(what, False, f"{finding['text']} {finding['do']}")
+            yield Finding(what, False, f"{finding['text']} {finding['do']}", finding["code"])
 
 
 def _is_notable(store: dict[str, Any], reason: str, covered: set[str]) -> bool:
@@ -178,7 +183,8 @@ def _is_notable(store: dict[str, Any], reason: str, covered: set[str]) -> bool:
 
 def _refused(name: str, store: dict[str, Any], reason: str, settings: Settings) -> Finding:
     seen = store["refused"][reason]
-    times = f"{seen['count']} {'request' if seen['count'] == 1 else 'requests'} refused, the last at {seen['last_at']}"
+    last_at = when(datetime.fromisoformat(seen["last_at"]))
+    times = f"{seen['count']} {'request' if seen['count'] == 1 else 'requests'} refused, the last at {last_at}"
     return Finding(f"store {name}", None, f"{times}, and none accepted since: {_refusal(settings, name, reason)}")
 
 

@@ -41,10 +41,11 @@ class Outlets:
         result = CliRunner().invoke(main, ["status"], catch_exceptions=False)
         return result.exit_code, result.stdout.splitlines()[0]
 
-    def check(self) -> tuple[int, list[str]]:
+    def check(self) -> tuple[int, list[tuple[str, str]]]:
+        """The exit status; code and text of each problem."""
         result = CliRunner().invoke(main, ["check", "--json"], catch_exceptions=False)
         lines = [json.loads(line) for line in result.stdout.splitlines()]
-        return result.exit_code, [line["say"] for line in lines if line["ok"] is False]
+        return result.exit_code, [(line["code"], line["say"]) for line in lines if line["ok"] is False]
 
     def metrics(self) -> tuple[str, set[str]]:
         text = self.adapter.web.get("/metrics").text
@@ -223,12 +224,12 @@ def test_every_outlet_reports_it(outlets: Outlets, stage: Callable[[AdapterUnder
     else:
         assert headline == "Orders are stuck." if verdict == "stuck" else "but something needs attention." in headline
     exit_code, problems = outlets.check()
-    assert (exit_code, len(problems)) == (1, 1)
+    assert (exit_code, [found for found, _ in problems]) == (1, [code])
     assert outlets.metrics() == (verdict, {code})
     title, shown = outlets.page()
     assert (title, shown) == (f"{verdict.capitalize()}: ", headline)
     lines = [line.removeprefix("Drip order adapter: ") for line in outlets.alert()]
-    assert problems[0] in lines
+    assert problems[0][1] in lines
     assert len(lines) == (2 if code == "throttled" else 1)  # by the time that it is reported, its order has been waiting too long
 
 

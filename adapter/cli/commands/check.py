@@ -7,12 +7,13 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from adapter.cli import output
+from adapter.cli import output, times
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import connected
 from adapter.cli.parameters import AS_JSON
 from adapter.cli.startup import current_settings
 from adapter.cli.text import echo
+from adapter.cli.times import IN_UTC
 from adapter.operations.check import Finding, look
 from adapter.printable import one_line
 
@@ -20,33 +21,36 @@ _MARKS = {True: Text("ok", "green"), False: Text("ERROR", "bold red"), None: Tex
 
 
 @click.command("check")
+@IN_UTC
 @AS_JSON
 @explained
-def command(as_json: bool) -> None:
+def command(in_utc: bool, as_json: bool) -> None:
     """Check the setup and say how to fix it.
 
     Looks at settings, database, Drip's answer to the API key, and the webhooks at each store whose API can be asked.
     """
     settings = current_settings()
     with connected(settings) as engine:
-        whole = _print_findings(look(settings, engine), as_json=as_json)
+        whole = _print_findings(look(settings, engine), in_utc=in_utc, as_json=as_json)
     sys.exit(0 if whole else 1)
 
 
-def _print_findings(findings: Iterable[Finding], *, as_json: bool) -> bool:
+def _print_findings(findings: Iterable[Finding], *, in_utc: bool, as_json: bool) -> bool:
     """Print each as soon as it is known; whether none of them is a problem."""
     out = output.console()
     whole = True
     for finding in findings:
         whole = whole and finding.ok is not False
         if as_json:
-            output.document({"what": finding.what, "ok": finding.ok, "say": finding.say})
-        elif not out.is_terminal:  # a thousand stores are three thousand lines
-            echo(f"{_MARKS[finding.ok]!s:5}  {one_line(f'{finding.what}: {finding.say}')}")
+            output.document({"what": finding.what, "ok": finding.ok, "say": finding.say, "code": finding.code or None})
+            continue
+        line = one_line(f"{finding.what}: {times.localized(finding.say, in_utc=in_utc)}")
+        if not out.is_terminal:  # a thousand stores are three thousand lines
+            echo(f"{_MARKS[finding.ok]!s:5}  {line}")
         else:
-            line = Table.grid(padding=(0, 2, 0, 0))
-            line.add_column(width=5)
-            line.add_column()
-            line.add_row(_MARKS[finding.ok], one_line(f"{finding.what}: {finding.say}"))
-            out.print(line)
+            row = Table.grid(padding=(0, 2, 0, 0))
+            row.add_column(width=5)
+            row.add_column()
+            row.add_row(_MARKS[finding.ok], line)
+            out.print(row)
     return whole

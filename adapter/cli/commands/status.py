@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from adapter.cli import output
+from adapter.cli import output, times
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON
 from adapter.cli.startup import current_settings
 from adapter.cli.text import say
+from adapter.cli.times import IN_UTC
 from adapter.errors import DatabaseAway
 from adapter.inbox.charts import SPANS
 from adapter.inbox.database import snapshot
@@ -30,9 +31,10 @@ _REFUSED = {"missing": "without a signature", "mismatch": "with a signature that
 
 @click.command("status")
 @click.option("--span", default="day", show_default=True, type=click.Choice(list(SPANS)), help="The period to count.")
+@IN_UTC
 @AS_JSON
 @explained
-def command(span: str, as_json: bool) -> None:
+def command(span: str, in_utc: bool, as_json: bool) -> None:
     """Show whether orders are reaching Drip.
 
     If they are not, or if something needs attention, it says what to do, and exits with 1. It also shows what is waiting, what happened
@@ -48,7 +50,7 @@ def command(span: str, as_json: bool) -> None:
     elif "stores" not in report:
         say("\n  ".join((headline(Status.STUCK, ["database"], any_received=False, sandbox=settings.sandbox), *report["why"])), err=True)
     else:
-        _print_status(report)
+        _print_status(report, in_utc=in_utc)
     sys.exit(0 if report["ok"] else 1)
 
 
@@ -59,24 +61,27 @@ def _read(settings: Settings, span: str) -> dict[str, Any]:
         return report | document(read_activity(connection, settings, health.facts, SPANS[span]), SPANS[span])
 
 
-def _print_status(report: Mapping[str, Any]) -> None:
+def _print_status(report: Mapping[str, Any], *, in_utc: bool) -> None:
     any_received = any(store["deliveries"] for store in report["stores"].values())
     codes = [finding["code"] for finding in report["findings"]]
     say(headline(Status(report["verdict"]), codes, any_received=any_received, sandbox=report["sandbox"]))
     for finding in report["findings"]:
-        say(f"  {finding['text']} {finding['do']}")
-    _print_activity(report)
+        say(times.localized(f"  {finding['text']} {finding['do']}", in_utc=in_utc))
+        moments = (("since", finding["since"]), ("next try", finding["until"]))
+        if known := ", ".join(f"{name} {times.of_text(moment, in_utc=in_utc)}" for name, moment in moments if moment):
+            say(f"    {known}")
+    _print_activity(report, in_utc=in_utc)
     for name, store in report["stores"].items():
         states = ", ".join(f"{count} {state}" for state, count in sorted(store["deliveries"].items())) or "nothing received yet"
         say(f"store {name}: {states}")
         for reason, seen in store["refused"].items():
             refused = counted(seen["count"], "request", "requests")
-            say(f"  refused {refused} {_REFUSED[reason]}, the last one at {seen['last_at']}")
+            say(f"  refused {refused} {_REFUSED[reason]}, the last one at {times.of_text(seen['last_at'], in_utc=in_utc)}")
 
 
-def _print_activity(report: Mapping[str, Any]) -> None:
+def _print_activity(report: Mapping[str, Any], *, in_utc: bool) -> None:
     now, later = (sum(each[name] for each in report["waiting"].values()) for name in ("now", "later"))
-    since = f", the oldest since {report['oldest_waiting']}" if report["oldest_waiting"] else ""
+    since = f", the oldest since {times.of_text(report['oldest_waiting'], in_utc=in_utc)}" if report["oldest_waiting"] else ""
     say(f"waiting: {now} to be sent now{since}; {later} for a later attempt")
     over = report["over_time"]
     counts = ", ".join(f"{sum(over[kind])} {kind}" for kind in ("kept", "delivered", "skipped", "dead"))
