@@ -4,7 +4,7 @@ import json
 import random
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -14,7 +14,7 @@ import requests
 
 from adapter.errors import WorkFailed
 from adapter.settings import SANDBOX_ACCOUNT, Settings
-from mappings import PROVIDERS, Context, Credentials, Options, Provider, Rejected
+from mappings import PROVIDERS, Context, Credentials, Provider, Rejected
 
 _TIMEOUT_S = 15
 _MAIL_TIME = re.compile(rb"\b[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d \+0000")
@@ -106,12 +106,13 @@ def post(session: requests.Session, url: str, case: Case, payload: bytes, target
 
 
 def schedule(cases: Sequence[Case], *, repeat: int, shuffle: bool, fresh: bool) -> Iterator[tuple[Case, bytes]]:
-    """What to post, one after the other."""
-    rounds = [(case, index) for index in range(repeat) for case in cases]
-    if shuffle:
-        random.shuffle(rounds)
-    for case, _ in rounds:
-        yield case, freshen(case) if fresh else case.payload
+    """What to post, one after the other. `fresh` turns the orders of each round into new ones."""
+    rounds = (each for _ in range(repeat) for each in zip(cases, freshen(cases) if fresh else _payloads(cases), strict=True))
+    yield from sorted(rounds, key=lambda _: random.random()) if shuffle else rounds  # noqa: S311 - nothing depends on it
+
+
+def _payloads(cases: Sequence[Case]) -> list[bytes]:
+    return [case.payload for case in cases]
 
 
 def pace(per_second: float | None) -> Iterator[None]:
@@ -125,30 +126,52 @@ def pace(per_second: float | None) -> Iterator[None]:
             time.sleep(max(0.0, begun + count / per_second - time.monotonic()))
 
 
-def freshen(case: Case) -> bytes:
-    """The payload as if its orders were new: with other ids, and times that end now."""
-    payload = case.payload
+def freshen(cases: Sequence[Case]) -> list[bytes]:
+    """The payloads as if their orders were new: with other ids, and times that end now.
+
+    All states of an order get the same new id, and their times move by the same amount.
+    """
+    found = [order_ids(case) for case in cases]
+    renamed = {order: _other(order) for orders in found for order in orders if len(order) >= _SHORTEST_ID}
+    payloads = [_renumber(case.payload, orders, renamed) for case, orders in zip(cases, found, strict=True)]
+    states: dict[tuple[str, str], list[int]] = {}
+    for index, (case, orders) in enumerate(zip(cases, found, strict=True)):
+        states.setdefault((case.provider.name, orders[0] if orders else str(case.folder)), []).append(index)
+    for indexes in states.values():
+        moved = _shift_mail_times(_shift_times([payloads[index] for index in indexes]))
+        for index, payload in zip(indexes, moved, strict=True):
+            payloads[index] = payload
+    return payloads
+
+
+def order_ids(case: Case) -> list[str]:
+    """The ids of the orders in a case; none if it is not about an order."""
+    context = Context(topic=case.provider.topic(case.headers), received_at=datetime.now(UTC))
     try:
-        readings = case.provider.readings(payload, Context(received_at=datetime.now(UTC), options=Options()))
+        readings = case.provider.readings(case.payload, context)
     except Rejected:
-        return payload
-    for reading in readings:
-        if reading.identity is not None and len(reading.identity.order_id) >= _SHORTEST_ID:
-            payload = _renumber(payload, reading.identity.order_id)
-    return _shift_mail_times(_shift_times(payload))
+        return []
+    return [reading.identity.order_id for reading in readings if reading.identity is not None]
 
 
-def _renumber(payload: bytes, order_id: str) -> bytes:
+def _renumber(payload: bytes, orders: Sequence[str], renamed: Mapping[str, str]) -> bytes:
+    for order_id in orders:
+        if order_id in renamed:
+            payload = re.sub(rb"(?<![\d.])" + re.escape(order_id.encode()) + rb"(?![\d.])", renamed[order_id].encode(), payload)
+    return payload
+
+
+def _other(order_id: str) -> str:
     digits = order_id
     while digits == order_id:
         digits = "".join(random.choice("123456789") for _ in order_id)  # noqa: S311 - a number for a trial
-    return re.sub(rb"(?<![\d.])" + re.escape(order_id.encode()) + rb"(?![\d.])", digits.encode(), payload)
+    return digits
 
 
-def _shift_times(payload: bytes) -> bytes:
-    times = [datetime.fromisoformat((day + b"T" + clock).decode()) for day, _, clock in _TIME.findall(payload)]
+def _shift_times(payloads: Sequence[bytes]) -> list[bytes]:
+    times = [datetime.fromisoformat((day + b"T" + clock).decode()) for payload in payloads for day, _, clock in _TIME.findall(payload)]
     if not times:
-        return payload
+        return list(payloads)
     # Half a day back: the times may be in any zone, and must not be in the future.
     shift = datetime.now(UTC).replace(tzinfo=None, microsecond=0) - max(times) - timedelta(hours=14)
 
@@ -157,13 +180,17 @@ def _shift_times(payload: bytes) -> bytes:
         moment = datetime.fromisoformat((day + b"T" + clock).decode()) + shift
         return moment.strftime(f"%Y-%m-%d{separator.decode()}%H:%M:%S").encode()
 
-    return _TIME.sub(moved, payload)
+    return [_TIME.sub(moved, payload) for payload in payloads]
 
 
-def _shift_mail_times(payload: bytes) -> bytes:
+def _shift_mail_times(payloads: Sequence[bytes]) -> list[bytes]:
     """The same for BigCommerce's times, which are in UTC and in the form of mail."""
-    times = [parsedate_to_datetime(text.decode()) for text in _MAIL_TIME.findall(payload)]
+    times = [parsedate_to_datetime(text.decode()) for payload in payloads for text in _MAIL_TIME.findall(payload)]
     if not times:
-        return payload
+        return list(payloads)
     shift = datetime.now(UTC).replace(microsecond=0) - max(times)
-    return _MAIL_TIME.sub(lambda match: format_datetime(parsedate_to_datetime(match[0].decode()) + shift).encode(), payload)
+
+    def moved(match: re.Match[bytes]) -> bytes:
+        return format_datetime(parsedate_to_datetime(match[0].decode()) + shift).encode()
+
+    return [_MAIL_TIME.sub(moved, payload) for payload in payloads]

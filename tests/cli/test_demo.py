@@ -64,6 +64,7 @@ def test_the_demo_tells_its_story_and_leaves_nothing_behind(package: Path, tmp_p
 def test_every_sample_is_in_the_story_and_in_the_package() -> None:
     folder = Path(samples.__file__).parent
     files = {path.relative_to(ROOT / "adapter").as_posix() for path in folder.rglob("*.json")}
+    assert {scene.sample for scene in SCENES} == set(samples.STORY)
     assert {f"samples/{scene.sample}/{name}.json" for scene in SCENES for name in ("headers", "payload")} == files
     assert '"samples/*/*/*.json"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert all(fnmatch(file, "samples/*/*/*.json") for file in files)

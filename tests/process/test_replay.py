@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Engine
 from werkzeug.serving import make_server
 
+from adapter import samples
 from adapter.cli import main
 from adapter.process.replay import Case, find_cases, freshen, schedule
 from adapter.process.supervisor import free_port
@@ -157,7 +158,7 @@ def test_a_path_without_fixtures_exits_with_1(tmp_path: Path) -> None:
 def test_fresh_turns_the_order_of_every_fixture_into_a_new_one() -> None:
     changed: Counter[bool] = Counter()
     for case in find_cases([FIXTURES]):
-        before, after = identities(case, case.payload), identities(case, freshen(case))
+        before, after = identities(case, case.payload), identities(case, freshen([case])[0])
         assert len(before) == len(after), case.folder
         now = datetime.now(UTC)
         for old, new in zip(before, after, strict=True):
@@ -167,6 +168,27 @@ def test_fresh_turns_the_order_of_every_fixture_into_a_new_one() -> None:
         assert not times or now - max(times) < timedelta(days=2), case.folder
     assert changed[True] > 100
     assert changed[False] == 0
+
+
+def test_fresh_keeps_the_states_of_an_order_together_and_in_their_order() -> None:
+    cases = [Case(Path(samples.__file__).parent / name) for name in samples.STORY]
+    payloads = freshen(cases)
+    states: dict[tuple[str, str], list[tuple[Any, Any]]] = {}
+    for case, payload in zip(cases, payloads, strict=True):
+        for old, new in zip(identities(case, case.payload), identities(case, payload), strict=True):
+            states.setdefault((case.provider.name, old.order_id), []).append((old, new))
+    assert max(len(found) for found in states.values()) == 4  # placed, edited, refunded, and an older state
+    for found in states.values():
+        assert len({new.order_id for _, new in found}) == 1
+        assert len({new.updated_at - old.updated_at for old, new in found}) == 1
+
+
+def test_each_round_of_fresh_ones_has_ids_of_its_own() -> None:
+    cases = find_cases([Path(PAID)])
+    ids = {
+        identity.order_id for case, payload in schedule(cases, repeat=3, shuffle=True, fresh=True) for identity in identities(case, payload)
+    }
+    assert len(ids) == 3
 
 
 def identities(case: Case, payload: bytes) -> list[Any]:
