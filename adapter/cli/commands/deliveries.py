@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Connection
 
 from adapter.cli import output
 from adapter.cli.delivery_output import print_deliveries, print_delivery, print_event
@@ -21,7 +21,7 @@ from adapter.cli.times import IN_UTC
 from adapter.errors import WorkFailed
 from adapter.inbox import audit, search, views
 from adapter.inbox.database import snapshot, transaction
-from adapter.inbox.erasure import email_digest
+from adapter.inbox.email_digests import digests_of
 from adapter.inbox.following import Follower
 from adapter.inbox.packing import LOCKED, is_locked
 from adapter.inbox.tables import deliveries
@@ -30,7 +30,7 @@ from adapter.operations.order_summary import summaries
 from adapter.operations.preview import document
 from adapter.operations.retry import log_reopened, reopen, subject_of
 from adapter.operations.wording import counted
-from mappings import Reason
+from mappings import Reason, first_email
 
 _POLL_S = 1.0
 _MOST_AT_ONCE = 1000
@@ -46,7 +46,7 @@ def command() -> None:
 
 
 def _address(value: str) -> str:
-    if value and email_digest(value) is None:
+    if value and not first_email(value):
         raise click.BadParameter("isn't an e-mail address such as name@shop.example")
     return value
 
@@ -68,11 +68,12 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _which(chosen: Mapping[str, Any]) -> ColumnElement[bool]:
+def _which(connection: Connection, chosen: Mapping[str, Any]) -> ColumnElement[bool]:
     """The deliveries that the options choose; all without any."""
     times = {name: chosen[name].replace(tzinfo=UTC) for name in ("since", "until") if chosen[name] is not None}
     words = {name: value for name, value in chosen.items() if name not in ("since", "until", "email") and value}
-    return search.filtered(**words, **times, email_digest=email_digest(chosen["email"]) or "")
+    digests = digests_of(connection, chosen["email"]) if chosen["email"] else None
+    return search.filtered(**words, **times, email_digests=digests)
 
 
 @command.command("list")
@@ -84,11 +85,11 @@ def _which(chosen: Mapping[str, Any]) -> ColumnElement[bool]:
 @explained
 def list_(limit: int, before: int | None, in_utc: bool, as_json: bool, **chosen: Any) -> None:
     """List deliveries, newest first."""
-    which = _which(chosen)
-    if before is not None:
-        which = which & (deliveries.c.id < before)
     settings = current_settings()
     with open_inbox(settings, store=chosen["store"]) as engine, snapshot(engine) as connection:
+        which = _which(connection, chosen)
+        if before is not None:
+            which = which & (deliveries.c.id < before)
         rows = search.listed(connection, which, limit)
         totals = {} if as_json else summaries(connection, settings, rows, _SUMMARIES_S)
     print_deliveries(rows, totals, as_json=as_json, in_utc=in_utc)
@@ -105,12 +106,12 @@ def tail(lines: int, in_utc: bool, as_json: bool, **chosen: Any) -> None:
 
     The oldest comes first. Ctrl-C ends it.
     """
-    settings, follower = current_settings(), Follower(_which(chosen))
+    settings = current_settings()
     with open_inbox(settings, store=chosen["store"]) as engine, suppress(KeyboardInterrupt):
-        most = lines
+        follower, most = Follower(), lines
         while True:
             with snapshot(engine) as connection:
-                rows = follower.changed(connection, most)
+                rows = follower.changed(connection, _which(connection, chosen), most)
                 totals = {} if as_json else summaries(connection, settings, rows)
             for row in rows:
                 print_event(row, totals.get(row.id), as_json=as_json, in_utc=in_utc)
@@ -166,11 +167,12 @@ def retry(ids: tuple[int, ...], dry_run: bool, force: bool, as_json: bool, **cho
     """
     if not ids and not any(chosen.values()):
         raise click.UsageError("Name deliveries by id, or choose some with an option such as --state dead or --order ID.")
-    which = _which(chosen)
-    if ids:
-        which = which & deliveries.c.id.in_(ids)
     settings = current_settings()
     with open_inbox(settings, store=chosen["store"]) as engine:
+        with snapshot(engine) as connection:
+            which = _which(connection, chosen)
+        if ids:
+            which = which & deliveries.c.id.in_(ids)
         if dry_run:
             with snapshot(engine) as connection:
                 _print_count(search.retriable(connection, which), dry_run=True, as_json=as_json)
