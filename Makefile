@@ -39,9 +39,10 @@ bench: $(READY_DEV)  ## Measure everything and write build/bench/report.md; half
 soak: $(READY_DEV)  ## Every fault at length, one after the other; a table. About ten minutes; SOAK="--seconds 60 --seed 1" changes that.
 	$(BIN)/python -m tests.faults.soak $(SOAK)
 
-fuzz: $(READY_DEV)  ## Hostile payloads by the hundred thousand, and hostile requests to every route; FUZZ_SECONDS=60 FUZZ_REQUESTS=5 for a minute or two.
+fuzz: $(READY_DEV)  ## Hostile payloads by the hundred thousand, through HTTP and databases too, and hostile requests to every route; half an hour.
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-25000} FUZZ_SECONDS=$${FUZZ_SECONDS:-900} $(BIN)/python -m pytest -q -p no:cacheprovider tests/mappings/test_fuzz.py
 	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-100} $(BIN)/python -m pytest -q -p no:cacheprovider tests/web/test_every_route.py
+	FUZZ_POSTED=$${FUZZ_POSTED:-2000} $(BIN)/python -m pytest -q -p no:cacheprovider tests/faults/test_bent_webhooks.py
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check .

@@ -23,6 +23,8 @@ _BEGUN = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
 @dataclass
 class Shop(StandInShop):
     orders: dict[int, dict[str, Any]] = field(default_factory=dict)
+    raw: dict[int, bytes] = field(default_factory=dict)
+    """Further orders, as the API answers them byte for byte; without lines."""
     lines: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     refunds: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     hooks: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -66,6 +68,8 @@ class _Server(ShopServer[Shop]):
         match request.path.removeprefix(self.path).strip("/").split("/"):
             case ["v2", "orders"]:
                 return self._orders(request)
+            case ["v2", "orders", number] if int(number) in self.shop.raw:
+                return json_response(self.shop.raw[int(number)])
             case ["v2", "orders", number, *rest] if int(number) in self.shop.orders:
                 return self._order(request, int(number), *rest)
             case ["v3", "orders", number, "payment_actions", "refunds"]:

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -224,3 +225,25 @@ def bent(provider: str) -> SearchStrategy[BentPayload]:
     places = st.integers(0, max(len(base.places) for base in bases(provider)) - 1)
     bends = st.lists(st.tuples(places, st.sampled_from(BENDS)), min_size=1, max_size=_MOST_BENDS).map(tuple)
     return st.tuples(st.sampled_from(bases(provider)), bends).map(lambda drawn: BentPayload(*drawn))
+
+
+_IDS = {"shopify": "id", "woocommerce": "id", "magento": "entity_id", "bigcommerce": "id"}
+_TOTALS = ("total_price", "total", "grand_total", "total_inc_tax")
+
+
+def random_bent(random: Random, provider: str, order_id: int) -> BentPayload:
+    """A payload with some bends, of an order with an ID of its own."""
+    base = random.choice(bases(provider))
+    document = json.loads(base.text)
+    if (order := _order_in(document, _IDS[provider])) is not None:
+        order[_IDS[provider]] = order_id
+    places = [(random.randrange(len(base.places)), random.choice(BENDS)) for _ in range(random.randint(1, _MOST_BENDS))]
+    return BentPayload(replace(base, text=json.dumps(document)), tuple(places))
+
+
+def _order_in(node: Any, id_key: str) -> dict[str, Any] | None:
+    """The first object that has an ID and a total."""
+    if isinstance(node, dict) and id_key in node and any(name in node for name in _TOTALS):
+        return node
+    inside = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return next((found for child in inside if (found := _order_in(child, id_key)) is not None), None)

@@ -11,7 +11,6 @@ from adapter.cli.parameters import PARENT, SANDBOX_URL
 from adapter.cli.startup import settings_for
 from adapter.cli.waiting import await_database
 from adapter.delivery.run import Senders
-from adapter.errors import AdapterError
 from adapter.inbox.database import connect
 from adapter.inbox.schema_version import require_schema
 from adapter.process.parent import end_with_parent
@@ -31,12 +30,8 @@ def command(sandbox_url: str, parent: int | None) -> None:
     """
     settings = settings_for(sandbox_url)
     engine = connect(settings.database_url, settings.payload_keys)
-    try:
-        require_file(engine)
-        await_database(engine, require_schema)
-    except AdapterError:
-        engine.dispose()
-        raise
+    require_file(engine)
+    await_database(engine, require_schema)
     if parent:
         end_with_parent(parent)
         os.nice(_YIELDING)
