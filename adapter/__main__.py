@@ -20,8 +20,13 @@ def run() -> None:
         serve_calls(int(sys.argv[2]), sys.argv[3])
     else:
         from adapter.cli import main  # noqa: PLC0415
+        from adapter.cli.streams import prepare_streams, release_streams  # noqa: PLC0415
 
-        main(prog_name="drip-adapter")
+        prepare_streams()
+        try:
+            main(prog_name="drip-adapter")
+        finally:
+            release_streams()
 
 
 if __name__ == "__main__":

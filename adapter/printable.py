@@ -17,7 +17,7 @@ _UNPRINTABLE = re.compile(
 
 def printable(text: str) -> str:
     """Text with such characters as JSON escapes, but for line breaks. JSON stays the same JSON."""
-    return _UNPRINTABLE.sub(lambda found: _escape(found[0]), text)
+    return _UNPRINTABLE.sub(lambda found: escaped(found[0]), text)
 
 
 def one_line(text: str) -> str:
@@ -25,6 +25,7 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
-def _escape(character: str) -> str:
-    units = character.encode("utf-16-be", "surrogatepass")
+def escaped(text: str) -> str:
+    """Each character as a JSON escape."""
+    units = text.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -10,9 +9,9 @@ from adapter.cli.startup import current_settings
 from adapter.errors import WorkFailed
 from adapter.inbox.database import connect, snapshot
 from adapter.inbox.schema_version import require_schema
-from adapter.inbox.sqlite_file import missing_file
+from adapter.inbox.sqlite_file import why_no_file
 from adapter.inbox.views import store_names
-from adapter.settings import Settings
+from adapter.settings import Settings, unknown_store
 
 
 @contextmanager
@@ -42,15 +41,10 @@ def _require_store(engine: Engine, settings: Settings, name: str) -> None:
     with snapshot(engine) as connection:
         known = {*settings.stores, *store_names(connection)}
     if name not in known and settings.store(name) is None:
-        raise WorkFailed(f"no store is named {name!r}; there is {', '.join(sorted(known)) or 'none'}")
+        raise WorkFailed(unknown_store(name, sorted(known)))
 
 
 def require_file(engine: Engine) -> None:
     """Raise `WorkFailed` if the file of an SQLite database is missing: connecting would create an empty one."""
-    path = missing_file(engine)
-    if path and Path(path).is_absolute():
-        raise WorkFailed(f"no {path}: check DATABASE_URL; drip-adapter serve and drip-adapter migrate create it")
-    if path:
-        raise WorkFailed(
-            f"no {path} here; is this the right folder ({Path.cwd()})? drip-adapter serve and drip-adapter migrate create the file"
-        )
+    if why := why_no_file(engine):
+        raise WorkFailed(why)

@@ -1,5 +1,6 @@
 """A group of commands that imports a command only when it is called, after "Lazily Loading Subcommands" in Click's documentation."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -9,6 +10,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from adapter.cli.exit_status import INTERRUPTED
 from adapter.printable import printable
 
 
@@ -27,15 +29,21 @@ class LazyGroup(click.Group):
         """The names of all commands, as `--help` orders them."""
         return [name for commands in self.sections.values() for name in commands]
 
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **extra: Any) -> click.Context:
         """Read the command line; what an error quotes of it can't control the terminal."""
+        if wrong := next((each for each in args if not _is_text(each) and not os.path.exists(each)), ""):
+            raise click.UsageError(f"{printable(repr(wrong))} isn't UTF-8 text")
         with _printable_errors():
-            return super().make_context(*args, **kwargs)
+            return super().make_context(info_name, args, *more, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command, with errors like that."""
-        with _printable_errors():
-            return super().invoke(ctx)
+        """Run a command, with errors like that. Ctrl-C ends it as shells expect, without a traceback."""
+        try:
+            with _printable_errors():
+                return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\ninterrupted", err=True)
+            ctx.exit(INTERRUPTED)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that is called; an unknown one is refused with the one that was probably meant."""
@@ -64,6 +72,11 @@ class LazyGroup(click.Group):
         for title, commands in self.sections.items():
             with formatter.section(title):
                 formatter.write_dl([(name.ljust(widest), summary) for name, summary in commands.items()])
+
+
+def _is_text(argument: str) -> bool:
+    """Whether an argument was UTF-8: Python makes surrogates of other bytes, which no database takes."""
+    return not any("\ud800" <= character <= "\udfff" for character in argument)
 
 
 @contextmanager

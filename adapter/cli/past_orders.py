@@ -1,15 +1,13 @@
 """What `backfill` and `reconcile` share: progress while a store's orders are read, while they are sent, and the result."""
 
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy import Engine
 
 from adapter.cli import output
+from adapter.cli.exit_status import interruptible
 from adapter.cli.text import say
 from adapter.errors import WorkFailed
 from adapter.inbox import figures
@@ -17,35 +15,18 @@ from adapter.inbox.database import snapshot
 from adapter.operations import backfill
 from adapter.operations.backfill import KEPT_SO_FAR, Backfill
 from adapter.operations.wording import counted
-from adapter.settings import Settings, Store
+from adapter.settings import Settings, Store, unknown_store
 
 _STUCK_S = 90.0
 """Longer than a batch that is not full waits for its turn: docs/pacing.md."""
-
-
-class Interrupted(WorkFailed):
-    """Whoever runs the command ended it."""
 
 
 def configured_store(name: str, settings: Settings) -> Store:
     """A store by its name; raises `WorkFailed`."""
     store = settings.store(name)
     if store is None:
-        names = ", ".join(settings.stores)
-        raise WorkFailed(f"no store {name!r}; " + (f"configured: {names}" if names else "none is configured: see docs/settings.md"))
+        raise WorkFailed(unknown_store(name, settings.stores))
     return store
-
-
-@contextmanager
-def interruptible(consequence: str) -> Iterator[None]:
-    """End with a message on Ctrl-C, and on SIGTERM, with which Heroku and systemd stop a command."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; {consequence}") from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def read_orders(reading: Backfill, settings: Settings, *, as_json: bool) -> backfill.Progress:

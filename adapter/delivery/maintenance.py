@@ -15,6 +15,7 @@ from adapter.errors import DatabaseAway
 from adapter.inbox import reading, settling, sources
 from adapter.inbox.clock_steps import end_future, has_future
 from adapter.inbox.database import Clock, snapshot, transaction
+from adapter.inbox.email_digests import has_plain_digests, key_plain_digests
 from adapter.inbox.erasure import REDACTED, erase, flush, is_request, next_request
 from adapter.inbox.forgotten import remember_forgotten
 from adapter.inbox.packing import LOCKED, is_locked
@@ -90,11 +91,23 @@ class Maintenance:
             log.warning("the clock was set back: what it had postponed is due now", extra={"action": "clock_set_back", "count": count})
 
     def _purge(self, now: datetime) -> Iterator[None]:
+        yield from self._key_digests()
         purged = Purged()
         for purged in self._retention.purge(now):  # noqa: B007 - the last one is logged
             yield
         if purged:
             log.info(f"{purged}", extra={"action": "purged"})
+
+    def _key_digests(self) -> Iterator[None]:
+        """Replace the digests that an earlier version stored. In pieces: each row is written again, payload and all."""
+        while True:
+            with snapshot(self._engine) as connection:
+                some_left = has_plain_digests(connection)
+            if not some_left:
+                return
+            with transaction(self._engine) as connection:
+                key_plain_digests(connection, PIECE)
+            yield
 
     # --- requests about personal data ----------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ Personal data is a delivery's payload, the digest of its e-mail address, the bod
 remains of a delivery shows that it existed and how it ended; the table `orders` holds no personal data and is never touched.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Container, Iterable, Sequence
@@ -16,7 +15,6 @@ from sqlalchemy import Connection, Engine, Row, and_, bindparam, literal_column,
 from adapter.inbox.counters import count
 from adapter.inbox.sql import using
 from adapter.inbox.tables import BACKFILL, LIVE, RETRY, Instant, attempts, deliveries
-from mappings import first_email
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """The due time of a request about personal data: it is never sent to Drip."""
@@ -26,12 +24,6 @@ _ERASED = json.dumps({"": ["Drip's answer was erased because it may quote the or
 _TRIES = 5
 _MOST_REQUESTS = 100
 _BETWEEN_TRIES_S = 0.2
-
-
-def email_digest(address: str) -> str | None:
-    """The digest that a shopper's deliveries are found by: SHA-256, in hex, of the address in lower case; None for an unusable one."""
-    usable = first_email(address)
-    return hashlib.sha256(usable.lower().encode()).hexdigest() if usable else None
 
 
 def erase(connection: Connection, ids: Sequence[int]) -> None:

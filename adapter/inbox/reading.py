@@ -25,7 +25,8 @@ from sqlalchemy import (
 )
 
 from adapter.inbox.accounts import READER
-from adapter.inbox.erasure import NEVER, email_digest
+from adapter.inbox.email_digests import keyed, plain_digest
+from adapter.inbox.erasure import NEVER
 from adapter.inbox.packing import is_locked
 from adapter.inbox.sending import Lane
 from adapter.inbox.sql import as_lanes, lanes_of, using
@@ -124,14 +125,15 @@ def read_values(
         "ranks": json.dumps([str(rank) for rank in identity.progress]),
         "is_placed": placed,
         "number": identity.order_number.removeprefix("#")[:_LONGEST_NUMBER] or None,
-        "digest": email_digest(identity.email),
+        "digest": plain_digest(identity.email),
     }
 
 
 def set_read(connection: Connection, found: Sequence[Mapping[str, Any]]) -> None:
     """Record what was found out about deliveries, as returned by `read_values`."""
     if found:
-        connection.execute(_SET_READ, found)
+        digests = keyed(connection, [each["digest"] for each in found])
+        connection.execute(_SET_READ, [{**each, "digest": digest} for each, digest in zip(found, digests, strict=True)])
 
 
 _AT = bindparam("at", type_=Instant)

@@ -1,6 +1,6 @@
 """Deliveries by filter, and their attempts: what the commands list."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,21 +25,22 @@ def filtered(
     number: str = "",
     reason: str = "",
     topic: str = "",
-    email_digest: str = "",
+    email_digests: Collection[str] | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> ColumnElement[bool]:
-    """The condition for deliveries that match all of these; a blank value matches any."""
+    """The condition for deliveries that match all of these; a blank value matches any, and so does None."""
     wanted = {
         "state": state,
         "store": store,
         "order_id": order_id,
         "reason": reason,
         "topic": topic,
-        "email_digest": email_digest,
         "order_number": number.removeprefix("#"),
     }
     which = [deliveries.c[name] == value for name, value in wanted.items() if value]
+    if email_digests is not None:
+        which.append(deliveries.c.email_digest.in_(email_digests))
     if since is not None:
         which.append(deliveries.c.received_at >= since)
     if until is not None:

@@ -41,6 +41,14 @@ def missing_file(engine: Engine) -> str:
     return path if path and not os.path.exists(path) else ""
 
 
+def why_no_file(engine: Engine) -> str:
+    """A message for the file of an SQLite database that is missing; blank if there is one, and for every other database."""
+    path = missing_file(engine)
+    if not path or os.path.isabs(path):
+        return path and f"no {path}: check DATABASE_URL; drip-adapter serve and drip-adapter migrate create it"
+    return f"no {path} here; is this the right folder ({os.getcwd()})? drip-adapter serve and drip-adapter migrate create the file"
+
+
 def create_file(engine: Engine) -> None:
     """Create the file of an SQLite database if it is missing, and let only this user read and write it. Raises `DatabaseAway`."""
     if not (path := path_of(engine)):

@@ -43,7 +43,8 @@ class Choice:
     until: datetime | None = None
     text: str = ""
     """An order number, an order id, or a delivery's id."""
-    email_digest: str = ""
+    email_digests: tuple[str, ...] = ()
+    """Of the shopper who was searched for; see `digests_of`."""
 
     @property
     def is_all(self) -> bool:
@@ -165,7 +166,7 @@ def _bounded(connection: Connection, choice: Choice, before: int | None) -> tupl
 def _conditions(connection: Connection, choice: Choice) -> tuple[ColumnElement[bool], ColumnElement[bool] | None]:
     """The part of a filter that one index covers, and the part checked row by row; None if nothing is left."""
     wanted: dict[str, Any] = {name: getattr(choice, name) for name in ("reason", "state", "store", "topic") if getattr(choice, name)}
-    if choice.text or choice.email_digest:
+    if choice.text or choice.email_digests:
         return and_(*_found(connection, choice), *(deliveries.c[name] == value for name, value in wanted.items())), None
     first = next((name for name in ("reason", "state", "store") if name in wanted), "")
     by_index = deliveries.c[first] == wanted.pop(first) if first else true()
@@ -177,8 +178,8 @@ def _conditions(connection: Connection, choice: Choice) -> tuple[ColumnElement[b
 
 def _found(connection: Connection, choice: Choice) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if choice.email_digest:
-        conditions.append(deliveries.c.email_digest == choice.email_digest)
+    if choice.email_digests:
+        conditions.append(deliveries.c.email_digest.in_(choice.email_digests))
     if choice.text:
         conditions.append(deliveries.c.id.in_(_named(connection, choice.text)))
     return conditions

@@ -20,7 +20,7 @@ from adapter.inbox.public_address import with_learned_address
 from adapter.inbox.readiness import why_not_storing
 from adapter.inbox.reencryption import sample
 from adapter.inbox.schema_version import require_schema
-from adapter.inbox.sqlite_file import missing_file
+from adapter.inbox.sqlite_file import missing_file, why_no_file
 from adapter.operations.drip_account import ask_drip
 from adapter.operations.health import status_report
 from adapter.operations.sums import Difference, recent_differences
@@ -119,8 +119,7 @@ def _address(given: Settings, settings: Settings) -> Iterator[Finding]:
 
 
 def _database(settings: Settings, engine: Engine) -> Iterator[Finding]:
-    if path := missing_file(engine):
-        why = f"no {path}: is this the right folder? drip-adapter serve and drip-adapter migrate create it"
+    if why := why_no_file(engine):
         yield Finding("database", False, why, "database")
     else:
         yield from _contents(settings, engine)

@@ -16,7 +16,8 @@ from urllib.parse import unquote
 from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, func, select, true
 
 from adapter.inbox.database import snapshot, transaction
-from adapter.inbox.erasure import email_digest, erase, give_up, is_request
+from adapter.inbox.email_digests import digests_of
+from adapter.inbox.erasure import erase, give_up, is_request
 from adapter.inbox.packing import is_locked
 from adapter.inbox.sql import parts
 from adapter.inbox.tables import attempts, deliveries
@@ -121,8 +122,7 @@ class Search:
 
     def _by_index(self, connection: Connection) -> set[int]:
         chosen: set[int] = set()
-        if digest := email_digest(self._shopper.address):
-            chosen |= self._ids(connection, deliveries.c.email_digest == digest)
+        chosen |= self._ids(connection, deliveries.c.email_digest.in_(digests_of(connection, self._shopper.address)))
         for some in parts(self._shopper.order_ids):
             chosen |= self._ids(connection, deliveries.c.order_id.in_(some))
         return chosen

@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 
 from adapter.errors import WorkFailed
-from adapter.settings import SANDBOX_ACCOUNT, Settings
+from adapter.settings import SANDBOX_ACCOUNT, Settings, unknown_store
 from mappings import PROVIDERS, Context, Credentials, Provider, Rejected
 
 _TIMEOUT_S = 15
@@ -35,8 +35,14 @@ class Case:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The request's headers, without the signature."""
-        headers: dict[str, str] = json.loads((self.folder / "headers.json").read_bytes())
+        """The request's headers, without the signature; raises `WorkFailed`."""
+        file = self.folder / "headers.json"
+        try:
+            headers = json.loads(file.read_bytes())
+        except ValueError as error:
+            raise WorkFailed(f"{file} isn't JSON: {error}") from None
+        if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+            raise WorkFailed(f"{file} isn't a JSON object whose values are texts")
         return headers
 
     @property
@@ -58,10 +64,8 @@ def find_cases(paths: Iterable[Path]) -> list[Case]:
     """The fixtures at and below the paths, in order; raises `WorkFailed` for a path without any."""
     cases: list[Case] = []
     for path in paths:
-        found = sorted(
-            path.parent if path.is_file() else each.parent for each in ([path] if path.is_file() else path.rglob("payload.json"))
-        )
-        found = [folder for folder in found if folder.parent.name in PROVIDERS and (folder / "headers.json").exists()]
+        found = sorted(each.parent for each in ([path] if path.is_file() else path.rglob("payload.json")) if each.is_file())
+        found = [folder for folder in found if folder.parent.name in PROVIDERS and (folder / "headers.json").is_file()]
         if not found:
             raise WorkFailed(f"{path} contains no fixtures: folders PROVIDER/CASE with headers.json and payload.json")
         cases.extend(Case(folder) for folder in found)
@@ -78,10 +82,17 @@ class Target:
 
 
 def target_of(case: Case, settings: Settings, name: str = "") -> Target:
-    """The store of a case's platform, by name or the first one; if none is configured, the one that `serve --sandbox` opens."""
+    """The store of a case's platform, by name or the first one; if none is configured, the one that `serve --sandbox` opens.
+
+    Raises `WorkFailed` if stores are configured, but none with that name, or if it belongs to another platform.
+    """
     for store in settings.stores.values():
         if store.provider == case.provider and name in ("", store.name):
             return Target(store.name, store.credentials, store.auth)
+    if name in settings.stores:
+        raise WorkFailed(f"store {name} is no store of {case.provider.title}, whose webhook {case.folder} is: choose another --store")
+    if name and settings.stores:
+        raise WorkFailed(unknown_store(name, settings.stores))
     return sandbox_target(name or case.provider.name)
 
 

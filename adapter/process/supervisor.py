@@ -167,7 +167,8 @@ def require_port(address: str) -> None:
         with socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET):
             pass
     except OSError as error:
-        raise WorkFailed(f"cannot listen at {address} ({os.strerror(error.errno or 0)}): choose another address with --bind") from None
+        why = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise WorkFailed(f"cannot listen at {address} ({why}): choose another address with --bind") from None
 
 
 def free_port(host: str, wish: int = 0) -> int:

@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,12 @@ def secret_variables() -> str:
     """The variables that each create a platform's store, for messages."""
     *first, last = (f"{name.upper()}_WEBHOOK_SECRET" for name in PROVIDERS)
     return f"{', '.join(first)} or {last}"
+
+
+def unknown_store(name: str, known: Iterable[str]) -> str:
+    """A message for a name that is none of the known stores'."""
+    names = ", ".join(known)
+    return f"no store is named {name!r}; there is {names or f'none: set {secret_variables()}, or STORES'}"
 
 
 def check_stores(settings: Settings, problems: SettingsProblems) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import requests
 
 from adapter.errors import WorkFailed
-from adapter.settings import Settings, Store
+from adapter.settings import Settings, Store, unknown_store
 from adapter.stores.api import Platform, Registry, Webhook
 from adapter.stores.platforms import platforms
 from mappings import PROVIDERS
@@ -54,8 +54,7 @@ def platform_named(name: str, settings: Settings) -> Platform:
     store = settings.store(name)
     found = platforms().get(store.provider.name if store else name)
     if found is None:
-        known = ", ".join([*settings.stores, *(platform for platform in PROVIDERS if platform not in settings.stores)])
-        raise WorkFailed(f"no store is called {name!r}; choose one of {known}")
+        raise WorkFailed(f"{unknown_store(name, settings.stores)}; or name a platform: {', '.join(PROVIDERS)}")
     return found
 
 

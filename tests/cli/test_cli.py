@@ -584,7 +584,7 @@ def test_in_the_wrong_folder_a_command_says_so_and_creates_no_file(
 def test_in_the_wrong_folder_check_says_so_and_creates_no_file(tmp_path: Path) -> None:
     result = run("check", "--json")
     [finding] = [finding for finding in lines(result) if finding["what"] == "database"]
-    assert (finding["ok"], finding["say"].startswith("no adapter.db: is this the right folder?")) == (False, True)
+    assert (finding["ok"], finding["say"].startswith("no adapter.db here; is this the right folder")) == (False, True)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -360,7 +360,7 @@ def test_backfill_in_json(environment: dict[str, str], shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("variables", "arguments", "says"),
     [
-        ({}, ("no-such-store", "--since", "2026-01-01"), "no store 'no-such-store'; configured: woocommerce"),
+        ({}, ("no-such-store", "--since", "2026-01-01"), "no store is named 'no-such-store'; there is woocommerce"),
         (
             {"WOOCOMMERCE_CONSUMER_KEY": "", "WOOCOMMERCE_CONSUMER_SECRET": ""},
             ("woocommerce", "--since", "2026-01-01"),
@@ -398,7 +398,7 @@ def test_a_signal_ends_it_with_a_word(environment: dict[str, str], shop: Shop, n
     stops = iter([False, False, True])
     shop.after_page = lambda: os.kill(os.getpid(), number) if next(stops, False) else None
     done = run("backfill", "woocommerce", "--since", "2000-01-01")
-    assert done.exit_code == 1
+    assert done.exit_code == 130
     assert "interrupted; everything read so far is stored; run the same command again to resume" in done.output
     assert "resuming where" in run("backfill", "woocommerce", "--since", "2000-01-01").output
 
@@ -410,7 +410,7 @@ def test_ctrl_c_ends_reconcile_for_all_stores(environment: dict[str, str], shop:
     stops = iter([True])
     shop.after_page = lambda: os.kill(os.getpid(), signal.SIGINT) if next(stops, False) else None
     done = run("reconcile")
-    assert done.exit_code == 1
+    assert done.exit_code == 130
     assert "interrupted" in done.output
     assert "orders found" not in done.output
 
@@ -428,7 +428,7 @@ def test_waiting_says_when_nothing_moves(environment: dict[str, str], shop: Shop
     monkeypatch.setattr("adapter.cli.past_orders.Progress.update", lambda self, task, **fields: shown.append(fields.get("left", "")))
     done = run("backfill", "woocommerce", "--since", "2000-01-01", "--wait")
     assert "is a sender running?" in shown[-1]
-    assert done.exit_code == 1
+    assert done.exit_code == 130
     assert "interrupted; the orders are stored, and a sender sends them" in done.output
 
 

@@ -104,7 +104,7 @@ def test_an_order_that_drip_could_not_be_reached_for_is_worth_a_retry(adapter: A
 
 
 def test_a_delivery_that_does_not_exist_is_named(adapter: AdapterUnderTest) -> None:
-    assert run("deliveries", "retry", "77") == ("0 deliveries will be sent again", "Error: there is no delivery 77")
+    assert run("deliveries", "retry", "77") == ("", "Error: there is no delivery 77; drip-adapter deliveries list shows those there are")
 
 
 @pytest.mark.parametrize(

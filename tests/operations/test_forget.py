@@ -1,5 +1,6 @@
 """After a shopper is forgotten, nothing remains but the fact that the orders were sent."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable
@@ -12,13 +13,15 @@ from sqlalchemy import insert, update
 
 from adapter.cli import main
 from adapter.delivery.lease import Lease
-from adapter.inbox import audit, sending
+from adapter.delivery.maintenance import Maintenance
+from adapter.inbox import audit, search, sending
 from adapter.inbox.accounts import READER
 from adapter.inbox.database import snapshot, transaction
-from adapter.inbox.erasure import FORGOTTEN, email_digest
+from adapter.inbox.email_digests import digests_of, has_plain_digests, key_plain_digests, plain_digest
+from adapter.inbox.erasure import FORGOTTEN
 from adapter.inbox.keys import key_of, keyed_digest
 from adapter.inbox.sending import Lane
-from adapter.inbox.tables import deliveries
+from adapter.inbox.tables import deliveries, keys
 from adapter.inbox.tables import forgotten as forgotten_table
 from adapter.operations import forget
 from adapter.operations.forget import Search, Shopper, erase_found
@@ -362,13 +365,52 @@ class TestSearchedBy:
         adapter.post(shopify_order(2, name="#" + "9" * 300, email=""))
         adapter.read()
         first, second = adapter.rows()
-        assert (first.order_number, first.email_digest) == ("1", email_digest(EMAIL))
+        with snapshot(adapter.engine) as connection:
+            assert digests_of(connection, EMAIL.lower()) == [first.email_digest]
+        assert first.order_number == "1"
         assert (second.order_number, second.email_digest) == ("9" * 255, None)
 
-    def test_the_digest_is_of_the_usable_address_in_lower_case(self) -> None:
+    def test_the_digest_is_keyed(self, adapter: AdapterUnderTest) -> None:
+        with transaction(adapter.engine) as connection:
+            connection.execute(insert(keys).values(name="email", value=b"k" * 32))
+        adapter.post(order_of(1, email="Ada@Example.com"))
+        adapter.read()
+        # printf ada@example.com | sha256sum; printf of its digits | openssl dgst -sha256 -hmac kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk
+        assert adapter.row(1).email_digest == "kf206d3381c6f8bd11d6654169efc7a3b"
+
+    def test_the_plain_digest_is_of_the_usable_address_in_lower_case(self) -> None:
         # printf ada@example.com | sha256sum
-        assert email_digest(" Ada@Example.com ") == "b5fc85e55755f9e0d030a10ab4429b6b2944855f9a0d60077fe832becbc41d72"
-        assert email_digest("nobody") is None
+        assert plain_digest(" Ada@Example.com ") == "b5fc85e55755f9e0d030a10ab4429b6b2944855f9a0d60077fe832becbc41d72"
+        assert plain_digest("nobody") is None
+
+    def test_plain_digests_of_earlier_versions_are_found_and_replaced(self, adapter: AdapterUnderTest) -> None:
+        addresses = {1: EMAIL.lower(), 2: "zoe\u0301@shop.example", 3: EMAIL.lower(), 4: "bea@shop.example"}
+        for number, address in addresses.items():
+            adapter.post(order_of(number, email=address))
+        adapter.settle()
+        with transaction(adapter.engine) as connection:
+            for number in (1, 2):
+                plain = hashlib.sha256(addresses[number].encode()).hexdigest()
+                connection.execute(update(deliveries).where(deliveries.c.id == number).values(email_digest=plain))
+        assert self.found(adapter, EMAIL) == [1, 3]
+        assert self.found(adapter, "zo\u00e9@shop.example") == [2]
+        with transaction(adapter.engine) as connection:
+            key_plain_digests(connection, 1)
+            assert has_plain_digests(connection)
+        assert self.found(adapter, EMAIL) == [1, 3]
+        maintenance = Maintenance(adapter.engine, adapter.settings, adapter.clock)
+        while maintenance.step():
+            pass
+        with snapshot(adapter.engine) as connection:
+            assert not has_plain_digests(connection)
+        assert [row.email_digest[0] for row in adapter.rows()] == ["k"] * 4
+        assert self.found(adapter, EMAIL) == [1, 3]
+        assert self.found(adapter, "Zo\u00e9@shop.example") == [2]
+
+    def found(self, adapter: AdapterUnderTest, address: str) -> list[int]:
+        with snapshot(adapter.engine) as connection:
+            digests = digests_of(connection, address)
+            return sorted(row.id for row in search.listed(connection, search.filtered(email_digests=digests), 9))
 
 
 def test_time_passes_while_it_searches(adapter: AdapterUnderTest) -> None:

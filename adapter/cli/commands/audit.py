@@ -10,7 +10,7 @@ from adapter.cli import output, times
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.output import Column
-from adapter.cli.parameters import AS_JSON, row_id
+from adapter.cli.parameters import AS_JSON, LIMIT, ROW
 from adapter.cli.text import echo
 from adapter.cli.times import IN_UTC
 from adapter.inbox import audit
@@ -21,8 +21,8 @@ _COLUMNS = (Column("id", is_number=True), Column("when"), Column("who"), Column(
 
 
 @click.command("audit")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N", help="At most this many.")
-@click.option("--before", type=row_id, metavar="ID", help="Only entries before this one.")
+@LIMIT
+@click.option("--before", type=ROW, metavar="ID", help="Only entries before this one.")
 @IN_UTC
 @AS_JSON
 @explained

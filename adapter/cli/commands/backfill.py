@@ -1,13 +1,13 @@
 """`backfill`: a store's past orders."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
-from adapter.cli.exit_status import explained
+from adapter.cli.exit_status import explained, interruptible
 from adapter.cli.inbox import open_inbox
-from adapter.cli.parameters import AS_JSON, TIME
-from adapter.cli.past_orders import configured_store, interruptible, print_result, read_orders, wait_until_sent
+from adapter.cli.parameters import AS_JSON, TIME, require_period
+from adapter.cli.past_orders import configured_store, print_result, read_orders, wait_until_sent
 from adapter.cli.startup import current_settings
 from adapter.cli.text import echo
 from adapter.operations.backfill import Backfill
@@ -32,8 +32,8 @@ def command(store: str, since: datetime, until: datetime | None, again: bool, wa
     """
     settings = current_settings()
     configured = configured_store(store, settings)
-    _require_window(since, until)
-    window = Window(created_since=since.replace(tzinfo=UTC), created_until=until.replace(tzinfo=UTC) if until else None)
+    require_period(since, until)
+    window = Window(created_since=since, created_until=until)
     with open_inbox(settings) as engine:
         reading = Backfill(engine, settings, configured, window, again=again)
         resumed = reading.resumed
@@ -43,11 +43,3 @@ def command(store: str, since: datetime, until: datetime | None, again: bool, wa
         if wait:
             with interruptible("the orders are stored, and a sender sends them without this command too"):
                 wait_until_sent(store, engine, settings)
-
-
-def _require_window(since: datetime, until: datetime | None) -> None:
-    """Refuse a period that can contain no order: it would look as if the store had none."""
-    if since.replace(tzinfo=UTC) > datetime.now(UTC):
-        raise click.BadParameter(f"{since:%Y-%m-%dT%H:%M} is in the future", param_hint="--since")
-    if until is not None and until <= since:
-        raise click.BadParameter("isn't later than --since", param_hint="--until")

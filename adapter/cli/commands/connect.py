@@ -5,7 +5,7 @@ import string
 
 import click
 
-from adapter.cli.exit_status import explained
+from adapter.cli.exit_status import confirmed, explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.startup import current_settings
 from adapter.cli.text import say
@@ -61,7 +61,7 @@ def _register(store: Store, registry: Registry, settings: Settings, *, dry_run: 
     if not todo:
         say("Nothing to do.")
         return
-    if dry_run or not (yes or click.confirm("Make these changes?")):
+    if dry_run or not (yes or confirmed("Make these changes?")):
         say("Nothing was changed.")
         return
     for step in todo:

@@ -2,26 +2,26 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import click
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Connection, true
 
 from adapter.cli import output
 from adapter.cli.delivery_output import print_deliveries, print_delivery, print_event
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
-from adapter.cli.parameters import AS_JSON, ROW, STORE, TIME, row_id
+from adapter.cli.parameters import AS_JSON, LIMIT, ROW, STORE, TIME, WholeNumber, require_period
 from adapter.cli.startup import current_settings
 from adapter.cli.text import echo
 from adapter.cli.times import IN_UTC
 from adapter.errors import WorkFailed
 from adapter.inbox import audit, search, views
 from adapter.inbox.database import snapshot, transaction
-from adapter.inbox.erasure import email_digest
+from adapter.inbox.email_digests import digests_of
 from adapter.inbox.following import Follower
 from adapter.inbox.packing import LOCKED, is_locked
 from adapter.inbox.tables import deliveries
@@ -30,7 +30,7 @@ from adapter.operations.order_summary import summaries
 from adapter.operations.preview import document
 from adapter.operations.retry import log_reopened, reopen, subject_of
 from adapter.operations.wording import counted
-from mappings import Reason
+from mappings import Reason, first_email
 
 _POLL_S = 1.0
 _MOST_AT_ONCE = 1000
@@ -46,7 +46,7 @@ def command() -> None:
 
 
 def _address(value: str) -> str:
-    if value and email_digest(value) is None:
+    if value and not first_email(value):
         raise click.BadParameter("isn't an e-mail address such as name@shop.example")
     return value
 
@@ -57,7 +57,9 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--until", type=TIME, metavar="TIME", help="Received before this time (UTC)."),
         click.option("--since", type=TIME, metavar="TIME", help="Received at or after this time (UTC): 2026-01-31 or 2026-01-31T12:00."),
         click.option("--topic", default="", help="Only this topic."),
-        click.option("--reason", default="", help="Only those skipped for this reason."),
+        click.option(
+            "--reason", type=click.Choice([reason.value for reason in Reason]), metavar="REASON", help="Only those skipped for this reason."
+        ),
         click.option("--order", "order_id", default="", metavar="ID", help="Only of the order with this id."),
         click.option("--email", default="", type=_address, metavar="ADDRESS", help="Only of the shopper with this e-mail address."),
         click.option("--number", default="", help="Only of the order with this number, with or without #."),
@@ -68,27 +70,29 @@ def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _which(chosen: Mapping[str, Any]) -> ColumnElement[bool]:
+def _which(connection: Connection, chosen: Mapping[str, Any]) -> ColumnElement[bool]:
     """The deliveries that the options choose; all without any."""
-    times = {name: chosen[name].replace(tzinfo=UTC) for name in ("since", "until") if chosen[name] is not None}
+    require_period(chosen["since"], chosen["until"])
+    times = {name: chosen[name] for name in ("since", "until") if chosen[name] is not None}
     words = {name: value for name, value in chosen.items() if name not in ("since", "until", "email") and value}
-    return search.filtered(**words, **times, email_digest=email_digest(chosen["email"]) or "")
+    digests = digests_of(connection, chosen["email"]) if chosen["email"] else None
+    return search.filtered(**words, **times, email_digests=digests)
 
 
 @command.command("list")
 @_filters
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N", help="At most this many.")
-@click.option("--before", type=row_id, metavar="ID", help="Only deliveries before this one: the next page.")
+@LIMIT
+@click.option("--before", type=ROW, metavar="ID", help="Only deliveries before this one: the next page.")
 @IN_UTC
 @AS_JSON
 @explained
 def list_(limit: int, before: int | None, in_utc: bool, as_json: bool, **chosen: Any) -> None:
     """List deliveries, newest first."""
-    which = _which(chosen)
-    if before is not None:
-        which = which & (deliveries.c.id < before)
     settings = current_settings()
     with open_inbox(settings, store=chosen["store"]) as engine, snapshot(engine) as connection:
+        which = _which(connection, chosen)
+        if before is not None:
+            which = which & (deliveries.c.id < before)
         rows = search.listed(connection, which, limit)
         totals = {} if as_json else summaries(connection, settings, rows, _SUMMARIES_S)
     print_deliveries(rows, totals, as_json=as_json, in_utc=in_utc)
@@ -96,7 +100,7 @@ def list_(limit: int, before: int | None, in_utc: bool, as_json: bool, **chosen:
 
 @command.command("tail")
 @_filters
-@click.option("--lines", default=10, show_default=True, type=click.IntRange(0, 1000), metavar="N", help="First print the last N.")
+@click.option("--lines", default=10, show_default=True, type=WholeNumber(0, 1000), metavar="N", help="First print the last N.")
 @IN_UTC
 @AS_JSON
 @explained
@@ -105,12 +109,12 @@ def tail(lines: int, in_utc: bool, as_json: bool, **chosen: Any) -> None:
 
     The oldest comes first. Ctrl-C ends it.
     """
-    settings, follower = current_settings(), Follower(_which(chosen))
+    settings = current_settings()
     with open_inbox(settings, store=chosen["store"]) as engine, suppress(KeyboardInterrupt):
-        most = lines
+        follower, most = Follower(), lines
         while True:
             with snapshot(engine) as connection:
-                rows = follower.changed(connection, most)
+                rows = follower.changed(connection, _which(connection, chosen), most)
                 totals = {} if as_json else summaries(connection, settings, rows)
             for row in rows:
                 print_event(row, totals.get(row.id), as_json=as_json, in_utc=in_utc)
@@ -135,7 +139,7 @@ def show(delivery: int, payload: bool, in_utc: bool, as_json: bool) -> None:
         with snapshot(engine) as connection:
             row = views.one(connection, delivery)
             if row is None:
-                raise click.ClickException(f"no delivery {delivery}")
+                raise WorkFailed(_unknown([delivery]))
             if payload and is_locked(row.payload):
                 raise WorkFailed(f"the payload of delivery {delivery} can't be read: {LOCKED}")
             attempts = search.attempts_of(connection, delivery)
@@ -166,17 +170,15 @@ def retry(ids: tuple[int, ...], dry_run: bool, force: bool, as_json: bool, **cho
     """
     if not ids and not any(chosen.values()):
         raise click.UsageError("Name deliveries by id, or choose some with an option such as --state dead or --order ID.")
-    which = _which(chosen)
-    if ids:
-        which = which & deliveries.c.id.in_(ids)
     settings = current_settings()
     with open_inbox(settings, store=chosen["store"]) as engine:
-        if dry_run:
-            with snapshot(engine) as connection:
-                _print_count(search.retriable(connection, which), dry_run=True, as_json=as_json)
-            return
         with snapshot(engine) as connection:
-            missing = [delivery for delivery in dict.fromkeys(ids) if views.one(connection, delivery) is None]
+            if missing := [delivery for delivery in dict.fromkeys(ids) if views.one(connection, delivery) is None]:
+                raise WorkFailed(_unknown(missing))
+            which = _which(connection, chosen) & (deliveries.c.id.in_(ids) if ids else true())
+            if dry_run:
+                _print_count(search.retriable(connection, which), dry_run=True, as_json=as_json)
+                return
             doubtful = hopeless(connection, ids[:_MOST_PREVIEWED], settings)
         for delivery, advice in doubtful.items():
             echo(f"note: delivery {delivery} will end the same way. {advice}", err=True)
@@ -186,10 +188,12 @@ def retry(ids: tuple[int, ...], dry_run: bool, force: bool, as_json: bool, **cho
     log_reopened(reopened)
     count = len(reopened)
     _print_count(count, dry_run=False, as_json=as_json)
-    if missing:
-        raise click.ClickException(f"there is no delivery {', '.join(map(str, missing))}")
     if ids and (missed := len(set(ids)) - count):
-        raise click.ClickException(f"{missed} of these can't be retried: not matching the options, or its payload is erased")
+        raise WorkFailed(f"{missed} of these can't be retried: not matching the options, or its payload is erased")
+
+
+def _unknown(ids: Sequence[int]) -> str:
+    return f"there is no delivery {', '.join(map(str, ids))}; drip-adapter deliveries list shows those there are"
 
 
 def _print_count(count: int, *, dry_run: bool, as_json: bool) -> None:

@@ -5,6 +5,7 @@ import click
 from adapter.cli.erasing import flush_erased
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
+from adapter.cli.parameters import MOST, WholeNumber
 from adapter.cli.startup import current_settings
 from adapter.cli.text import echo
 from adapter.errors import SettingsError, WorkFailed
@@ -12,11 +13,9 @@ from adapter.inbox.packing import LOCKED
 from adapter.inbox.reencryption import Encrypted, encrypt_all
 from adapter.operations.wording import counted
 
-_ALL = 2**63
-
 
 @click.command("encrypt")
-@click.option("--limit", default=_ALL, type=click.IntRange(1), metavar="N", help="At most this many; run it again for the rest.")
+@click.option("--limit", default=MOST, type=WholeNumber(1), metavar="N", help="At most this many; run it again for the rest.")
 @explained
 def command(limit: int) -> None:
     """Encrypt what is stored with the first of PAYLOAD_KEYS.

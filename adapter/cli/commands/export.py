@@ -12,6 +12,7 @@ from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON, STORE
 from adapter.cli.startup import current_settings
 from adapter.cli.text import echo
+from adapter.errors import WorkFailed
 from adapter.inbox import audit, search
 from adapter.inbox.database import transaction
 from adapter.inbox.packing import LOCKED
@@ -43,4 +44,4 @@ def command(folder: Path, store: str, as_json: bool) -> None:
         erased = f"; {done.erased} without payload, which has been erased" if done.erased else ""
         echo(f"{counted(done.deliveries)} exported to {folder}{erased}")
     if done.locked:
-        raise click.ClickException(f"the payloads of {counted(done.locked)} can't be read: {LOCKED}")
+        raise WorkFailed(f"the payloads of {counted(done.locked)} can't be read: {LOCKED}")

@@ -8,7 +8,7 @@ import click
 from sqlalchemy import Engine
 
 from adapter.cli.erasing import flush_erased
-from adapter.cli.exit_status import explained
+from adapter.cli.exit_status import confirmed, explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.progress import progress
 from adapter.cli.startup import current_settings
@@ -60,8 +60,8 @@ def command(email: str, dry_run: bool, yes: bool) -> None:
         if dry_run:
             echo(f"{found} would be erased")
             return
-        if not yes:
-            click.confirm(f"Erase what is stored about {address}: {found}?", abort=True, err=True)
+        if not (yes or confirmed(f"Erase what is stored about {address}: {found}?", err=True)):
+            raise WorkFailed("nothing was erased")
         _remember(engine, address)
         _watched("erasing", erase_found(engine, search.found, FORGOTTEN, datetime.now(UTC)), None)
         with transaction(engine) as connection:

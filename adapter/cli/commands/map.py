@@ -28,7 +28,7 @@ def header(value: str) -> tuple[str, str]:
 
 
 @click.command("map")
-@click.argument("provider", type=click.Choice(sorted(PROVIDERS)))
+@click.argument("provider", metavar="PROVIDER", type=click.Choice(sorted(PROVIDERS)))
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option("--topic", default="", help="The event, as in the store's topic header.")
 @click.option("--header", "headers", multiple=True, type=header, metavar="NAME:VALUE", help="A request header; may be given repeatedly.")
@@ -51,9 +51,9 @@ def command(
 ) -> None:
     """Print what Drip would get for an order; send nothing.
 
-    One JSON line for each order in each file, or several on a terminal, as if it were seen for the first time: the body for Drip,
-    {"skipped": reason} or {"rejected": {path: [why]}}. A file may hold a batch or a page of orders; - reads standard input. Exits with 1
-    if any order was rejected.
+    PROVIDER is the platform: bigcommerce, magento, shopify or woocommerce. Prints one JSON line for each order in each file, or several
+    on a terminal, as if it were seen for the first time: the body for Drip, {"skipped": reason} or {"rejected": {path: [why]}}. A file
+    may hold a batch or a page of orders; - reads standard input. Exits with 1 if any order was rejected.
     """
     platform = PROVIDERS[provider]
     if platform.needs_address and not store_url:

@@ -11,10 +11,11 @@ from adapter.cli import output, times
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.output import Column
-from adapter.cli.parameters import AS_JSON, STORE
+from adapter.cli.parameters import AS_JSON, LIMIT, STORE
 from adapter.cli.startup import current_settings
 from adapter.cli.text import echo
 from adapter.cli.times import IN_UTC
+from adapter.errors import WorkFailed
 from adapter.inbox import views
 from adapter.inbox.database import snapshot
 from adapter.inbox.views import Choice
@@ -46,7 +47,7 @@ def command() -> None:
 
 @command.command("list")
 @STORE
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1_000_000), metavar="N", help="At most this many.")
+@LIMIT
 @IN_UTC
 @AS_JSON
 @explained
@@ -97,7 +98,7 @@ def show(order: str, store: str, in_utc: bool, as_json: bool) -> None:
         histories = {each: history(connection, settings, *each) for each in sorted(named)}
         found = [document(known, *each) for each, known in histories.items() if known["deliveries"] or known["at_drip"]]
     if not found:
-        raise click.ClickException(f"no order {order!r}: none was received, and none was sent to Drip")
+        raise WorkFailed(f"no order {order!r}: none was received, and none was sent to Drip")
     for each in found:
         echo(encode(each)) if as_json else _print_order(each, in_utc=in_utc)
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from adapter.cli.exit_status import explained
+from adapter.cli.exit_status import Interrupted, explained
 from adapter.cli.inbox import open_inbox
-from adapter.cli.parameters import AS_JSON
-from adapter.cli.past_orders import Interrupted, configured_store, print_result, read_orders
+from adapter.cli.parameters import AS_JSON, WholeNumber
+from adapter.cli.past_orders import configured_store, print_result, read_orders
 from adapter.cli.startup import current_settings
 from adapter.cli.text import echo
 from adapter.errors import WorkFailed
@@ -21,9 +21,7 @@ _DAYS = 3
 
 @click.command("reconcile")
 @click.argument("store", required=False)
-@click.option(
-    "--days", default=_DAYS, show_default=True, type=click.IntRange(1, 365), metavar="N", help="Orders changed in the last N days."
-)
+@click.option("--days", default=_DAYS, show_default=True, type=WholeNumber(1, 365), metavar="N", help="Orders changed in the last N days.")
 @AS_JSON
 @explained
 def command(store: str | None, days: int, as_json: bool) -> None:

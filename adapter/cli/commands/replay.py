@@ -1,6 +1,7 @@
 """`replay`: sample webhooks, signed and posted as a store would."""
 
 import sys
+from math import inf
 from pathlib import Path
 
 import click
@@ -8,7 +9,7 @@ import requests
 
 from adapter.cli import output
 from adapter.cli.exit_status import explained
-from adapter.cli.parameters import AS_JSON, url
+from adapter.cli.parameters import AS_JSON, WholeNumber, url
 from adapter.cli.progress import Bar, progress
 from adapter.cli.text import echo
 from adapter.process import replay
@@ -16,12 +17,21 @@ from adapter.process.replay import Posted
 from adapter.settings import read_settings
 
 
+def _per_second(value: str) -> float:
+    try:
+        if 0 < (rate := float(value)) < inf:
+            return rate
+    except ValueError:
+        pass
+    raise click.BadParameter(f"{value!r} isn't a number above 0")
+
+
 @click.command("replay")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--to", "url", required=True, type=url, metavar="URL", help="The adapter's address, such as http://127.0.0.1:8000.")
 @click.option("--store", default="", metavar="NAME", help="The store to post to; default: the first one of the platform.")
-@click.option("--repeat", default=1, show_default=True, type=click.IntRange(1), metavar="N", help="How many times to post each.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="Post at most this many per second.")
+@click.option("--repeat", default=1, show_default=True, type=WholeNumber(1), metavar="N", help="How many times to post each.")
+@click.option("--rate", type=_per_second, metavar="N", help="Post at most this many per second.")
 @click.option("--shuffle", is_flag=True, help="Post in random order.")
 @click.option("--fresh", is_flag=True, help="Give each order a new id and new times, so that none is a duplicate.")
 @AS_JSON

@@ -11,6 +11,7 @@ from adapter.cli.parameters import PARENT, SANDBOX_URL
 from adapter.cli.startup import settings_for
 from adapter.cli.waiting import await_database
 from adapter.delivery.run import Senders
+from adapter.errors import AdapterError
 from adapter.inbox.database import connect
 from adapter.inbox.schema_version import require_schema
 from adapter.process.parent import end_with_parent
@@ -30,8 +31,12 @@ def command(sandbox_url: str, parent: int | None) -> None:
     """
     settings = settings_for(sandbox_url)
     engine = connect(settings.database_url, settings.payload_keys)
-    require_file(engine)
-    await_database(engine, require_schema)
+    try:
+        require_file(engine)
+        await_database(engine, require_schema)
+    except AdapterError:
+        engine.dispose()
+        raise
     if parent:
         end_with_parent(parent)
         os.nice(_YIELDING)

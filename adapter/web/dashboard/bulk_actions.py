@@ -61,7 +61,7 @@ def retry_chosen() -> Response | str:
 def _retry_all(choice: Choice, before: int, done: int, *, forced: bool) -> tuple[int, int | None]:
     """How many have been queued so far, and the id to continue from if time ran out."""
     ends = time.monotonic() + _TIMEOUT_S
-    subject = subject_of(is_search=bool(choice.text or choice.email_digest), **asdict(choice))
+    subject = subject_of(is_search=bool(choice.text or choice.email_digests), **asdict(choice))
     while time.monotonic() < ends:
         found: Sequence[int] = read(lambda connection, before=before: views.retriable(connection, choice, before, _BATCH))  # type: ignore[misc]
         if not found:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from werkzeug.wrappers import Response
 
 from adapter.inbox import views
-from adapter.inbox.erasure import email_digest
+from adapter.inbox.email_digests import digests_of
 from adapter.inbox.views import Choice
 from adapter.operations.order_summary import summaries
 from adapter.web.dashboard.layout import back_to, blueprint, read, settings
@@ -20,6 +20,8 @@ STATES = ("pending", "delivered", "skipped", "dead")
 _PLAIN = ("store", "state", "reason", "topic", "q", "since", "until", "mail")
 _LONGEST = 200
 _SEARCHES_KEPT = 5
+_NOBODY = "nobody"
+"""No address has this digest."""
 
 
 @blueprint.get("/deliveries")
@@ -61,15 +63,15 @@ def search() -> Response:
 
 
 def _search_email(address: str) -> Response:
-    digest = email_digest(address)
-    page = read(lambda connection: views.page(connection, Choice(email_digest=digest or "none")))
+    digests = read(lambda connection: digests_of(connection, address)) or [_NOBODY]
+    page = read(lambda connection: views.page(connection, Choice(email_digests=tuple(digests))))
     orders = {(row.store, row.order_id) for row in page.rows if row.order_id}
     if len(orders) == 1 and page.before is None:
         store, order_id = orders.pop()
         return back_to("show_order", store=store, order_id=order_id)
     kept = dict(list(session.get("searches", {}).items())[-_SEARCHES_KEPT + 1 :])
     name = secrets.token_hex(4)
-    session["searches"] = {**kept, name: digest}
+    session["searches"] = {**kept, name: digests}
     return back_to("list_deliveries", mail=name)
 
 
@@ -86,7 +88,7 @@ def choice_of(values: Mapping[str, str]) -> Choice:
         until=_moment(values.get("until", "")),
         text=values.get("q", "").strip()[:_LONGEST],
         # A search that the session no longer has finds nothing rather than everything.
-        email_digest=session.get("searches", {}).get(mail, "forgotten") if mail else "",
+        email_digests=tuple(session.get("searches", {}).get(mail) or [_NOBODY]) if mail else (),
     )
 
 

@@ -148,6 +148,16 @@ class TestBundle:
         [item] = order_of(items=self.bundle(*parts, qty_refunded=2, qty_shipped=2)).items
         assert numbers(item.quantity, item.total, item.price * item.quantity) == [quantity, total, total]
 
+    def test_without_a_price_of_its_own_it_costs_what_its_parts_cost(self) -> None:
+        [item] = order_of(items=self.bundle({"price": 10, "qty_ordered": 6}, {"price": 20, "qty_ordered": 2}, price=0)).items
+        assert numbers(item.price, item.quantity, item.total) == [50, 2, 100]
+
+    def test_a_whole_number_of_bundles_is_left_of_a_whole_number(self) -> None:
+        [item] = order_of(items=self.bundle({"price": 10, "qty_ordered": 6, "qty_refunded": 1}, qty_ordered=3)).items
+        assert numbers(item.quantity, item.total) == [3, 50]
+        [item] = order_of(items=self.bundle({"price": 10, "qty_ordered": 6, "qty_refunded": 3}, qty_ordered=3)).items
+        assert numbers(item.quantity, item.total) == [2, 30]
+
     def test_what_only_the_shell_has_is_spread_by_value(self) -> None:
         parts = [{"price": 10, "qty_ordered": 2}, {"price": 60, "qty_ordered": 2, "qty_refunded": 1}]
         [item] = order_of(items=self.bundle(*parts, tax_amount=14, discount_amount=7, weee_tax_applied_row_amount=2)).items

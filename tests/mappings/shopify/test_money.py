@@ -1,14 +1,16 @@
 """Amounts in the shop's and the shopper's currency, where a payload has only one of them."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from mappings import PROVIDERS, Context, Options, Order, Rejected
+from mappings import PROVIDERS, Context, Options, Order, Reading, Rejected
 
+CONTEXT = Context(received_at=datetime(2026, 10, 1, tzinfo=UTC), options=Options(store_url="https://shop.example"))
 EURO_REFUND = {"transactions": [{"kind": "refund", "status": "success", "amount": "50.00", "currency": "EUR"}]}
 
 
@@ -16,7 +18,7 @@ def both(shop: str, shown: str) -> dict[str, Any]:
     return {"shop_money": {"amount": shop}, "presentment_money": {"amount": shown}}
 
 
-def mapped(currency: Any = "shop", **changed: Any) -> Order:
+def read(context: Context, **changed: Any) -> Reading:
     payload = {
         "id": 9,
         "email": "ada.shopper@example.com",
@@ -29,9 +31,13 @@ def mapped(currency: Any = "shop", **changed: Any) -> Order:
         "line_items": [{"id": 1, "product_id": 7, "title": "Lamp", "price": "80.00", "quantity": 2}],
         **changed,
     }
-    context = Context(received_at=datetime(2026, 10, 1, tzinfo=UTC), options=Options(store_url="https://shop.example", currency=currency))
     [reading] = PROVIDERS["shopify"].readings(json.dumps(payload).encode(), context)
-    return PROVIDERS["shopify"].map(reading, context)
+    return reading
+
+
+def mapped(currency: Any = "shop", **changed: Any) -> Order:
+    context = replace(CONTEXT, options=replace(CONTEXT.options, currency=currency))
+    return PROVIDERS["shopify"].map(read(context, **changed), context)
 
 
 def test_a_payload_in_one_currency_needs_no_sets() -> None:
@@ -96,3 +102,10 @@ def test_the_tax_in_a_refunded_shipping_line_counts_even_below_one() -> None:
     refund = {"refund_shipping_lines": [{"shipping_line_id": 3, "subtotal_amount_set": both("4.20", "4.20")}]}
     order = mapped(taxes_included=True, total_shipping_price_set=both("5.00", "5.00"), shipping_lines=[shipping], refunds=[refund])
     assert order.total_shipping == 0
+
+
+@pytest.mark.parametrize(("total", "is_sent"), [("0.50", True), ("0.00", False)])
+def test_a_canceled_order_is_sent_if_any_money_stayed(total: str, is_sent: bool) -> None:
+    canceled = {"cancelled_at": "2026-09-30T13:00:00Z", "cancel_reason": "customer"}
+    reading = read(CONTEXT, **canceled, total_price=total, current_total_price=total)
+    assert reading.placed == is_sent

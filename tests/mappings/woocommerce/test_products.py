@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mappings import PROVIDERS, Context, Options, Product, ProductKey, encode
+from mappings.woocommerce.products import product_of
 from tests.support.fixture_cases import RECEIVED_AT
 
 WOOCOMMERCE = PROVIDERS["woocommerce"]
@@ -59,6 +60,12 @@ def test_a_variation_is_read_as_part_of_its_product() -> None:
     assert variation.key == ProductKey("52", "60")
     assert variation.categories == ()
     assert variation.image_url.endswith("kettle.jpg")
+
+
+@pytest.mark.parametrize(("stated", "is_of_it"), [(52, True), (0, True), (53, False)])
+def test_a_variation_that_names_another_product_is_not_of_this_one(stated: int, is_of_it: bool) -> None:
+    found = product_of(product(id=60, parent_id=stated, type="variation"), "https://tea.example", parent_id="52")
+    assert (found.key if found else None) == (ProductKey("52", "60") if is_of_it else None)
 
 
 def test_part_of_a_grouped_product_is_a_product() -> None:
