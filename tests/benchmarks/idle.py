@@ -16,7 +16,8 @@ from tests.benchmarks.processes import ADAPTER, DRIP, running, sandbox
 from tests.benchmarks.results import Row
 from tests.support.adapter_under_test import SECRET
 
-_STORE = '[stores.{name}]\nprovider = "shopify"\nsecret = "{secret}"\ndrip_account_id = "{account}"\ndrip_api_key = "key-of-{name}"\n'
+FIRST_ACCOUNT = 1_000_000
+_STORE = '[stores.{name}]\nprovider = "shopify"\nsecret = "{secret}"\ndrip_account_id = "{account}"\ndrip_api_key = "key-of-{account}"\n'
 
 
 def measure(urls: dict[str, str], *, accounts: Sequence[int] = (1, 100, 1000), waiting: int = 0, watched_s: float = 10.0) -> list[Row]:
@@ -28,16 +29,17 @@ def measure(urls: dict[str, str], *, accounts: Sequence[int] = (1, 100, 1000), w
         engine.dispose()
         for count in accounts:
             with tempfile.TemporaryDirectory() as folder, sandbox() as drip:
-                variables = {"DATABASE_URL": url, "DRIP_API_URL": drip, **_settings(count, Path(folder))}
+                variables = {"DATABASE_URL": url, "DRIP_API_URL": drip, **settings_of(count, Path(folder))}
                 rows.append({"database": database, "accounts": count, **_watched(variables, watched_s + count / 100, watched_s)})
     return rows
 
 
-def _settings(accounts: int, folder: Path) -> dict[str, str]:
-    if accounts == 1:
+def settings_of(stores: int, folder: Path, *, accounts: int = 0) -> dict[str, str]:
+    """The variables for so many stores, named shop-0 and so on, spread evenly over so many accounts, by default as many."""
+    if stores == 1:
         return DRIP
     file = folder / "stores.toml"
-    named = [(f"shop-{number}", 1_000_000 + number) for number in range(accounts)]
+    named = [(f"shop-{number}", FIRST_ACCOUNT + number % (accounts or stores)) for number in range(stores)]
     file.write_text("\n".join(_STORE.format(name=name, secret=SECRET, account=account) for name, account in named))
     return {"STORES": str(file)}
 

@@ -17,8 +17,8 @@ _numbers = itertools.count(int(time.time()) % 1_000_000 * 1000)
 class Shop:
     """A Shopify store: posts orders, each of them new."""
 
-    def __init__(self, *urls: str) -> None:
-        self._urls = itertools.cycle([f"{url}/webhooks/shopify" for url in urls])
+    def __init__(self, *urls: str, store: str = "shopify") -> None:
+        self._urls = itertools.cycle([f"{url}/webhooks/{store}" for url in urls])
         self._session = requests.Session()
 
     def post(self) -> tuple[str, datetime]:

@@ -1,0 +1,113 @@
+"""Many accounts under `serve`: what they cost at rest, and how long the others wait when Drip stops answering for some of them.
+
+python -m tests.benchmarks.accounts                        a thousand stores in as many accounts; some minutes
+python -m tests.benchmarks.accounts --accounts 1           a thousand stores in one account
+python -m tests.benchmarks.accounts --hanging 20           with twenty accounts for which nothing is answered
+"""
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+import requests
+
+from tests.benchmarks.databases import both_databases, migrated
+from tests.benchmarks.idle import FIRST_ACCOUNT, settings_of
+from tests.benchmarks.processes import Running, sandbox, serving
+from tests.benchmarks.results import Row
+from tests.benchmarks.traffic import Shop, arrived
+
+_HANG_S = 120
+
+
+def measure(
+    urls: dict[str, str], *, stores: int = 1000, accounts: int = 1000, hanging: int = 2, warm_up_s: float = 250, rested_s: float = 60, seconds: float = 30
+) -> list[Row]:
+    """One row for each database."""
+    rows = []
+    for database, url in urls.items():
+        migrated(url).dispose()
+        with tempfile.TemporaryDirectory() as folder, sandbox() as drip:
+            variables = {"DATABASE_URL": url, "DRIP_API_URL": drip, **settings_of(stores, Path(folder), accounts=accounts)}
+            with serving(variables) as (processes, address):
+                row: Row = {"database": database, "stores": stores, "accounts": accounts}
+                row |= _at_rest(processes, warm_up_s=warm_up_s, watched_s=rested_s)
+                shops = itertools.cycle([Shop(address, store=f"shop-{number}") for number in range(hanging, stores)])
+                row |= _posted(shops, drip, processes, seconds, "")
+                for number in range(hanging if accounts > 1 else 0):
+                    rule = {"account": str(FIRST_ACCOUNT + number), "hang": _HANG_S}
+                    requests.put(f"{drip}/answers", json=rule, timeout=5).raise_for_status()
+                    for _ in range(5):
+                        Shop(address, store=f"shop-{number}").post()
+                if hanging and accounts > 1:
+                    row |= _posted(shops, drip, processes, seconds, f"beside {hanging} that hang ")
+                row |= {"threads under load": processes.threads()}
+                rows.append(row)
+    return rows
+
+
+def _at_rest(processes: Running, warm_up_s: float, watched_s: float) -> Row:
+    time.sleep(warm_up_s)
+    before = processes.cpu_s()
+    time.sleep(watched_s)
+    memory = processes.memory_mb()
+    return {
+        "core": f"{(processes.cpu_s() - before) / watched_s:.1%}",
+        "threads": processes.threads(),
+        "sender_mb": round(memory.get("sender", 0)),
+        "memory_mb": round(sum(memory.values())),
+    }
+
+
+def _posted(shops: Iterable[Shop], drip: str, processes: Running, seconds: float, name: str) -> Row:
+    """Post ten orders a second, each from the next store; how long they took."""
+    posted: dict[str, datetime] = {}
+    begun, before = time.monotonic(), processes.cpu_s()
+    for number, shop in zip(range(int(seconds * 10)), shops, strict=False):
+        time.sleep(max(0.0, begun + number / 10 - time.monotonic()))
+        order_id, at = shop.post()
+        posted[order_id] = at
+    time.sleep(3)
+    cpu_s = processes.cpu_s() - before
+    received = arrived(drip)
+    delays = [max(0.0, (received[order_id] - at).total_seconds()) for order_id, at in posted.items() if order_id in received]
+    return {
+        f"{name}median_s": round(statistics.median(delays), 2) if delays else None,
+        f"{name}max_s": round(max(delays), 2) if delays else None,
+        f"{name}cpu_ms_an_order": round(1000 * cpu_s / len(posted)),
+        f"{name}not_there": len(posted) - len(delays),
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.accounts")
+    parser.add_argument("--stores", type=int, default=1000)
+    parser.add_argument("--accounts", type=int, default=1000)
+    parser.add_argument("--hanging", type=int, default=2)
+    parser.add_argument("--rested", type=float, default=60, help="seconds that are watched at rest")
+    parser.add_argument("--warm-up", type=float, default=250, help="seconds before that; meanwhile Drip is asked about each account")
+    parser.add_argument("--seconds", type=float, default=30, help="of posting ten orders a second")
+    parser.add_argument("--only", choices=["SQLite", "PostgreSQL"])
+    options = parser.parse_args()
+    with both_databases() as urls:
+        wanted = {name: url for name, url in urls.items() if options.only in (None, name)}
+        for row in measure(
+            wanted,
+            stores=options.stores,
+            accounts=options.accounts,
+            hanging=options.hanging,
+            warm_up_s=options.warm_up,
+            rested_s=options.rested,
+            seconds=options.seconds,
+        ):
+            print(" ".join(f"{key}={value}" for key, value in row.items()))
+
+
+if __name__ == "__main__":
+    main()
