@@ -1,14 +1,16 @@
 """Gives accounts that have orders due to a few threads.
 
 One look at the database finds all of them, however many there are. An account is served by one thread at a time, and the threads take the
-accounts in turn, so that neither a long backlog nor a Drip that hangs keeps others waiting.
+accounts in turn: while others wait, each makes one request. Threads that wait for Drip's answer do not count as working, so others take
+their place; and accounts for which Drip did not answer lately never have more than a few threads.
 """
 
 import logging
 import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -16,19 +18,23 @@ from functools import partial
 from sqlalchemy import Engine
 
 from adapter.delivery.lease import Lease, is_free
-from adapter.delivery.sender import Sender
+from adapter.delivery.sender import Sender, WhileWaiting
 from adapter.delivery.surviving import survive
+from adapter.delivery.turns import Turns
 from adapter.inbox.accounts import leases_of
 from adapter.inbox.database import Clock, database_now, snapshot
 from adapter.inbox.sending import Due, due_accounts
 
 log = logging.getLogger(__name__)
 WORKERS = 12
-"""Accounts that are served at the same time."""
+"""Accounts that are worked on at the same time, not counting those that wait for Drip."""
+MOST_THREADS = 48
+"""Accounts that are served at the same time, those included that wait for Drip."""
+UNANSWERED_AT_ONCE = 8
+"""Of these, accounts whose last request Drip did not answer."""
 READY = 32
 """Accounts whose leases are kept while they have nothing to send. Others are taken up when they have."""
 WITHOUT_LEASE_S = 1.0
-_TURN_S = 1.0
 _WORKER_IDLE_S = 30.0
 _LONGEST_REST_S = 300.0
 _NOTHING_FOUND_S = 0.2
@@ -59,7 +65,7 @@ class Dispatcher:
         self,
         engine: Engine,
         accounts: Iterable[str],
-        open_account: Callable[[str], tuple[Lease, Sender]],
+        open_account: Callable[[str, WhileWaiting], tuple[Lease, Sender]],
         clock: Clock,
         is_stopping: Callable[[], bool],
     ) -> None:
@@ -70,9 +76,12 @@ class Dispatcher:
         self._is_stopping = is_stopping
         self._changed = threading.Condition()
         self._served: OrderedDict[str, _Served] = OrderedDict()
-        self._queue: deque[_Served] = deque()
+        self._turns = Turns(UNANSWERED_AT_ONCE)
+        self._unanswered: set[str] = set()
+        """Accounts whose last request Drip did not answer."""
         self._workers: set[threading.Thread] = set()
-        self._waiting_workers = 0
+        self._idle = 0
+        self._waiting_for_drip = 0
         self._looks_for_leases_at = 0.0
         for account in sorted(self._accounts)[:READY]:
             self._serve(account)
@@ -89,6 +98,8 @@ class Dispatcher:
             self._clock.sync(connection)
             due = due_accounts(connection, self._clock())
         self.offer(due)
+        with self._changed:
+            self._let_go(READY)
 
     def take_leases(self) -> None:
         """Take the free leases of accounts that this process is ready to serve; looked at once a second."""
@@ -125,21 +136,31 @@ class Dispatcher:
 
     def _enqueue(self, served: _Served) -> None:
         served.busy = True
-        self._queue.append(served)
-        if len(self._queue) > self._waiting_workers and len(self._workers) < WORKERS:
+        account = served.lease.account
+        self._turns.add(account, is_doubtful=account in self._unanswered)
+        self._see_to_workers()
+        self._changed.notify()
+
+    def _see_to_workers(self) -> None:
+        """Start another thread if an account would have to wait for one."""
+        working = len(self._workers) - self._waiting_for_drip
+        if self._turns.ready > self._idle and working < WORKERS and len(self._workers) < MOST_THREADS:
             worker = threading.Thread(target=self._work, name=f"sender-{len(self._workers) + 1}", daemon=True)
             self._workers.add(worker)
             worker.start()
-        self._changed.notify()
 
     def _serve(self, account: str) -> _Served:
-        """Get ready to serve an account, instead of the one that has been idle for longest if there are many."""
-        if len(self._served) >= READY:
-            idle = next((name for name, served in self._served.items() if not served.busy), None)
-            if idle is not None:  # its lease runs out by itself, or is ours again when it is needed
-                self._served.pop(idle).sender.close()
-        self._served[account] = served = _Served(*self._open(account))
+        """Get ready to serve an account, instead of those that have been idle for longest if there are many."""
+        self._let_go(READY - 1)
+        self._served[account] = served = _Served(*self._open(account, self.waiting_for_drip))
         return served
+
+    def _let_go(self, kept: int) -> None:
+        """Let go of idle accounts beyond so many. Their leases run out by themselves, or are ours again when they are needed."""
+        idle = [account for account, served in self._served.items() if not served.busy]
+        idle.sort(key=self._unanswered.__contains__)  # the orders that failed in a row are counted in memory
+        for account in idle[: max(0, len(self._served) - kept)]:
+            self._served.pop(account).sender.close()
 
     def join(self, seconds: float) -> None:
         """Wait until the requests in hand have ended, but no longer than so many seconds."""
@@ -150,6 +171,18 @@ class Dispatcher:
         for worker in workers:
             worker.join(max(0.0, until - time.monotonic()))
 
+    @contextmanager
+    def waiting_for_drip(self) -> Iterator[None]:
+        """Let another thread work while this one waits."""
+        with self._changed:
+            self._waiting_for_drip += 1
+            self._see_to_workers()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._waiting_for_drip -= 1
+
     # --- in the threads ------------------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
@@ -159,28 +192,27 @@ class Dispatcher:
     def _next(self) -> _Served | None:
         """The next account in turn; None when this thread is not needed any more."""
         with self._changed:
-            self._waiting_workers += 1
-            self._changed.wait_for(lambda: self._queue or self._is_stopping(), _WORKER_IDLE_S)
-            self._waiting_workers -= 1
-            if self._queue and not self._is_stopping():
-                served = self._queue.popleft()
-                self._served.move_to_end(served.lease.account)
-                return served
+            self._idle += 1
+            self._changed.wait_for(lambda: self._turns.ready or self._is_stopping(), _WORKER_IDLE_S)
+            self._idle -= 1
+            if self._turns.ready and not self._is_stopping():
+                account = self._turns.take()
+                self._served.move_to_end(account)
+                return self._served[account]
             self._workers.discard(threading.current_thread())
             return None
 
     def _turn(self, served: _Served) -> float:
-        """Let an account send until it has nothing to do, or its turn is over; the seconds that it may rest."""
+        """Let an account send until it has nothing to do, or others wait; the seconds that it may rest."""
         lease, sender = served.lease, served.sender
         served.rests_live = True
         if not lease.held and not lease.acquire():
             return WITHOUT_LEASE_S
-        until = time.monotonic() + _TURN_S
         while not self._is_stopping():
             if not sender.step():
                 served.rests_live = sender.rest.live
                 return self._seconds_until(sender.rest.until)
-            if time.monotonic() >= until:
+            if self._turns.ready or sender.unanswered:
                 served.again = True
                 return 0.0
         return 0.0
@@ -193,6 +225,9 @@ class Dispatcher:
     def _ended(self, served: _Served, rest_s: float) -> None:
         with self._changed:
             served.lease.rest()
+            self._turns.ended(account := served.lease.account)
+            self._unanswered -= {account}
+            self._unanswered |= {account} if served.sender.unanswered else set()
             again, served.busy, served.again = served.again, False, False
             served.rests_until = time.monotonic() + rest_s
             if again and not (rest_s and served.rests_live) and not self._is_stopping():

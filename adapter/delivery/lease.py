@@ -33,7 +33,7 @@ class Lease:
         self.account = account
         self.held = False
         self._engine = engine
-        self._holder = holder or uuid.uuid4().hex
+        self.holder = holder or uuid.uuid4().hex
         self._confirmed = 0.0
         self._alive_until = _FOREVER
         self.taken = 0
@@ -51,12 +51,17 @@ class Lease:
         known = accounts.lease(connection, self.account)
         free = known is not None and _is_of_the_dead(known)
         self.held = accounts.take_lease(
-            connection, self.account, holder=self._holder, host=this_host(), pid=os.getpid(), now=now, until=now + LIFETIME, free=free
+            connection, self.account, holder=self.holder, host=this_host(), pid=os.getpid(), now=now, until=now + LIFETIME, free=free
         )
         if self.held:
             self._confirmed = asked
             self.taken += not had
         return self.held
+
+    def renewed(self, asked: float | None) -> None:
+        """Note that a renewal asked for at this time succeeded; None: another holder has the lease."""
+        self.held = asked is not None
+        self._confirmed = asked or self._confirmed
 
     def pulse(self, seconds: float) -> None:
         """Announce that the holder is at work, and will call this or `rest` again within this time."""
@@ -84,7 +89,7 @@ class Lease:
 
     def guard(self, connection: Connection) -> None:
         """Make sure that the lease is ours until a transaction ends; raises `LeaseLost`, and what it wrote is undone."""
-        if not accounts.holds_lease(connection, self.account, self._holder):
+        if not accounts.holds_lease(connection, self.account, self.holder):
             self.held = False
             raise LeaseLost(f"another sender has taken over account {self.account}, and its request in hand")
 
@@ -92,18 +97,18 @@ class Lease:
         """Give it back, so that another sender takes over at once."""
         self.held = False
         with suppress(DatabaseAway), transaction(self._engine) as connection:
-            accounts.release_lease(connection, self.account, self._holder)
+            accounts.release_lease(connection, self.account, self.holder)
 
 
 def renew(engine: Engine, leases: Iterable[Lease]) -> None:
-    """Renew all these in one transaction, those excepted whose holder hangs."""
-    due = [lease for lease in leases if lease.is_worth_renewing]
+    """Renew all these in one transaction, those excepted whose holder hangs. They have the same holder."""
+    due = {lease.account: lease for lease in leases if lease.is_worth_renewing}
     if due:
         asked = time.monotonic()
         with transaction(engine) as connection:
-            now = database_now(connection)
-            for lease in due:
-                lease.acquire_in(connection, asked, now)
+            renewed = accounts.renew_leases(connection, list(due), next(iter(due.values())).holder, database_now(connection) + LIFETIME)
+        for account, lease in due.items():
+            lease.renewed(asked if account in renewed else None)
 
 
 def is_free(lease: Row[Any], now: datetime) -> bool:

@@ -26,7 +26,7 @@ from adapter.delivery.lease import RENEWAL_S, Lease, renew
 from adapter.delivery.maintenance import Maintenance
 from adapter.delivery.proving import Prover
 from adapter.delivery.reader import Reader
-from adapter.delivery.sender import Sender
+from adapter.delivery.sender import Sender, WhileWaiting
 from adapter.delivery.surviving import survive
 from adapter.inbox import proofs
 from adapter.inbox.accounts import READER, release_leases
@@ -194,12 +194,19 @@ class Senders:
     def _leases(self) -> Iterable[Lease]:
         return [self._reading, *self._dispatcher.leases]
 
-    def _open_account(self, account_id: str) -> tuple[Lease, Sender]:
+    def _open_account(self, account_id: str, while_waiting: WhileWaiting) -> tuple[Lease, Sender]:
         account = self._settings.accounts[account_id]
         lease = Lease(self._engine, account.id, self._holder)
         drip = Drip(self._settings.drip_api_url, account, self._settings.public_url)
         return lease, Sender(
-            self._engine, self._settings, account, lease=lease, drip=drip, clock=DatabaseClock(), time_limit=self._time_limit
+            self._engine,
+            self._settings,
+            account,
+            lease=lease,
+            drip=drip,
+            clock=DatabaseClock(),
+            time_limit=self._time_limit,
+            while_waiting=while_waiting,
         )
 
     def _give_leases_back(self) -> float:

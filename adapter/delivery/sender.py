@@ -6,7 +6,8 @@ fails, the order is claimed anew.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -36,6 +37,8 @@ _OTHERS_SPEND = timedelta(minutes=1)
 # Less than the pulse, so that the lease is kept meanwhile. SQLite is away, too, while others keep it busy.
 _SETTLING_S = 20.0
 _BETWEEN_SETTLINGS_S = 0.5
+WhileWaiting = Callable[[], AbstractContextManager[None]]
+"""Entered while a request is at Drip."""
 
 
 class Sender:
@@ -51,9 +54,11 @@ class Sender:
         drip: Drip,
         clock: Clock,
         time_limit: TimeLimit = NO_LIMIT,
+        while_waiting: WhileWaiting = nullcontext,
     ) -> None:
         self._engine = engine
         self._account = account.id
+        self._while_waiting = while_waiting
         self._lease = lease
         self._drip = drip
         self._clock = clock
@@ -69,6 +74,8 @@ class Sender:
         self._started: list[int] = []
         self.rest = Rest()
         """After a step without anything to do: when there may be."""
+        self.unanswered = False
+        """Whether Drip did not answer the last request."""
 
     def close(self) -> None:
         """Let go of the connection to Drip."""
@@ -166,7 +173,9 @@ class Sender:
             ledger.begin_attempts(connection, request_id, [_attempt(post) for post in posts])
         self._pacing.windows[kind].spend(started, started + LONGEST_REQUEST)
         self._lease.still_fresh()
-        answer = self._drip.post_order(posts[0].body) if kind == "single" else self._drip.post_batch([post.body for post in posts])
+        with self._while_waiting():
+            answer = self._drip.post_order(posts[0].body) if kind == "single" else self._drip.post_batch([post.body for post in posts])
+        self.unanswered = answer.status is None
         if answer.status is not None:
             self._pacing.windows[kind].ended(started + LONGEST_REQUEST, self._clock())
         self._settle(request_id, kind, posts, answer, trouble)

@@ -17,7 +17,7 @@ from sqlalchemy import (
     update,
 )
 
-from adapter.inbox.sql import upserting
+from adapter.inbox.sql import parts, upserting
 from adapter.inbox.tables import Instant, leases
 
 READER = ""
@@ -37,6 +37,15 @@ def take_lease(
         update(leases).where(leases.c.account == account, ours).values(holder=holder, host=host, pid=pid, expires_at=until)
     )
     return taken.rowcount == 1
+
+
+def renew_leases(connection: Connection, account_ids: Sequence[str], holder: str, until: datetime) -> set[str]:
+    """Renew a holder's leases of these accounts; which of them are still its own."""
+    renewed: set[str] = set()
+    for part in parts(sorted(account_ids)):
+        ours = and_(leases.c.account.in_(part), leases.c.holder == holder)
+        renewed |= set(connection.execute(update(leases).where(ours).values(expires_at=until).returning(leases.c.account)).scalars())
+    return renewed
 
 
 def lease(connection: Connection, account: str) -> Row[Any] | None:

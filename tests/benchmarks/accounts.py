@@ -26,7 +26,14 @@ _HANG_S = 120
 
 
 def measure(
-    urls: dict[str, str], *, stores: int = 1000, accounts: int = 1000, hanging: int = 2, warm_up_s: float = 250, rested_s: float = 60, seconds: float = 30
+    urls: dict[str, str],
+    *,
+    stores: int = 1000,
+    accounts: int = 1000,
+    hanging: int = 2,
+    warm_up_s: float = 250,
+    rested_s: float = 60,
+    seconds: float = 30,
 ) -> list[Row]:
     """One row for each database."""
     rows = []
