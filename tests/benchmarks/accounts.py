@@ -14,15 +14,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-import requests
-
 from tests.benchmarks.databases import both_databases, migrated
+from tests.benchmarks.drip import Drip, drip
 from tests.benchmarks.idle import FIRST_ACCOUNT, settings_of
-from tests.benchmarks.processes import Running, sandbox, serving
+from tests.benchmarks.processes import Running, serving
 from tests.benchmarks.results import Row
-from tests.benchmarks.traffic import Shop, arrived
-
-_HANG_S = 120
+from tests.benchmarks.traffic import Shop
 
 
 def measure(
@@ -39,20 +36,19 @@ def measure(
     rows = []
     for database, url in urls.items():
         migrated(url).dispose()
-        with tempfile.TemporaryDirectory() as folder, sandbox() as drip:
-            variables = {"DATABASE_URL": url, "DRIP_API_URL": drip, **settings_of(stores, Path(folder), accounts=accounts)}
+        with tempfile.TemporaryDirectory() as folder, drip() as standing_in:
+            variables = {"DATABASE_URL": url, "DRIP_API_URL": standing_in.url, **settings_of(stores, Path(folder), accounts=accounts)}
             with serving(variables) as (processes, address):
                 row: Row = {"database": database, "stores": stores, "accounts": accounts}
                 row |= _at_rest(processes, warm_up_s=warm_up_s, watched_s=rested_s)
                 shops = itertools.cycle([Shop(address, store=f"shop-{number}") for number in range(hanging, stores)])
-                row |= _posted(shops, drip, processes, seconds, "")
-                for number in range(hanging if accounts > 1 else 0):
-                    rule = {"account": str(FIRST_ACCOUNT + number), "hang": _HANG_S}
-                    requests.put(f"{drip}/answers", json=rule, timeout=5).raise_for_status()
+                row |= _posted(shops, standing_in, processes, seconds, "")
+                standing_in.hanging = {str(FIRST_ACCOUNT + number) for number in range(hanging if accounts > 1 else 0)}
+                for number in range(len(standing_in.hanging)):
                     for _ in range(5):
                         Shop(address, store=f"shop-{number}").post()
-                if hanging and accounts > 1:
-                    row |= _posted(shops, drip, processes, seconds, f"beside {hanging} that hang ")
+                if standing_in.hanging:
+                    row |= _posted(shops, standing_in, processes, seconds, f"beside {hanging} that hang ")
                 row |= {"threads under load": processes.threads()}
                 rows.append(row)
     return rows
@@ -71,7 +67,7 @@ def _at_rest(processes: Running, warm_up_s: float, watched_s: float) -> Row:
     }
 
 
-def _posted(shops: Iterable[Shop], drip: str, processes: Running, seconds: float, name: str) -> Row:
+def _posted(shops: Iterable[Shop], standing_in: Drip, processes: Running, seconds: float, name: str) -> Row:
     """Post ten orders a second, each from the next store; how long they took."""
     posted: dict[str, datetime] = {}
     begun, before = time.monotonic(), processes.cpu_s()
@@ -81,7 +77,7 @@ def _posted(shops: Iterable[Shop], drip: str, processes: Running, seconds: float
         posted[order_id] = at
     time.sleep(3)
     cpu_s = processes.cpu_s() - before
-    received = arrived(drip)
+    received = standing_in.arrived
     delays = [max(0.0, (received[order_id] - at).total_seconds()) for order_id, at in posted.items() if order_id in received]
     return {
         f"{name}median_s": round(statistics.median(delays), 2) if delays else None,
