@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Engine, update
 
-from adapter.delivery.lease import Lease, this_host
+from adapter.delivery.lease import Lease, renew, this_host
 from adapter.errors import LeaseLost
 from adapter.inbox import accounts
 from adapter.inbox.database import database_now, snapshot, transaction
@@ -131,3 +131,19 @@ def test_confirming_renews_and_fails_when_another_has_taken_over(engine: Engine,
     monkeypatch.setattr(time, "monotonic", lambda: now + 120)
     with pytest.raises(LeaseLost):
         lease.confirm()
+
+
+def test_those_of_many_accounts_are_renewed_together(engine: Engine) -> None:
+    mine = [Lease(engine, account, "me") for account in ("a", "b", "c")]
+    for lease in mine:
+        lease.acquire()
+    with transaction(engine) as connection:
+        soon = database_now(connection) + timedelta(seconds=1)
+    age(engine, expires_at=soon)
+    with transaction(engine) as connection:
+        connection.execute(update(leases).where(leases.c.account == "b").values(holder="another"))
+    renew(engine, mine)
+    assert [lease.held for lease in mine] == [True, False, True]
+    with snapshot(engine) as connection:
+        renewed = {row.account: row.expires_at > soon for row in accounts.leases_of(connection, ["a", "b", "c"])}
+    assert renewed == {"a": True, "b": False, "c": True}

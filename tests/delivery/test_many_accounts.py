@@ -15,6 +15,7 @@ from sqlalchemy import Engine, event, update
 from adapter.delivery import dispatcher, unread
 from adapter.delivery.reader import Reader
 from adapter.delivery.run import Senders
+from adapter.delivery.turns import Turns
 from adapter.inbox import reading
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.sending import Due, due_accounts
@@ -247,6 +248,7 @@ class TestDispatching:
     @pytest.fixture(autouse=True)
     def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dispatcher, "WORKERS", 3)
+        monkeypatch.setattr(dispatcher, "MOST_THREADS", 6)
         monkeypatch.setattr(dispatcher, "READY", 2)
 
     def test_all_accounts_are_served_by_a_few_threads(self, engine: Engine, settings: Settings) -> None:
@@ -257,24 +259,38 @@ class TestDispatching:
             for store in many.stores:
                 post(engine, many, store, round_)
             wait_until(lambda number=round_: delivered(engine) == 8 * number, 20)  # type: ignore[misc]
-            assert len([thread for thread in threading.enumerate() if thread.name.startswith("sender-")]) <= 3
+            assert len([thread for thread in threading.enumerate() if thread.name.startswith("sender-")]) <= 6
         senders.stop()
 
-    def test_two_accounts_that_hang_do_not_slow_the_others(self, engine: Engine, settings: Settings, sandbox_url: str) -> None:
-        many = with_stores(settings, 6, 6)
-        for account in ("00000", "00001"):
-            requests.put(f"{sandbox_url}/answers", json={"account": account, "hang": 30}, timeout=5).raise_for_status()
+    def test_more_accounts_that_hang_than_are_worked_on_do_not_slow_the_others(
+        self, engine: Engine, settings: Settings, sandbox_url: str
+    ) -> None:
+        many = with_stores(settings, 9, 9)
+        hanging = [f"s{number:05}" for number in range(dispatcher.WORKERS + 2)]
+        for store in hanging:
+            requests.put(f"{sandbox_url}/answers", json={"account": store[1:], "hang": 30}, timeout=5).raise_for_status()
         senders = Senders(engine, many)
         senders.start()
-        for store in ("s00000", "s00001"):
+        for store in hanging:
             post(engine, many, store, 1)
         time.sleep(0.5)
         started = time.monotonic()
-        for store in ("s00002", "s00003", "s00004", "s00005"):
-            post(engine, many, store, 1)
+        for store in many.stores:
+            if store not in hanging:
+                post(engine, many, store, 1)
         wait_until(lambda: delivered(engine) == 4, 6)
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < 3
         requests.delete(f"{sandbox_url}/answers", timeout=5)
+        senders.stop()
+
+    def test_after_a_burst_of_all_accounts_only_a_few_leases_are_kept(self, engine: Engine, settings: Settings) -> None:
+        many = with_stores(settings, 6, 6)
+        senders = Senders(engine, many)
+        for store in many.stores:
+            post(engine, many, store, 1)
+        senders.start()
+        wait_until(lambda: delivered(engine) == 6, 20)
+        wait_until(lambda: len(senders._dispatcher.leases) == dispatcher.READY, 5)
         senders.stop()
 
     def test_an_account_that_has_to_wait_is_not_looked_at_again_and_again(
@@ -304,6 +320,21 @@ class TestDispatching:
             connection.execute(update(deliveries).values(values))
         wait_until(lambda: delivered(engine) == 1, 5)
         senders.stop()
+
+
+class TestTurns:
+    def test_accounts_that_drip_does_not_answer_never_have_more_than_a_few(self) -> None:
+        turns = Turns(most_doubtful=2)
+        for account in ("d1", "d2", "d3", "d4"):
+            turns.add(account, is_doubtful=True)
+        turns.add("s1", is_doubtful=False)
+        assert turns.ready == 3
+        assert [turns.take() for _ in range(turns.ready)] == ["d1", "d2", "s1"]
+        assert turns.ready == 0
+        turns.ended("s1")
+        assert turns.ready == 0
+        turns.ended("d2")
+        assert [turns.take() for _ in range(turns.ready)] == ["d3"]
 
 
 def paused(engine: Engine) -> bool:
