@@ -76,30 +76,40 @@ def driver_transaction(engine: Engine) -> Iterator[Any]:
     On SQLite it waits for its turn without a time limit, which takes less: those who ask for it have a deadline of their own.
     """
     driver = engine.dialect.loaded_dbapi
-    with _turn_to_write(engine, is_patient=True), reaching_database(engine):
+    require_file(engine)
+    with reaching_database(engine):
         try:
             connection = engine.raw_connection()
-            cursor = connection.cursor()
             try:
-                if engine.dialect.name == "postgresql":
-                    cursor.execute(begin_writing(_PATIENCE_S, synced=True))
-                else:
-                    _lock_sqlite(cursor.execute)
-                yield cursor
-                connection.commit()
+                with _turn_to_write(engine, is_patient=True), _committed(engine, connection) as cursor:
+                    yield cursor
                 require_same_file(engine, connection.info)
-            except BaseException as error:
-                # A statement that is still open would keep SQLite's lock, even on a closed connection.
-                with suppress(driver.Error):
-                    cursor.close()
-                    connection.rollback()
-                if isinstance(error, (driver.OperationalError, driver.InterfaceError)):
-                    connection.invalidate()
-                raise
             finally:
                 connection.close()
         except driver.Error as error:  # as SQLAlchemy would raise it
             raise DBAPIError.instance("", None, error, driver.Error, dialect=engine.dialect) from error
+
+
+@contextmanager
+def _committed(engine: Engine, connection: Any) -> Iterator[Any]:
+    """A cursor whose work is committed at the end."""
+    driver = engine.dialect.loaded_dbapi
+    cursor = connection.cursor()
+    try:
+        if engine.dialect.name == "postgresql":
+            cursor.execute(begin_writing(_PATIENCE_S, synced=True))
+        else:
+            _lock_sqlite(cursor.execute)
+        yield cursor
+        connection.commit()
+    except BaseException as error:
+        # A statement that is still open would keep SQLite's lock, even on a closed connection.
+        with suppress(driver.Error):
+            cursor.close()
+            connection.rollback()
+        if isinstance(error, (driver.OperationalError, driver.InterfaceError)):
+            connection.invalidate()
+        raise
 
 
 @contextmanager

@@ -74,22 +74,13 @@ def insert_new(engine: Engine, arrivals: Sequence[Arrival]) -> list[int | None]:
     ]
     if not rows:
         return []
+    mark = "%s" if engine.dialect.name == "postgresql" else "?"
+    values = ", ".join([f"({', '.join([mark] * len(_COLUMNS))})"] * len(rows))
+    # One statement for all: each costs a round trip on PostgreSQL, and on SQLite a chance for other threads to run while this one holds the
+    # turn to write.
     with driver_transaction(engine) as cursor:
-        return (_insert_all if engine.dialect.name == "postgresql" else _insert_each)(cursor, rows)
-
-
-def _insert_each(cursor: Any, rows: Sequence[tuple[Any, ...]]) -> list[int | None]:
-    """For SQLite, where a statement costs a few microseconds."""
-    statement = f"{_INSERT} (?, ?, ?, ?, ?, ?, ?) {_UNLESS_KNOWN} RETURNING id"
-    found = [cursor.execute(statement, row).fetchall() for row in rows]
-    return [one[0][0] if one else None for one in found]
-
-
-def _insert_all(cursor: Any, rows: Sequence[tuple[Any, ...]]) -> list[int | None]:
-    """For PostgreSQL, where a statement costs a round trip."""
-    values = ", ".join(["(%s, %s, %s, %s, %s, %s, %s)"] * len(rows))
-    cursor.execute(f"{_INSERT} {values} {_UNLESS_KNOWN} RETURNING store, key, id", [value for row in rows for value in row])
-    ids = {(store, key): new_id for store, key, new_id in cursor.fetchall()}
+        cursor.execute(f"{_INSERT} {values} {_UNLESS_KNOWN} RETURNING store, key, id", [value for row in rows for value in row])
+        ids = {(store, key): new_id for store, key, new_id in cursor.fetchall()}
     return [ids.pop((row[0], row[1]), None) for row in rows]
 
 

@@ -85,10 +85,11 @@ def require_file(engine: Engine) -> None:
     """
     if not (path := path_of(engine)):
         return
-    if _identity(path) is None:
+    found = _found_at(path)
+    if found[""] is None:
         raise _unusable(path, "is missing; put it back, or restart the adapter")
     if (file := _FILES.get(engine)) is not None:
-        file.require_intact(engine)
+        file.require_intact(engine, found)
 
 
 def require_same_file(engine: Engine, info: Mapping[str, Any]) -> None:
@@ -143,9 +144,8 @@ class _File:
         self._pages = 0
         self._rescued = False
 
-    def require_intact(self, engine: Engine) -> None:
+    def require_intact(self, engine: Engine, found: Mapping[str, _Identity]) -> None:
         """Raise `DatabaseAway` if the file was overwritten, or lacks a file beside it that is in use."""
-        found = _found_at(self._path)
         if found[""] != self.opened[""]:  # the pool opens the other file
             return
         header = os.pread(_descriptor(self._path), _HEADER_BYTES, 0)
