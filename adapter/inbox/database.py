@@ -22,8 +22,8 @@ from sqlalchemy.pool import QueuePool
 from adapter.errors import DatabaseAway
 from adapter.inbox import counters
 from adapter.inbox.packing import use_keys
-from adapter.inbox.postgresql_server import begin_writing, connect_postgresql
-from adapter.inbox.sqlite_file import path_of, remember_file, require_file, require_same_file, watch_file, why_unusable
+from adapter.inbox.postgresql_server import begin_writing, commit_in_one_trip, connect_postgresql
+from adapter.inbox.sqlite_file import path_of, remember_file, require_file, sync_file, watch_file, why_unusable
 
 # A webhook must be answered within 4 s, even if the database is unreachable; small plans allow 20 connections in total.
 _CONNECTIONS = 3
@@ -69,47 +69,58 @@ def transaction(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
         counters.write(connection)
 
 
+def commit_statement(engine: Engine, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Run one statement in a transaction of its own, committed and synced on return; its rows. Raises like `transaction`.
+
+    For the one statement whose speed matters most. On SQLite it waits for its turn without a time limit, which takes less: those who ask
+    for it have a deadline of their own.
+    """
+    if engine.dialect.name == "postgresql":
+        with _driver_connection(engine) as connection:
+            return commit_in_one_trip(connection.driver_connection, _PATIENCE_S, statement, values)
+    with driver_transaction(engine) as cursor:
+        rows: list[tuple[Any, ...]] = cursor.execute(statement, values).fetchall()
+    return rows
+
+
 @contextmanager
 def driver_transaction(engine: Engine) -> Iterator[Any]:
-    """A writing transaction on the driver's own cursor, for the one statement whose speed matters most. Raises like `transaction`.
-
-    On SQLite it waits for its turn without a time limit, which takes less: those who ask for it have a deadline of their own.
-    """
-    driver = engine.dialect.loaded_dbapi
-    require_file(engine)
-    with reaching_database(engine):
+    """A writing transaction on the driver's own cursor, committed and synced at the end. Raises and waits like `commit_statement`."""
+    with _driver_connection(engine) as connection:
+        cursor = connection.cursor()
         try:
-            connection = engine.raw_connection()
-            try:
-                with _turn_to_write(engine, is_patient=True), _committed(engine, connection) as cursor:
-                    yield cursor
-                require_same_file(engine, connection.info)
-            finally:
-                connection.close()
-        except driver.Error as error:  # as SQLAlchemy would raise it
-            raise DBAPIError.instance("", None, error, driver.Error, dialect=engine.dialect) from error
+            if engine.dialect.name == "postgresql":
+                cursor.execute(begin_writing(_PATIENCE_S, synced=True))
+            else:
+                _lock_sqlite(cursor.execute, synced=False)
+            yield cursor
+        finally:
+            cursor.close()  # a statement that is still open would keep SQLite's lock, even on a closed connection
+        connection.commit()
 
 
 @contextmanager
-def _committed(engine: Engine, connection: Any) -> Iterator[Any]:
-    """A cursor whose work is committed at the end."""
+def _driver_connection(engine: Engine) -> Iterator[Any]:
+    """The driver's connection, for one transaction. On SQLite what was committed is synced afterwards: no other writer waits for that."""
     driver = engine.dialect.loaded_dbapi
-    cursor = connection.cursor()
-    try:
-        if engine.dialect.name == "postgresql":
-            cursor.execute(begin_writing(_PATIENCE_S, synced=True))
-        else:
-            _lock_sqlite(cursor.execute)
-        yield cursor
-        connection.commit()
-    except BaseException as error:
-        # A statement that is still open would keep SQLite's lock, even on a closed connection.
-        with suppress(driver.Error):
-            cursor.close()
-            connection.rollback()
-        if isinstance(error, (driver.OperationalError, driver.InterfaceError)):
-            connection.invalidate()
-        raise
+    with reaching_database(engine):
+        try:
+            with _turn_to_write(engine, is_patient=True):
+                connection = engine.raw_connection()
+                opened = connection.info
+                try:
+                    yield connection
+                except BaseException as error:
+                    with suppress(driver.Error):
+                        connection.rollback()
+                    if isinstance(error, (driver.OperationalError, driver.InterfaceError)):
+                        connection.invalidate()
+                    raise
+                finally:
+                    connection.close()
+        except driver.Error as error:  # as SQLAlchemy would raise it
+            raise DBAPIError.instance("", None, error, driver.Error, dialect=engine.dialect) from error
+    sync_file(engine, opened)
 
 
 @contextmanager

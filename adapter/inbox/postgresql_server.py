@@ -6,6 +6,7 @@ own anyway. A pooled connection is tried out only if it may have ended.
 
 import select
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -50,6 +51,17 @@ def begin_writing(patience_s: int, *, synced: bool) -> str:
     """Begins a transaction whose statements time out."""
     unsynced = "" if synced else "; SET LOCAL synchronous_commit = off"
     return f"BEGIN; SET LOCAL statement_timeout = {patience_s * 1000}{unsynced}"
+
+
+def commit_in_one_trip(connection: Any, patience_s: int, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Run one statement in a transaction of its own; its rows. Begin, statement and commit are one message, with the values in its text."""
+    from psycopg import ClientCursor  # noqa: PLC0415 - an installation with SQLite does without it
+
+    cursor: ClientCursor[tuple[Any, ...]] = ClientCursor(connection)
+    cursor.execute(f"{begin_writing(patience_s, synced=True)}; {statement}; COMMIT".encode(), values)
+    while cursor.description is None and cursor.nextset():
+        pass
+    return cursor.fetchall()
 
 
 def _has_news(connection: Any) -> bool:

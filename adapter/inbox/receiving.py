@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Row, select, update
 
 from adapter.inbox import counters
 from adapter.inbox.copies import has_returned, retire_key
-from adapter.inbox.database import driver_transaction
+from adapter.inbox.database import commit_statement
 from adapter.inbox.packing import packing_of
 from adapter.inbox.settling import reopen
 from adapter.inbox.sql import upserting
@@ -75,12 +75,9 @@ def insert_new(engine: Engine, arrivals: Sequence[Arrival]) -> list[int | None]:
     if not rows:
         return []
     mark = "%s" if engine.dialect.name == "postgresql" else "?"
-    values = ", ".join([f"({', '.join([mark] * len(_COLUMNS))})"] * len(rows))
-    # One statement for all: each costs a round trip on PostgreSQL, and on SQLite a chance for other threads to run while this one holds the
-    # turn to write.
-    with driver_transaction(engine) as cursor:
-        cursor.execute(f"{_INSERT} {values} {_UNLESS_KNOWN} RETURNING store, key, id", [value for row in rows for value in row])
-        ids = {(store, key): new_id for store, key, new_id in cursor.fetchall()}
+    places = ", ".join([f"({', '.join([mark] * len(_COLUMNS))})"] * len(rows))
+    statement = f"{_INSERT} {places} {_UNLESS_KNOWN} RETURNING store, key, id"
+    ids = {(store, key): new_id for store, key, new_id in commit_statement(engine, statement, [value for row in rows for value in row])}
     return [ids.pop((row[0], row[1]), None) for row in rows]
 
 

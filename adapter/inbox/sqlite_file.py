@@ -92,10 +92,24 @@ def require_file(engine: Engine) -> None:
         file.require_intact(engine, found)
 
 
-def require_same_file(engine: Engine, info: Mapping[str, Any]) -> None:
-    """Raise `DatabaseAway` if the file was deleted or replaced while a connection, whose `info` this is, wrote to it."""
-    path = path_of(engine)
-    if path and info[_OPENED] != _found_at(path):
+def sync_file(engine: Engine, info: Mapping[str, Any]) -> None:
+    """Sync to disk what was committed by a connection, whose `info` this is. Raises `DatabaseAway`, also for a file that was deleted or
+    replaced meanwhile. Other databases sync by themselves.
+
+    The log alone is synced: what SQLite has moved from there to the database file, it has synced before. It locks nothing in the log, so
+    closing it releases no lock.
+    """
+    if not (path := path_of(engine)):
+        return
+    try:
+        log = os.open(_companions(path)["-wal"], os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fdatasync(log)
+        finally:
+            os.close(log)
+    except OSError as error:
+        raise _unusable(path, f"can't be synced to disk: {error.strerror}") from error
+    if info[_OPENED] != _found_at(path):
         raise _unusable(path, "was deleted or replaced while it was written")
 
 

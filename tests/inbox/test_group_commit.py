@@ -1,7 +1,11 @@
 """Group commit: all that has arrived shares one transaction, and none suffers for another."""
 
+import errno
+import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +15,7 @@ from adapter.errors import DatabaseAway
 from adapter.inbox import counters, group_commit
 from adapter.inbox.database import connect, snapshot, transaction
 from adapter.inbox.group_commit import Keeper
+from adapter.inbox.migration import migrate
 from adapter.inbox.receiving import Arrival, Receipt
 from adapter.inbox.tables import deliveries
 from mappings import Key
@@ -106,3 +111,41 @@ def test_the_thread_ends_when_nothing_arrives_and_a_new_one_starts(engine: Engin
     assert keeper.keep(arrival(1)).new
     wait_until(lambda: not keeper._running)
     assert keeper.keep(arrival(2)).new
+
+
+@pytest.fixture
+def on_sqlite(tmp_path: Path) -> Engine:
+    engine = connect(f"sqlite:///{tmp_path / 'adapter.db'}")
+    migrate(engine)
+    return engine
+
+
+def test_a_webhook_counts_as_kept_only_once_the_log_is_synced(on_sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_sync, done, files, sync = threading.Event(), threading.Event(), list[str](), os.fdatasync
+
+    def sync_later(file: int) -> None:
+        files.append(Path(f"/proc/self/fd/{file}").readlink().name)
+        may_sync.wait(10)
+        sync(file)
+
+    monkeypatch.setattr(os, "fdatasync", sync_later)
+    keeper = Keeper(on_sqlite)
+    job = keeper.begin(arrival(1), done.set)
+    wait_until(lambda: files)
+    assert len(kept(on_sqlite)) == 1
+    with transaction(on_sqlite) as connection:  # others need not wait for the disk
+        connection.execute(text("DELETE FROM leases"))
+    assert not done.is_set()
+    may_sync.set()
+    assert done.wait(10)
+    assert keeper.outcome(job).new
+    assert files == ["adapter.db-wal"]
+
+
+def test_what_the_disk_fails_to_sync_is_not_acknowledged(on_sqlite: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(file: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", fail)
+    with pytest.raises(DatabaseAway, match="can't be synced to disk: Input/output error"):
+        Keeper(on_sqlite).keep(arrival(1))
