@@ -13,7 +13,7 @@ from urllib3.exceptions import NewConnectionError
 from adapter import __version__
 from adapter.delivery.answers import Answer, Outcome, read_answer
 from adapter.delivery.pacing import Kind
-from adapter.process.http_transport import CuttableAdapter, within
+from adapter.process.http_transport import CuttableAdapter, why_unreachable, within
 from adapter.settings import Account
 
 DEADLINES_S = {"single": 8.0, "batch": 60.0}
@@ -96,4 +96,4 @@ def _failure(error: requests.RequestException) -> str:
         return "Drip did not answer in time"
     if isinstance(error, requests.exceptions.SSLError):
         return "no secure connection to Drip: its certificate could not be verified"
-    return "could not connect to Drip"
+    return f"could not connect to Drip: {why_unreachable(error)}"

@@ -37,6 +37,16 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class Retrying:
+    """A store's deliveries that failed more than once and wait for the time of their next attempt."""
+
+    number: int
+    since: datetime
+    """When the oldest of them was received."""
+    next_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Unread:
     """A store's deliveries that have not been read."""
 
@@ -83,6 +93,29 @@ _BACKLOGS = using(
     .group_by(deliveries.c.store),
     deliveries,
     "ix_deliveries_waiting",
+)
+
+
+def retrying(connection: Connection, now: datetime) -> dict[str, Retrying]:
+    """Of each store, the deliveries that failed more than once and are tried again later. Ask only where any wait for a later time."""
+    return {store: Retrying(*values) for store, *values in connection.execute(_RETRYING, {"now": now, "never": NEVER})}
+
+
+_LATER = (
+    using(select(deliveries.c.id), deliveries, "ix_deliveries_waiting")
+    .where(
+        deliveries.c.state == literal_column("'pending'"),
+        deliveries.c.read_at.is_not(None),
+        deliveries.c.due_at > _NOW,
+        deliveries.c.due_at < _NEVER,
+    )
+    .limit(MOST)
+    .subquery("later")
+)
+_RETRYING = (
+    select(deliveries.c.store, func.count(), func.min(deliveries.c.received_at), func.min(deliveries.c.due_at))
+    .where(deliveries.c.id.in_(select(_LATER.c.id)), deliveries.c.failed > 1)
+    .group_by(deliveries.c.store)
 )
 
 

@@ -18,7 +18,7 @@ from adapter.inbox.troubles import Name
 from adapter.monitoring.alert_channels import send
 from adapter.operations.health import read_health
 from adapter.operations.silence import Silences
-from adapter.operations.verdict import Finding
+from adapter.operations.verdict import STUCK_AFTER, Finding
 from adapter.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ DEAD_AGAIN_AFTER = timedelta(hours=1)
 # How long a problem must last before it is reported; Drip often responds again within minutes.
 _REPORTED_AFTER = {
     "outage": timedelta(minutes=5), "no_sender": timedelta(minutes=1), "throttled": timedelta(minutes=15), "unproven": timedelta(minutes=2),
+    "retrying": STUCK_AFTER,
 }  # fmt: skip
 _MAX_LINES = 20
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import requests
 
 from adapter import __version__
+from adapter.process.http_transport import why_unreachable
 from adapter.settings import Account, Settings
 
 _TIMEOUT_S = 8
@@ -40,7 +41,7 @@ def ask_drip(settings: Settings, account: Account) -> Proof:
         address = f"{url}/v2/accounts/{account.id}"
         response = requests.get(address, auth=auth, headers=headers, timeout=_TIMEOUT_S, allow_redirects=False)
     except requests.RequestException as error:
-        return Proof(f"no response from {url} ({type(error).__name__}): check DRIP_API_URL and the network")
+        return Proof(f"no response from {url} ({why_unreachable(error)}): check DRIP_API_URL and the network")
     status = response.status_code
     if _describes(response, account.id):
         return Proof(status=status)

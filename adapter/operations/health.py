@@ -1,6 +1,6 @@
 """How the adapter is: the facts for the verdict from the database, and the report that `/status`, `status` and the dashboard show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from mappings import timestamp
 
 _LEASE_GRACE = timedelta(seconds=5)
 _KINDS = ("single", "batch")
+_ACCEPTED = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,11 +170,19 @@ def _account(lease: Row[Any] | None, newest: Mapping[str, Row[Any]], now: dateti
         next_try_at=lease.probe_at,
         throttled={kind: until for kind, until in closed.items() if until is not None and until > now},
         last_request_at=last_request_at,
+        is_failing=_has_failed(newest.values()),
         is_proved=lease.proved_with is not None,
         unproven_since=lease.proof_since,
         unproven_why=lease.proof_failed or "",
         proof_at=lease.proof_at,
     )
+
+
+def _has_failed(newest: Iterable[Row[Any]]) -> bool:
+    """Whether the newest request that has ended was not accepted."""
+    ended = [row for row in newest if row.ended_at is not None]
+    last = max(ended, key=lambda row: row.begun_at, default=None)
+    return last is not None and (last.status is None or last.status // 100 != _ACCEPTED)
 
 
 def _by_state(connection: Connection, facts: Facts) -> dict[str, dict[str, int]]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import quote
 
-from adapter.inbox.figures import MOST
+from adapter.inbox.figures import MOST, Retrying
 from adapter.inbox.lost_orders import LostOrders
 from adapter.operations.silence import Silence
 from adapter.operations.waiting import Waiting
@@ -14,13 +14,15 @@ from adapter.settings import secret_variables
 
 CODES = (
     "database", "no_store", "no_account", "no_sender", "paused", "outage", "unproven", "throttled", "not_configured", "store_error",
-    "waiting", "dead", "signature_mismatch", "signature_missing", "signature_other_shop", "silent",
+    "waiting", "retrying", "dead", "signature_mismatch", "signature_missing", "signature_other_shop", "silent",
 )  # fmt: skip
 """Every code that a finding of `findings_of` can have."""
 STUCK_AFTER = timedelta(minutes=10)
 """Orders that have been waiting for longer than this are stuck, unless a retry or a backfill is working through them."""
 _UNREAD_BACKLOG_STUCK_AFTER = timedelta(hours=1)
 _UNSIGNED_RECENTLY = timedelta(days=1)
+_LISTED = {"dead": "dead", "retrying": "pending"}
+"""Code of a finding about deliveries -> their state."""
 _REQUESTS = {"single": "single requests", "batch": "batches"}
 
 
@@ -63,8 +65,8 @@ class Finding:
     @property
     def page(self) -> str:
         """The path of the dashboard's page where it is looked into."""
-        if self.code == "dead":
-            return f"/deliveries?state=dead&store={quote(self.store, safe='')}"
+        if self.code in _LISTED:
+            return f"/deliveries?state={_LISTED[self.code]}&store={quote(self.store, safe='')}"
         return f"/stores/{quote(self.store, safe='')}" if self.store else "/"
 
 
@@ -82,6 +84,8 @@ class AccountFacts:
     throttled: Mapping[str, datetime] = field(default_factory=dict)
     """Kind of request -> until when Drip's rate limit closes it."""
     last_request_at: datetime | None = None
+    is_failing: bool = False
+    """Whether Drip did not accept the newest request."""
     is_proved: bool = True
     """Whether Drip has accepted the account's credentials."""
     unproven_since: datetime | None = None
@@ -263,6 +267,8 @@ def _store(name: str, store: StoreFacts, facts: Facts) -> Iterator[Finding]:
             text=f"Orders of store {name} have been waiting since {when(since)}.",
             do="Look at the sender's log: it can't keep up, or it fails.",
         )  # fmt: skip
+    if store.waiting.retrying is not None:
+        yield _retrying(name, store.waiting.retrying)
     if store.dead:
         number = "1 delivery" if store.dead == 1 else f"{store.dead:,}{'+' if store.dead >= MOST else ''} deliveries"
         yield Finding(
@@ -291,9 +297,19 @@ def _waiting_since(store: StoreFacts, facts: Facts) -> datetime | None:
         (waiting.unread_since, _UNREAD_BACKLOG_STUCK_AFTER, True),
         (waiting.live_due_since, STUCK_AFTER, is_free),
         (waiting.due_since, STUCK_AFTER, is_free and not moves),
+        (waiting.retrying.since if waiting.retrying else None, STUCK_AFTER, is_free and account is not None and account.is_failing),
     )
     late = [since for since, limit, counts in limits if counts and since is not None and facts.now - since > limit]
     return min(late, default=None)
+
+
+def _retrying(name: str, retrying: Retrying) -> Finding:
+    number = "1 delivery" if retrying.number == 1 else f"{retrying.number:,} deliveries"
+    return Finding(
+        code="retrying", status=Status.ATTENTION, store=name, since=retrying.since, until=retrying.next_at,
+        text=f"{number} of store {name} failed more than once. The next attempt is at {when(retrying.next_at)}.",
+        do=f"Wait: the adapter tries again for about four days. To see why: drip-adapter deliveries list --state pending --store {name}",
+    )  # fmt: skip
 
 
 def _losing(name: str, lost: LostOrders) -> Finding:

@@ -22,6 +22,8 @@ class Waiting:
     live_due_since: datetime | None = None
     later: int = 0
     """Waiting for the time of their next attempt."""
+    retrying: figures.Retrying | None = None
+    """Those of them that failed more than once."""
 
     @property
     def now(self) -> int:
@@ -42,12 +44,14 @@ class Waiting:
 def read_waiting(connection: Connection, stores: Iterable[str], now: datetime) -> dict[str, Waiting]:
     """Store -> what is waiting there."""
     unread, backlogs = figures.unread(connection), figures.backlogs(connection, now)
+    retrying = figures.retrying(connection, now) if any(backlog.later for backlog in backlogs.values()) else {}
     found = {}
     for store in stores:
         new, backlog = unread.get(store, figures.NOTHING_UNREAD), backlogs.get(store, figures.NO_BACKLOG)
         found[store] = Waiting(
             unread=new.number, unread_since=new.since, live_unread_since=new.live_since,
             due=backlog.due, due_since=backlog.due_since, live_due_since=backlog.live_due_since, later=backlog.later,
+            retrying=retrying.get(store),
         )  # fmt: skip
     return found
 

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
+import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import NameResolutionError, NewConnectionError
 
 Result = TypeVar("Result")
 
@@ -55,3 +57,17 @@ def within(seconds: float, work: Callable[[], Result], name: str) -> Result:
     result: queue.SimpleQueue[Result] = queue.SimpleQueue()
     threading.Thread(target=lambda: result.put(work()), name=name, daemon=True).start()
     return result.get(timeout=seconds)
+
+
+def why_unreachable(error: requests.RequestException) -> str:
+    """Why a server could not be asked, in a few words that quote nothing."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    if isinstance(error, requests.Timeout):
+        return "no response in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate could not be verified"
+    if isinstance(reason, NameResolutionError):
+        return "its name could not be looked up"
+    if isinstance(reason, NewConnectionError):
+        return "the connection was refused, or there is no way there"
+    return "the connection broke"

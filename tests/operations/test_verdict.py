@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapter.inbox.figures import Retrying
 from adapter.inbox.lost_orders import LostOrders
 from adapter.operations import verdict
 from adapter.operations.silence import Silence
@@ -42,6 +43,7 @@ def waiting(**values: Any) -> StoreFacts:
 
 
 WAITING_LIVE = waiting(due=1, due_since=ago(minutes=11), live_due_since=ago(minutes=11))
+RETRIED = waiting(later=1, retrying=Retrying(1, ago(minutes=11), NOW + timedelta(minutes=9)))
 WAITING_PAST = waiting(due=9, due_since=ago(hours=3))
 
 
@@ -75,6 +77,12 @@ def test_nothing_is_wrong() -> None:
             facts(WAITING_LIVE, replace(DRIP, throttled={"single": NOW})),
             [("waiting", Status.STUCK), ("throttled", Status.ATTENTION)],
             id="a live order waits for the rate limit",
+        ),
+        pytest.param(facts(RETRIED), [("retrying", Status.ATTENTION)], id="an order fails on its own"),
+        pytest.param(
+            facts(RETRIED, replace(DRIP, is_failing=True)),
+            [("waiting", Status.STUCK), ("retrying", Status.ATTENTION)],
+            id="nothing has been accepted since an order failed",
         ),
         pytest.param(facts(WAITING_LIVE, AccountFacts(has_sender=False)), [("no_sender", Status.STUCK)], id="explained by the sender"),
         pytest.param(

@@ -16,6 +16,7 @@ from adapter.inbox.database import transaction
 from adapter.inbox.receiving import Arrival
 from adapter.inbox.tables import deliveries, leases
 from adapter.monitoring.alerts import Alerts
+from adapter.operations.verdict import CODES
 from adapter.settings import Settings
 from mappings import Key
 from tests.support.adapter_under_test import ACCOUNT, SECRET, AdapterUnderTest, make_settings, shopify_order
@@ -112,6 +113,12 @@ def killed_sender(adapter: AdapterUnderTest) -> None:
         connection.execute(update(leases).values(expires_at=datetime.now(UTC) - timedelta(seconds=6)))
 
 
+def killed_sender_elsewhere(adapter: AdapterUnderTest) -> None:
+    """Nobody here can see whether the process still runs; its lease says so."""
+    with transaction(adapter.engine) as connection:
+        connection.execute(update(leases).values(host="elsewhere", pid=2**22 + 1, expires_at=datetime.now(UTC) - timedelta(seconds=6)))
+
+
 def wrong_key(adapter: AdapterUnderTest) -> None:
     adapter.tell_drip(status=401)
     adapter.post(shopify_order(1001))
@@ -138,6 +145,17 @@ def refused_order(adapter: AdapterUnderTest) -> None:
     adapter.tell_drip(status=422, body={"errors": [{"attribute": "email", "message": "is invalid"}]})
     adapter.post(shopify_order(1001))
     adapter.settle()
+    adapter.drip_recovers()
+
+
+def one_order_that_fails(adapter: AdapterUnderTest) -> None:
+    """Too few for an outage, but it waits: for an hour after the sixth time."""
+    adapter.tell_drip(status=503)
+    adapter.post(shopify_order(1001))
+    for _ in range(6):
+        adapter.settle()
+        adapter.clock.advance(hours=1)
+    adapter.clock.advance(hours=-6)
     adapter.drip_recovers()
 
 
@@ -193,7 +211,21 @@ def not_accepted(adapter: AdapterUnderTest) -> None:
         proofs.set_unproven(connection, ACCOUNT.id, "no response", at=now, again_at=now + timedelta(minutes=1))
 
 
+def a_store_that_is_gone(adapter: AdapterUnderTest) -> None:
+    with transaction(adapter.engine) as connection:
+        key, at = Key(value="1", expires=False), datetime.now(UTC)
+        receiving.keep(connection, Arrival(store="gone", key=key, topic="", headers={}, payload=b"{}", at=at))
+
+
+def another_shops_webhooks(adapter: AdapterUnderTest) -> None:
+    with transaction(adapter.engine) as connection:
+        receiving.count_refusal(connection, store="shopify", reason="other_shop", at=datetime.now(UTC))
+
+
 TROUBLES = [
+    (a_store_that_is_gone, "stuck", "not_configured"),
+    (another_shops_webhooks, "attention", "signature_other_shop"),
+    (killed_sender_elsewhere, "stuck", "no_sender"),
     (not_asked, "attention", "unproven"),
     (not_accepted, "attention", "unproven"),
     (no_sender, "stuck", "no_sender"),
@@ -203,6 +235,7 @@ TROUBLES = [
     (waiting_orders, "stuck", "waiting"),
     (errors_for_orders, "stuck", "store_error"),
     (throttled, "attention", "throttled"),
+    (one_order_that_fails, "attention", "retrying"),
     (refused_order, "attention", "dead"),
     (unmappable_order, "attention", "dead"),
     (wrong_secret, "attention", "signature_mismatch"),
@@ -230,7 +263,65 @@ def test_every_outlet_reports_it(outlets: Outlets, stage: Callable[[AdapterUnder
     assert (title, shown) == (f"{verdict.capitalize()}: ", headline)
     lines = [line.removeprefix("Drip order adapter: ") for line in outlets.alert()]
     assert problems[0][1] in lines
-    assert len(lines) == (2 if code == "throttled" else 1)  # by the time that it is reported, its order has been waiting too long
+    # By the time that these are reported, their order has been waiting too long.
+    assert len(lines) == (2 if code in ("throttled", "retrying") else 1)
+
+
+@on_sqlite
+def test_a_sender_on_another_host_is_one(outlets: Outlets) -> None:
+    nothing(outlets.adapter)
+    with transaction(outlets.adapter.engine) as connection:
+        connection.execute(update(leases).values(host="elsewhere", pid=2**22 + 1))
+    assert outlets.status() == (200, "ok", [])
+    assert outlets.command()[0] == outlets.check()[0] == 0
+
+
+@on_sqlite
+def test_past_orders_that_are_being_sent_are_no_trouble(outlets: Outlets) -> None:
+    nothing(outlets.adapter)
+    for number in range(2, 5):
+        outlets.adapter.post(shopify_order(1000 + number))
+    outlets.adapter.read()
+    with transaction(outlets.adapter.engine) as connection:
+        waiting = update(deliveries).where(deliveries.c.state == "pending")
+        connection.execute(waiting.values(priority=2, due_at=datetime.now(UTC) - timedelta(hours=3)))
+    assert outlets.status() == (200, "ok", [])
+    assert outlets.command() == (0, "Orders are reaching Drip.")
+    assert outlets.check() == (0, [])
+    assert outlets.metrics() == ("ok", set())
+    assert outlets.page()[0] == ""
+    Alerts(outlets.adapter.engine, outlets.adapter.settings, outlets.adapter.clock).step()
+    assert outlets.chat.bodies == []
+
+
+UNSET = [
+    ((), "stuck", "no_account", "Orders are stuck."),
+    (("stores",), "attention", "no_store", "Waiting for the first webhook, but something needs attention."),
+]
+
+
+@on_sqlite
+@pytest.mark.parametrize(("also", "verdict", "code", "headline"), UNSET, ids=["no account", "nothing configured"])
+def test_every_outlet_reports_what_is_not_configured(
+    outlets: Outlets, monkeypatch: pytest.MonkeyPatch, also: tuple[str, ...], verdict: str, code: str, headline: str
+) -> None:
+    stores = {} if also else {name: replace(store, account=None) for name, store in outlets.adapter.settings.stores.items()}
+    adapter = AdapterUnderTest(outlets.adapter.engine, replace(outlets.adapter.settings, stores=stores), outlets.adapter.sandbox_url)
+    bare = Outlets(adapter, outlets.chat)
+    secrets = [f"{store.upper()}_WEBHOOK_SECRET" for store in outlets.adapter.settings.stores] if also else []
+    for name in ("DRIP_ACCOUNT_ID", "DRIP_API_KEY", *secrets):
+        monkeypatch.delenv(name, raising=False)
+    assert bare.status() == (503 if verdict == "stuck" else 200, verdict, [code])
+    assert bare.command() == (1, headline)
+    exit_code, problems = bare.check()
+    assert (exit_code, [found for found, _ in problems if found]) == (1, [code])
+    assert bare.metrics() == (verdict, {code})
+    assert bare.page() == (f"{verdict.capitalize()}: ", headline)
+    assert any("configured" in line for line in bare.alert())
+
+
+def test_every_code_is_staged() -> None:
+    assert {code for *_, code in TROUBLES} | {code for *_, code, _ in UNSET} | {"database"} == set(CODES)
 
 
 @on_sqlite
