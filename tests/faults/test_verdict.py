@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -317,7 +317,7 @@ def a_sender_that_is_killed(stage: Stage) -> None:
     stage.site.senders[-1].send(signal.SIGKILL)
     if not AT_LENGTH:
         with transaction(stage.site.engine) as connection:
-            connection.execute(update(leases).values(expires_at=leases.c.expires_at - timedelta(seconds=20)))
+            connection.execute(update(leases).values(expires_at=datetime.now(UTC) - timedelta(seconds=6)))
     stage.expect("stuck", "dead", "no_sender", within_s=30)
 
 
