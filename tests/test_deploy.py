@@ -213,6 +213,15 @@ def test_a_large_webhook_arrives_through_the_web_server(server: Any, adapter: st
         assert session.get(f"{url}/status", timeout=10).status_code == 401, "who comes through the server isn't on this machine"
 
 
+def test_nginx_redirects_to_its_own_name_whatever_host_is_asked_for(tmp_path: Path) -> None:
+    with listening() as listener, nginx(tmp_path, listener.address):
+        [plain] = re.findall(r"listen 127.0.0.1:(\d+);", (tmp_path / "nginx.conf").read_text())
+        url, forged = f"http://127.0.0.1:{plain}/stores?x=1", {"Host": "evil.example"}
+        wait_until(lambda: answers(lambda: requests.get(url, timeout=5, allow_redirects=False)))
+        answer = requests.get(url, headers=forged, timeout=5, allow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (301, "https://orders.example/stores?x=1")
+
+
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 def test_the_web_server_says_who_asked_for_what(server: Any, tmp_path: Path) -> None:
     with listening() as listener, server(tmp_path, listener.address) as url, requests.Session() as session:

@@ -74,7 +74,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         return taken
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the head. Raises `ParsingError` if it has no clear address or length (RFC 9112, sections 6.1 and 6.3).
+        """Read the head. Raises `ParsingError` if it has no clear address or length (RFC 9112, sections 3.2, 6.1 and 6.3).
 
         Waitress reads the first line, and the fields that decide where the request ends.
         """
@@ -104,6 +104,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         key = name.upper().replace("-", "_")
         if key in _OF_WAITRESS:
             return key, line
+        if key == "HOST" and key in self.headers:
+            raise ParsingError("More than one Host")
         value = value.strip(" \t")
         self.headers[key] = f"{self.headers[key]}, {value}" if key in self.headers else value
         return None

@@ -174,6 +174,7 @@ def test_an_address_that_cannot_be_read_is_a_bad_request(patient: Server) -> Non
         (b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400),
         (b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400),
         (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400),
+        (b"Host: b.example\r\nContent-Length: 3\r\n\r\nabc", 400),
         (b"Content-Length: 3\r\n : folded\r\n\r\nabc", 400),
         (b"X-Text: a\0b\r\nContent-Length: 3\r\n\r\nabc", 400),
     ],
