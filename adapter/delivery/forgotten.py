@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from adapter.delivery.recording import Unmappable
 from adapter.inbox import settling
 from adapter.inbox.erasure import erase
 from adapter.inbox.forgotten import forgotten_at, has_forgotten
@@ -35,13 +36,14 @@ def of_forgotten(connection: Connection, read: Sequence[tuple[Row[Any], Any]], s
     return {
         row.id
         for row, result in read
-        if isinstance(result, (Reading, Rejected, Skip)) and _is_from_before(connection, row, identity_of(result), settings)
+        if isinstance(result, (Reading, Rejected, Skip, Unmappable)) and _is_from_before(connection, row, identity_of(result), settings)
     }
 
 
 def identity_of(result: Any) -> Identity | None:
     """The order that was read, if it was one."""
-    return result.identity if isinstance(result, Reading) else None
+    reading = result.reading if isinstance(result, Unmappable) else result
+    return reading.identity if isinstance(reading, Reading) else None
 
 
 def erase_on_arrival(connection: Connection, row: Row[Any], identity: Identity | None, at: datetime) -> None:

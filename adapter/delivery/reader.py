@@ -15,7 +15,7 @@ from adapter.delivery.completing import Completer, Fetching
 from adapter.delivery.forgotten import erase_on_arrival, identity_of, of_forgotten
 from adapter.delivery.parts import keep_first_parts
 from adapter.delivery.queues import LOCKED_FOR
-from adapter.delivery.recording import ProductUpdate, Result, Split, Wait, WaitForFetch, record
+from adapter.delivery.recording import ProductUpdate, Result, Split, Unmappable, Wait, WaitForFetch, record
 from adapter.delivery.trials import Trials
 from adapter.delivery.unread import Unread
 from adapter.inbox import sources
@@ -200,7 +200,9 @@ class Reader:
         now = self._clock()
         if now - row.received_at < _WAITS_FOR_STORE:
             return Wait(now + timedelta(seconds=trouble.wait_s or 0.0))
-        return Rejected({"": [f"the payload lacks required fields, and the complete order could not be fetched from the store: {trouble}"]})
+        source = sources.source_of(row, self._settings)
+        problems = {"": [f"the payload lacks required fields, and the complete order could not be fetched from the store: {trouble}"]}
+        return Unmappable(source.provider.read(parse(row.payload, source.context.options.limits.nesting), source.context), problems)
 
     def _interpret_in_time(self, row: Row[Any]) -> Result:
         if row.starts:  # it may have ended a sender
@@ -221,7 +223,7 @@ class Reader:
         if row.parent_id is None and (completed := self._complete(source, reading, row)) is not None:
             return completed
         if reading.problems and reading.skip(placed=reading.placed) is None:
-            return Rejected(reading.problems)
+            return Unmappable(reading, reading.problems)
         return reading
 
     def _complete(self, source: Source, reading: Reading, row: Row[Any]) -> Split | Skip | None:

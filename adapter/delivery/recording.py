@@ -39,6 +39,14 @@ class ProductUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmappable:
+    """An order that can't be mapped. What could be read of it is recorded, so that people find it by its number."""
+
+    reading: Reading
+    problems: Mapping[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Cannot be read before then: the store's API, which has the complete order, is unavailable, or no key opens the payload."""
 
@@ -60,7 +68,7 @@ class WaitForFetch:
         return self.fetch.done()
 
 
-NoOrder = Split | ProductUpdate | Compliance | Rejected | Skip | Wait | WaitForFetch
+NoOrder = Split | ProductUpdate | Compliance | Rejected | Skip | Unmappable | Wait | WaitForFetch
 Result = Reading | NoOrder
 
 
@@ -73,14 +81,17 @@ def record(
     for row, result in results:
         if isinstance(result, Reading):
             readings.append((row, result))
-        elif (skip := _record(connection, row, result, at)) is not None:
+            continue
+        if isinstance(result, Unmappable):
+            _record_identity(connection, row, result.reading, account_of(row.store), at)
+        if (skip := _record(connection, row, result, at)) is not None:
             skips.append((row, skip))
     _skip(connection, [*skips, *_record_readings(connection, readings, account_of, at)], at)
 
 
 def _record(connection: Connection, row: Row[Any], result: NoOrder, at: datetime) -> Skip | None:
     """Record what is no order; why it is skipped, if it is."""
-    if isinstance(result, Rejected):
+    if isinstance(result, Rejected | Unmappable):
         settling.kill(connection, row.id, result.problems, at)
         log.warning("cannot be mapped", extra={"action": "dead", "delivery": row.id, "store": row.store})
     elif isinstance(result, Wait):
@@ -91,6 +102,8 @@ def _record(connection: Connection, row: Row[Any], result: NoOrder, at: datetime
         await_turn(connection, row.id, at)
     elif isinstance(result, Split):
         keep_last_parts(connection, row, result.parts, result.stored)
+        if row.order_id is not None:  # found when it could not be mapped
+            reading.set_no_order(connection, row.id)
         return Skip(Reason.SPLIT, result.detail)
     elif isinstance(result, ProductUpdate):
         keep_products(connection, row.store, result.products, WEBHOOK, at)
@@ -116,6 +129,14 @@ def _record_readings(
         log.info("an earlier state of the order came back", extra={"action": "kept", "delivery": kept})
     skips = [(row, each.skip(placed=each.placed or lanes.get(row.id) in placed)) for row, each in readings]
     return [(row, skip) for row, skip in skips if skip is not None]
+
+
+def _record_identity(connection: Connection, row: Row[Any], each: Reading, account: str | None, at: datetime) -> None:
+    """Record the order of a payload that can't be mapped; it places no order."""
+    if each.identity is not None:
+        reading.set_read(connection, [{**_values(row, each, account, at), "is_placed": False}])
+    elif each.number:
+        reading.set_number(connection, row.id, each.number)
 
 
 def _values(row: Row[Any], each: Reading, account: str | None, at: datetime) -> Mapping[str, Any]:

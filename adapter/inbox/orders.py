@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, select
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select
 
 from adapter.inbox.sending import Lane
 from adapter.inbox.sql import parts
@@ -17,6 +17,8 @@ from mappings import Reason
 
 LONGEST = 50_000
 """Bytes as stored, some 300 kB unpacked. Larger bodies and payloads aren't read for a list."""
+_NAMELESS = and_(deliveries.c.state == "dead", deliveries.c.order_number.is_not(None))
+"""Orders of which only the number could be read."""
 _WINDOW = 2000
 _MOST = 1000
 OUTDATED = (Reason.STALE, Reason.SUPERSEDED)
@@ -39,7 +41,8 @@ def newest_orders(connection: Connection, limit: int, *, before: int | None = No
     following = window[-1].id if len(window) == _WINDOW else None
     found: dict[Lane, Row[Any]] = {}
     for row in window:
-        lane = Lane(row.store, row.order_id)
+        # An order without a readable id is one of its own.
+        lane = Lane(row.store, row.order_id or f"delivery {row.id}")
         if lane in earlier:
             continue
         if lane not in found and len(found) == limit:
@@ -94,7 +97,7 @@ def _window(connection: Connection, before: int | None, store: str) -> Sequence[
     names = (
         "id", "store", "order_id", "order_number", "received_at", "state", "reason", "problems", "detail", "read_at", "attempts",
     )  # fmt: skip
-    chosen: Select[Any] = select(*(deliveries.c[name] for name in names)).where(deliveries.c.order_id.is_not(None))
+    chosen: Select[Any] = select(*(deliveries.c[name] for name in names)).where(or_(deliveries.c.order_id.is_not(None), _NAMELESS))
     if store:
         chosen = chosen.where(deliveries.c.store == store)
     if before is not None:
@@ -105,7 +108,7 @@ def _window(connection: Connection, before: int | None, store: str) -> Sequence[
 def _listed_before(connection: Connection, window: Sequence[Row[Any]], before: int) -> set[Lane]:
     """Which of these deliveries' orders an earlier page has listed: they have a delivery as new as that."""
     found: set[Lane] = set()
-    for store, order_ids in _by_store({Lane(row.store, row.order_id) for row in window}):
+    for store, order_ids in _by_store({Lane(row.store, row.order_id) for row in window if row.order_id}):
         newer = and_(deliveries.c.store == store, deliveries.c.order_id.in_(order_ids), deliveries.c.id >= before)
         rows = connection.execute(select(deliveries.c.order_id).where(newer).distinct()).scalars()
         found |= {Lane(store, order_id) for order_id in rows}

@@ -124,9 +124,24 @@ def read_values(
         "as_of": snapshot_at,
         "ranks": json.dumps([str(rank) for rank in identity.progress]),
         "is_placed": placed,
-        "number": identity.order_number.removeprefix("#")[:_LONGEST_NUMBER] or None,
+        "number": _bare(identity.order_number),
         "digest": plain_digest(identity.email),
     }
+
+
+def set_number(connection: Connection, delivery_id: int, number: str) -> None:
+    """Record the number of an order whose id can't be read."""
+    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(order_number=_bare(number)))
+
+
+def set_no_order(connection: Connection, delivery_id: int) -> None:
+    """Record that a delivery is of no order itself: those that it was split into are."""
+    connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(order_id=None, order_number=None))
+
+
+def _bare(number: str) -> str | None:
+    """An order's number as it is searched for."""
+    return number.removeprefix("#")[:_LONGEST_NUMBER] or None
 
 
 def set_read(connection: Connection, found: Sequence[Mapping[str, Any]]) -> None:

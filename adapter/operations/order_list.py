@@ -35,7 +35,7 @@ def list_orders(
     """Orders by their newest delivery, the newest first, and the delivery's id to continue before; None at the end."""
     page = orders.newest_orders(connection, limit, before=before, store=store)
     known = summaries(connection, configured, page.rows)
-    actions = orders.last_actions(connection, [Lane(row.store, row.order_id) for row in page.rows])
+    actions = orders.last_actions(connection, [Lane(row.store, row.order_id) for row in page.rows if row.order_id])
     return [_listed(row, known.get(row.id), actions.get(Lane(row.store, row.order_id))) for row in page.rows], page.before
 
 

@@ -79,6 +79,11 @@ def no_trash(document: Any, context: Context) -> str:
     return ""
 
 
+def no_number(loaded: Loaded) -> str:
+    """Most orders have no number beside their id."""
+    return ""
+
+
 def unchanged(order: Any) -> Any:
     """Most platforms have no trash for orders."""
     return order
@@ -135,6 +140,8 @@ class Provider:
     identify: Callable[[Loaded, Context], Identity | None]
     """Which order a loaded payload shows; None without an id. `loaded` lacks the fields that could not be read."""
     build: Callable[[Loaded, Context], Order]
+    number: Callable[[Loaded], str] = no_number
+    """The order's number, as printed, where it can be read without the id; people find an order by it that can't be mapped."""
     products: Callable[[Any, Context], Sequence[Product]] = no_products
     """The products in a document that is skipped as `catalog`. Never raises for what stores really send."""
     compliance: Callable[[Any, Context], Compliance | None] = no_compliance
@@ -164,11 +171,14 @@ class Provider:
         """Find and load the order in a document, and collect the reasons not to send it."""
         try:
             payload = self.find(document, context)
-            context.options.limits.check_order(payload)
         except Rejected as rejected:
             return Reading(identity=None, skips=(), loaded={}, payload=document, problems=rejected.problems)
         if isinstance(payload, Skip):
             return Reading(identity=None, skips=(payload,), loaded={}, payload=document, problems={})
+        try:
+            context.options.limits.check_order(payload)
+        except Rejected as rejected:
+            return self._without_lists(payload, context, rejected.problems)
         loaded, problems = _load(self.schema, payload)
         identity = self.identify(loaded, context)
         if identity is None and not problems:
@@ -184,7 +194,14 @@ class Provider:
             loaded={**loaded, "person_id": person_id},
             payload=payload,
             problems=problems,
+            number=self.number(loaded),
         )
+
+    def _without_lists(self, payload: Mapping[str, Any], context: Context, problems: Mapping[str, list[str]]) -> Reading:
+        """An order that is too large to load: only which one it is."""
+        loaded, _ = _load(self.schema, {name: value for name, value in payload.items() if not isinstance(value, (list, dict))})
+        identity = self.identify(loaded, context)
+        return Reading(identity=identity, skips=(), loaded={}, payload=payload, problems=problems, number=self.number(loaded))
 
     def readings(self, payload: bytes, context: Context) -> list[Reading]:
         """Every order in one payload, for callers that keep nothing in between; raises `Rejected` if it is not JSON."""

@@ -94,6 +94,8 @@ class Reading:
     loaded: Loaded
     payload: Any
     problems: Mapping[str, list[str]]
+    number: str = ""
+    """The order's number, as printed, even if its id can't be read; blank if there is none."""
 
     @property
     def placed(self) -> bool:

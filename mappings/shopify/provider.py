@@ -169,12 +169,16 @@ def skips(loaded: Loaded, context: Context) -> Iterator[Skip]:
         yield Skip(Reason.NEVER_PLACED, "canceled before the shop was paid, and never seen as a placed order")
 
 
+def number(loaded: Loaded) -> str:
+    return loaded.get("name") or loaded.get("order_number") or ""
+
+
 def identify(loaded: Loaded, context: Context) -> Identity | None:
     if not loaded.get("id"):
         return None
     return Identity(
         order_id=loaded["id"],
-        order_number=loaded.get("name") or loaded.get("order_number") or "",
+        order_number=number(loaded),
         created_at=loaded.get("processed_at") or loaded.get("created_at"),
         updated_at=loaded.get("updated_at"),
         progress=(
@@ -216,6 +220,7 @@ PROVIDER = Provider(
     schema=ShopifyOrder(),
     skips=skips,
     identify=identify,
+    number=number,
     build=build,
     compliance=compliance,
     products=products,

@@ -87,7 +87,7 @@ def email_of(loaded: Loaded) -> str:
 
 def public_id(loaded: Loaded, meta: Mapping[str, str]) -> str:
     """The number that the shopper sees: a numbering plugin's, else WooCommerce's own; with a leading `#`."""
-    number = next((meta[key] for key in _NUMBER_META if meta.get(key)), "") or loaded["number"] or loaded["order_number"]
+    number = next((meta[key] for key in _NUMBER_META if meta.get(key)), "") or loaded.get("number") or loaded.get("order_number") or ""
     return f"#{number}" if number and not number.startswith("#") else number
 
 

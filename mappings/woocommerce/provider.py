@@ -147,13 +147,17 @@ def _collects_money(loaded: Loaded) -> bool:
     return any(str(meta_by_key(loaded.get("meta_data")).get(key, "")) not in NO_ID for key in _RENEWAL_META)
 
 
+def number(loaded: Loaded) -> str:
+    return public_id(loaded, meta_by_key(loaded.get("meta_data")))
+
+
 def identify(loaded: Loaded, context: Context) -> Identity | None:
     if loaded.get("id", "") in NO_ID:
         return None
     status = loaded.get("status", "")
     return Identity(
         order_id=loaded["id"],
-        order_number=public_id(loaded, meta_by_key(loaded.get("meta_data"))),
+        order_number=number(loaded),
         created_at=loaded.get("created_at"),
         updated_at=loaded.get("updated_at"),
         progress=(
@@ -231,6 +235,7 @@ PROVIDER = Provider(
     schema=WooCommerceOrder(),
     skips=skips,
     identify=identify,
+    number=number,
     build=build,
     products=products,
 )

@@ -51,10 +51,15 @@ def search() -> Response:
         return _search_email(typed)
     if not typed:
         return back_to("list_deliveries")
-    rows = read(lambda connection: views.page(connection, Choice(text=typed))).rows
     bare = typed.removeprefix("#")
-    named = {(row.store, row.order_id) for row in rows if bare in (row.order_number, row.order_id)}
-    if len(named) == 1:
+    rows = read(lambda connection: views.page(connection, Choice(text=typed))).rows
+    named = {(row.store, row.order_id or "") for row in rows if bare in (row.order_number, row.order_id)}
+    if not rows:  # its deliveries may be deleted, but what Drip has isn't
+        named = {
+            (row.store, row.order_id)
+            for row in read(lambda connection: views.at_drip(connection, list(settings().accounts), list(settings().stores), bare))
+        }
+    if len(named) == 1 and all(order_id for _, order_id in named):
         store, order_id = named.pop()
         return back_to("show_order", store=store, order_id=order_id)
     if len(rows) == 1:
