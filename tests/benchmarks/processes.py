@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,9 +56,8 @@ class Running:
 @contextmanager
 def running(command: Sequence[str], variables: dict[str, str], *, up: str = "") -> Iterator[Running]:
     """Run a command until the block ends; `up` is the address that answers once it is ready."""
-    known = {"SHOPIFY_WEBHOOK_SECRET": SECRET, "PUBLIC_URL": "https://adapter.example", "LOG_LEVEL": "WARNING", **variables}
     process = subprocess.Popen(
-        command, env={**os.environ, **known}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command, env=environment(variables), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
         if up:
@@ -82,6 +81,12 @@ def sandbox() -> Iterator[str]:
     bind = f"127.0.0.1:{free_port('127.0.0.1')}"
     with running([*ADAPTER, "sandbox", "--bind", bind], {}, up=f"http://{bind}/received"):
         yield f"http://{bind}"
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a command: these variables, and what it needs besides."""
+    known = {"SHOPIFY_WEBHOOK_SECRET": SECRET, "PUBLIC_URL": "https://adapter.example", "LOG_LEVEL": "WARNING"}
+    return {**os.environ, **known, **variables}
 
 
 def wait_until_up(url: str, within_s: float = 30.0) -> None:
