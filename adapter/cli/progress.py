@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from adapter.cli import output
@@ -22,6 +23,10 @@ class Bar:
         self._progress.update(self._task, completed=completed, total=total)
         if note is not None:
             self._progress.update(self._task, note=note)
+
+    def show(self, content: RenderableType) -> None:
+        """Print more than a line above the bar."""
+        self._progress.console.print(content)
 
     def echo(self, line: str) -> None:
         """Print a line above the bar."""

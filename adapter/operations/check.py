@@ -2,9 +2,8 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -22,43 +21,26 @@ from adapter.inbox.reencryption import sample
 from adapter.inbox.schema_version import require_schema
 from adapter.inbox.sqlite_file import missing_file, why_no_file
 from adapter.operations.drip_account import ask_drip
+from adapter.operations.finding import Finding
 from adapter.operations.health import status_report
+from adapter.operations.registered import registered_webhooks
 from adapter.operations.sums import Difference, recent_differences
 from adapter.operations.verdict import when
-from adapter.operations.webhooks import experience_of
-from adapter.settings import WEAK_PASSWORD, Account, ApiSettings, Settings, Store, secret_variables
-from adapter.stores.http import StoreTrouble
-from adapter.stores.platforms import registry_of
-from adapter.stores.registration import Work, address_of, plan
+from adapter.settings import WEAK_PASSWORD, Account, Settings, secret_variables
+from adapter.stores.registration import address_of
 from mappings import Verdict
 
 # So many accounts are asked about, a few at the same time.
 _MOST_ASKED, _ASKED_AT_ONCE = 20, 8
 _COMPARING_S = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check. `ok` is None for something worth knowing that isn't a problem."""
-
-    what: str
-    ok: bool | None
-    say: str
-    code: str = ""
-    """The code of the verdict's finding that it is about; blank if it is no finding of the verdict."""
-
-
 _STOPPED_SANDBOX = Finding("sandbox", False, "not running: start it with drip-adapter serve --sandbox")
 
 
-def look(settings: Settings, engine: Engine) -> Iterator[Finding]:
-    """Check settings, database, Drip and stores."""
+def look(settings: Settings, engine: Engine, on_asked: Callable[[int, int], None] = lambda asked, of: None) -> Iterator[Finding]:
+    """Check settings, database, Drip and stores. `on_asked` is called with how many stores' APIs have been asked, and of how many."""
     given, settings = settings, _with_learned_address(settings, engine)
     yield from _stores(settings)
-    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        with_api = [store for store in settings.stores.values() if store.api != ApiSettings()]
-        for found in pool.map(lambda store: list(_webhooks(store, settings, engine)), with_api):
-            yield from found
+    yield from registered_webhooks(settings, engine, on_asked)
     yield from _address(given, settings)
     if settings.password_is_weak:
         yield Finding("dashboard", None, f"ADMIN_PASSWORD {WEAK_PASSWORD}; set a longer one")
@@ -74,25 +56,6 @@ def _stores(settings: Settings) -> Iterator[Finding]:
         yield Finding("stores", False, f"no store is configured: set {secret_variables()}, or STORES", "no_store")
     for store in settings.stores.values():
         yield Finding(f"store {store.name}", True, f"{store.provider.title}; webhook address {address_of(store.name, settings)}")
-
-
-def _webhooks(store: Store, settings: Settings, engine: Engine) -> Iterator[Finding]:
-    """Which of our webhooks are registered in a store, if there are credentials for its API."""
-    what = f"webhooks of {store.name}"
-    try:
-        registry = registry_of(store, settings)
-        if registry is None:
-            return
-        experience = experience_of(engine, store, registry)
-        steps = plan(store, registry, settings, experience.fault)
-    except StoreTrouble as trouble:
-        yield Finding(what, False, str(trouble))
-        return
-    for step in steps:
-        fix = "" if step.work is Work.KEEP else f"; run drip-adapter connect {store.name}"
-        yield Finding(what, step.work is Work.KEEP, f"{step.topic} {step.why}{fix}")
-        if step.work is Work.KEEP and step.webhook and (why := experience.failing(step.webhook)):
-            yield Finding(what, None, f"{step.topic}: {why}; {store.provider.title} disables a webhook that keeps failing")
 
 
 def _with_learned_address(settings: Settings, engine: Engine) -> Settings:

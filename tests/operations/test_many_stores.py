@@ -1,5 +1,6 @@
 """1,000 stores, in as many Drip accounts or in one: no statement grows with them, and no list of statements either."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from sqlalchemy import Engine, event
 
 from adapter.inbox.charts import SPANS
 from adapter.inbox.database import snapshot
+from adapter.operations import registered
 from adapter.operations.activity import read_activity
 from adapter.operations.check import look
 from adapter.operations.health import read_health
@@ -110,6 +112,28 @@ def test_the_apis_of_stores_are_asked_at_the_same_time(engine: Engine, drip: Run
         findings = [finding for finding in look(read_settings(), engine) if finding.what.startswith("webhooks of")]
         server.shutdown()
         thread.join()
-    assert [finding.what for finding in findings] == [f"webhooks of s{number}" for number in range(ASKED_AT_ONCE)]
+    assert sorted(finding.what for finding in findings) == [f"webhooks of s{number}" for number in range(ASKED_AT_ONCE)]
     assert ["401" in finding.say for finding in findings] == [True] * ASKED_AT_ONCE
     assert not together.broken
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_stores_that_do_not_answer_are_named_when_the_time_is_over(
+    engine: Engine, drip: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registered, "ASKING_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("STORES", "".join(STORE_WITH_API.format(number, SECRET, port) for number in range(12)))
+        monkeypatch.setenv("DRIP_API_URL", drip.url)
+        asked: list[tuple[int, int]] = []
+        begun = time.monotonic()
+        findings = list(look(read_settings(), engine, lambda done, of: asked.append((done, of))))
+        assert time.monotonic() - begun < 3
+    [found] = [finding for finding in findings if finding.what == "webhooks"]
+    assert found.ok is None
+    assert found.say == (
+        "12 stores weren't asked, or didn't answer, within 0.5 s: s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 and 2 more; "
+        "drip-adapter connect STORE asks one of them"
+    )
+    assert asked == [(0, 12)]

@@ -11,10 +11,12 @@ from adapter.cli import output, times
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import connected
 from adapter.cli.parameters import AS_JSON
+from adapter.cli.progress import Bar, progress
 from adapter.cli.startup import current_settings
 from adapter.cli.text import echo
 from adapter.cli.times import IN_UTC
-from adapter.operations.check import Finding, look
+from adapter.operations.check import look
+from adapter.operations.finding import Finding
 from adapter.printable import one_line
 
 _MARKS = {True: Text("ok", "green"), False: Text("ERROR", "bold red"), None: Text("note", "yellow")}
@@ -30,12 +32,12 @@ def command(in_utc: bool, as_json: bool) -> None:
     Looks at settings, database, Drip's answer to the API key, and the webhooks at each store whose API can be asked.
     """
     settings = current_settings()
-    with connected(settings) as engine:
-        whole = _print_findings(look(settings, engine), in_utc=in_utc, as_json=as_json)
+    with connected(settings) as engine, progress("Asking the stores", shown=not as_json) as bar:
+        whole = _print_findings(look(settings, engine, bar.update), bar, in_utc=in_utc, as_json=as_json)
     sys.exit(0 if whole else 1)
 
 
-def _print_findings(findings: Iterable[Finding], *, in_utc: bool, as_json: bool) -> bool:
+def _print_findings(findings: Iterable[Finding], bar: Bar, *, in_utc: bool, as_json: bool) -> bool:
     """Print each as soon as it is known; whether none of them is a problem."""
     out = output.console()
     whole = True
@@ -52,5 +54,5 @@ def _print_findings(findings: Iterable[Finding], *, in_utc: bool, as_json: bool)
             row.add_column(width=5)
             row.add_column()
             row.add_row(_MARKS[finding.ok], line)
-            out.print(row)
+            bar.show(row)
     return whole
