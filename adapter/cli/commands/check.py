@@ -18,6 +18,7 @@ from adapter.cli.times import IN_UTC
 from adapter.operations.check import look
 from adapter.operations.finding import Finding
 from adapter.printable import one_line
+from adapter.settings import ApiSettings
 
 _MARKS = {True: Text("ok", "green"), False: Text("ERROR", "bold red"), None: Text("note", "yellow")}
 
@@ -32,7 +33,8 @@ def command(in_utc: bool, as_json: bool) -> None:
     Looks at settings, database, Drip's answer to the API key, and the webhooks at each store whose API can be asked.
     """
     settings = current_settings()
-    with connected(settings) as engine, progress("Asking the stores", shown=not as_json) as bar:
+    asks_stores = any(store.api != ApiSettings() for store in settings.stores.values())
+    with connected(settings) as engine, progress("Asking the stores", shown=asks_stores and not as_json) as bar:
         whole = _print_findings(look(settings, engine, bar.update), bar, in_utc=in_utc, as_json=as_json)
     sys.exit(0 if whole else 1)
 
