@@ -49,7 +49,7 @@ def measure(
                         Shop(address, store=f"shop-{number}").post()
                 if standing_in.hanging:
                     row |= _posted(shops, standing_in, processes, seconds, f"beside {hanging} that hang ")
-                row |= {"threads under load": processes.threads()}
+                row |= {"sender_threads under load": processes.threads("sender")}
                 rows.append(row)
     return rows
 
@@ -62,6 +62,7 @@ def _at_rest(processes: Running, warm_up_s: float, watched_s: float) -> Row:
     return {
         "core": f"{(processes.cpu_s() - before) / watched_s:.1%}",
         "threads": processes.threads(),
+        "sender_threads": processes.threads("sender"),
         "sender_mb": round(memory.get("sender", 0)),
         "memory_mb": round(sum(memory.values())),
     }

@@ -32,9 +32,9 @@ class Running:
         """CPU time of all of them so far."""
         return sum(int(ticks) for pid in self.pids() for ticks in _stat(pid)[11:13]) / _TICKS
 
-    def threads(self) -> int:
-        """How many threads they have."""
-        return sum(int(count) for pid in self.pids() for count in _stat(pid)[17:18])
+    def threads(self, role: str = "") -> int:
+        """How many threads they have, or those of one role."""
+        return sum(int(count) for pid in self.pids() if role in ("", _role(pid)) for count in _stat(pid)[17:18])
 
     def memory_mb(self) -> dict[str, float]:
         """Proportional memory (PSS) by role: what is shared is divided among those that share it."""
