@@ -270,6 +270,16 @@ class TestPayment:
         assert "payment_method" not in order_of(payment={"method": "null"}).attributes
 
 
+@pytest.mark.parametrize(("state", "is_paid"), [("complete", True), ("canceled", False)])
+def test_an_order_that_was_paid_and_then_canceled_no_longer_counts_as_paid(state: str, is_paid: bool) -> None:
+    assert order_of(state=state, status=state, total_paid=100, total_due=0).paid == is_paid
+
+
+@pytest.mark.parametrize(("paid", "is_sent"), [("1.0000", True), ("0.0000", False)])
+def test_a_canceled_order_is_sent_if_any_money_stayed(paid: str, is_sent: bool) -> None:
+    assert reading_of(state="canceled", status="canceled", grand_total="1.0000", total_paid=paid).placed == is_sent
+
+
 def test_without_the_customers_address_the_billing_address_counts_before_the_shipping_address() -> None:
     rows = [{"address_type": kind, "email": f"{kind}@example.com"} for kind in ("shipping", "billing")]
     assert order_of(customer_email=None, addresses=rows).email == "billing@example.com"

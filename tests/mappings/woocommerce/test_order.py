@@ -322,6 +322,11 @@ class TestLines:
         item = first_item(quantity=3, subtotal="10.00", total="9.00")
         assert (item["price"], item["sale_price"], item["discounts"], item["total"]) == (Decimal("3.3333"), 3, 1, 9)
 
+    def test_a_line_without_a_quantity_is_rejected_by_its_path(self) -> None:
+        unknown = line()
+        del unknown["quantity"]
+        assert sent(order(line_items=[unknown])) == {"rejected": {"line_items.0.quantity": ["Missing data for required field."]}}
+
     def test_a_line_without_any_amount_is_rejected_by_its_path(self) -> None:
         bare = {key: value for key, value in line().items() if key not in ("subtotal", "total")}
         assert list(sent(order(line_items=[line(), bare]))["rejected"]) == ["line_items.1.subtotal"]
