@@ -270,6 +270,20 @@ alerts = Table(
     comment="Current troubles, and which of them have been sent to ALERT_URL.",
 )
 
+comparisons = Table(
+    "comparisons",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("compared_at", Instant, nullable=False),
+    Column("since", Instant, comment="since when the amounts differ a lot; null: they don't"),
+    Column("orders", Integer, nullable=False, comment="how many were compared"),
+    Column("differing", Integer, nullable=False, comment="how many of them differ"),
+    Column("delivery_id", _Id, comment="the newest that differs"),
+    Column("difference", Text, comment="by how much that one differs, in a sentence; no personal data"),
+    Column("advice", Text, comment="what to do about it"),
+    comment="Whether the amounts of each store's newest orders add up to their totals, where any did not so far.",
+)
+
 public_address = Table(
     "public_address",
     metadata,

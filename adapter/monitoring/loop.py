@@ -1,4 +1,4 @@
-"""Monitoring done by one sender process beside sending: it updates the counters and sends alerts."""
+"""Monitoring done by one sender process beside sending: it updates the counters, compares sums and sends alerts."""
 
 import time
 
@@ -8,6 +8,7 @@ from adapter.inbox import counters
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.hours import count_hour
 from adapter.monitoring.alerts import Alerts
+from adapter.monitoring.sums import SumsWatch
 from adapter.settings import Settings
 
 SETTLED_AFTER_S = 60.0
@@ -24,6 +25,7 @@ class MonitoringLoop:
         self._engine = engine
         self._stores = settings.stores
         self._clock = clock
+        self._sums = SumsWatch(engine, settings, clock)
         self._alerts = Alerts(engine, settings, clock)
         self._seen: tuple[float, int] | None = None
         self._rolled_up = 0
@@ -34,6 +36,7 @@ class MonitoringLoop:
         for _ in range(_HOURS_A_STEP):
             if not count_hour(self._engine, self._clock()):
                 break
+        self._sums.step()
         self._alerts.step()
 
     def _roll_up(self) -> None:

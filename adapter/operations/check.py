@@ -104,12 +104,12 @@ def _contents(settings: Settings, engine: Engine) -> Iterator[Finding]:
     if unencrypted:
         yield unencrypted
     yield from _verdict(report)
-    for name, differences in differing.items():
-        if differences:
-            yield Finding(f"store {name}", None, _sums(differences))
     covered: defaultdict[str, set[str]] = defaultdict(set)
     for finding in report["findings"]:
         covered[finding.get("store", "")].add(finding["code"])
+    for name, differences in differing.items():
+        if differences and "sums_differ" not in covered[name]:
+            yield Finding(f"store {name}", None, _sums(differences))
     for name, store in report["stores"].items():
         if settings.store(name) is None:
             yield Finding(f"store {name}", None, _orphan(name, store))

@@ -7,12 +7,23 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from adapter.inbox import counters, figures, views
+from adapter.inbox import comparisons, counters, figures, views
 from adapter.inbox.accounts import READER
 from adapter.inbox.database import database_now
 from adapter.inbox.lost_orders import LostOrders, lost_orders
 from adapter.operations.silence import Silence, read_silences
-from adapter.operations.verdict import AccountFacts, Facts, Finding, Refusal, Status, StoreFacts, cannot_store, findings_of, status_of
+from adapter.operations.verdict import (
+    AccountFacts,
+    Facts,
+    Finding,
+    Refusal,
+    Status,
+    StoreFacts,
+    SumsDiffer,
+    cannot_store,
+    findings_of,
+    status_of,
+)
 from adapter.operations.waiting import oldest, read_waiting
 from adapter.settings import Settings
 from mappings import timestamp
@@ -50,6 +61,13 @@ def read_facts(connection: Connection, settings: Settings, now: datetime, silenc
     """The facts that the verdict depends on."""
     names = sorted({*settings.stores, *views.store_names(connection)})
     waiting, dead, lost = read_waiting(connection, names, now), figures.dead(connection), lost_orders(connection, settings.stores)
+    differing = {
+        store: SumsDiffer(
+            since=row.since, orders=row.orders, differing=row.differing, delivery=row.delivery_id, what=row.difference, advice=row.advice
+        )
+        for store, row in comparisons.known(connection).items()
+        if row.since is not None
+    }
     known = silences or {}
     silent = {**read_silences(connection, [name for name in names if name not in known]), **known}
     stores = {
@@ -63,6 +81,7 @@ def read_facts(connection: Connection, settings: Settings, now: datetime, silenc
             dead_at=dead[name][1] if name in dead else None,
             refusals=[Refusal(reason=row.reason, number=row.times, last_at=row.last_at) for row in refusals],
             lost=lost.get(name),
+            sums=differing.get(name),
         )
         for name, refusals in _refusals(connection, names).items()
     }

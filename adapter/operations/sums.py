@@ -3,7 +3,7 @@
 Usually an extension charges a fee, such as one for cash on delivery, and adds it to the total without a field that the mapping reads.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,7 @@ from mappings import Order, Provider, Rejected
 from mappings.core.fields import Number
 
 _LOOKED_AT = 20
+_A_LOT = Decimal("0.01")
 _NAMED_VALUES = (("meta_data", "key"), ("note_attributes", "name"))
 
 
@@ -29,6 +30,8 @@ class Difference:
     currency: str
     paths: tuple[str, ...] = ()
     """Fields of the payload, not read by the mapping, that hold exactly the missing amount."""
+    share: Decimal = Decimal(0)
+    """The amount as a part of the total: 0.05 is 5 %; at most 1."""
 
     def __str__(self) -> str:
         money = f"{abs(self.amount):f} {self.currency}".strip()
@@ -45,6 +48,21 @@ class Difference:
         return "If an extension charges a fee, add the field that holds it to the store's fee_keys."
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The amounts of a store's newest sent orders against their totals."""
+
+    orders: int
+    """How many were compared."""
+    differences: Sequence[tuple[int, Difference]]
+    """Delivery and difference of those that differ, newest first."""
+
+    @property
+    def differs_a_lot(self) -> bool:
+        """Whether the orders differ by more than 1 % of their totals on average: not just one order with a small fee."""
+        return sum(difference.share for _, difference in self.differences) > self.orders * _A_LOT
+
+
 def difference_of(provider: Provider, payload: Any, order: Order) -> Difference | None:
     """How far an order's amounts are from its total; None if that is no more than rounding."""
     if not order.unexplained:
@@ -52,13 +70,21 @@ def difference_of(provider: Provider, payload: Any, order: Order) -> Difference 
     missing = -order.unexplained
     known = set(provider.schema.fields)
     paths = tuple(path for path, value in _unread_values(payload, known) if missing > 0 and _number(value) == missing)
-    return Difference(order.unexplained, order.currency, paths)
+    total = abs(order.grand_total)
+    share = min(abs(order.unexplained) / total, Decimal(1)) if total else Decimal(1)
+    return Difference(order.unexplained, order.currency, paths, share)
 
 
 def recent_differences(connection: Connection, store: Store, settings: Settings) -> list[tuple[int, Difference]]:
     """Of a store's newest sent orders, those whose amounts don't add up: delivery and difference, newest first."""
-    found = ((row.id, _difference(row, settings)) for row in views.newest_sent(connection, store.name, _LOOKED_AT))
-    return [(delivery, difference) for delivery, difference in found if difference is not None]
+    return list(compare(connection, store, settings).differences)
+
+
+def compare(connection: Connection, store: Store, settings: Settings) -> Comparison:
+    """Compare a store's newest sent orders, as many as can be mapped."""
+    rows = views.newest_sent(connection, store.name, _LOOKED_AT)
+    found = [(row.id, difference) for row in rows if (difference := _difference(row, settings)) is not None]
+    return Comparison(len(rows), found)
 
 
 def _difference(row: Row[Any], settings: Settings) -> Difference | None:

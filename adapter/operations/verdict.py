@@ -14,7 +14,7 @@ from adapter.settings import secret_variables
 
 CODES = (
     "database", "no_store", "no_account", "no_sender", "paused", "outage", "unproven", "throttled", "not_configured", "store_error",
-    "waiting", "retrying", "dead", "signature_mismatch", "signature_missing", "signature_other_shop", "silent",
+    "waiting", "retrying", "dead", "signature_mismatch", "signature_missing", "signature_other_shop", "silent", "sums_differ",
 )  # fmt: skip
 """Every code that a finding of `findings_of` can have."""
 STUCK_AFTER = timedelta(minutes=10)
@@ -51,6 +51,8 @@ class Finding:
     """When it ends, or when the adapter tries again."""
     store: str = ""
     account: str = ""
+    delivery: int | None = None
+    """The delivery to look at, if it is about one."""
 
     @property
     def subject(self) -> str:
@@ -65,6 +67,8 @@ class Finding:
     @property
     def page(self) -> str:
         """The path of the dashboard's page where it is looked into."""
+        if self.delivery is not None:
+            return f"/deliveries/{self.delivery}"
         if self.code in _LISTED:
             return f"/deliveries?state={_LISTED[self.code]}&store={quote(self.store, safe='')}"
         return f"/stores/{quote(self.store, safe='')}" if self.store else "/"
@@ -110,6 +114,21 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SumsDiffer:
+    """Newest orders of a store whose own amounts differ a lot from their totals."""
+
+    since: datetime
+    orders: int
+    """How many were compared."""
+    differing: int
+    delivery: int
+    """The newest that differs."""
+    what: str
+    """By how much it does, in a sentence."""
+    advice: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StoreFacts:
     """What is known of a store."""
 
@@ -124,6 +143,7 @@ class StoreFacts:
     """When the newest of them died."""
     refusals: Sequence[Refusal] = ()
     lost: LostOrders | None = None
+    sums: SumsDiffer | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -283,6 +303,17 @@ def _store(name: str, store: StoreFacts, facts: Facts) -> Iterator[Finding]:
             text=f"Store {name} has sent no webhook since {when(store.silence.last_at)}, which is unusually long.",
             do="Check in the store that its webhooks are still active.",
         )  # fmt: skip
+    if store.sums is not None:
+        yield _sums_differ(name, store.sums)
+
+
+def _sums_differ(name: str, sums: SumsDiffer) -> Finding:
+    of = "The newest order" if sums.orders == 1 else f"{sums.differing} of the {sums.orders} newest orders"
+    have = "has" if sums.differing == 1 else "have"
+    return Finding(
+        code="sums_differ", status=Status.ATTENTION, store=name, since=sums.since, delivery=sums.delivery, do=sums.advice,
+        text=f"{of} of store {name} {have} amounts that don't add up to the total, the last one in delivery {sums.delivery}. {sums.what}",
+    )  # fmt: skip
 
 
 def _waiting_since(store: StoreFacts, facts: Facts) -> datetime | None:

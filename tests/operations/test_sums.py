@@ -9,6 +9,8 @@ from click.testing import CliRunner
 
 from adapter.cli import main
 from adapter.inbox.database import snapshot
+from adapter.monitoring.sums import SumsWatch
+from adapter.operations.health import read_health
 from adapter.operations.sums import recent_differences
 from tests.mappings.test_fees import MAGENTO, SHOPIFY, WOOCOMMERCE
 from tests.support.adapter_under_test import SECRET, AdapterUnderTest
@@ -102,3 +104,36 @@ def test_the_deliverys_page_and_the_command_show_it(adapter: AdapterUnderTest, d
     assert f"{LESS.format(5)} {NAMED.format('cod_fee')}" in " ".join(run("deliveries", "show", "1").split())
     [document] = documents("deliveries", "show", "1", "--json")
     assert document["today"]["sums_differ"] == f"{LESS.format(5)} {NAMED.format('cod_fee')}"
+
+
+def watched(adapter: AdapterUnderTest, watch: SumsWatch) -> list[tuple[str, str, str]]:
+    """Text, advice and page of the findings about sums."""
+    watch.step()
+    with snapshot(adapter.engine) as connection:
+        found = read_health(connection, adapter.settings, adapter.clock()).findings
+    return [(finding.text, finding.do, finding.page) for finding in found if finding.code == "sums_differ"]
+
+
+def test_sums_that_differ_a_lot_are_a_finding_until_they_do_no_more(adapter: AdapterUnderTest) -> None:
+    watch = SumsWatch(adapter.engine, adapter.settings, adapter.clock)
+    adapter.post({**MAGENTO, "cod_fee": None, "grand_total": 100}, store="magento")
+    adapter.settle()
+    assert watched(adapter, watch) == []
+    adapter.post({**MAGENTO, "entity_id": 10}, store="magento")
+    adapter.settle()
+    text = "1 of the 2 newest orders of store magento has amounts that don't add up to the total, the last one in delivery 2. "
+    assert watched(adapter, watch) == [(text + LESS.format(5), NAMED.format("cod_fee"), "/deliveries/2")]
+    for number in range(8):
+        adapter.post({**MAGENTO, "entity_id": 11 + number, "cod_fee": None, "grand_total": 100}, store="magento")
+    adapter.settle()
+    assert watched(adapter, watch) == [], "one small fee in ten orders"
+    magento = adapter.settings.stores["magento"]
+    settings = replace(
+        adapter.settings,
+        stores={**adapter.settings.stores, "magento": replace(magento, options=replace(magento.options, fee_keys=("cod_fee",)))},
+    )
+    for number in range(3):
+        adapter.post({**MAGENTO, "entity_id": 20 + number}, store="magento")
+    adapter.settle()
+    assert len(watched(adapter, watch)) == 1
+    assert watched(adapter, SumsWatch(adapter.engine, settings, adapter.clock)) == [], "its field is in the settings now"

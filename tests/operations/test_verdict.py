@@ -13,7 +13,7 @@ from adapter.inbox.figures import Retrying
 from adapter.inbox.lost_orders import LostOrders
 from adapter.operations import verdict
 from adapter.operations.silence import Silence
-from adapter.operations.verdict import CODES, AccountFacts, Facts, Refusal, Status, StoreFacts, findings_of, headline, status_of
+from adapter.operations.verdict import CODES, AccountFacts, Facts, Refusal, Status, StoreFacts, SumsDiffer, findings_of, headline, status_of
 from adapter.operations.waiting import Waiting
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
@@ -43,6 +43,7 @@ def waiting(**values: Any) -> StoreFacts:
 
 
 WAITING_LIVE = waiting(due=1, due_since=ago(minutes=11), live_due_since=ago(minutes=11))
+SUMS = SumsDiffer(since=NOW, orders=20, differing=3, delivery=17, what="They are off.", advice="Add the field.")
 RETRIED = waiting(later=1, retrying=Retrying(1, ago(minutes=11), NOW + timedelta(minutes=9)))
 WAITING_PAST = waiting(due=9, due_since=ago(hours=3))
 
@@ -89,6 +90,7 @@ def test_nothing_is_wrong() -> None:
             facts(WAITING_LIVE, replace(DRIP, paused_since=NOW, reason="401")), [("paused", Status.STUCK)], id="explained by the pause"
         ),
         pytest.param(facts(replace(SHOP, dead=2, dead_at=NOW)), [("dead", Status.ATTENTION)], id="dead"),
+        pytest.param(facts(replace(SHOP, sums=SUMS)), [("sums_differ", Status.ATTENTION)], id="sums differ"),
         pytest.param(facts(replace(SHOP, lost=LostOrders(2, NOW, NOW, "why"))), [("store_error", Status.STUCK)], id="losing orders"),
         pytest.param(facts(refused("mismatch", ago(days=3), None)), [("signature_mismatch", Status.ATTENTION)], id="wrong from the start"),
         pytest.param(

@@ -16,9 +16,11 @@ from adapter.inbox.database import transaction
 from adapter.inbox.receiving import Arrival
 from adapter.inbox.tables import deliveries, leases
 from adapter.monitoring.alerts import Alerts
+from adapter.monitoring.sums import SumsWatch
 from adapter.operations.verdict import CODES
 from adapter.settings import Settings
 from mappings import Key
+from tests.mappings.test_fees import MAGENTO
 from tests.support.adapter_under_test import ACCOUNT, SECRET, AdapterUnderTest, make_settings, shopify_order
 from tests.support.listener import Listener, listening
 from tests.web.conftest import Visitor, with_dashboard
@@ -211,6 +213,12 @@ def not_accepted(adapter: AdapterUnderTest) -> None:
         proofs.set_unproven(connection, ACCOUNT.id, "no response", at=now, again_at=now + timedelta(minutes=1))
 
 
+def fees_that_nothing_names(adapter: AdapterUnderTest) -> None:
+    adapter.post(MAGENTO, store="magento")
+    adapter.settle()
+    SumsWatch(adapter.engine, adapter.settings, adapter.clock).step()
+
+
 def a_store_that_is_gone(adapter: AdapterUnderTest) -> None:
     with transaction(adapter.engine) as connection:
         key, at = Key(value="1", expires=False), datetime.now(UTC)
@@ -223,6 +231,7 @@ def another_shops_webhooks(adapter: AdapterUnderTest) -> None:
 
 
 TROUBLES = [
+    (fees_that_nothing_names, "attention", "sums_differ"),
     (a_store_that_is_gone, "stuck", "not_configured"),
     (another_shops_webhooks, "attention", "signature_other_shop"),
     (killed_sender_elsewhere, "stuck", "no_sender"),

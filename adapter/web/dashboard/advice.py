@@ -55,6 +55,7 @@ PROBLEMS = {
     "not_configured": "not in the settings",
     "signature_mismatch": "signatures don't match", "signature_missing": "unsigned requests",
     "signature_other_shop": "requests from another shop", "silent": "silent unusually long",
+    "sums_differ": "amounts don't add up",
 }  # fmt: skip
 """Code of a finding about a store -> what it is called in a table."""
 
