@@ -3,10 +3,9 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-import click
+from rich.text import Text
 from sqlalchemy import Row
 
 from adapter.cli import output, times
@@ -17,20 +16,23 @@ from adapter.operations.dead_letters import advise
 from adapter.operations.mapping_work import Preview
 from adapter.operations.order_list import number_of
 from adapter.operations.order_summary import Summary
-from adapter.operations.wording import counted
-from mappings import encode, parse, printed, timestamp
+from adapter.operations.wording import counted, instant, instant_or_none
+from mappings import encode, parse, printed
 
 _LONGEST_TOPIC_ON_TERMINAL = 32
+# Why is cut on a terminal: two lines beside the columns that every terminal shows; `deliveries show` has all of it.
+_WHY_LINES, _WITHOUT_WHY = 2, 60
+_WIDE = 100
 _INBOX = (
     Column("order"),
     Column("total", is_number=True),
     Column("id", is_number=True),
-    Column("received"),
+    Column("received", from_width=72),
     Column("store", from_width=100),
     Column("topic", from_width=140),
     Column("attempts", from_width=150, is_number=True),
     Column("state"),
-    Column("why"),
+    Column("why", from_width=56),
 )
 
 
@@ -55,7 +57,7 @@ def print_deliveries(rows: Sequence[Row[Any]], totals: Mapping[int, Summary], *,
             row.topic if len(row.topic) <= longest else f"…{row.topic[-longest + 1 :]}",
             str(row.attempts),
             output.state(row.state),
-            why(row),
+            output.shortened(why(row), _WHY_LINES * (out.width - _WITHOUT_WHY)),
         )
         for row in rows
     )
@@ -67,11 +69,14 @@ def print_event(row: Row[Any], total: Summary | None, *, as_json: bool, in_utc: 
     if as_json:
         output.document(_summary(row))
         return
-    columns = (f"{number_of(row) or '-':<12}", f"{total.amount if total else '-':>14}", f"{row.store:<12}", f"{row.id:>7}")
-    state = click.style(
-        f"{row.state:<9}", fg={"delivered": "green", "pending": "yellow", "dead": "red"}.get(row.state), bold=row.state == "dead"
-    )
-    echo("  ".join((times.shown(row.received_at, in_utc=in_utc), *columns, state, why(row))).rstrip())
+    out = output.console()
+    wide = out.width >= _WIDE
+    at = times.shown(row.received_at, in_utc=in_utc) if wide else times.in_short(row.received_at, in_utc=in_utc)
+    store = [f"{row.store:<12}"] if wide else []
+    before = [at, f"{number_of(row) or '-':<12}", f"{total.amount if total else '-':>14}", *store, f"{row.id:>7}", ""]
+    line = Text("  ".join(before)) + output.state(f"{row.state:<9}") + Text(f"  {why(row)}")
+    line.rstrip()
+    out.print(line, overflow="ellipsis", no_wrap=True)
 
 
 def print_delivery(
@@ -97,11 +102,11 @@ def delivery_document(row: Row[Any], attempts: Sequence[Row[Any]]) -> dict[str, 
     """Everything stored about a delivery, except for its headers and payload."""
     return _summary(row) | {
         "order_number": row.order_number,
-        "read_at": _time(row.read_at),
+        "read_at": instant_or_none(row.read_at),
         "detail": row.detail,
         "problems": json.loads(row.problems) if row.problems else None,
-        "snapshot_at": _time(row.snapshot_at),
-        "due_at": _time(row.due_at) if row.state == "pending" else None,
+        "snapshot_at": instant_or_none(row.snapshot_at),
+        "due_at": instant_or_none(row.due_at) if row.state == "pending" else None,
         "parent": str(row.parent_id) if row.parent_id else None,
         "tries": [_attempt(attempt) for attempt in attempts],
     }
@@ -158,15 +163,15 @@ def _summary(row: Row[Any]) -> dict[str, Any]:
         "state": row.state,
         "reason": row.reason,
         "attempts": row.attempts,
-        "received_at": timestamp(row.received_at),
-        "settled_at": _time(row.settled_at),
+        "received_at": instant(row.received_at),
+        "settled_at": instant_or_none(row.settled_at),
     }
 
 
 def _attempt(row: Row[Any]) -> dict[str, Any]:
     return {
-        "at": timestamp(row.begun_at),
-        "ended_at": _time(row.ended_at),
+        "at": instant(row.begun_at),
+        "ended_at": instant_or_none(row.ended_at),
         "account": row.account,
         "kind": row.kind,
         "action": row.action,
@@ -177,7 +182,3 @@ def _attempt(row: Row[Any]) -> dict[str, Any]:
         "answer": json.loads(row.answer) if row.answer else None,
         "body": parse(row.body) if row.body else None,
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return timestamp(moment) if moment else None

@@ -73,4 +73,9 @@ def document(report: Mapping[str, object]) -> None:
 
 def state(name: str) -> Text:
     """A delivery's state in its colour."""
-    return Text(name, style=_STYLES.get(name, ""))
+    return Text(name, style=_STYLES.get(name.strip(), ""))
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text for a cell: on a terminal at most that long, so that a list stays a list."""
+    return f"{text[: longest - 1].rstrip()}…" if sys.stdout.isatty() and len(text) > longest else text

@@ -16,6 +16,13 @@ def shown(moment: datetime, *, in_utc: bool) -> str:
     return f"{moment.astimezone(UTC if in_utc else None):%Y-%m-%d %H:%M:%S %Z}"
 
 
+def in_short(moment: datetime, *, in_utc: bool) -> str:
+    """The same where there is little room: without the date if it is today's, else without the time."""
+    zone = UTC if in_utc else None
+    there, today = moment.astimezone(zone), datetime.now(UTC).astimezone(zone).date()
+    return f"{there:%H:%M:%S %Z}" if there.date() == today else f"{there:%Y-%m-%d}"
+
+
 def localized(text: str, *, in_utc: bool) -> str:
     """A text with its times, which `adapter.operations.verdict.when` writes, in this machine's zone."""
     return text if in_utc else _WHEN.sub(_in_zone, text)

@@ -11,8 +11,8 @@ from adapter.inbox import charts, figures
 from adapter.inbox.charts import Span
 from adapter.operations.verdict import Facts
 from adapter.operations.waiting import Waiting, oldest
+from adapter.operations.wording import instant, instant_or_none
 from adapter.settings import Settings
-from mappings import timestamp
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,13 +49,13 @@ def document(found: Activity, span: Span) -> dict[str, Any]:
     """The numbers as `status --json` prints them."""
     return {
         "waiting": {name: {"now": each.now, "later": each.later} for name, each in found.waiting.items()},
-        "oldest_waiting": timestamp(found.oldest) if found.oldest else None,
+        "oldest_waiting": instant_or_none(found.oldest),
         "quotas": {
             name: {quota.kind: {key: value for key, value in asdict(quota).items() if key != "kind"} for quota in quotas}
             for name, quotas in found.quotas.items()
         },
         "to_drip": {"median_s": _seconds(found.times[0]), "within_95_of_100_s": _seconds(found.times[1])} if found.times else None,
-        "over_time": {"span": span.name, "from": [timestamp(moment) for moment in found.starts], **found.counts},
+        "over_time": {"span": span.name, "from": [instant(moment) for moment in found.starts], **found.counts},
     }
 
 

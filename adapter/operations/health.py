@@ -25,8 +25,8 @@ from adapter.operations.verdict import (
     status_of,
 )
 from adapter.operations.waiting import oldest, read_waiting
+from adapter.operations.wording import instant, instant_or_none
 from adapter.settings import Settings
-from mappings import timestamp
 
 _LEASE_GRACE = timedelta(seconds=5)
 _KINDS = ("single", "batch")
@@ -109,12 +109,12 @@ def document(connection: Connection, settings: Settings, health: Health) -> dict
         "ok": health.status is Status.OK,
         "why": [f"{finding.text} {finding.do}" for finding in health.findings],
         "sandbox": settings.sandbox,
-        "oldest_due": _time(due),
+        "oldest_due": instant_or_none(due),
         "stores": {
             name: {
                 "configured": name in settings.stores,
                 "deliveries": counted[name],
-                "refused": {each.reason: {"count": each.number, "last_at": timestamp(each.last_at)} for each in store.refusals},
+                "refused": {each.reason: {"count": each.number, "last_at": instant(each.last_at)} for each in store.refusals},
                 "lost": _lost(store.lost),
                 **_silence(store.silence, facts.now),
             }
@@ -124,8 +124,8 @@ def document(connection: Connection, settings: Settings, health: Health) -> dict
             name: {
                 "sender": account.has_sender,
                 "unproven": not account.is_proved,
-                "paused": {"since": timestamp(account.paused_since), "why": account.reason} if account.paused_since else None,
-                "outage": _time(account.outage_since),
+                "paused": {"since": instant(account.paused_since), "why": account.reason} if account.paused_since else None,
+                "outage": instant_or_none(account.outage_since),
                 "outage_why": account.reason if account.outage_since and not account.paused_since and account.reason else None,
             }
             for name, account in facts.accounts.items()
@@ -220,8 +220,8 @@ def _finding(finding: Finding, public_url: str = "") -> dict[str, Any]:
         "code": finding.code,
         "verdict": str(finding.status),
         "text": finding.text,
-        "since": _time(finding.since),
-        "until": _time(finding.until),
+        "since": instant_or_none(finding.since),
+        "until": instant_or_none(finding.until),
         "do": finding.do,
         "link": f"{public_url}{finding.page}",
         **about,
@@ -230,14 +230,10 @@ def _finding(finding: Finding, public_url: str = "") -> dict[str, Any]:
 
 def _silence(silence: Silence, now: datetime) -> dict[str, Any]:
     limit = round(silence.limit.total_seconds()) if silence.limit else None
-    return {"last_at": _time(silence.last_at), "patience_s": limit, "quiet": silence.is_unusual(now)}
+    return {"last_at": instant_or_none(silence.last_at), "patience_s": limit, "quiet": silence.is_unusual(now)}
 
 
 def _lost(orders: LostOrders | None) -> dict[str, Any] | None:
     if orders is None:
         return None
-    return {"count": orders.number, "since": timestamp(orders.since), "last_at": timestamp(orders.last_at), "why": orders.why}
-
-
-def _time(moment: datetime | None) -> str | None:
-    return timestamp(moment) if moment else None
+    return {"count": orders.number, "since": instant(orders.since), "last_at": instant(orders.last_at), "why": orders.why}

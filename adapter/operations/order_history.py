@@ -1,7 +1,6 @@
 """One order's history across its deliveries, and what Drip has: shown by the dashboard's order page and by `orders show`."""
 
 import json
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row
@@ -10,8 +9,9 @@ from adapter.inbox import orders, views
 from adapter.operations.masking import masked, without_addresses
 from adapter.operations.order_changes import changes
 from adapter.operations.order_summary import Summary, of_body, summaries
+from adapter.operations.wording import instant, instant_or_none
 from adapter.settings import Settings
-from mappings import Reason, parse, timestamp
+from mappings import Reason, parse
 
 _MOST_BODIES = 100
 _NO_NEWS = (*orders.OUTDATED, Reason.UNCHANGED)
@@ -72,9 +72,9 @@ def document(found: dict[str, Any], store: str, order_id: str) -> dict[str, Any]
             {
                 "account": row.account,
                 "delivery": str(row.delivery_id),
-                "snapshot_at": _time(row.snapshot_at),
-                "created_at": timestamp(row.created_at),
-                "updated_at": timestamp(row.updated_at),
+                "snapshot_at": instant_or_none(row.snapshot_at),
+                "created_at": instant(row.created_at),
+                "updated_at": instant(row.updated_at),
                 "told": json.loads(row.lifecycle) if row.lifecycle else None,
             }
             for row in found["at_drip"]
@@ -91,13 +91,13 @@ def _delivery(row: Row[Any], attempts: list[Row[Any]]) -> dict[str, Any]:
         "state": row.state,
         "reason": row.reason,
         "detail": without_addresses(row.detail) if row.detail else None,
-        "received_at": timestamp(row.received_at),
-        "snapshot_at": _time(row.snapshot_at),
-        "settled_at": _time(row.settled_at),
+        "received_at": instant(row.received_at),
+        "snapshot_at": instant_or_none(row.snapshot_at),
+        "settled_at": instant_or_none(row.settled_at),
         "tries": [
             {
-                "at": timestamp(each.begun_at),
-                "ended_at": _time(each.ended_at),
+                "at": instant(each.begun_at),
+                "ended_at": instant_or_none(each.ended_at),
                 "account": each.account,
                 "kind": each.kind,
                 "action": each.action,
@@ -108,7 +108,3 @@ def _delivery(row: Row[Any], attempts: list[Row[Any]]) -> dict[str, Any]:
             for each in attempts
         ],
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return timestamp(moment) if moment else None

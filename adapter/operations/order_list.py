@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Row
 from adapter.inbox import orders
 from adapter.inbox.sending import Lane
 from adapter.operations.order_summary import Summary, summaries
+from adapter.operations.wording import instant, instant_or_none
 from adapter.settings import Settings
-from mappings import timestamp
 
 _PAGE = 200
 
@@ -62,11 +62,11 @@ def document(each: Listed) -> dict[str, Any]:
         "items": summary.items if summary else None,
         "shopper": summary.shopper or None if summary else None,
         "action": each.action or None,
-        "action_at": timestamp(each.acted_at) if each.acted_at else None,
+        "action_at": instant_or_none(each.acted_at),
         "delivery": str(row.id),
         "state": row.state,
         "reason": row.reason,
-        "received_at": timestamp(row.received_at),
+        "received_at": instant(row.received_at),
     }
 
 

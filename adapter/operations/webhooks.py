@@ -10,11 +10,12 @@ from adapter.inbox import arrivals, figures
 from adapter.inbox.database import snapshot
 from adapter.inbox.lost_orders import lost_orders
 from adapter.inbox.schema_version import is_migrated
+from adapter.operations.verdict import when
 from adapter.operations.wording import counted
 from adapter.settings import Store
 from adapter.stores.api import Registry, Webhook
 from adapter.stores.registration import Fault
-from mappings import Verdict, timestamp
+from mappings import Verdict
 
 # A store records a delivery shortly after it has arrived here.
 _NOTED_WITHIN = timedelta(seconds=20)
@@ -41,8 +42,8 @@ class Experience:
             return ""
         if self.last_at is not None and used - self.last_at <= _NOTED_WITHIN:
             return ""
-        arrived = f"since {timestamp(self.last_at)}" if self.last_at else "yet"
-        return f"the store last used it at {timestamp(used)}, and nothing has arrived here {arrived}"
+        arrived = f"since {when(self.last_at)}" if self.last_at else "yet"
+        return f"the store last used it at {when(used)}, and nothing has arrived here {arrived}"
 
 
 def experience_of(engine: Engine, store: Store, registry: Registry) -> Experience:

@@ -356,6 +356,7 @@ def test_tail_prints_what_arrives_and_what_becomes_of_it_until_ctrl_c(
         assert states == [("4", "dead"), ("5", "pending"), ("5", "delivered")]
         assert [list(json.loads(line)) for line in said] == [KEYS] * 3
     else:
+        assert "\\u001b" not in "".join(said)
         assert [word in line for word, line in zip(("dead", "pending", "delivered"), said, strict=True)] == [True] * 3
         assert re.search(r" JST  #1009 +100\.00 USD  shopify ", said[2])
 

@@ -15,9 +15,9 @@ from adapter.cli.text import echo
 from adapter.cli.times import IN_UTC
 from adapter.inbox import audit
 from adapter.inbox.database import snapshot
-from mappings import timestamp
+from adapter.operations.wording import instant
 
-_COLUMNS = (Column("id", is_number=True), Column("when"), Column("who"), Column("did"), Column("what"))
+_COLUMNS = (Column("id", is_number=True), Column("when", from_width=60), Column("who", from_width=80), Column("did"), Column("what"))
 
 
 @click.command("audit")
@@ -35,7 +35,7 @@ def command(limit: int, before: int | None, in_utc: bool, as_json: bool) -> None
         rows = audit.noted(connection, limit, before)
     if as_json:
         for row in rows:
-            output.document({"id": str(row.id), "at": timestamp(row.at), **_entry(row)})
+            output.document({"id": str(row.id), "at": instant(row.at), **_entry(row)})
     elif rows:
         _print_table(rows, in_utc=in_utc)
     else:

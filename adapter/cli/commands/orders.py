@@ -13,7 +13,7 @@ from adapter.cli.inbox import open_inbox
 from adapter.cli.output import Column
 from adapter.cli.parameters import AS_JSON, LIMIT, STORE
 from adapter.cli.startup import current_settings
-from adapter.cli.text import echo
+from adapter.cli.text import echo, say
 from adapter.cli.times import IN_UTC
 from adapter.errors import WorkFailed
 from adapter.inbox import views
@@ -26,15 +26,19 @@ from adapter.operations.order_list import document as listed_document
 from adapter.operations.order_summary import plain
 from mappings import encode
 
-_COLUMNS = (Column("id", is_number=True), Column("received"), Column("topic", from_width=110), Column("state"), Column("what happened"))
-
-
+_COLUMNS = (
+    Column("id", is_number=True),
+    Column("received", from_width=60),
+    Column("topic", from_width=110),
+    Column("state"),
+    Column("what happened"),
+)
 _LIST = (
     Column("order"),
     Column("total", is_number=True),
-    Column("items", is_number=True),
+    Column("items", is_number=True, from_width=72),
     Column("shopper", from_width=100),
-    Column("last sent to Drip"),
+    Column("last sent to Drip", from_width=72),
     Column("store", from_width=110),
     Column("state"),
 )
@@ -106,13 +110,13 @@ def show(order: str, store: str, in_utc: bool, as_json: bool) -> None:
 def _print_order(found: Mapping[str, Any], *, in_utc: bool) -> None:
     out = output.console()
     name = f"#{found['order_number']} (the store's id {found['order_id']})" if found["order_number"] else found["order_id"]
-    echo(f"order {name} of store {found['store']}")
+    say(f"order {name} of store {found['store']}")
     for has in found["at_drip"]:
         at = times.with_times(has, in_utc=in_utc)
         changed = f", as it was at {at['snapshot_at']}" if at["snapshot_at"] else ""
-        echo(f"at Drip since {at['created_at']}{changed} (delivery {has['delivery']})")
+        say(f"at Drip since {at['created_at']}{changed} (delivery {has['delivery']})")
     if not found["at_drip"]:
-        echo("never sent to Drip")
+        say("never sent to Drip")
     lines = (
         (
             each["id"],
