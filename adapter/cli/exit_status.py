@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 
-from adapter.cli.text import say
+from adapter.cli.text import echo, say
 from adapter.errors import AdapterError, SettingsError, WorkFailed
 
 Params = ParamSpec("Params")
@@ -66,7 +66,7 @@ def confirmed(question: str, *, err: bool = False) -> bool:
     try:
         return click.confirm(question, err=err)
     except click.Abort:
-        click.echo(err=True)
+        echo(err=True)
         if sys.stdin.isatty():
             raise Interrupted("interrupted; nothing was changed") from None
         raise WorkFailed("nothing was changed, because there was no answer: run this in a terminal, or add --yes") from None

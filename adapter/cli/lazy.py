@@ -11,6 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from adapter.cli.exit_status import INTERRUPTED
+from adapter.cli.text import echo
 from adapter.printable import printable
 
 
@@ -42,7 +43,7 @@ class LazyGroup(click.Group):
             with _printable_errors():
                 return super().invoke(ctx)
         except KeyboardInterrupt:
-            click.echo("\ninterrupted", err=True)
+            echo("\ninterrupted", err=True)
             ctx.exit(INTERRUPTED)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:

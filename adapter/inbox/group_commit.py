@@ -49,7 +49,7 @@ class Learned:
 class Job:
     """Something to store. `done` is called once it is known what came of it, in the writing thread."""
 
-    __slots__ = ("_done", "error", "is_finished", "result", "until", "what")
+    __slots__ = ("_on_done", "error", "is_finished", "result", "until", "what")
 
     def __init__(self, what: Arrival | Refusal | Learned, done: Callable[[], None]) -> None:
         self.what = what
@@ -58,13 +58,13 @@ class Job:
         self.is_finished = False
         self.result: Any = None
         self.error: Exception | None = None
-        self._done = done
+        self._on_done = done
 
     def finish(self, result: Any = None, error: Exception | None = None) -> None:
         """Record what came of it, unless that is known already."""
         if not self.is_finished:
             self.result, self.error, self.is_finished = result, error, True
-            self._done()
+            self._on_done()
 
 
 class Keeper:
