@@ -119,6 +119,8 @@ def test_a_signed_webhook_is_delivered_and_a_copy_is_not(served: Served) -> None
     assert "never to Drip" in served.banner
     assert served.process.stdout is not None
     assert f"Ready. The dashboard is at {served.url}\n" in (line.decode() for line in served.process.stdout)
+    # Memory that a thread has freed is there for all others.
+    assert all(b"MALLOC_ARENA_MAX=1" in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") for pid in served.children())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

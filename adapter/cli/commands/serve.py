@@ -47,6 +47,8 @@ def command(bind: str, sandbox: bool, sandbox_port: int) -> None:
     if not (settings.secret_key or settings.admin_password):
         # The sandbox needs no password to derive a key from. With this one, all workers accept each other's sessions.
         os.environ["SECRET_KEY"] = secrets.token_hex(32)
+    # The C library would keep memory apart for each thread, and never give it back. It reads this as a process starts.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")
     _print_banner(settings, address)
     if settings.password_is_weak:
         echo(f"warning: ADMIN_PASSWORD {WEAK_PASSWORD}", err=True)
