@@ -75,6 +75,12 @@ def server(postgresql: PostgresqlServer) -> Iterator[Engine]:
     postgresql.drop(url)
 
 
+def test_postgresql_keeps_room_for_the_updates_of_deliveries(server: Engine) -> None:
+    migrate(server)
+    with snapshot(server) as connection:
+        assert "fillfactor=75" in connection.execute(text("SELECT reloptions FROM pg_class WHERE relname = 'deliveries'")).scalar_one()
+
+
 def synced_in_turn(engine: Engine, how: str) -> list[object]:
     """What a setting is in a transaction that is synced, in one that need not be, and in another one that is."""
     found = []
