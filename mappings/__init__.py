@@ -21,7 +21,7 @@ from mappings.core.outcome import outcomes
 from mappings.core.product import Product, ProductKey, complete, wanted
 from mappings.core.provider import Key, Provider
 from mappings.core.reachability import is_reachable
-from mappings.core.reading import HOLDS, LOSES_ORDERS, Context, Identity, Reading, Reason, Skip
+from mappings.core.reading import HOLDS, LOSES_ORDERS, ONLY_ID, Context, Identity, Reading, Reason, Skip
 from mappings.core.rendering import digest, render, timestamp
 from mappings.core.signature import Credentials, KeyAway, Scheme, Verdict
 from mappings.core.text import absolute_url, first_email, lookup
@@ -41,6 +41,7 @@ __all__ = [
     "DRIP_ORDER_NAMES",
     "HOLDS",
     "LOSES_ORDERS",
+    "ONLY_ID",
     "PROVIDERS",
     "SEND",
     "VOCABULARIES",

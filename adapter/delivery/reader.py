@@ -33,7 +33,7 @@ from adapter.operations.wording import counted
 from adapter.process.time_limit import NO_LIMIT, TimeLimit
 from adapter.settings import Settings
 from adapter.stores.http import StoreTrouble
-from mappings import Reading, Reason, Rejected, Skip, parse
+from mappings import ONLY_ID, Reading, Reason, Rejected, Skip, parse
 
 log = logging.getLogger(__name__)
 _ASSIGNED_AT_ONCE = 500
@@ -230,8 +230,11 @@ class Reader:
         """What a payload that lacks required fields stands for; None if it has to do as it is."""
         if (whole := self._completer.whole_order(source, reading, row.id)) is not None:
             return Split([parse(whole)], "lacked required fields; the complete order from the store's API is now a separate delivery")
-        if reading.problems and source.provider.needs_api and self._completer.can_ask(source):
-            return Skip(Reason.NOT_AN_ORDER, "the store no longer has this order")
+        if reading.problems and source.provider.needs_api:
+            if self._completer.can_ask(source):
+                return Skip(Reason.NOT_AN_ORDER, "the store no longer has this order")
+            if reading.identity is not None and reading.identity.email_withheld:
+                return Skip(Reason.NO_EMAIL, ONLY_ID)
         return None
 
     def _split(self, source: Source, document: Any, row: Row[Any]) -> Split | None:

@@ -3,7 +3,7 @@
 All run in the caller's transaction and read a bounded number of rows.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,10 +19,14 @@ LONGEST = 50_000
 """Bytes as stored, some 300 kB unpacked. Larger bodies and payloads aren't read for a list."""
 _NAMELESS = and_(deliveries.c.state == "dead", deliveries.c.order_number.is_not(None))
 """Orders of which only the number could be read."""
+_SHOWN = [
+    deliveries.c[name]
+    for name in ("id", "store", "order_id", "order_number", "received_at", "state", "reason", "problems", "detail", "read_at", "attempts")
+]
 _WINDOW = 2000
 _MOST = 1000
-OUTDATED = (Reason.STALE, Reason.SUPERSEDED)
-"""Skipped for these reasons, a delivery is older than what is known of its order."""
+NO_NEWS = (Reason.STALE, Reason.SUPERSEDED, Reason.UNCHANGED)
+"""Skipped for these reasons, a delivery changes nothing of what is known of its order: another one has the order's state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Page:
 
 
 def newest_orders(connection: Connection, limit: int, *, before: int | None = None, store: str = "") -> Page:
-    """At most `limit` orders, those with the newest deliveries first; each with its newest delivery that isn't outdated."""
+    """At most `limit` orders, those with the newest deliveries first; each with the delivery that has its state."""
     window = _window(connection, before, store)
     earlier = _listed_before(connection, window, before) if before is not None else set()
     following = window[-1].id if len(window) == _WINDOW else None
@@ -48,9 +52,21 @@ def newest_orders(connection: Connection, limit: int, *, before: int | None = No
         if lane not in found and len(found) == limit:
             following = row.id + 1
             break
-        if lane not in found or (found[lane].reason in OUTDATED and row.reason not in OUTDATED):
-            found[lane] = row
-    return Page(list(found.values()), following)
+        found.setdefault(lane, row)
+    return Page(_leading(connection, found), following)
+
+
+def _leading(connection: Connection, newest: Mapping[Lane, Row[Any]]) -> Sequence[Row[Any]]:
+    """For each order the delivery that has its state: its newest one with any news, else its newest one."""
+    unsure = [lane for lane, row in newest.items() if row.reason in NO_NEWS]
+    has_news = or_(deliveries.c.reason.is_(None), deliveries.c.reason.not_in(NO_NEWS))
+    ids: list[int] = []
+    for store, order_ids in _by_store(unsure):
+        mine = and_(deliveries.c.store == store, deliveries.c.order_id.in_(order_ids), has_news)
+        ids += connection.execute(select(func.max(deliveries.c.id)).where(mine).group_by(deliveries.c.order_id)).scalars()
+    chosen: Select[Any] = select(*_SHOWN)
+    rows = [row for some in parts(ids) for row in connection.execute(chosen.where(deliveries.c.id.in_(some)))]
+    return list({**newest, **{Lane(row.store, row.order_id): row for row in rows}}.values())
 
 
 def bodies(connection: Connection, ids: Sequence[int]) -> dict[int, bytes]:
@@ -94,10 +110,7 @@ def sent_bodies(connection: Connection, ids: Sequence[int], most: int) -> Sequen
 
 
 def _window(connection: Connection, before: int | None, store: str) -> Sequence[Row[Any]]:
-    names = (
-        "id", "store", "order_id", "order_number", "received_at", "state", "reason", "problems", "detail", "read_at", "attempts",
-    )  # fmt: skip
-    chosen: Select[Any] = select(*(deliveries.c[name] for name in names)).where(or_(deliveries.c.order_id.is_not(None), _NAMELESS))
+    chosen: Select[Any] = select(*_SHOWN).where(or_(deliveries.c.order_id.is_not(None), _NAMELESS))
     if store:
         chosen = chosen.where(deliveries.c.store == store)
     if before is not None:

@@ -11,11 +11,9 @@ from adapter.operations.order_changes import changes
 from adapter.operations.order_summary import Summary, of_body, summaries
 from adapter.operations.wording import instant, instant_or_none
 from adapter.settings import Settings
-from mappings import Reason, parse
+from mappings import parse
 
 _MOST_BODIES = 100
-_NO_NEWS = (*orders.OUTDATED, Reason.UNCHANGED)
-"""Skipped for these reasons, a delivery changes nothing of what Drip has."""
 
 
 def history(connection: Connection, configured: Settings, store: str, order_id: str) -> dict[str, Any]:
@@ -39,7 +37,7 @@ def history(connection: Connection, configured: Settings, store: str, order_id: 
 def leading(found: dict[str, Any]) -> Row[Any] | None:
     """The delivery whose state is the order's own: the newest one that isn't skipped because Drip has that version or a newer one."""
     rows = found["deliveries"]
-    return next((row for row in reversed(rows) if row.reason not in _NO_NEWS), rows[-1] if rows else None)
+    return next((row for row in reversed(rows) if row.reason not in orders.NO_NEWS), rows[-1] if rows else None)
 
 
 def summary_of(connection: Connection, configured: Settings, found: dict[str, Any]) -> Summary | None:

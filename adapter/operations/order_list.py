@@ -21,7 +21,7 @@ class Listed:
     """An order in a list."""
 
     newest: Row[Any]
-    """Its newest delivery that isn't outdated."""
+    """The delivery that has its state: the newest one with any news."""
     summary: Summary | None
     """None if it is erased, or can't be mapped."""
     action: str

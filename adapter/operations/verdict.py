@@ -46,6 +46,8 @@ class Finding:
     """What is wrong, in one sentence."""
     do: str
     """What to do about it."""
+    on_page: str = ""
+    """The same for the reader of a page, which links to what a command would show; blank: no different."""
     since: datetime | None = None
     until: datetime | None = None
     """When it ends, or when the adapter tries again."""
@@ -226,12 +228,14 @@ def _account(name: str, account: AccountFacts, now: datetime) -> Iterator[Findin
         yield Finding(
             code="no_sender", status=Status.STUCK, account=name, since=account.sender_seen_at,
             text=f"No sender is running for Drip account {name}.", do="Start drip-adapter serve or drip-adapter send.",
+            on_page="Start the adapter, or its sender, where it runs.",
         )  # fmt: skip
     if account.paused_since is not None:
         yield Finding(
             code="paused", status=Status.STUCK, account=name, since=account.paused_since, until=account.next_try_at,
             text=f"Drip account {name} is paused: {account.reason.rstrip('.')}.",
             do=f"Fix the cause, and restart the adapter if you changed a setting. To try at once: drip-adapter resume {name}",
+            on_page="Fix the cause, and restart the adapter if you changed a setting.",
         )  # fmt: skip
     if account.outage_since is not None:
         why = f": {account.reason.rstrip('.')}" if account.reason and account.paused_since is None else ""
@@ -253,6 +257,7 @@ def _account(name: str, account: AccountFacts, now: datetime) -> Iterator[Findin
             text=f"Drip's rate limit stops account {name}: {kinds}.",
             do="Wait: sending resumes automatically. If this happens often, other software is using the account's quota. "
             f"To try now: drip-adapter resume {name}",
+            on_page="Wait: sending resumes automatically. If this happens often, other software is using the account's quota.",
         )  # fmt: skip
 
 
@@ -295,6 +300,7 @@ def _store(name: str, store: StoreFacts, facts: Facts) -> Iterator[Finding]:
             code="dead", status=Status.ATTENTION, store=name, since=store.dead_at,
             text=f"{number} of store {name} could not be sent and won't be retried automatically.",
             do=f"To see why: drip-adapter deliveries list --state dead --store {name}",
+            on_page="Each of them shows why, and what mends it.",
         )  # fmt: skip
     yield from (_refused(name, store, refusal) for refusal in store.refusals if _matters(refusal, store.silence.last_at, facts.now))
     if store.silence.last_at is not None and store.silence.is_unusual(facts.now):
@@ -340,6 +346,7 @@ def _retrying(name: str, retrying: Retrying) -> Finding:
         code="retrying", status=Status.ATTENTION, store=name, since=retrying.since, until=retrying.next_at,
         text=f"{number} of store {name} failed more than once. The next attempt is at {when(retrying.next_at)}.",
         do=f"Wait: the adapter tries again for about four days. To see why: drip-adapter deliveries list --state pending --store {name}",
+        on_page="Wait: the adapter tries again for about four days.",
     )  # fmt: skip
 
 
@@ -349,6 +356,7 @@ def _losing(name: str, lost: LostOrders) -> Finding:
         code="store_error", status=Status.STUCK, store=name, since=lost.since,
         text=f"Store {name} is losing orders: {number} without an order since {when(lost.since)}. {lost.why.rstrip('.')}.",
         do=f"Run drip-adapter connect {name} to replace its webhooks, then drip-adapter reconcile {name} to fetch the lost orders.",
+        on_page="Replace its webhooks in the store, as its page describes. Then fetch the lost orders: docs/operating.md.",
     )  # fmt: skip
 
 

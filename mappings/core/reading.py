@@ -36,6 +36,8 @@ class Reason(StrEnum):
 
 LOSES_ORDERS = "orders are being lost: "
 """How the detail of a `store_error` begins if the store keeps sending it in place of orders until somebody acts."""
+ONLY_ID = "the webhook contains only the order's id, and the settings have no access to the store's API, which has the order"
+"""The detail of a `no_email` of a platform whose webhooks contain no orders; nothing of the order is known."""
 HOLDS = (Reason.UNPAID, Reason.NEVER_PLACED)
 """Reasons that apply only until a snapshot of the order is placed; then the delivery is weighed again."""
 _NEVER_AN_ORDER = (Reason.STORE_ERROR, Reason.NOT_AN_ORDER, Reason.TEST_ORDER, Reason.DRAFT, Reason.CHILD_ORDER)

@@ -16,7 +16,8 @@ from sqlalchemy import Engine, text
 
 from adapter.inbox.database import transaction
 from adapter.process.replay import find_cases
-from mappings import PROVIDERS, Reason
+from adapter.settings import SANDBOX_ACCOUNT
+from mappings import PROVIDERS, Credentials, Reason
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings, shopify_order
 from tests.web.conftest import Visitor, audited, delivery_of, visitor, with_dashboard
 
@@ -452,6 +453,42 @@ def test_the_overview_lists_findings_and_what_is_wrong_with_each_store(adapter: 
     [row] = re.findall(r'<tr><td><a href="/stores/shopify">.*?</tr>', shown, re.DOTALL)
     assert '<td class="roomy"><span class="bad">dead deliveries</span></td>' in row
     assert "none</td>" not in row
+
+
+def test_pages_lead_to_pages_and_not_to_commands(adapter: AdapterUnderTest, page: Visitor) -> None:
+    adapter.post({**shopify_order(1001), "total_price": "ten", "current_total_price": "ten"})
+    adapter.post(shopify_order(1002))
+    adapter.tell_drip(status=401)
+    adapter.settle()
+    [dead, waiting] = adapter.rows()
+    paths = ("/", "/orders", "/deliveries", f"/deliveries/{dead.id}", f"/deliveries/{waiting.id}", "/orders/shopify/1001", "/stores")
+    for path in paths:
+        shown = page.get(path).text
+        assert not re.search(r"drip-adapter \w", shown), path
+    assert "Each of them shows why" in page.get("/").text
+
+
+def test_the_sandboxs_store_page_says_which_secret_is_used(adapter: AdapterUnderTest) -> None:
+    store = replace(
+        adapter.settings.stores["shopify"],
+        credentials=Credentials(secrets=(SANDBOX_ACCOUNT,)),
+        secret_setting="SHOPIFY_WEBHOOK_SECRET (unset, so it is 'sandbox')",
+    )
+    configured = replace(adapter.settings, stores={"shopify": store}, sandbox=True, admin_password="", public_url="http://127.0.0.1:8000")
+    sandbox = visitor(configured, adapter.engine, "http://127.0.0.1:8000")
+    shown = sandbox.get("/stores/shopify").text
+    assert "<code>sandbox</code>, because <code>SHOPIFY_WEBHOOK_SECRET</code> isn't set" in shown
+    assert "unset, so it is" not in shown
+
+
+def test_a_webhook_with_only_an_order_id_is_explained_where_no_store_can_be_asked(adapter: AdapterUnderTest, page: Visitor) -> None:
+    body = {"producer": "stores/q7h", "hash": "5f0b", "created_at": 1772529245, "store_id": "1", "scope": "store/order/created"}
+    delivery = delivery_of(adapter.post({**body, "data": {"type": "order", "id": 1118}}, store="bigcommerce", topic="store/order/created"))
+    adapter.settle()
+    assert adapter.states() == ["skipped:no_email"]
+    shown = page.get(f"/deliveries/{delivery}").text
+    assert "contains only the order's ID" in shown.replace("&#39;", "'")
+    assert "in person or by phone" not in shown
 
 
 def test_a_store_without_problems_has_none(adapter: AdapterUnderTest, page: Visitor) -> None:

@@ -1,12 +1,12 @@
 """What a reason for skipping means and what to do about it, how an attempt ended, and where a product comes from."""
 
-from mappings import Reason
+from mappings import ONLY_ID, Reason
 
 MEANINGS = {
     Reason.STORE_ERROR: (
         "The store sent an error message instead of an order.",
-        "If the overview says that the store is losing orders, act now: run drip-adapter connect to replace its webhooks. Otherwise the "
-        "order was deleted before its webhook was sent.",
+        "If the overview says that the store is losing orders, act now: replace its webhooks, as the store's page describes. Otherwise "
+        "the order was deleted before its webhook was sent.",
     ),
     Reason.NOT_AN_ORDER: (
         "This is a refund, invoice, shipment, draft, checkout or similar, not an order.",
@@ -60,14 +60,20 @@ PROBLEMS = {
 """Code of a finding about a store -> what it is called in a table."""
 
 
-def meaning(reason: str) -> str:
-    """What a reason means."""
-    return MEANINGS[Reason(reason)][0]
+_ONLY_ID = (
+    "This webhook contains only the order's ID, and the adapter has no access to the store's API to fetch the order.",
+    "Give the store an access token in the settings. The sandbox has no store to ask, so nothing is wrong there.",
+)
 
 
-def advice(reason: str) -> str:
+def meaning(reason: str, detail: str | None = "") -> str:
+    """What a reason means; `detail` is the delivery's."""
+    return (_ONLY_ID if detail == ONLY_ID else MEANINGS[Reason(reason)])[0]
+
+
+def advice(reason: str, detail: str | None = "") -> str:
     """What to do about a reason."""
-    return MEANINGS[Reason(reason)][1]
+    return (_ONLY_ID if detail == ONLY_ID else MEANINGS[Reason(reason)])[1]
 
 
 def product_source(name: str) -> str:

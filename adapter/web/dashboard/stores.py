@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from adapter.inbox import figures, views
 from adapter.inbox.public_address import with_learned_address
 from adapter.operations.silence import read_silences, store_silence
-from adapter.settings import Settings, Store
+from adapter.settings import SANDBOX_ACCOUNT, Settings, Store
 from adapter.stores.platforms import platforms
 from adapter.stores.registration import address_of
 from adapter.web.dashboard.layout import blueprint, now, read, settings
@@ -36,6 +36,8 @@ def show_store(name: str) -> str:
         "store.html",
         name=name,
         store=store,
+        setting=_setting(store) if store else "",
+        has_sandbox_secret=store is not None and store.credentials.secrets == (SANDBOX_ACCOUNT,),
         address=address_of(name, equipped),
         is_learned=equipped.public_url != settings().public_url,
         ways=ways(_steps(store, equipped)) if store else [],
@@ -66,12 +68,17 @@ def _refused(found: dict[str, Any]) -> int:
     return sum(row.times for row in found["refusals"])
 
 
+def _setting(store: Store) -> str:
+    """The name of the setting with the store's secret, without what is noted about it."""
+    return store.secret_setting.partition(" ")[0] or "the secret in the settings"
+
+
 def _steps(store: Store, equipped: Settings) -> list[str]:
     """The setup steps, without the secret itself."""
     platform = platforms().get(store.provider.name)
     if platform is None:
         return []
-    shown = f"the value of {store.secret_setting or 'the secret in the settings'}"
+    shown = f"the value of {_setting(store)}"
     return list(platform.by_hand(address_of(store.name, equipped), shown))
 
 
