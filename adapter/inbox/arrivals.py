@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Connection,
-    Integer,
     Select,
     and_,
     bindparam,
@@ -68,12 +67,13 @@ def active_hours(connection: Connection, lasts: Mapping[str, datetime], hours: i
 def _active_hours(dialect: str) -> Select[str, int]:
     wanted = lanes_of(dialect)
     last, received = cast(wanted.c.order_id, BigInteger), cast(deliveries.c.received_at, BigInteger)
-    step = _AN_HOUR // _MICROSECOND
+    # More microseconds than an integer of PostgreSQL's holds.
+    step = literal(_AN_HOUR // _MICROSECOND, BigInteger)
     mine = and_(
         deliveries.c.store == wanted.c.store,
         deliveries.c.priority.in_((LIVE, RETRY)),
-        deliveries.c.received_at <= cast(wanted.c.order_id, BigInteger),
-        deliveries.c.received_at > last - bindparam("hours", type_=Integer) * step,
+        deliveries.c.received_at <= last,
+        deliveries.c.received_at > last - bindparam("hours", type_=BigInteger) * step,
     )
     hour = ((last - received) // step).label("hour")
     return select(wanted.c.store, hour).join_from(wanted, deliveries, mine).distinct()
