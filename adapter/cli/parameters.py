@@ -6,11 +6,13 @@ from urllib.parse import urlsplit
 
 import click
 
+from adapter.cli import completion
+
 MOST = 2**63 - 1  # the largest whole number of both databases
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document per line, for programs.")
 PARENT = click.option("--parent", type=int, hidden=True, help="End when this process is gone.")
 SANDBOX_URL = click.option("--sandbox-url", default="", hidden=True, help="Send to the sandbox at this address.")
-STORE = click.option("--store", default="", metavar="NAME", help="Only this store.")
+STORE = click.option("--store", default="", metavar="NAME", shell_complete=completion.stores, help="Only this store.")
 
 
 class Moment(click.ParamType[datetime]):

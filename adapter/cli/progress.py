@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from adapter.cli import output
+from adapter.cli.exit_status import interruptible
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,15 @@ class Bar:
 
 
 @contextmanager
-def progress(what: str, total: float | None = None, *, shown: bool = True) -> Iterator[Bar]:
-    """Show a bar for what is being done until the block ends; without a `total`, only that it goes on and for how long."""
+def progress(what: str, total: float | None = None, *, if_interrupted: str, shown: bool = True) -> Iterator[Bar]:
+    """Show a bar for what is being done until the block ends; without a `total`, only that it goes on and for how long.
+
+    Ctrl-C ends it with a message that contains `if_interrupted`: what has been done by then, and how to do the rest.
+    """
     columns = (
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=output.console(), disable=not (shown and sys.stdout.isatty()), transient=True) as bar:
+    bar = Progress(*columns, console=output.console(), disable=not (shown and sys.stdout.isatty()), transient=True)
+    with interruptible(if_interrupted), bar:
         yield Bar(bar, bar.add_task(what, total=total, note=""))

@@ -37,10 +37,17 @@ def headers_of(row: Row[Any], provider: Provider | None) -> dict[str, str]:
     return {"Content-Type": "application/json", **topic, **json.loads(row.headers)}
 
 
-def export(engine: Engine, settings: Settings, which: ColumnElement[bool], folder: Path, describe: Describe) -> Exported:
+def export(
+    engine: Engine,
+    settings: Settings,
+    which: ColumnElement[bool],
+    folder: Path,
+    describe: Describe,
+    on_written: Callable[[Exported], None] = lambda done: None,
+) -> Exported:
     """Write deliveries to `folder`, as PROVIDER/STORE-ID; raises `WorkFailed` if the folder isn't empty or can't be written.
 
-    Only the owner can read the folder, because it contains personal data.
+    `on_written` gets the totals so far after each delivery. Only the owner can read the folder, because it contains personal data.
     """
     done = Exported()
     try:
@@ -52,6 +59,7 @@ def export(engine: Engine, settings: Settings, which: ColumnElement[bool], folde
             done.deliveries += 1
             done.erased += row.payload is None
             done.locked += is_locked(row.payload)
+            on_written(done)
     except OSError as error:
         raise WorkFailed(f"{error.filename or folder}: {error.strerror}") from error
     return done

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import click
 
+from adapter.cli import completion
 from adapter.cli.exit_status import explained, interruptible
 from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON, TIME, require_period
@@ -15,7 +16,7 @@ from adapter.stores.api import Window
 
 
 @click.command("backfill")
-@click.argument("store")
+@click.argument("store", shell_complete=completion.stores)
 @click.option(
     "--since", required=True, type=TIME, metavar="TIME", help="Orders placed at or after this time (UTC): 2026-01-31 or 2026-01-31T12:00."
 )

@@ -34,7 +34,10 @@ def command(in_utc: bool, as_json: bool) -> None:
     """
     settings = current_settings()
     asks_stores = any(store.api != ApiSettings() for store in settings.stores.values())
-    with connected(settings) as engine, progress("Asking the stores", shown=asks_stores and not as_json) as bar:
+    with (
+        connected(settings) as engine,
+        progress("Asking the stores", if_interrupted="run drip-adapter check again", shown=asks_stores and not as_json) as bar,
+    ):
         whole = _print_findings(look(settings, engine, bar.update), bar, in_utc=in_utc, as_json=as_json)
     sys.exit(0 if whole else 1)
 

@@ -5,6 +5,7 @@ import string
 
 import click
 
+from adapter.cli import completion
 from adapter.cli.exit_status import confirmed, explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.startup import current_settings
@@ -23,7 +24,7 @@ _SECRET_LENGTH = 40
 
 
 @click.command("connect")
-@click.argument("store")
+@click.argument("store", shell_complete=completion.stores_and_platforms)
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @explained

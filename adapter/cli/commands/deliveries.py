@@ -15,6 +15,7 @@ from adapter.cli.delivery_output import print_deliveries, print_delivery, print_
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON, LIMIT, ROW, STORE, TIME, WholeNumber, require_period
+from adapter.cli.progress import progress
 from adapter.cli.startup import current_settings
 from adapter.cli.text import echo
 from adapter.cli.times import IN_UTC
@@ -183,7 +184,10 @@ def retry(ids: tuple[int, ...], dry_run: bool, force: bool, as_json: bool, **cho
         for delivery, advice in doubtful.items():
             echo(f"note: delivery {delivery} will end the same way. {advice}", err=True)
         subject = subject_of(ids, is_search=bool(chosen["email"]), order=chosen["order_id"], **chosen)
-        with transaction(engine) as connection:
+        with (
+            progress("queuing", if_interrupted="none is sent again; run the same command again", shown=not as_json),
+            transaction(engine) as connection,
+        ):
             reopened = reopen(connection, which, at=datetime.now(UTC), forced=force, subject=subject, actor=audit.COMMAND)
     log_reopened(reopened)
     count = len(reopened)

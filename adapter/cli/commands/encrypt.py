@@ -6,6 +6,7 @@ from adapter.cli.erasing import flush_erased
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import MOST, WholeNumber
+from adapter.cli.progress import progress
 from adapter.cli.startup import current_settings
 from adapter.cli.text import echo
 from adapter.errors import SettingsError, WorkFailed
@@ -28,8 +29,9 @@ def command(limit: int) -> None:
         raise SettingsError("PAYLOAD_KEYS is not set; openssl rand -hex 32 prints a key")
     total = Encrypted()
     with open_inbox(settings) as engine:
-        for total in encrypt_all(engine, limit):  # noqa: B007 - the last one holds the totals
-            pass
+        with progress("encrypting", if_interrupted="run drip-adapter encrypt again for the rest") as bar:
+            for total in encrypt_all(engine, limit):
+                bar.update(note=_counted(total.done))
         flush_erased(engine)
     echo(f"{_counted(total.done)} encrypted with the first key{'; there may be more' if total.done >= limit else ''}")
     if total.locked:

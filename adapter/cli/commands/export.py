@@ -10,13 +10,14 @@ from adapter.cli.delivery_output import delivery_document
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON, STORE
+from adapter.cli.progress import progress
 from adapter.cli.startup import current_settings
 from adapter.cli.text import echo
 from adapter.errors import WorkFailed
 from adapter.inbox import audit, search
 from adapter.inbox.database import transaction
 from adapter.inbox.packing import LOCKED
-from adapter.operations.export import export
+from adapter.operations.export import Exported, export
 from adapter.operations.wording import counted
 
 
@@ -34,7 +35,13 @@ def command(folder: Path, store: str, as_json: bool) -> None:
     """
     settings = current_settings()
     with open_inbox(settings, store=store) as engine:
-        done = export(engine, settings, search.filtered(store=store), folder, delivery_document)
+        again = f"{folder} is incomplete: delete it, and run the command again"
+        with progress("exporting", if_interrupted=again, shown=not as_json) as bar:
+
+            def show(done: Exported) -> None:
+                bar.update(note=counted(done.deliveries))
+
+            done = export(engine, settings, search.filtered(store=store), folder, delivery_document, show)
         with transaction(engine) as connection:
             subject = f"{counted(done.deliveries)}{f' of {store}' if store else ''}"
             audit.note(connection, "exported, with personal data", subject, "", datetime.now(UTC), audit.COMMAND)

@@ -8,7 +8,7 @@ import click
 from sqlalchemy import Engine
 
 from adapter.cli.erasing import flush_erased
-from adapter.cli.exit_status import confirmed, explained
+from adapter.cli.exit_status import confirmed, explained, interruptible
 from adapter.cli.inbox import open_inbox
 from adapter.cli.progress import progress
 from adapter.cli.startup import current_settings
@@ -27,6 +27,8 @@ from adapter.operations.wording import counted
 from adapter.settings import Settings
 from mappings import first_email
 
+_AGAIN = "run the same command again to erase all of it"
+
 
 @click.command("forget")
 @click.argument("email", type=str)
@@ -44,7 +46,7 @@ def command(email: str, dry_run: bool, yes: bool) -> None:
     if not address:
         raise click.UsageError("EMAIL isn't an e-mail address such as name@shop.example")
     settings = current_settings()
-    with open_inbox(settings) as engine:
+    with open_inbox(settings) as engine, interruptible(_AGAIN):
         _read_first(engine, settings)
         if yes and not dry_run:  # before the search, so that nothing slips through
             _remember(engine, address)
@@ -94,7 +96,7 @@ def _read_first(engine: Engine, settings: Settings) -> None:
 
 def _watched(what: str, pieces: Iterable[Any], search: Search | None) -> None:
     """Go through all pieces, with a progress bar on a terminal."""
-    with progress(what) as bar:
+    with progress(what, if_interrupted=_AGAIN) as bar:
         for _ in pieces:
             if search is not None:
                 bar.update(search.seen, search.total)

@@ -17,6 +17,6 @@ def command() -> None:
     Creates the tables where there are none. Safe to run again, and from two machines at once.
     """
     settings = settings_for()
-    with progress("migrating the database"):
+    with progress("migrating the database", if_interrupted="run drip-adapter migrate again"):
         file = migrate_database(settings)
     echo(f"The database is up to date: {file}" if file else "The database is up to date.")

@@ -39,7 +39,7 @@ def command(dry_run: bool) -> None:
             with snapshot(engine) as connection:
                 purged = purgeable(connection, settings, now)
         else:
-            with progress("purging") as bar:
+            with progress("purging", if_interrupted="what was erased stays erased; run drip-adapter purge again for the rest") as bar:
                 for purged in Retention(engine, settings).purge(now):
                     bar.update(note=str(purged))
             flush_erased(engine)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from adapter.cli import completion
 from adapter.cli.exit_status import Interrupted, explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.parameters import AS_JSON, WholeNumber
@@ -20,7 +21,7 @@ _DAYS = 3
 
 
 @click.command("reconcile")
-@click.argument("store", required=False)
+@click.argument("store", required=False, shell_complete=completion.stores)
 @click.option("--days", default=_DAYS, show_default=True, type=WholeNumber(1, 365), metavar="N", help="Orders changed in the last N days.")
 @AS_JSON
 @explained

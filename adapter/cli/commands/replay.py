@@ -16,6 +16,8 @@ from adapter.process import replay
 from adapter.process.replay import Posted
 from adapter.settings import read_settings
 
+_POSTED = "the adapter has what was posted so far; run the command again to post all of it"
+
 
 def _per_second(value: str) -> float:
     try:
@@ -48,7 +50,7 @@ def command(
     posted = []
     cases = replay.find_cases(paths)
     plan = replay.schedule(cases, repeat=repeat, shuffle=shuffle, fresh=fresh)
-    with requests.Session() as session, progress("posting", len(cases) * repeat, shown=not as_json) as bar:
+    with requests.Session() as session, progress("posting", len(cases) * repeat, if_interrupted=_POSTED, shown=not as_json) as bar:
         for (case, payload), _ in zip(plan, replay.pace(rate), strict=False):
             answer = replay.post(session, url, case, payload, replay.target_of(case, settings, store))
             posted.append(answer)

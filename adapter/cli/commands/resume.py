@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
+from adapter.cli import completion
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
 from adapter.cli.startup import current_settings
@@ -16,7 +17,7 @@ from adapter.process.wake_up import wake_senders
 
 
 @click.command("resume")
-@click.argument("account")
+@click.argument("account", shell_complete=completion.accounts)
 @explained
 def command(account: str) -> None:
     """Try a paused or throttled Drip account now.
