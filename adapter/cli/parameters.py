@@ -50,6 +50,7 @@ class WholeNumber(click.ParamType[int]):
 
 
 TIME = Moment()
+TIME_HELP = "2026-01-31 or 2026-01-31T12:00 in UTC, or with an offset such as 2026-01-31T12:00+02:00."
 ROW = WholeNumber(0, what="an id")
 """A row's id."""
 LIMIT = click.option("--limit", default=50, show_default=True, type=WholeNumber(1, 1_000_000), metavar="N", help="At most this many.")

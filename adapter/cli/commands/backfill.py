@@ -7,7 +7,7 @@ import click
 from adapter.cli import completion
 from adapter.cli.exit_status import explained, interruptible
 from adapter.cli.inbox import open_inbox
-from adapter.cli.parameters import AS_JSON, TIME, require_period
+from adapter.cli.parameters import AS_JSON, TIME, TIME_HELP, require_period
 from adapter.cli.past_orders import configured_store, print_result, read_orders, wait_until_sent
 from adapter.cli.startup import current_settings
 from adapter.cli.text import echo
@@ -17,10 +17,8 @@ from adapter.stores.api import Window
 
 @click.command("backfill")
 @click.argument("store", shell_complete=completion.stores)
-@click.option(
-    "--since", required=True, type=TIME, metavar="TIME", help="Orders placed at or after this time (UTC): 2026-01-31 or 2026-01-31T12:00."
-)
-@click.option("--until", type=TIME, metavar="TIME", help="Only orders placed before this time (UTC).")
+@click.option("--since", required=True, type=TIME, metavar="TIME", help=f"Orders placed at or after this time: {TIME_HELP}")
+@click.option("--until", type=TIME, metavar="TIME", help="Only orders placed before this time.")
 @click.option("--again", is_flag=True, help="Start over, even if an earlier run was interrupted.")
 @click.option("--wait", is_flag=True, help="Wait until a running sender has sent them all to Drip.")
 @AS_JSON

@@ -14,7 +14,7 @@ from adapter.cli import output
 from adapter.cli.delivery_output import print_deliveries, print_delivery, print_event
 from adapter.cli.exit_status import explained
 from adapter.cli.inbox import open_inbox
-from adapter.cli.parameters import AS_JSON, LIMIT, ROW, STORE, TIME, WholeNumber, require_period
+from adapter.cli.parameters import AS_JSON, LIMIT, ROW, STORE, TIME, TIME_HELP, WholeNumber, require_period
 from adapter.cli.progress import progress
 from adapter.cli.startup import current_settings
 from adapter.cli.text import echo
@@ -55,15 +55,18 @@ def _address(value: str) -> str:
 def _filters(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that choose deliveries; the command gets them together, as `_which` takes them."""
     for option in (
-        click.option("--until", type=TIME, metavar="TIME", help="Received before this time (UTC)."),
-        click.option("--since", type=TIME, metavar="TIME", help="Received at or after this time (UTC): 2026-01-31 or 2026-01-31T12:00."),
-        click.option("--topic", default="", help="Only this topic."),
+        click.option("--until", type=TIME, metavar="TIME", help="Received before this time."),
+        click.option("--since", type=TIME, metavar="TIME", help=f"Received at or after this time: {TIME_HELP}"),
+        click.option("--topic", default="", metavar="TOPIC", help="Only this topic, such as orders/create."),
         click.option(
-            "--reason", type=click.Choice([reason.value for reason in Reason]), metavar="REASON", help="Only those skipped for this reason."
+            "--reason",
+            type=click.Choice([reason.value for reason in Reason]),
+            metavar="REASON",
+            help="Only those skipped for this reason, such as no_email.",
         ),
         click.option("--order", "order_id", default="", metavar="ID", help="Only of the order with this id."),
         click.option("--email", default="", type=_address, metavar="ADDRESS", help="Only of the shopper with this e-mail address."),
-        click.option("--number", default="", help="Only of the order with this number, with or without #."),
+        click.option("--number", default="", metavar="NUMBER", help="Only of the order with this number, with or without #."),
         STORE,
         click.option("--state", type=click.Choice(["pending", "delivered", "skipped", "dead"]), help="Only in this state."),
     ):

@@ -30,7 +30,7 @@ def header(value: str) -> tuple[str, str]:
 @click.command("map")
 @click.argument("provider", metavar="PROVIDER", type=click.Choice(sorted(PROVIDERS)))
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.option("--topic", default="", help="The event, as in the store's topic header.")
+@click.option("--topic", default="", metavar="TOPIC", help="The event, as in the store's topic header.")
 @click.option("--header", "headers", multiple=True, type=header, metavar="NAME:VALUE", help="A request header; may be given repeatedly.")
 @click.option("--store-url", default="", type=url, metavar="URL", help="The store's address.")
 @click.option(

@@ -28,7 +28,7 @@ _DAYS = 3
 def command(store: str | None, days: int, as_json: bool) -> None:
     """Send orders whose webhook never arrived.
 
-    Run it every day. Asks STORE, or every store with credentials for its API, for the orders that changed in the last days.
+    Run it every day. Asks STORE, or every store with credentials for its API, for the orders that changed in the last N days.
     """
     settings = current_settings()
     stores = [configured_store(store, settings)] if store else [each for each in settings.stores.values() if history_of(each, settings)]
