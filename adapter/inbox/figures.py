@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, lit
 
 from adapter.inbox.erasure import NEVER
 from adapter.inbox.ledger import LONGEST_REQUEST
+from adapter.inbox.settling import GIVEN_UP, REFUSED
 from adapter.inbox.sql import as_lanes, first_since, lanes_of, using
 from adapter.inbox.tables import LIVE, Instant, deliveries, refusals, requests
 from adapter.inbox.tables import leases as leases_table
@@ -128,11 +129,26 @@ def unread(connection: Connection) -> dict[str, Unread]:
     return {store: Unread(number, since, live_since) for store, number, since, live_since in rows}
 
 
-def dead(connection: Connection) -> dict[str, tuple[int, datetime]]:
-    """Current dead letters, by store: how many, and when the last of them died."""
-    some = _some(select(deliveries.c.store, deliveries.c.settled_at).where(deliveries.c.state == "dead").order_by(deliveries.c.id.desc()))
-    rows = connection.execute(select(some.c.store, func.count(), func.max(some.c.settled_at)).group_by(some.c.store))
-    return {store: (number, last) for store, number, last in rows}
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A store's dead letters."""
+
+    number: int
+    last_at: datetime
+    """When the last of them died."""
+    refused: int
+    """By Drip."""
+    given_up: int
+    """After the last attempt."""
+
+
+def dead(connection: Connection) -> dict[str, Dead]:
+    """Current dead letters, by store."""
+    columns = (deliveries.c.store, deliveries.c.settled_at, deliveries.c.detail)
+    some = _some(select(*columns).where(deliveries.c.state == "dead").order_by(deliveries.c.id.desc()))
+    refused, given_up = (func.sum(case((some.c.detail == detail, 1), else_=0)) for detail in (REFUSED, GIVEN_UP))
+    rows = connection.execute(select(some.c.store, func.count(), func.max(some.c.settled_at), refused, given_up).group_by(some.c.store))
+    return {store: Dead(*values) for store, *values in rows}
 
 
 def quotas(connection: Connection, settings: Settings, leases: Mapping[str, Row[Any]], now: datetime) -> dict[str, list[Quota]]:

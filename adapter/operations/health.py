@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row
 from adapter.inbox import comparisons, counters, figures, views
 from adapter.inbox.accounts import READER
 from adapter.inbox.database import database_now
+from adapter.inbox.figures import Dead
 from adapter.inbox.lost_orders import LostOrders, lost_orders
 from adapter.operations.silence import Silence, read_silences
 from adapter.operations.verdict import (
@@ -77,8 +78,9 @@ def read_facts(connection: Connection, settings: Settings, now: datetime, silenc
             account=_account_of(name, settings),
             is_configured=settings.store(name) is not None,
             secret_setting=store.secret_setting if (store := settings.store(name)) else "",
-            dead=dead[name][0] if name in dead else 0,
-            dead_at=dead[name][1] if name in dead else None,
+            dead=dead[name].number if name in dead else 0,
+            dead_at=dead[name].last_at if name in dead else None,
+            dead_why=_why_dead(dead[name]) if name in dead else "",
             refusals=[Refusal(reason=row.reason, number=row.times, last_at=row.last_at) for row in refusals],
             lost=lost.get(name),
             sums=differing.get(name),
@@ -195,6 +197,16 @@ def _account(lease: Row[Any] | None, newest: Mapping[str, Row[Any]], now: dateti
         unproven_why=lease.proof_failed or "",
         proof_at=lease.proof_at,
     )
+
+
+def _why_dead(dead: Dead) -> str:
+    others = dead.number - dead.refused - dead.given_up
+    known = (
+        (dead.refused, "Drip refused {}"),
+        (dead.given_up, "the last attempt of {} failed"),
+        (others, "{} could not be prepared for Drip"),
+    )
+    return ", ".join(text.format(f"{number:,}") for number, text in known if number)
 
 
 def _has_failed(newest: Iterable[Row[Any]]) -> bool:

@@ -143,6 +143,8 @@ class StoreFacts:
     dead: int = 0
     dead_at: datetime | None = None
     """When the newest of them died."""
+    dead_why: str = ""
+    """How many of them died of what."""
     refusals: Sequence[Refusal] = ()
     lost: LostOrders | None = None
     sums: SumsDiffer | None = None
@@ -295,10 +297,11 @@ def _store(name: str, store: StoreFacts, facts: Facts) -> Iterator[Finding]:
     if store.waiting.retrying is not None:
         yield _retrying(name, store.waiting.retrying)
     if store.dead:
+        why = f": {store.dead_why}" if store.dead_why else ""
         number = "1 delivery" if store.dead == 1 else f"{store.dead:,}{'+' if store.dead >= MOST else ''} deliveries"
         yield Finding(
             code="dead", status=Status.ATTENTION, store=name, since=store.dead_at,
-            text=f"{number} of store {name} could not be sent and won't be retried automatically.",
+            text=f"{number} of store {name} could not be sent and won't be retried automatically{why}.",
             do=f"To see why: drip-adapter deliveries list --state dead --store {name}",
             on_page="Each of them shows why, and what mends it.",
         )  # fmt: skip

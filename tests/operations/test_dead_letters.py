@@ -1,5 +1,6 @@
 """What is said about a dead delivery: who is at fault, what mends it, and whether a retry can help."""
 
+import html
 from typing import Any
 
 import pytest
@@ -69,6 +70,16 @@ def test_every_list_shows_why(adapter: AdapterUnderTest) -> None:
     for text in (listed, printed):
         assert "Drip refused it: email: is invalid" in text
         assert "items.0.price: Not a valid number." in text
+
+
+def test_the_verdict_tells_refusals_from_orders_that_the_adapter_can_not_send(adapter: AdapterUnderTest) -> None:
+    refuse(adapter)
+    adapter.post({**shopify_order(1002), **UNMAPPABLE})
+    adapter.settle()
+    adapter.drip_recovers()
+    text = "could not be sent and won't be retried automatically: Drip refused 1, 1 could not be prepared for Drip."
+    for printed in (run("status")[0], run("check")[0], html.unescape(page(adapter, "/"))):
+        assert f"2 deliveries of store shopify {text}" in printed
 
 
 def test_a_payload_that_can_not_be_mapped_is_no_fault_of_drip(adapter: AdapterUnderTest) -> None:

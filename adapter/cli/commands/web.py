@@ -30,10 +30,15 @@ def command(bind: str, workers: int, largest_body: int, sandbox_url: str, parent
     def make_app() -> Any:
         from adapter.cli.startup import settings_for  # noqa: PLC0415
         from adapter.cli.waiting import report_until_ready  # noqa: PLC0415
+        from adapter.inbox.database import connect  # noqa: PLC0415
+        from adapter.monitoring.sender_watch import SenderWatch  # noqa: PLC0415
         from adapter.web.app import App  # noqa: PLC0415
 
         settings = settings_for(sandbox_url)
         threading.Thread(target=report_until_ready, args=(settings.database_url,), daemon=True).start()
-        return App(settings)
+        engine = connect(settings.database_url, settings.payload_keys)
+        if settings.alert_url:
+            threading.Thread(target=SenderWatch(engine, settings).run, daemon=True).start()
+        return App(settings, engine)
 
     WebServer(make_app, bind=bind, workers=workers, largest_body=largest_body).run()
