@@ -17,7 +17,7 @@ WEAK_PASSWORD = f"is shorter than {SHORTEST} characters: it is accepted only whi
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _KEY_BYTES = 32
 _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
-_FORGERS = "is blank, so anyone could forge webhooks"
+_FORGERS = "is blank, so anyone could forge webhooks; set the store's secret, or leave it out"
 
 
 def why_unusable(secret: str, *, blank: str = "is blank", shortest: int = SHORTEST) -> str:

@@ -13,6 +13,7 @@ from adapter.settings import Account, Settings, read_settings
 from mappings import PROVIDERS, Limits
 
 Environ = Callable[..., None]
+FORGEABLE = "is blank, so anyone could forge webhooks; set the store's secret, or leave it out"
 DRIP = {"DRIP_ACCOUNT_ID": "9999999", "DRIP_API_KEY": "key-of-drip"}
 WOO = '[stores.eu]\nprovider = "woocommerce"\nsecret = "the-secret"\n'
 EU = '[stores.eu]\nprovider = "shopify"\nsecret = "the-secret"\n'
@@ -206,10 +207,10 @@ def test_space_around_a_secret_is_no_part_of_it(environ: Environ, around: str) -
 def test_a_blank_secret_is_refused_also_the_previous_one(environ: Environ, blank: str) -> None:
     environ(WOOCOMMERCE_WEBHOOK_SECRET=blank)
     [problem] = problems()
-    assert problem == "WOOCOMMERCE_WEBHOOK_SECRET: is blank, so anyone could forge webhooks"
+    assert problem == "WOOCOMMERCE_WEBHOOK_SECRET: " + FORGEABLE
     environ(WOOCOMMERCE_WEBHOOK_SECRET="the-secret", WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS=blank)
     [problem] = problems()
-    assert problem == "WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS: is blank, so anyone could forge webhooks"
+    assert problem == "WOOCOMMERCE_WEBHOOK_SECRET_PREVIOUS: " + FORGEABLE
 
 
 EVERY_SECRET = (
@@ -283,7 +284,7 @@ def test_the_sandbox_takes_any_webhook_secret_that_is_not_blank(environ: Environ
     environ(SHOPIFY_WEBHOOK_SECRET="s")
     assert read_settings(sandbox=True, sandbox_url="http://127.0.0.1:1").stores["shopify"].credentials.secrets == ("s",)
     environ(SHOPIFY_WEBHOOK_SECRET="\u200b")
-    assert problems(sandbox=True) == ["SHOPIFY_WEBHOOK_SECRET: is blank, so anyone could forge webhooks"]
+    assert problems(sandbox=True) == ["SHOPIFY_WEBHOOK_SECRET: " + FORGEABLE]
 
 
 def test_a_store_address_of_the_environment_is_checked_and_used(environ: Environ) -> None:
@@ -449,7 +450,7 @@ def test_an_unknown_option_is_refused_with_the_one_that_was_meant(environ: Envir
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("SHOPIFY_WEBHOOK_SECRET", "", "is blank, so anyone could forge webhooks"),
+        ("SHOPIFY_WEBHOOK_SECRET", "", "is blank, so anyone could forge webhooks; set the store's secret, or leave it out"),
         ("PORT", "x", "isn't a whole number"),
         ("PORT", "0", "isn't 1 to 65535"),
         ("BATCH_REQUESTS_PER_HOUR", "-1", "isn't 0 or more"),
