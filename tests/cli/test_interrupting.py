@@ -45,3 +45,9 @@ def test_ctrl_c_says_how_to_do_the_rest(tmp_path: Path, monkeypatch: pytest.Monk
     assert result.stderr.startswith("Error: interrupted; ")
     assert words in result.stderr
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_ctrl_c_anywhere_else_ends_a_command_as_shells_expect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapter.cli.commands.map.call_forked", ctrl_c)
+    result = CliRunner().invoke(main, ["map", "shopify", f"{FIXTURES}/shopify/paid-order/payload.json"])
+    assert (result.exit_code, result.stdout, result.stderr.strip()) == (130, "", "interrupted")

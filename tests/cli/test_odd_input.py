@@ -2,10 +2,8 @@
 
 import json
 import os
-import signal
 import sqlite3
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,15 +204,3 @@ def test_what_the_locale_does_not_have_becomes_json_escapes(tmp_path: Path) -> N
     assert (done.returncode, done.stderr) == (0, "")
     assert "\\ud83d" in done.stdout
     assert json.loads(done.stdout)["items"][0]["name"] == "Lamp 💡"
-
-
-def test_ctrl_c_ends_a_command_as_shells_expect() -> None:
-    command = subprocess.Popen(
-        [*terminal.COMMAND, "map", "shopify", "-"],
-        env=terminal.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    with command:
-        time.sleep(1.5)
-        command.send_signal(signal.SIGINT)
-        stdout, stderr = command.communicate(timeout=20)
-    assert (command.returncode, stdout, stderr.strip()) == (130, "", "interrupted")
