@@ -1,6 +1,6 @@
 """All benchmarks in one run, and their report in build/bench: `make bench`.
 
-python -m tests.benchmarks                      about half an hour
+python -m tests.benchmarks                      about forty minutes
 python -m tests.benchmarks --quick              some minutes: fewer rounds, short ones
 python -m tests.benchmarks --full               every size with every number of connections, growth to a million; some hours
 python -m tests.benchmarks --only mapping disk  some parts
@@ -15,7 +15,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tests.benchmarks import acknowledge, delivery, disk, footprint, growth, idle, mapping, report, scaling
+from tests.benchmarks import (
+    accounts,
+    acknowledge,
+    delivery,
+    disk,
+    footprint,
+    growth,
+    idle,
+    many_stores,
+    mapping,
+    report,
+    scaling,
+    shared_account,
+)
 from tests.benchmarks.databases import both_databases
 from tests.benchmarks.results import Row, table
 
@@ -57,6 +70,26 @@ PARTS: Mapping[str, tuple[str, Callable[[Urls, Size], list[Row]]]] = {
     "idle": (
         "An idle sender against its accounts",
         lambda urls, size: idle.measure(urls, accounts=size.accounts, watched_s=size.watched_s),
+    ),
+    "accounts": (
+        "Many accounts at rest, under load, and beside some for which Drip never answers",
+        lambda urls, size: accounts.measure(
+            urls,
+            stores=size.accounts[-1],
+            accounts=size.accounts[-1],
+            hanging=size.accounts[-1] // 50,
+            warm_up_s=size.accounts[-1] / 4,  # until Drip has been asked about each
+            rested_s=size.watched_s,
+            seconds=2 * size.watched_s,
+        ),
+    ),
+    "stores": (
+        "Pages and commands with many stores, in many accounts and in one",
+        lambda urls, size: many_stores.measure(urls, stores=size.accounts[-1], orders=20 * size.accounts[-1]),
+    ),
+    "shared account": (
+        "A store's orders while another store of the same account has a flood of them",
+        lambda urls, size: shared_account.measure(urls, flood=size.orders, seconds=6 * size.watched_s),
     ),
     "growth": ("Time of a query against the deliveries in the database", lambda urls, size: growth.measure(urls, most=size.rows)),
     "footprint": (
@@ -105,9 +138,9 @@ def main() -> None:
     parser.add_argument("--quick", dest="size", action="store_const", const=QUICK, default=Size(), help="some minutes")
     parser.add_argument("--full", dest="size", action="store_const", const=FULL, help="some hours")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--minutes", type=float, default=0, help="no part begins later; default: 30, with --full 300")
+    parser.add_argument("--minutes", type=float, default=0, help="no part begins later; default: 40, with --full 300")
     options = parser.parse_args()
-    minutes = options.minutes or (300 if options.size is FULL else 30)
+    minutes = options.minutes or (300 if options.size is FULL else 40)
     print(
         f"Measures {', '.join(options.only)}; begins nothing after {minutes:.0f} minutes. wrk, servers and databases are on this machine."
     )
