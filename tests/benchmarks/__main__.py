@@ -87,7 +87,7 @@ PARTS: Mapping[str, tuple[str, Callable[[Urls, Size], list[Row]]]] = {
         "Pages and commands with many stores, in many accounts and in one",
         lambda urls, size: many_stores.measure(urls, stores=size.accounts[-1], orders=20 * size.accounts[-1]),
     ),
-    "shared account": (
+    "shared": (
         "A store's orders while another store of the same account has a flood of them",
         lambda urls, size: shared_account.measure(urls, flood=size.orders, seconds=6 * size.watched_s),
     ),
