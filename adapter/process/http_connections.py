@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from waitress.adjustments import Adjustments
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 _HEAD_S = 10.0
 _REQUEST_S = 30.0
 _KEEP_ALIVE_S = 75.0  # longer than platforms' routers keep a connection, so that they never use a closed one
+# How long, and how much, a client may go on sending after its request was refused.
+_LINGER_S = 5.0
+_MOST_DISCARDED = 100_000_000
 LONGEST_HEAD = 65_536
 _LONGEST_CHUNK_LINE = 1_024
 # RFC 9112, 5: a field's line, and a line that continues the one before.
@@ -137,6 +141,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     parser_class = _Parser
     task_class = _Task
     request_begun = 0.0
+    close_when_flushed: bool
+    is_refused = False
+    """Whether the current request was refused, maybe before its end."""
+    _lingers_until = 0.0
+    _left_to_discard = _MOST_DISCARDED
 
     def received(self, data: bytes) -> bool:
         """Handle received bytes."""
@@ -144,6 +153,32 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.request_begun = time.time()
         taken: bool = super().received(data)
         return taken
+
+    def handle_write(self) -> None:
+        """Send what there is. After an answer that came before the request's end, the connection is closed for writing only.
+
+        A client that still sends would get a reset instead of the answer (RFC 9112, section 9.6).
+        """
+        if self.is_refused and self.close_when_flushed and not self.will_close:
+            self._flush_exception(self._flush_some)
+            if not self.total_outbufs_len and not self.will_close:
+                self.close_when_flushed = False
+                self._lingers_until = time.time() + _LINGER_S
+                with suppress(OSError):
+                    self.socket.shutdown(socket.SHUT_WR)
+                return
+        super().handle_write()
+
+    def handle_read(self) -> None:
+        """Read, or discard what follows a refused request."""
+        if not self._lingers_until:
+            super().handle_read()
+            return
+        with suppress(OSError):
+            self._left_to_discard -= len(self.recv(self.adj.recv_bytes))  # closes the connection when the client has
+            if self._left_to_discard > 0:
+                return
+        self.handle_close()
 
     @property
     def is_busy(self) -> bool:
@@ -154,6 +189,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """Whether the client takes too long to send a head or a body, or has been idle too long."""
         if self.is_busy:
             return False
+        if self._lingers_until:
+            return now > self._lingers_until
         if self.request is None:
             return bool(now - self.last_activity > (_KEEP_ALIVE_S if self.request_begun else _HEAD_S))
         return now - self.request_begun > (_REQUEST_S if self.request.headers_finished else _HEAD_S)
@@ -187,6 +224,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]
 
     def add_task(self, channel: Channel) -> None:
         """Have a channel's next request handled."""
+        channel.is_refused = channel.requests[0].error is not None
         if threading.get_ident() != self._loop or not self._begins(channel):
             super().add_task(channel)
 

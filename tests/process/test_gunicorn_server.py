@@ -185,6 +185,22 @@ def test_heads_and_bodies_are_counted(patient: Server, head: bytes, status: int)
         assert int(client.recv(1000).split()[1]) == status
 
 
+@pytest.mark.parametrize("head", [b"Content-Length: 30000000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n1c9c380\r\n"])
+def test_a_client_that_sends_all_of_a_long_body_gets_the_answer(patient: Server, head: bytes) -> None:
+    with patient.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: a.example\r\n" + head)
+        client.sendall(b"x" * 30_000_000)
+        answer = b"".join(iter(lambda: client.recv(10_000), b""))
+        assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_client_that_goes_on_sending_is_cut_off(patient: Server) -> None:
+    with patient.connect() as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 3000000000\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            client.sendall(b"x" * 1_000_000_000)
+
+
 def test_chunks_in_an_old_version_are_no_second_request(patient: Server) -> None:
     with patient.connect() as client:
         client.sendall(b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
