@@ -1,0 +1,137 @@
+"""What few payloads contain: each case decides a branch that the golden cases don't reach."""
+
+import pickle
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from mappings import PROVIDERS, Context, Options, Rejected, addresses_in, encode, is_reachable, outcomes, parse, printed
+from mappings.bigcommerce.products import products_of
+from mappings.core.option_names import names_private
+from mappings.core.sensitive import has_email
+from mappings.core.signature import Credentials
+from tests.support.adapter_under_test import shopify_order
+from tests.support.fixture_cases import FIXTURES, RECEIVED_AT
+
+BARE = Context(received_at=RECEIVED_AT, options=Options())
+
+
+def outcome_of(provider: str, document: Any, **options: Any) -> Mapping[str, Any]:
+    settings = Options(**{"store_url": "https://shop.example", "public_url": "https://adapter.example", **options})
+    [outcome] = outcomes(PROVIDERS[provider], encode(document), Context(received_at=RECEIVED_AT, options=settings))
+    return outcome
+
+
+def magento(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    document: dict[str, Any] = parse((FIXTURES / "magento" / "guest-checkout" / "payload.json").read_bytes())
+    change(document)
+    return document
+
+
+@pytest.mark.parametrize(("price", "shown", "off"), [("-5.00", "0", "10"), ("-0.01", "0", "0.02"), ("0.50", "0.50", "0")])
+def test_a_negative_price_is_a_discount_and_a_small_one_a_price(price: str, shown: str, off: str) -> None:
+    lines = [{"id": 1, "product_id": 7, "quantity": 2, "current_quantity": 2, "title": "Lamp", "price": price}]
+    [item] = outcome_of("shopify", {**shopify_order(1), "line_items": lines})["items"]
+    assert (item["price"], item.get("discounts", 0)) == (Decimal(shown), Decimal(off))
+
+
+def test_shopify_properties_may_be_an_object() -> None:
+    line = {"id": 1, "product_id": 7, "quantity": 1, "title": "Ring", "price": "5.00", "properties": {"Engraving color": "gold"}}
+    [item] = outcome_of("shopify", {**shopify_order(1), "line_items": [line]})["items"]
+    assert "gold" in str(item)
+
+
+def test_a_shop_without_any_address_is_a_setting_to_add() -> None:
+    without = {key: value for key, value in shopify_order(1).items() if key != "order_status_url"}
+    assert "SHOPIFY_STORE_URL" in str(outcome_of("shopify", without, store_url="")["rejected"])
+
+
+def test_most_payloads_describe_no_product_and_no_platform_but_one_has_a_trash() -> None:
+    magento = PROVIDERS["magento"]
+    assert (magento.products({}, BARE), magento.in_trash({}, BARE), magento.trashed("order")) == ((), "", "order")
+
+
+def test_without_a_header_or_link_nothing_says_which_shop_it_was() -> None:
+    for provider in ("shopify", "woocommerce", "bigcommerce", "magento"):
+        assert list(PROVIDERS[provider].origins({}, b"{}")) == []
+
+
+def test_a_woocommerce_error_of_version_1_says_so() -> None:
+    error = {"code": "woocommerce_rest_invalid_shop_order_id", "message": "Invalid ID.", "data": {"status": 404}}
+    context = Context(received_at=RECEIVED_AT, topic="order.updated", options=Options())
+    skipped = PROVIDERS["woocommerce"].find(error, context)
+    assert "API version v1" in skipped.detail
+
+
+def test_a_deleted_bigcommerce_product_is_gone_and_a_changed_one_is_not() -> None:
+    products = PROVIDERS["bigcommerce"].products
+    [gone] = products({"scope": "store/product/deleted", "data": {"type": "product", "id": 7}}, BARE)
+    assert (gone.key.product_id, gone.gone) == ("7", True)
+    assert products({"scope": "store/product/updated", "data": {"type": "product", "id": 7}}, BARE) == ()
+    assert products({"scope": "store/product/deleted", "data": {"type": "product", "id": None}}, BARE) == ()
+
+
+@pytest.mark.parametrize("document", [None, [], "7", {}, {"id": ""}])
+def test_what_is_no_bigcommerce_product_is_none(document: Any) -> None:
+    assert products_of(document, "https://shop.example", {}) == ()
+
+
+def test_what_cannot_be_signed_is_never_genuine() -> None:
+    for scheme in (
+        PROVIDERS["bigcommerce"].scheme("hmac"),
+        PROVIDERS["magento"].scheme("adobe_io"),
+        PROVIDERS["magento"].scheme("adobe_webhook"),
+    ):
+        assert not scheme.check(b"", b"{}", "secret", Credentials(secrets=("secret",)))
+
+
+def test_an_adobe_webhook_gets_an_operation_and_no_receipt() -> None:
+    answer = PROVIDERS["magento"].acknowledgement({"x-adobe-commerce-webhook-signature": "x"}, b"{}", {"delivery": "1"})
+    assert answer == {"op": "success"}
+
+
+def test_problems_survive_the_way_between_processes() -> None:
+    assert pickle.loads(pickle.dumps(Rejected({"a": ["wrong"]}))).problems == {"a": ["wrong"]}
+
+
+def test_a_body_for_people_has_a_line_for_each_value() -> None:
+    assert printed({"total": Decimal("1.50"), "items": []}) == '{\n  "total": 1.50,\n  "items": []\n}'
+
+
+def test_no_more_than_ten_thousand_addresses_are_collected() -> None:
+    assert 10_000 <= len(addresses_in([f"a{number}@shop.example" for number in range(10_050)])) <= 10_002
+
+
+def test_an_address_is_found_behind_any_number_of_percent_signs() -> None:
+    assert has_email("ada%2540shop.example")
+    assert not has_email("ada%25252525252540 shop")
+
+
+def test_a_name_of_endless_length_is_private_and_no_host() -> None:
+    assert names_private("Color " * 1000)
+    assert not is_reachable(f"https://{'a.' * 200}example/")
+
+
+@pytest.mark.parametrize("field", ["qty_ordered", "price"])
+def test_a_magento_line_without_quantity_or_price_is_rejected_by_its_path(field: str) -> None:
+    document = magento(lambda order: order["items"][0].pop(field))
+    assert f"items.0.{field}" in str(outcome_of("magento", document))
+
+
+def test_a_magento_store_without_any_address_is_a_setting_to_add() -> None:
+    document = magento(lambda order: None)
+    assert "MAGENTO_STORE_URL" in str(outcome_of("magento", document, store_url=""))
+
+
+def test_a_magento_parent_within_its_child_is_read_once_and_its_problems_have_a_path() -> None:
+    parent = {"item_id": "90", "product_type": "configurable", "sku": "LAMP", "name": "Lamp", "qty_ordered": 2, "price": "5.00"}
+
+    def embed(order: dict[str, Any], **more: Any) -> None:
+        child = {**order["items"][0], "parent_item_id": None, "parent_item": {**parent, **more}}
+        order["items"] = [{**child, "item_id": "91"}, {**child, "item_id": "92"}]
+
+    assert len(outcome_of("magento", magento(embed))["items"]) == 1
+    broken = outcome_of("magento", magento(lambda order: embed(order, qty_ordered="two")))
+    assert "items.0.parent_item.qty_ordered" in str(broken)
