@@ -57,17 +57,22 @@ def advise(row: Row[Any], attempts: Sequence[Row[Any]], today: Preview | None) -
     return Advice("The payload could not be mapped, but the current version can map it.", "Retry it.", can_retry=True)
 
 
+def advise_on(connection: Connection, delivery: int, settings: Settings) -> Advice | None:
+    """The same for a delivery by its id; None if it isn't dead, or too long to be mapped for this."""
+    row = views.one(connection, delivery)
+    if row is None or row.state != "dead" or (row.payload is not None and len(row.payload) > LONGEST):
+        return None
+    attempts = attempts_of(connection, delivery)
+    sent = next((parse(attempt.body) for attempt in reversed(attempts) if attempt.body is not None), None)
+    return advise(row, attempts, make_preview(connection, row, settings, sent) if row.payload is not None else None)
+
+
 def hopeless(connection: Connection, ids: Sequence[int], settings: Settings) -> dict[int, Advice]:
     """Which of these dead deliveries would end the same way if they were retried now, and why."""
     found = {}
     for delivery in ids:
-        row = views.one(connection, delivery)
-        if row is None or row.state != "dead" or row.payload is None or len(row.payload) > LONGEST:
-            continue
-        attempts = attempts_of(connection, delivery)
-        sent = next((parse(attempt.body) for attempt in reversed(attempts) if attempt.body is not None), None)
-        advice = advise(row, attempts, make_preview(connection, row, settings, sent))
-        if not advice.can_retry:
+        advice = advise_on(connection, delivery, settings)
+        if advice is not None and not advice.can_retry:
             found[delivery] = advice
     return found
 

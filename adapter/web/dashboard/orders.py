@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from flask import Response, abort, make_response, render_template, request
 from sqlalchemy import Connection
 
+from adapter.operations.dead_letters import advise_on
 from adapter.operations.order_history import changes_of, history, leading, summary_of
 from adapter.operations.order_list import list_orders
 from adapter.operations.order_summary import Summary
@@ -49,8 +50,13 @@ def show_order(store: str, order_id: str) -> Response:
 
 def _look(connection: Connection, store: str, order_id: str) -> dict[str, Any]:
     found = history(connection, settings(), store, order_id)
-    known = {"summary": summary_of(connection, settings(), found), "changes": changes_of(connection, found), "leading": leading(found)}
-    return found | known
+    led = leading(found)
+    return found | {
+        "summary": summary_of(connection, settings(), found),
+        "changes": changes_of(connection, found),
+        "leading": led,
+        "dead": advise_on(connection, led.id, settings()) if led is not None and led.state == "dead" else None,
+    }
 
 
 def _picture_hosts(summary: Summary | None) -> list[str]:
