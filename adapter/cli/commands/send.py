@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import click
 
@@ -18,6 +19,7 @@ from adapter.process.parent import end_with_parent
 
 # Beside a web process, a burst of webhooks is acknowledged first and mapped after.
 _YIELDING = 10
+_SWITCH_S = 0.0005
 
 
 @click.command("send")
@@ -40,6 +42,9 @@ def command(sandbox_url: str, parent: int | None) -> None:
     if parent:
         end_with_parent(parent)
         os.nice(_YIELDING)
+    # Each statement lets other threads run. One that maps would keep this one waiting for 5 ms, Python's default, while it holds the turn to
+    # write, and all webhooks with it.
+    sys.setswitchinterval(_SWITCH_S)
     senders = Senders(engine, settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: senders.ask_to_stop())
