@@ -26,6 +26,7 @@ from adapter.inbox import accounts, ledger, reading
 from adapter.inbox.adoption import adopt_orders
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.ledger import LONGEST_REQUEST
+from adapter.inbox.packing import Packing, packing_of
 from adapter.process.time_limit import NO_LIMIT, TimeLimit
 from adapter.settings import Account, Settings
 
@@ -162,6 +163,8 @@ class Sender:
 
     def _send(self, kind: Kind, posts: Sequence[Post], trouble: Trouble) -> None:
         started = self._clock()
+        # Packed before the transaction, since on SQLite webhooks wait while it is open.
+        attempts = {post.queue.target.id: _attempt(post, packing_of(self._engine.dialect)) for post in posts}
         with transaction(self._engine) as connection:
             self._lease.guard(connection)
             self._preparer.write(connection)
@@ -170,7 +173,7 @@ class Sender:
             if not posts:
                 return
             request_id = ledger.begin_request(connection, self._account, kind, started)
-            ledger.begin_attempts(connection, request_id, [_attempt(post) for post in posts])
+            ledger.begin_attempts(connection, request_id, [attempts[post.queue.target.id] for post in posts])
         self._pacing.windows[kind].spend(started, started + LONGEST_REQUEST)
         self._lease.still_fresh()
         with self._while_waiting():
@@ -211,11 +214,11 @@ class Sender:
             accounts.set_trouble(connection, self._account, **{f"{kind}_closed_until": now + _OTHERS_SPEND})
 
 
-def _attempt(post: Post) -> dict[str, Any]:
+def _attempt(post: Post, packing: Packing) -> dict[str, Any]:
     return {
         "delivery_id": post.queue.target.id,
         "action": post.action,
-        "body": post.body,
+        "body": packing.pack(post.body),
         "digest": post.digest,
         "lifecycle": post.lifecycle,
         "looked_up": post.looked_up,

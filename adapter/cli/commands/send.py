@@ -42,8 +42,8 @@ def command(sandbox_url: str, parent: int | None) -> None:
     if parent:
         end_with_parent(parent)
         os.nice(_YIELDING)
-    # Each statement lets other threads run. One that maps would keep this one waiting for 5 ms, Python's default, while it holds the turn to
-    # write, and all webhooks with it.
+    # Each statement lets other threads run. One that maps would keep this one waiting for 5 ms, Python's default, while it holds the turn
+    # to write and webhooks wait for it.
     sys.setswitchinterval(_SWITCH_S)
     senders = Senders(engine, settings)
     for number in (signal.SIGTERM, signal.SIGINT):
