@@ -178,7 +178,7 @@ class Provider:
         try:
             context.options.limits.check_order(payload)
         except Rejected as rejected:
-            return self._without_lists(payload, context, rejected.problems)
+            return self._without(rejected.problems, payload, context)
         loaded, problems = _load(self.schema, payload)
         identity = self.identify(loaded, context)
         if identity is None and not problems:
@@ -197,9 +197,9 @@ class Provider:
             number=self.number(loaded),
         )
 
-    def _without_lists(self, payload: Mapping[str, Any], context: Context, problems: Mapping[str, list[str]]) -> Reading:
-        """An order that is too large to load: only which one it is."""
-        loaded, _ = _load(self.schema, {name: value for name, value in payload.items() if not isinstance(value, (list, dict))})
+    def _without(self, problems: Mapping[str, list[str]], payload: Mapping[str, Any], context: Context) -> Reading:
+        """An order of which these lists are too long: only which one it is."""
+        loaded, _ = _load(self.schema, {name: value for name, value in payload.items() if name not in problems})
         identity = self.identify(loaded, context)
         return Reading(identity=identity, skips=(), loaded={}, payload=payload, problems=problems, number=self.number(loaded))
 

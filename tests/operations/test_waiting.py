@@ -35,7 +35,7 @@ def test_unread_due_and_later_deliveries(adapter: AdapterUnderTest) -> None:
 def test_a_retried_delivery_has_been_waiting_since_the_retry(adapter: AdapterUnderTest) -> None:
     adapter.post(shopify_order(1001))
     adapter.settle()
-    retried = datetime.now(UTC) + timedelta(days=3)
+    retried = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
     with transaction(adapter.engine) as connection:
         assert settling.reopen(connection, true(), at=retried)
     assert waiting(adapter, retried).since == retried
