@@ -85,10 +85,12 @@ def require_file(engine: Engine) -> None:
     """
     if not (path := path_of(engine)):
         return
+    # In this order: the first connection, in another thread, creates the files beside it.
+    file = _FILES.get(engine)
     found = _found_at(path)
     if found[""] is None:
         raise _unusable(path, "is missing; put it back, or restart the adapter")
-    if (file := _FILES.get(engine)) is not None:
+    if file is not None:
         file.require_intact(engine, found)
 
 

@@ -4,7 +4,9 @@ import os
 import resource
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,21 @@ def test_a_file_that_others_could_read_is_made_private_at_start(file: Path, engi
         path.chmod(0o644)
     migrate(engine)
     assert {path.stat().st_mode & 0o077 for path in file.parent.glob("adapter.db*") if path.suffix != ".db-turn"} == {0}
+
+
+def test_the_first_connections_may_be_opened_at_once(engine: Engine) -> None:
+    """Each look at the file then falls before or after the files beside it are created, by another thread."""
+    together = threading.Barrier(8)
+
+    def look() -> int:
+        together.wait()
+        with snapshot(engine) as connection:
+            return int(connection.execute(text("SELECT count(*) FROM deliveries")).scalar_one())
+
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(40):
+            engine.dispose()
+            assert {look.result() for look in [threads.submit(look) for _ in range(8)]} == {1}
 
 
 def test_a_moved_file_is_away_until_it_is_back(file: Path, engine: Engine) -> None:
