@@ -1,4 +1,4 @@
-"""Which addresses may stand in a body: those that can be reached from the internet, told by their host alone."""
+"""Which addresses may stand in a body: those that can be reached from the internet, judged by their host alone."""
 
 import dataclasses
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ ORDER = Order(
     [
         "shop.example", "sub.shop.example:8443", "shop.example.", "xn--mnchen-3ya.example", "münchen.example", "a_b.example.com",
         "user:pw@shop.example", "localhost.example", "myhome.example", "1.shop.example", "3.com", "8.8.8.8", "134744072", "0x8080808",
-        "8.8.2056", "[2606:4700::1111]", "[::ffff:8.8.8.8]",
+        "8.8.2056", "[2606:4700::1111]", "[::ffff:8.8.8.8]", "[64:ff9b::808:808]",
     ],
 )  # fmt: skip
 def test_a_public_host(host: str) -> None:
