@@ -48,6 +48,25 @@ def test_it_is_listed_and_found_by_its_number_with_the_reason(adapter: AdapterUn
     assert "could not be read" in shown
 
 
+def test_retry_is_prominent_only_where_it_can_help(adapter: AdapterUnderTest, page: Visitor) -> None:
+    order, order_id, _ = broken("shopify")
+    adapter.post(order)
+    adapter.post({**shopify_order(5010), "test": True})
+    adapter.post(shopify_order(5011))
+    adapter.settle()
+    dead, skipped, delivered = adapter.rows()
+    for row, why in ((dead, "end the same way"), (skipped, "skipped again"), (delivered, "Drip has accepted it")):
+        shown = page.get(f"/deliveries/{row.id}").text
+        assert "<button>Retry</button>" not in shown
+        assert why in shown
+    assert "<button>Retry</button>" not in page.get(f"/orders/shopify/{order_id}").text
+    with transaction(adapter.engine) as connection:  # as if an earlier version could not map it
+        payload = json.dumps({**order, **shopify_order(int(order_id)), "id": int(order_id)}).encode()
+        connection.execute(deliveries.update().where(deliveries.c.id == dead.id).values(payload=payload))
+    assert "<button>Retry</button>" in page.get(f"/deliveries/{dead.id}").text
+    assert "<button>Retry</button>" in page.get(f"/orders/shopify/{order_id}").text
+
+
 def test_an_order_of_which_only_the_number_can_be_read_is_listed_too(adapter: AdapterUnderTest, page: Visitor) -> None:
     adapter.post({**shopify_order(5001), "id": 1.5})
     adapter.post({**shopify_order(5002), "id": None})
