@@ -14,6 +14,8 @@ from sqlalchemy.exc import InvalidatePoolError
 
 _UNUSED_S = 5.0
 """A connection that was unused for so long may have been dropped on the way, without a sign of it here."""
+_LONGEST_PAUSE_MS = 10_000
+"""Between two statements of a transaction. Less than a lease lasts, so that a process that was stopped keeps no other from its work."""
 _USED = "adapter_used"
 
 
@@ -48,9 +50,10 @@ def connect_postgresql(url: str, *, connections: int, patience_s: int) -> Engine
 
 
 def begin_writing(patience_s: int, *, synced: bool) -> str:
-    """Begins a transaction whose statements time out."""
+    """Begins a transaction whose statements time out, and which the server ends if this process stops within it: it may hold locks."""
     unsynced = "" if synced else "; SET LOCAL synchronous_commit = off"
-    return f"BEGIN; SET LOCAL statement_timeout = {patience_s * 1000}{unsynced}"
+    timeouts = f"SET LOCAL statement_timeout = {patience_s * 1000}; SET LOCAL idle_in_transaction_session_timeout = {_LONGEST_PAUSE_MS}"
+    return f"BEGIN; {timeouts}{unsynced}"
 
 
 def commit_in_one_trip(connection: Any, patience_s: int, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

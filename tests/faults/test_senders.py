@@ -133,10 +133,11 @@ def after_a_pause_in_a_request(site: Site) -> float:
     others = [Snapshot(order_id, 1) for order_id in range(3, 13)]
     first = site.holding_sender()
     second = site.started_sender()
-    site.tell_drip(kind="batch" if site.variables else "single", hang=1, times=1)
+    site.tell_drip(order_id="1", hang=1, times=1)
     site.keep_page(paused)
     wait_until(lambda: is_at_drip(site, paused[0]), what="the request is under way")
     first.send(signal.SIGSTOP)
+    in_hand = [each for each in paused if is_at_drip(site, each)]  # on a busy machine the first may be read, and sent, before the second
     begun = time.monotonic()
     try:
         site.keep(newer, *others)
@@ -156,7 +157,7 @@ def after_a_pause_in_a_request(site: Site) -> float:
     at_drip = site.received()
     assert at_drip.wrongs() == []
     assert at_drip.missing([*paused, newer, *others, last]) == []
-    assert at_drip.repeats == len(paused)
+    assert at_drip.repeats == len(in_hand)
     assert site.holders() == {second.pid}
     return recovered_s
 

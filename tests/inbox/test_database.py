@@ -114,6 +114,22 @@ def test_a_connection_that_the_server_ended_is_replaced_unnoticed(server: Engine
     other.dispose()
 
 
+def test_postgresql_ends_a_transaction_that_stands_still(server: Engine) -> None:
+    """As of a sender that was stopped in it: its locks would keep all others from these orders."""
+
+    def stand_still() -> None:
+        with transaction(server) as connection:
+            assert connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar() == "10s"
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 50"))
+            time.sleep(0.3)
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(DatabaseAway):
+        stand_still()
+    with snapshot(server) as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+
+
 def test_an_order_that_lost_its_reading_is_not_sent(adapter: AdapterUnderTest) -> None:
     """A commit that was not synced is gone with the database server; a sender may have claimed the order before."""
     adapter.post(shopify_order())
