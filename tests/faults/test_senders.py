@@ -133,9 +133,10 @@ def after_a_pause_in_a_request(site: Site) -> float:
     others = [Snapshot(order_id, 1) for order_id in range(3, 13)]
     first = site.holding_sender()
     second = site.started_sender()
-    site.tell_drip(order_id="1", hang=1, times=1)
+    site.tell_drip(order_id="1", hang=4, times=1)
     site.keep_page(paused)
     wait_until(lambda: is_at_drip(site, paused[0]), what="the request is under way")
+    time.sleep(1)  # until it has read all and writes nothing: a process that is stopped while it writes keeps SQLite from everybody
     first.send(signal.SIGSTOP)
     in_hand = [each for each in paused if is_at_drip(site, each)]  # on a busy machine the first may be read, and sent, before the second
     begun = time.monotonic()
