@@ -94,10 +94,15 @@ class Keeper:
         """Store an arrival without waiting for it."""
         return self._enqueue(self._packed(arrival), done)
 
-    def outcome(self, job: Job) -> Receipt:
+    def outcome(self, job: Job) -> Any:
         """What `keep` would return or raise, if the job is done by now; if it isn't, it is given up."""
-        receipt: Receipt = self._outcome(job)
-        return receipt
+        if not job.is_finished:
+            with self._changed, suppress(ValueError):  # it may be in the current batch
+                self._waiting.remove(job)
+            raise DatabaseAway(f"the database of DATABASE_URL did not answer within {_DEADLINE_S:g} s")
+        if job.error:
+            raise job.error
+        return job.result
 
     def count(self, refusal: Refusal) -> None:
         """Count a refused request; raises `DatabaseAway`."""
@@ -125,16 +130,7 @@ class Keeper:
         finished = threading.Event()
         job = self._enqueue(what, finished.set)
         finished.wait(_DEADLINE_S)
-        return self._outcome(job)
-
-    def _outcome(self, job: Job) -> Any:
-        if not job.is_finished:
-            with self._changed, suppress(ValueError):  # it may be in the current batch
-                self._waiting.remove(job)
-            raise DatabaseAway(f"the database of DATABASE_URL did not answer within {_DEADLINE_S:g} s")
-        if job.error:
-            raise job.error
-        return job.result
+        return self.outcome(job)
 
     def _work(self) -> None:
         while batch := self._next_batch():

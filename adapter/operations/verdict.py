@@ -10,6 +10,7 @@ from adapter.inbox.figures import MOST, Retrying
 from adapter.inbox.lost_orders import LostOrders
 from adapter.operations.silence import Silence
 from adapter.operations.waiting import Waiting
+from adapter.operations.wording import counted
 from adapter.settings import secret_variables
 
 CODES = (
@@ -344,17 +345,16 @@ def _waiting_since(store: StoreFacts, facts: Facts) -> datetime | None:
 
 
 def _retrying(name: str, retrying: Retrying) -> Finding:
-    number = "1 delivery" if retrying.number == 1 else f"{retrying.number:,} deliveries"
     return Finding(
         code="retrying", status=Status.ATTENTION, store=name, since=retrying.since, until=retrying.next_at,
-        text=f"{number} of store {name} failed more than once. The next attempt is at {when(retrying.next_at)}.",
+        text=f"{counted(retrying.number)} of store {name} failed more than once. The next attempt is at {when(retrying.next_at)}.",
         do=f"Wait: the adapter tries again for about four days. To see why: drip-adapter deliveries list --state pending --store {name}",
         on_page="Wait: the adapter tries again for about four days.",
     )  # fmt: skip
 
 
 def _losing(name: str, lost: LostOrders) -> Finding:
-    number = "1 webhook" if lost.number == 1 else f"{lost.number:,} webhooks"
+    number = counted(lost.number, "webhook", "webhooks")
     return Finding(
         code="store_error", status=Status.STUCK, store=name, since=lost.since,
         text=f"Store {name} is losing orders: {number} without an order since {when(lost.since)}. {lost.why.rstrip('.')}.",

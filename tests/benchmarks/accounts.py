@@ -18,7 +18,7 @@ from tests.benchmarks.databases import both_databases, migrated
 from tests.benchmarks.drip import Drip, drip
 from tests.benchmarks.idle import FIRST_ACCOUNT, settings_of
 from tests.benchmarks.processes import Running, serving
-from tests.benchmarks.results import Row
+from tests.benchmarks.results import Row, print_rows
 from tests.benchmarks.traffic import Shop
 
 
@@ -101,7 +101,7 @@ def main() -> None:
     options = parser.parse_args()
     with both_databases() as urls:
         wanted = {name: url for name, url in urls.items() if options.only in (None, name)}
-        for row in measure(
+        rows = measure(
             wanted,
             stores=options.stores,
             accounts=options.accounts,
@@ -109,8 +109,8 @@ def main() -> None:
             warm_up_s=options.warm_up,
             rested_s=options.rested,
             seconds=options.seconds,
-        ):
-            print(" ".join(f"{key}={value}" for key, value in row.items()))
+        )
+        print_rows(rows)
 
 
 if __name__ == "__main__":

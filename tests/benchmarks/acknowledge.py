@@ -20,7 +20,7 @@ from adapter.process.supervisor import free_port
 from tests.benchmarks.contenders import create_naive_table
 from tests.benchmarks.databases import both_databases, migrated
 from tests.benchmarks.processes import ADAPTER, Running, running, wait_until_up
-from tests.benchmarks.results import Row, spread
+from tests.benchmarks.results import Row, print_rows, spread
 from tests.support.adapter_under_test import shopify_order, signed
 
 # Each thread of wrk takes every other order; so many that none comes twice.
@@ -189,8 +189,7 @@ def main() -> None:
     with both_databases() as urls:
         chosen = {name: urls[name] for name in options.databases}
         rows = measure(chosen, rounds=options.rounds, seconds=options.seconds, loads=loads, contenders=options.contenders)
-    for row in rows:
-        print(" ".join(f"{key}={value}" for key, value in row.items()))
+    print_rows(rows)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from tests.benchmarks.databases import both_databases, migrated
 from tests.benchmarks.processes import ADAPTER, DRIP, running, sandbox, serving
-from tests.benchmarks.results import Row
+from tests.benchmarks.results import Row, print_rows
 from tests.benchmarks.traffic import Shop, arrived, wait_for
 
 _GENEROUS = {"SINGLE_REQUESTS_PER_HOUR": "3600", "BATCH_REQUESTS_PER_HOUR": "50"}
@@ -71,8 +71,7 @@ def _delays(posted: dict[str, datetime], received: dict[str, datetime]) -> Row:
 def main() -> None:
     """Measure and print."""
     with both_databases() as urls:
-        for row in [*latency(urls), *drain(urls)]:
-            print(" ".join(f"{key}={value}" for key, value in row.items()))
+        print_rows([*latency(urls), *drain(urls)])
 
 
 if __name__ == "__main__":

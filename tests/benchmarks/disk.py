@@ -16,7 +16,7 @@ from adapter.inbox.database import connect
 from adapter.inbox.migration import migrate
 from adapter.sandbox import running_sandbox
 from tests.benchmarks.databases import both_databases
-from tests.benchmarks.results import Row
+from tests.benchmarks.results import Row, print_rows
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings, shopify_order
 
 _PAYLOAD_BYTES = 4000
@@ -36,8 +36,7 @@ def main() -> None:
     parser.add_argument("--databases", nargs="+", default=["SQLite", "PostgreSQL"])
     options = parser.parse_args()
     with both_databases() as urls:
-        for row in measure({name: urls[name] for name in options.databases}, orders=options.orders):
-            print(" ".join(f"{key}={value}" for key, value in row.items()))
+        print_rows(measure({name: urls[name] for name in options.databases}, orders=options.orders))
 
 
 def measure(urls: dict[str, str], *, orders: int = 500) -> list[Row]:

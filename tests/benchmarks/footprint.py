@@ -7,7 +7,7 @@ import time
 
 from tests.benchmarks.databases import both_databases, migrated
 from tests.benchmarks.processes import DRIP, Running, sandbox, serving
-from tests.benchmarks.results import Row
+from tests.benchmarks.results import Row, print_rows
 from tests.benchmarks.traffic import Shop
 
 _SETTLED_S = 6.0
@@ -44,8 +44,7 @@ def _memory(processes: Running) -> Row:
 def main() -> None:
     """Measure and print."""
     with both_databases() as urls:
-        for row in measure(urls):
-            print(" ".join(f"{key}={value}" for key, value in row.items()))
+        print_rows(measure(urls))
 
 
 if __name__ == "__main__":

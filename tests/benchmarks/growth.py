@@ -21,7 +21,7 @@ from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.receiving import Arrival
 from mappings import Key
 from tests.benchmarks.databases import STORE, both_databases, fill, migrated
-from tests.benchmarks.results import Row
+from tests.benchmarks.results import Row, print_rows
 from tests.support.adapter_under_test import ACCOUNT, shopify_order
 
 _ROUNDS = 200
@@ -108,8 +108,7 @@ def _empty(engine: Engine) -> None:
 def main(most: int = 1_000_000) -> None:
     """Measure and print."""
     with both_databases() as urls:
-        for row in measure(urls, most=most):
-            print(" ".join(f"{key}={value}" for key, value in row.items()))
+        print_rows(measure(urls, most=most))
 
 
 if __name__ == "__main__":

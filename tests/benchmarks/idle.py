@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.benchmarks.databases import both_databases, fill, migrated
 from tests.benchmarks.processes import ADAPTER, DRIP, running, sandbox
-from tests.benchmarks.results import Row
+from tests.benchmarks.results import Row, print_rows
 from tests.support.adapter_under_test import SECRET
 
 FIRST_ACCOUNT = 1_000_000
@@ -56,8 +56,7 @@ def _watched(variables: dict[str, str], warm_up_s: float, watched_s: float) -> R
 def main(waiting: int = 0) -> None:
     """Measure and print."""
     with both_databases() as urls:
-        for row in measure(urls, waiting=waiting):
-            print(" ".join(f"{key}={value}" for key, value in row.items()))
+        print_rows(measure(urls, waiting=waiting))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tests.benchmarks.databases import both_databases, fill, migrated
 from tests.benchmarks.drip import drip
 from tests.benchmarks.idle import FIRST_ACCOUNT, settings_of
 from tests.benchmarks.processes import ADAPTER, environment, serving
-from tests.benchmarks.results import Row
+from tests.benchmarks.results import Row, print_rows
 
 _PASSWORD = "correct horse battery"
 _TOKEN = "token-of-the-monitor"
@@ -100,8 +100,7 @@ def _took(call: Callable[[], None]) -> float:
 def main() -> None:
     """Measure and print."""
     with both_databases() as urls:
-        for row in measure(urls):
-            print(" ".join(f"{key}={value}" for key, value in row.items()))
+        print_rows(measure(urls))
 
 
 if __name__ == "__main__":

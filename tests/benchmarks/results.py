@@ -1,7 +1,7 @@
 """What a measurement yields: rows of named values, with medians and their spread."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 Row = dict[str, Any]
@@ -13,6 +13,12 @@ def spread(ratios: Sequence[float]) -> Row:
     if not ratios:
         return {"ratio": None, "lowest": None, "highest": None}
     return {"ratio": round(statistics.median(ratios), 2), "lowest": round(min(ratios), 2), "highest": round(max(ratios), 2)}
+
+
+def print_rows(rows: Iterable[Row]) -> None:
+    """Print rows as they come, each in a line of its own."""
+    for row in rows:
+        print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
 
 
 def table(rows: Sequence[Row]) -> str:

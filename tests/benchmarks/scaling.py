@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 from tests.benchmarks.databases import both_databases, migrated
 from tests.benchmarks.processes import ADAPTER, DRIP, running, sandbox, serving
-from tests.benchmarks.results import Row
+from tests.benchmarks.results import Row, print_rows
 from tests.benchmarks.traffic import Shop, arrived, wait_for
 
 _CLIENTS = 16
@@ -84,8 +84,7 @@ def _takeover(url: str) -> Row:
 def main() -> None:
     """Measure and print."""
     with both_databases() as urls:
-        for row in measure(urls["PostgreSQL"]):
-            print(" ".join(f"{key}={value}" for key, value in row.items()))
+        print_rows(measure(urls["PostgreSQL"]))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from tests.benchmarks.databases import both_databases, migrated
 from tests.benchmarks.drip import drip
 from tests.benchmarks.idle import settings_of
 from tests.benchmarks.processes import serving
-from tests.benchmarks.results import Row
+from tests.benchmarks.results import Row, print_rows
 from tests.benchmarks.traffic import Shop
 
 
@@ -54,8 +54,7 @@ def _delays(posted: dict[str, datetime], arrived: dict[str, datetime]) -> Row:
 def main() -> None:
     """Measure and print."""
     with both_databases() as urls:
-        for row in measure(urls):
-            print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
+        print_rows(measure(urls))
 
 
 if __name__ == "__main__":

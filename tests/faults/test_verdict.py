@@ -114,6 +114,10 @@ class Stage:
     def drip_recovers(self) -> None:
         requests.delete(f"{self.site.drip.url}/answers", timeout=5).raise_for_status()
 
+    def drip_recovers_and_is_tried(self) -> None:
+        self.drip_recovers()
+        self.try_now()
+
     def try_now(self) -> None:
         assert self.command("resume", ACCOUNT.id)[1] == 0
 
@@ -210,8 +214,7 @@ def a_rate_limit_until_a_known_time(stage: Stage) -> None:
     assert stage.post() == 200
     throttled = stage.expect("attention", "throttled")["throttled"]
     assert throttled["until"] > throttled["since"]
-    stage.drip_recovers()
-    stage.try_now()
+    stage.drip_recovers_and_is_tried()
     stage.expect_soon("ok", within_s=10)
 
 
@@ -221,8 +224,7 @@ def a_page_instead_of_an_answer(stage: Stage) -> None:
     for _ in range(3):
         assert stage.post() == 200
     assert "something other than Drip" in stage.expect("stuck", "outage")["outage"]["text"]
-    stage.drip_recovers()
-    stage.try_now()
+    stage.drip_recovers_and_is_tried()
     stage.expect_soon("ok")
 
 
@@ -230,8 +232,7 @@ def a_rate_limit_without_a_time(stage: Stage) -> None:
     stage.site.tell_drip(status=429)
     assert stage.post() == 200
     assert stage.expect("attention", "throttled")["throttled"]["until"]
-    stage.drip_recovers()
-    stage.try_now()
+    stage.drip_recovers_and_is_tried()
     stage.expect_soon("ok", within_s=10)
 
 
@@ -241,8 +242,7 @@ def a_page_with_an_error(stage: Stage) -> None:
     for _ in range(3):
         assert stage.post() == 200
     assert "502" in stage.expect("stuck", "outage")["outage"]["text"]
-    stage.drip_recovers()
-    stage.try_now()
+    stage.drip_recovers_and_is_tried()
     stage.expect_soon("ok")
 
 
@@ -253,8 +253,7 @@ def a_key_that_drip_rejects_in_the_middle(stage: Stage) -> None:
     paused = stage.expect("stuck", "paused")["paused"]
     assert "check DRIP_API_KEY" in paused["text"]
     assert paused["until"]
-    stage.drip_recovers()
-    stage.try_now()
+    stage.drip_recovers_and_is_tried()
     stage.expect_soon("ok", within_s=10)
 
 
@@ -286,8 +285,7 @@ def ten_refusals_in_a_row(stage: Stage) -> None:
     for _ in range(10):
         assert stage.post() == 200
     assert "10 orders in a row" in stage.expect("stuck", "paused")["paused"]["text"]
-    stage.drip_recovers()
-    stage.try_now()
+    stage.drip_recovers_and_is_tried()
     stage.expect_soon("ok")
 
 
