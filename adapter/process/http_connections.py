@@ -32,9 +32,8 @@ _LINGER_S = 5.0
 _MOST_DISCARDED = 100_000_000
 LONGEST_HEAD = 65_536
 _LONGEST_CHUNK_LINE = 1_024
-# RFC 9112, 5: a field's line, and a line that continues the one before.
+# RFC 9112, 5: a field's line. A line that continues the one before doesn't match, and is refused (5.2).
 _FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")
-_CONTINUED = re.compile(r"\r\n(?=[ \t])")
 _LENGTHS = frozenset(["CONTENT_LENGTH", "TRANSFER_ENCODING"])
 _OF_WAITRESS = _LENGTHS | {"CONNECTION", "EXPECT"}
 
@@ -57,7 +56,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
     """Reads one request, and answers what is malformed as Waitress does.
 
     Waitress alone takes a minute for a field of 60,000 spaces, fails over a length or address that Python can't read, takes a chunked body
-    with a length too, and waits for a chunk of any size.
+    with a length too or chunked twice, and waits for a chunk of any size.
     """
 
     begun: Begun | None = None
@@ -78,13 +77,12 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         return taken
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the head. Raises `ParsingError` if it has no clear address or length (RFC 9112, sections 3.2, 6.1 and 6.3).
+        """Read the head. Raises `ParsingError` if it has no clear fields, address or length (RFC 9112, sections 3.2, 5.2, 6.1 and 6.3).
 
         Waitress reads the first line, and the fields that decide where the request ends.
         """
         first, newline, rest = header_plus.partition(b"\r\n")
-        lines = _CONTINUED.sub("", rest.decode("latin-1")).split("\r\n")
-        fields = [field for line in lines if line and (field := self._add_field(line))]
+        fields = [field for line in rest.decode("latin-1").split("\r\n") if line and (field := self._add_field(line))]
         if sum(key in _LENGTHS for key, _ in fields) > 1:
             raise ParsingError("More than one Content-Length or Transfer-Encoding")
         head = "\r\n".join([first.decode("latin-1"), *(line for _, line in fields)]).encode("latin-1")
@@ -106,6 +104,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
         if "_" in name:  # an application could not tell it from a hyphen
             return None
         key = name.upper().replace("-", "_")
+        if key == "TRANSFER_ENCODING":
+            _require_chunked(value)
         if key in _OF_WAITRESS:
             return key, line
         if key == "HOST" and key in self.headers:
@@ -117,6 +117,13 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
     def _refuse(self, error: Error) -> None:
         self.error = error
         self.completed = True
+
+
+def _require_chunked(codings: str) -> None:
+    """Raise `ParsingError` unless the body is chunked last and once. Waitress answers other codings before that."""
+    *others, last = (coding.strip(" \t").lower() for coding in codings.split(","))
+    if last != "chunked" or {"", last}.intersection(others):
+        raise ParsingError("Transfer-Encoding is not chunked, once and last")
 
 
 class _Task(WSGITask):  # type: ignore[misc]

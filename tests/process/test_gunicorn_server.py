@@ -60,6 +60,11 @@ _HALVES = {
     "half a body": b"POST /webhooks/shopify HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100\r\n\r\n{",
     "half a chunk": b"POST /webhooks/shopify HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n{",
 }
+# RFC 9112, 6.1: chunked once and last, without parameters; nothing else ends where two servers agree that it does.
+_CODINGS = [
+    b"chunked, chunked", b"chunked,", b",chunked", b"chunked;x", b"chunked;q=1", b"identity", b"chunked, identity", b"chunked, gzip",
+    b"xchunked", b"chunked x", b'"chunked"', b"\x0bchunked", b"",
+]  # fmt: skip
 
 
 @dataclass
@@ -171,11 +176,14 @@ def test_an_address_that_cannot_be_read_is_a_bad_request(patient: Server) -> Non
         (b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 5_000 + b"\r\nabc", 413),
         (b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 1_500, 400),
         (b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        *((b"Transfer-Encoding: " + coding + b"\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400) for coding in _CODINGS),
         (b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400),
         (b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400),
         (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400),
         (b"Host: b.example\r\nContent-Length: 3\r\n\r\nabc", 400),
         (b"Content-Length: 3\r\n : folded\r\n\r\nabc", 400),
+        (b"X-Text: a\r\n folded\r\nContent-Length: 3\r\n\r\nabc", 400),
+        (b"Transfer-Encoding:\r\n chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400),
         (b"X-Text: a\0b\r\nContent-Length: 3\r\n\r\nabc", 400),
     ],
 )
