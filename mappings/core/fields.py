@@ -59,23 +59,21 @@ class PayloadSchema(Schema):
         """Rows of which the plan can't read some; only the first of those with errors are reported, the others counted."""
         loaded: list[Any] = []
         errors: dict[Any, Any] = {}
-        uncounted = 0
+        unlisted = 0
         for index, row in enumerate(rows):
             try:
                 loaded.append(self._load_by_plan(row))
             except ValidationError:
                 if len(errors) == MOST_PROBLEMS:
-                    uncounted += 1
+                    unlisted += 1
                     continue
                 try:  # the plan reads no number with spaces around it
                     loaded.append(self.load_reporting(row, many=False))
                 except ValidationError as error:
                     errors[index] = error.messages
                     loaded.append(error.valid_data)
-        if uncounted:
-            errors["_schema"] = [f"and {uncounted:,} more entries with problems"]
         if errors:
-            raise ValidationError(errors, valid_data=loaded)
+            raise ValidationError(_with_count(errors, unlisted), valid_data=loaded)
         return loaded
 
     def _load_by_plan(self, data: Any) -> dict[str, Any]:
@@ -327,7 +325,11 @@ class Rows(_Field):
         if strangers := [index for index, row in enumerate(value) if not isinstance(row, dict)]:
             if self.strict:
                 problems = {index: ["Not a valid object."] for index in strangers[:MOST_PROBLEMS]}
-                more = len(strangers) - len(problems)
-                raise ValidationError(problems | ({"_schema": [f"and {more:,} more entries with problems"]} if more else {}))
+                raise ValidationError(_with_count(problems, len(strangers) - len(problems)))
             value = [row for row in value if isinstance(row, dict)]
         return self.nested.load(value)
+
+
+def _with_count(problems: dict[Any, Any], unlisted: int) -> dict[Any, Any]:
+    """Entries with problems, after how many more there are: of all of an order's problems only the first are kept."""
+    return {"_schema": [f"and {unlisted:,} more entries with problems"], **problems} if unlisted else problems

@@ -1,5 +1,6 @@
 """What few payloads contain: each case decides a branch that the golden cases don't reach."""
 
+import json
 import pickle
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -7,8 +8,24 @@ from typing import Any
 
 import pytest
 
-from mappings import PROVIDERS, Context, Options, Rejected, addresses_in, encode, is_reachable, outcomes, parse, printed
+from mappings import (
+    PROVIDERS,
+    Context,
+    Options,
+    Order,
+    Rejected,
+    Verdict,
+    addresses_in,
+    encode,
+    is_reachable,
+    outcomes,
+    parse,
+    printed,
+    wanted,
+)
 from mappings.bigcommerce.products import products_of
+from mappings.core.contract import keeps_contract
+from mappings.core.json import _what_and_where
 from mappings.core.option_names import names_private
 from mappings.core.sensitive import has_email
 from mappings.core.signature import Credentials
@@ -22,6 +39,13 @@ def outcome_of(provider: str, document: Any, **options: Any) -> Mapping[str, Any
     settings = Options(**{"store_url": "https://shop.example", "public_url": "https://adapter.example", **options})
     [outcome] = outcomes(PROVIDERS[provider], encode(document), Context(received_at=RECEIVED_AT, options=settings))
     return outcome
+
+
+def order_of(provider: str, document: Any, **options: Any) -> Order:
+    """The order even of a payload that would be skipped, as where another snapshot was placed."""
+    context = Context(received_at=RECEIVED_AT, options=Options(store_url="https://shop.example", **options))
+    [reading] = PROVIDERS[provider].readings(encode(document), context)
+    return PROVIDERS[provider].map(reading, context)
 
 
 def magento(change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
@@ -85,6 +109,10 @@ def test_what_cannot_be_signed_is_never_genuine() -> None:
         PROVIDERS["magento"].scheme("adobe_webhook"),
     ):
         assert not scheme.check(b"", b"{}", "secret", Credentials(secrets=("secret",)))
+    for auth in ("adobe_io", "adobe_webhook"):
+        scheme = PROVIDERS["magento"].scheme(auth)
+        signed = scheme.signed(b"{}", Credentials(secrets=("secret",)))
+        assert scheme.verify(signed, b"{}", Credentials(secrets=("secret",))) is Verdict.MISSING
 
 
 def test_an_adobe_webhook_gets_an_operation_and_no_receipt() -> None:
@@ -135,3 +163,99 @@ def test_a_magento_parent_within_its_child_is_read_once_and_its_problems_have_a_
     assert len(outcome_of("magento", magento(embed))["items"]) == 1
     broken = outcome_of("magento", magento(lambda order: embed(order, qty_ordered="two")))
     assert "items.0.parent_item.qty_ordered" in str(broken)
+
+
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
+@pytest.mark.parametrize("body", ["5", "null", "true", '"order"'])
+def test_a_body_that_is_no_object_is_no_order(provider: str, body: str) -> None:
+    assert outcomes(PROVIDERS[provider], body.encode(), BARE) == [{"skipped": "not_an_order"}]
+
+
+def test_an_item_without_a_price_breaks_the_contract() -> None:
+    body = outcome_of("shopify", shopify_order(1))
+    [item] = body["items"]
+    assert keeps_contract(body)
+    assert not keeps_contract({**body, "items": [{**item, "price": None}]})
+    assert not keeps_contract({**body, "items": [{key: value for key, value in item.items() if key != "price"}]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "position", "found"),
+    [
+        ("array", "[1, ]", 2, ("Expecting value", 4)),
+        ("array", "[1,\n\t ]", 2, ("Expecting value", 6)),
+        ("object", '{"a": 1, }', 7, ("Expecting property name enclosed in double quotes", 9)),
+    ],
+)
+def test_a_trailing_comma_is_reported_as_before_python_3_13(kind: str, text: str, position: int, found: tuple[str, int]) -> None:
+    """Since 3.13 `json` has a message of its own for it, at the comma."""
+    assert _what_and_where(json.JSONDecodeError(f"Illegal trailing comma before end of {kind}", text, position)) == found
+    with pytest.raises(json.JSONDecodeError) as caught:
+        json.loads(text)
+    assert _what_and_where(caught.value) == found
+
+
+def test_a_host_in_brackets_that_is_no_address_cannot_be_reached() -> None:
+    assert not is_reachable("https://[v1.fe:80]/")
+
+
+def test_only_a_product_of_the_platform_can_be_looked_up() -> None:
+    line = {"id": 1, "quantity": 1, "title": "Lamp", "price": "5.00"}
+    assert wanted(order_of("shopify", {**shopify_order(1), "line_items": [line]})) == set()
+    assert {
+        key.product_id for key in wanted(order_of("shopify", {**shopify_order(1), "line_items": [line, {**line, "product_id": 7}]}))
+    } == {"7"}
+
+
+@pytest.mark.parametrize(("financial_status", "total"), [("voided", "0"), ("authorized", "0"), ("paid", "100.00"), ("refunded", "100.00")])
+def test_a_canceled_shopify_order_comes_to_nothing_if_nothing_was_captured(financial_status: str, total: str) -> None:
+    order = order_of("shopify", shopify_order(1, cancelled_at="2026-09-30T13:00:00Z", financial_status=financial_status))
+    assert order.grand_total == Decimal(total)
+
+
+@pytest.mark.parametrize(
+    ("refunded", "tax_lines", "left"),
+    [
+        ({"tax_amount_set": {"shop_money": {"amount": "2.00"}}}, [], "0.00"),  # GraphQL's field: no need to compute the tax
+        ({}, [{"price": "2.00"}], "0.00"),
+        ({}, [], "2.00"),
+        ({}, [{"price": "12.00"}], "2.00"),  # as much tax as the whole price is no tax
+    ],
+)
+def test_a_refunded_shopify_shipping_line_counts_with_its_tax(refunded: dict[str, Any], tax_lines: list[dict[str, str]], left: str) -> None:
+    line = {"shipping_line": {"id": 5, "price": "12.00", "tax_lines": tax_lines}, "shipping_line_id": 5}
+    refund = {"refund_shipping_lines": [{**line, "subtotal_amount_set": {"shop_money": {"amount": "10.00"}}, **refunded}]}
+    gross = {"total_shipping_price_set": {"shop_money": {"amount": "12.00"}}}
+    order = order_of("shopify", {**shopify_order(1, taxes_included=True, refunds=[refund]), **gross})
+    assert order.total_shipping == Decimal(left)
+
+
+def test_a_woocommerce_payment_page_of_another_form_is_not_rewritten() -> None:
+    base = "https://shop.example/checkout/order-pay/9/"
+    order = {"id": 9, "total": "1.00", "billing": {"email": "ada@shop.example"}, "order_key": "wc_order_k", "status": "processing"}
+
+    def page(payment_url: str) -> str:
+        return order_of("woocommerce", {**order, "payment_url": payment_url}).order_url
+
+    received = "https://shop.example/checkout/order-received/9/?key=wc_order_k"
+    assert page(f"{base}?pay_for_order=true&key=wc_order_k") == received
+    assert page(f"{base}?lang=de&pay_for_order=true&key=wc_order_k") == f"{received.partition('?')[0]}?lang=de&key=wc_order_k"
+    assert page(f"{base}?token=secret") == page(f"{base}#pay_for_order=true&key=x") == received
+
+
+def test_a_negative_magento_price_is_a_discount() -> None:
+    def cheaper(order: dict[str, Any]) -> None:
+        order["items"] = [{"item_id": 1, "product_id": 7, "sku": "S", "name": "Lamp", "qty_ordered": 2, "price": "-5.00"}]
+
+    [item] = outcome_of("magento", magento(cheaper))["items"]
+    assert (item["price"], item["discounts"], item["total"]) == (0, Decimal("10.00"), Decimal("-10.00"))
+
+
+@pytest.mark.parametrize(("kind", "fulfilled"), [("downloadable", True), ("virtual", True), ("simple", False)])
+def test_a_bundle_of_downloads_needs_no_shipment(kind: str, fulfilled: bool) -> None:
+    def bundle_beside_what_has_shipped(order: dict[str, Any]) -> None:
+        shipped = {"item_id": 1, "product_id": 6, "product_type": "simple", "name": "Lamp", "qty_ordered": 1, "qty_shipped": 1, "price": 5}
+        shell = {**shipped, "item_id": 2, "product_type": "bundle", "qty_shipped": 0}
+        order["items"] = [shipped, shell, {**shell, "item_id": 3, "parent_item_id": 2, "product_type": kind}]
+
+    assert order_of("magento", magento(bundle_beside_what_has_shipped)).fulfilled is fulfilled
