@@ -55,6 +55,8 @@ def printed(body: Any) -> str:
 
 def _parse_patiently(payload: bytes, deepest: int) -> Any:
     """The same by Python's own parser: it reads huge numbers and lone surrogates too, and its errors have the position."""
+    if why := _what_else(payload):
+        raise _not_json(why)
     mark = len(codecs.BOM_UTF8) if payload.startswith(codecs.BOM_UTF8) else 0
     try:
         text = payload[mark:].decode()
@@ -65,9 +67,22 @@ def _parse_patiently(payload: bytes, deepest: int) -> Any:
     except json.JSONDecodeError as error:
         message, position = _what_and_where(error)
         at = mark + len(text[:position].encode())
+        if message == "Extra data":
+            raise _not_json(f"something else follows the document at byte {at}") from None
         raise _not_json(f"{message.removesuffix(' at')} at byte {at}") from None
     except RecursionError:
         raise _too_deep(deepest) from None
+
+
+def _what_else(payload: bytes) -> str:
+    """What these bytes are, where their start shows that somebody handed over something else than an order's JSON."""
+    if not payload.strip(b" \t\r\n"):
+        return "empty"
+    if payload.startswith(b"\x1f\x8b"):
+        return "compressed with gzip; unpack it first"
+    if payload.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "UTF-16 text; save it as UTF-8"
+    return ""
 
 
 def _is_deeper(document: Any, deepest: int) -> bool:
