@@ -103,7 +103,9 @@ def retrying(connection: Connection, now: datetime) -> dict[str, Retrying]:
 
 
 _LATER = (
-    using(select(deliveries.c.id), deliveries, "ix_deliveries_waiting")
+    using(
+        select(deliveries.c.store, deliveries.c.failed, deliveries.c.received_at, deliveries.c.due_at), deliveries, "ix_deliveries_waiting"
+    )
     .where(
         deliveries.c.state == literal_column("'pending'"),
         deliveries.c.read_at.is_not(None),
@@ -114,9 +116,9 @@ _LATER = (
     .subquery("later")
 )
 _RETRYING = (
-    select(deliveries.c.store, func.count(), func.min(deliveries.c.received_at), func.min(deliveries.c.due_at))
-    .where(deliveries.c.id.in_(select(_LATER.c.id)), deliveries.c.failed > 1)
-    .group_by(deliveries.c.store)
+    select(_LATER.c.store, func.count(), func.min(_LATER.c.received_at), func.min(_LATER.c.due_at))
+    .where(_LATER.c.failed > 1)
+    .group_by(_LATER.c.store)
 )
 
 

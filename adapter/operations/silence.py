@@ -67,22 +67,21 @@ def _silences(connection: Connection, stores: Collection[str], lasts: Mapping[st
     if len(stores) <= _FEW:
         return {store: store_silence(connection, store) for store in stores}
     active = arrivals.active_hours(connection, {store: lasts[store] for store in stores}, HOURS)
-    return {store: silence_of(lasts[store], [hour in active.get(store, ()) for hour in range(HOURS)]) for store in stores}
+    return {store: silence_of(lasts[store], sorted(active.get(store, ()))) for store in stores}
 
 
 def store_silence(connection: Connection, store: str) -> Silence:
     """A store's silence, from its webhooks in the inbox."""
     last_at = arrivals.last_arrival(connection, store)
     active = arrivals.hours_with_arrivals(connection, store, last_at, HOURS) if last_at else ()
-    return silence_of(last_at, active)
+    return silence_of(last_at, [number for number, any_ in enumerate(active) if any_])
 
 
-def silence_of(last_at: datetime | None, active: Sequence[bool]) -> Silence:
-    """The silence of a store whose last webhook came at `last_at`; `active` is whether any came in each hour before that, newest first."""
-    hours = [number for number, any_ in enumerate(active) if any_]
+def silence_of(last_at: datetime | None, hours: Sequence[int]) -> Silence:
+    """The silence of a store whose last webhook came at `last_at`; `hours` before that in which any came, in ascending order."""
     if last_at is None or len(hours) < _MIN_HOURS:
         return Silence(last_at, None)
     longest = max(older - newer for newer, older in pairwise(hours))
-    is_new = hours[-1] * _HOUR < _WEEK and not any(active[-24:])
+    is_new = hours[-1] * _HOUR < _WEEK
     shortest = _MIN_LIMIT_OF_NEW_STORE if is_new else _HOUR
     return Silence(last_at, max(longest * _FACTOR * _HOUR, shortest))

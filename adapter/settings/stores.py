@@ -3,6 +3,7 @@
 import os
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,8 +136,8 @@ def check_stores(settings: Settings, problems: SettingsProblems) -> None:
     """Check stores against each other: names used twice, accounts with two tokens, orders that would collide at Drip."""
     accounts: dict[str, Account] = {}
     seen: dict[tuple[str, str], Store] = {}
-    names = [name for store in settings.stores.values() for name in store.names]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    times = Counter(name for store in settings.stores.values() for name in store.names)
+    for name in sorted(name for name, number in times.items() if number > 1):
         problems.add(f"STORES: stores.{name}", "is the name or an alias of two stores")
     for store in settings.stores.values():
         if store.account is None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -139,15 +140,27 @@ class Settings:
         """Whether the password of the dashboard could be guessed, which is accepted on this machine only."""
         return bool(self.admin_password) and bool(why_unusable(self.admin_password))
 
-    @property
-    def accounts(self) -> dict[str, Account]:
+    @cached_property
+    def accounts(self) -> Mapping[str, Account]:
         """The Drip accounts of the stores, by id."""
-        return {store.account.id: store.account for store in self.stores.values() if store.account}
+        return {account.id: account for account in self._stores_by_account}
 
     def store(self, name: str) -> Store | None:
         """The store with this name, or formerly with this name."""
-        return self.stores.get(name) or next((store for store in self.stores.values() if name in store.aliases), None)
+        return self.stores.get(name) or self._stores_by_alias.get(name)
 
     def stores_of(self, account: Account) -> list[Store]:
         """The stores that feed an account."""
-        return [store for store in self.stores.values() if store.account == account]
+        return self._stores_by_account.get(account, [])
+
+    @cached_property
+    def _stores_by_account(self) -> Mapping[Account, list[Store]]:
+        found: dict[Account, list[Store]] = {}
+        for store in self.stores.values():
+            if store.account:
+                found.setdefault(store.account, []).append(store)
+        return found
+
+    @cached_property
+    def _stores_by_alias(self) -> Mapping[str, Store]:
+        return {alias: store for store in self.stores.values() for alias in store.aliases}

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from adapter.inbox.receiving import Arrival
 from adapter.inbox.sending import Lane
 from mappings import Key
 from tests.benchmarks.databases import STORE, fill
+from tests.benchmarks.many_stores import spread
 from tests.support.adapter_under_test import ACCOUNT
 from tests.support.postgresql import PostgresqlServer
 
@@ -101,6 +103,7 @@ STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
     "erasure: next_request": (lambda connection: erasure.next_request(connection, _STORES), set()),
     "erasure: still_pending": (lambda connection: erasure.still_pending(connection, [7, 8]), set()),
     "figures: backlogs": (lambda connection: figures.backlogs(connection, NOW), set()),
+    "figures: retrying": (lambda connection: figures.retrying(connection, NOW - HOUR), set()),
     "figures: unread": (figures.unread, {"ix_deliveries_unread"}),
     "figures: dead": (figures.dead, {"ix_deliveries_state"}),
     "figures: newest_requests": (
@@ -178,7 +181,18 @@ def test_a_statement_uses_its_index_and_scans_no_table(filled: Engine, name: str
 
 def _small(scan: str) -> bool:
     """Whether it is a subquery's few rows, or a table that never has more than a few."""
-    few = ("some", "anon", "names", "waiting", "due", "firsts", "each", "deliveries USING COVERING INDEX ix_deliveries_waiting")
+    few = (
+        "some",
+        "anon",
+        "names",
+        "waiting",
+        "due",
+        "firsts",
+        "each",
+        "later",
+        "deliveries USING COVERING INDEX ix_deliveries_waiting",
+        "deliveries USING INDEX ix_deliveries_waiting",
+    )
     return scan.startswith(tuple(f"SCAN {name}" for name in few)) or scan in ("counters", "leases")
 
 
@@ -204,3 +218,18 @@ def test_what_waits_for_its_time_is_not_even_looked_at(filled: Engine) -> None:
             assert not sending.due_lanes(connection, "another", NOW + timedelta(days=1), 1)
         plans = [plan_of(connection, statement, parameters) for statement, parameters in heard]
     assert all("account=? AND priority=? AND due_at<?" in plan or "Index Cond" in plan for plan in plans)
+
+
+def test_retries_of_many_stores_are_found_without_a_step_for_each_store_and_delivery(tmp_path: Path) -> None:
+    engine = connect(f"sqlite:///{tmp_path / 'adapter.db'}")
+    migrate(engine)
+    fill(engine, finished=2000, waiting=400, at=NOW)
+    spread(engine, stores=200, accounts=1)
+    engine.dispose()  # so that the new connection reads the statistics
+    with snapshot(engine) as connection:
+        with overheard(connection) as heard:
+            figures.retrying(connection, NOW)
+        [plan] = [plan_of(connection, statement, parameters) for statement, parameters in heard]
+    engine.dispose()
+    assert "ix_deliveries_waiting" in plan
+    assert "AND id=?" not in plan
