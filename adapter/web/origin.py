@@ -35,7 +35,7 @@ class Origins:
             return ""
         own = self._own[store.name]
         for origin in store.provider.origins(headers, payload):
-            claimed = _bare(origin.address)
+            claimed = _bare(origin.address) or origin.address
             belongs_to = next((name for base in _bases(claimed) if (name := self._owner(store, base))), "")
             if belongs_to == store.name:
                 continue

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from mappings.core.money import is_currency, places, rounded, share, unit_price
+from mappings.core.money import _minor_units, is_currency, places, rounded, share, unit_price
 from mappings.shopify.payload import MoneySet
 
 # A busy machine must not fail the tests.
@@ -67,6 +67,10 @@ class TestPlaces:
     )
     def test_a_store_that_sends_more_decimals_gets_more(self, currency: str, sent: str, digits: int) -> None:
         assert places(currency, [Decimal(0), Decimal(sent)]) == digits
+
+    def test_the_list_of_currencies_is_loaded_once(self) -> None:
+        _minor_units.cache_clear()
+        assert _minor_units() is _minor_units()
 
     @pytest.mark.parametrize("code", ["USD", "JPY", "XAU", "BGN", "HRK", "SLL"])
     def test_a_code_that_is_or_was_iso_4217_is_a_currency(self, code: str) -> None:

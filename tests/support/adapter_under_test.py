@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, Engine, Row, update
 from werkzeug.test import TestResponse
 
+from adapter.delivery import lease as leasing
 from adapter.delivery.drip import Drip
 from adapter.delivery.lease import Lease
 from adapter.delivery.reader import Reader
@@ -93,7 +94,9 @@ class AdapterUnderTest:
 
     def __post_init__(self) -> None:
         self.web: FlaskClient = create_app(self.settings, self.engine).test_client()
-        MAPPER.start_within_s = 30.0  # the machine may be busy with other tests
+        # The machine may be busy with other tests, and here no thread renews a lease.
+        MAPPER.start_within_s = 30.0
+        leasing._FRESH_S = 30.0
         self.reader = Reader(self.engine, self.settings, self.clock)
         self.senders = {name: self.new_sender(account) for name, account in self.settings.accounts.items()}
 

@@ -57,6 +57,14 @@ def test_a_shopify_app_of_two_shops(engine: Engine, known: dict[str, str]) -> No
     assert EU in why
 
 
+@pytest.mark.parametrize("domain", ["[", "https://[us.myshopify.com", "[::1"])
+def test_a_header_that_is_no_address_is_named_as_it_is(engine: Engine, domain: str) -> None:
+    client = create_app(two_stores("shopify", {"api_url": f"https://{EU}"}, {"api_url": f"https://{US}"}), engine).test_client()
+    status, why = post(client, "eu", shopify_order(1), X_Shopify_Shop_Domain=domain)
+    assert status == 403
+    assert f"it comes from {domain}, but the shop of store eu is {EU}, by its settings" in why
+
+
 def test_only_the_other_shop_is_known(engine: Engine) -> None:
     client = create_app(two_stores("shopify", {}, {"api_url": f"https://{US}"}), engine).test_client()
     assert post(client, "eu", shopify_order(1), X_Shopify_Shop_Domain=EU)[0] == 200
