@@ -82,6 +82,15 @@ def test_login_needs_a_csrf_token_too(settings: Settings, engine: Engine) -> Non
     assert somebody.get("/").status_code == 303
 
 
+def test_only_a_form_is_a_login(settings: Settings, engine: Engine) -> None:
+    somebody = visitor(settings, engine)
+    for method in ("HEAD", "OPTIONS", "PUT", "FOO"):
+        answer = somebody.client.open("/login", method=method, base_url=somebody.base, data={"password": PASSWORD})
+        assert answer.status_code in (200, 405), method
+    assert somebody.get("/").status_code == 303
+    assert audited(engine) == []
+
+
 def test_a_refused_login_is_logged(settings: Settings, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     somebody = visitor(settings, engine)
     for _ in range(6):
@@ -102,21 +111,25 @@ def test_login_and_logout(settings: Settings, engine: Engine) -> None:
 
 
 def test_the_session_cookie_is_hidden_from_scripts_and_other_sites(settings: Settings, engine: Engine) -> None:
-    cookie = visitor(settings, engine).log_in().headers["Set-Cookie"]
-    assert {"HttpOnly", "SameSite=Lax", "Secure"} <= {part.strip() for part in cookie.split(";")}
+    for cookie in visitor(settings, engine).log_in().headers.getlist("Set-Cookie"):
+        assert cookie.startswith("__Host-drip_adapter")
+        assert {"HttpOnly", "SameSite=Lax", "Secure", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+        assert "Domain" not in cookie
     plain = replace(settings, public_url="http://127.0.0.1:8000")
-    assert "Secure" not in visitor(plain, engine, LOCAL).log_in().headers["Set-Cookie"]
+    for cookie in visitor(plain, engine, LOCAL).log_in().headers.getlist("Set-Cookie"):
+        assert cookie.startswith("drip_adapter")
+        assert "Secure" not in cookie
 
 
 def test_another_password_ends_every_session(settings: Settings, engine: Engine) -> None:
     settings = replace(settings, secret_key="the same in both, so that it is not the signature that fails")
     somebody = visitor(settings, engine)
     somebody.log_in()
-    cookie = somebody.client.get_cookie("drip_adapter", "adapter.example")
+    cookie = somebody.client.get_cookie("__Host-drip_adapter", "adapter.example")
     assert cookie is not None
     for password, status in ((PASSWORD, 200), ("another", 303)):
         other = visitor(replace(settings, admin_password=password), engine)
-        other.client.set_cookie("drip_adapter", cookie.value, domain="adapter.example", secure=True)
+        other.client.set_cookie("__Host-drip_adapter", cookie.value, domain="adapter.example", secure=True)
         assert other.get("/").status_code == status
 
 
@@ -257,7 +270,7 @@ def test_a_forged_mark_of_a_known_browser_is_worth_nothing(settings: Settings, e
     somebody = visitor(settings, engine)
     try_wrong(somebody, 5)
     for forged in ("x", "ImEi.aaaa.bbbb", URLSafeTimedSerializer(b"guess", salt="known browser").dumps("a")):
-        somebody.client.set_cookie("drip_adapter_known", forged, domain="adapter.example", secure=True)
+        somebody.client.set_cookie("__Host-drip_adapter_known", forged, domain="adapter.example", secure=True)
         assert try_wrong(somebody, 1) == [429]
 
 
@@ -304,9 +317,9 @@ def test_failed_logins_are_on_record_with_a_digest_of_the_network(settings: Sett
 def test_logging_out_ends_the_session_everywhere(settings: Settings, engine: Engine) -> None:
     owner, thief = visitor(settings, engine), visitor(settings, engine)
     owner.log_in()
-    cookie = owner.client.get_cookie("drip_adapter", "adapter.example")
+    cookie = owner.client.get_cookie("__Host-drip_adapter", "adapter.example")
     assert cookie is not None
-    thief.client.set_cookie("drip_adapter", cookie.value, domain="adapter.example", secure=True)
+    thief.client.set_cookie("__Host-drip_adapter", cookie.value, domain="adapter.example", secure=True)
     assert thief.get("/").status_code == 200
     owner.post("/logout", at="/")
     assert thief.get("/").status_code == 303
@@ -365,6 +378,29 @@ def test_every_page_carries_the_headers(page: Visitor) -> None:
         assert {policy[name] for name in ("script-src", "style-src", "img-src", "connect-src", "form-action")} == {"'self'"}
         assert (headers["X-Frame-Options"], headers["X-Content-Type-Options"]) == ("DENY", "nosniff")
         assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "DELETE", "FOO"])
+def test_so_does_every_other_answer_but_to_webhooks(settings: Settings, engine: Engine, method: str) -> None:
+    somebody = visitor(settings, engine)
+    for path in (
+        *PAGES,
+        *CHANGES,
+        "/login",
+        "/status",
+        "/metrics",
+        "/nowhere",
+        "/static/nothing",
+        "/static/dashboard.css",
+        "/webhooks/nobody",
+    ):
+        if method == "POST" and path.startswith("/webhooks"):
+            continue
+        with somebody.client.open(path, method=method, base_url=somebody.base) as answer:
+            headers = answer.headers
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'"), path
+        assert (headers["X-Frame-Options"], headers["X-Content-Type-Options"]) == ("DENY", "nosniff"), path
+        assert headers["Cache-Control"] == ("no-cache" if path.endswith(".css") and method in ("GET", "HEAD") else "no-store"), path
 
 
 def test_no_page_has_inline_scripts_or_styles(page: Visitor) -> None:

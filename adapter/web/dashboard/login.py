@@ -45,7 +45,7 @@ def log_in() -> Response | str | tuple[str, int] | tuple[str, int, dict[str, str
     """The login page."""
     if may_see():
         return redirect(_next_page())
-    if request.method == "GET":
+    if request.method != "POST":  # no other method has a CSRF token, so none is an attempt
         return render_template("login.html", next=request.args.get("next", ""))
     given, password = request.form.get("password", "").strip(), settings().admin_password
     # Digests are compared, so that timing doesn't even reveal the password's length.
@@ -62,7 +62,7 @@ def log_in() -> Response | str | tuple[str, int] | tuple[str, int, dict[str, str
     session.permanent = True
     session[_SESSION] = outcome.session
     response = redirect(_next_page(), 303)
-    mark_browser(response, outcome.mark, secure=current_app.session_interface.get_cookie_secure(current_app))
+    mark_browser(response, outcome.mark)
     return response
 
 

@@ -1,4 +1,4 @@
-"""Browser security of the dashboard: headers, HTTPS, session cookies and CSRF protection. Other routes are not affected."""
+"""Browser security: headers on whatever Flask answers, and for the dashboard HTTPS, session cookies and CSRF protection."""
 
 import hashlib
 import secrets
@@ -37,6 +37,16 @@ def content_policy(picture_hosts: Sequence[str] = ()) -> str:
     )
 
 
+def are_cookies_secure() -> bool:
+    """Whether the browser is to return cookies over https only."""
+    return current_app.session_interface.get_cookie_secure(current_app)
+
+
+def cookie_name(name: str) -> str:
+    """The name of a cookie of ours. Over https it has the prefix that keeps other hosts and http pages from setting it (RFC 6265bis)."""
+    return f"__Host-{name}" if are_cookies_secure() else name
+
+
 def secure(app: Flask) -> None:
     """Set up sessions, security headers and CSRF tokens."""
     settings: Settings = app.extensions["settings"]
@@ -69,13 +79,11 @@ def _redirect_to_https() -> Redirect | None:
 
 
 def _add_headers(response: Response) -> Response:
-    if request.blueprint == blueprint.name or request.endpoint == "static" or response.mimetype == "text/html":
-        response.headers.update(_HEADERS)
-        response.headers.setdefault("Content-Security-Policy", content_policy())
-        if request.is_secure:
-            response.headers["Strict-Transport-Security"] = _HSTS
-    if request.blueprint == blueprint.name:
-        response.headers.setdefault("Cache-Control", "no-store")  # no order stays in the browser after logging out
+    response.headers.update(_HEADERS)
+    response.headers.setdefault("Content-Security-Policy", content_policy())
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = _HSTS
+    response.headers.setdefault("Cache-Control", "no-store")  # no order stays in the browser after logging out
     return response
 
 
@@ -85,6 +93,9 @@ class _Sessions(SecureCookieSessionInterface):
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         if request.blueprint == blueprint.name:
             super().save_session(app, session, response)
+
+    def get_cookie_name(self, app: Flask) -> str:
+        return cookie_name(super().get_cookie_name(app))
 
     def should_set_cookie(self, app: Flask, session: SessionMixin) -> bool:
         """A page that refreshes itself doesn't prolong the session: only what a person does counts as use."""

@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 
 from adapter.inbox.keys import key_of, keyed_digest, known_key
 from adapter.settings.addresses import address_of
+from adapter.web.dashboard.security import are_cookies_secure, cookie_name
 
 _COOKIE = "drip_adapter_known"
 _KEY = "visitors"
@@ -54,9 +55,10 @@ def new_mark(connection: Connection) -> str:
     return marked
 
 
-def mark_browser(response: Response, mark: str, *, secure: bool) -> None:
+def mark_browser(response: Response, mark: str) -> None:
     """Give the browser its mark."""
-    response.set_cookie(_COOKIE, mark, max_age=_LIFETIME, httponly=True, secure=secure, samesite="Lax")
+    name, secure = cookie_name(_COOKIE), are_cookies_secure()
+    response.set_cookie(name, mark, max_age=_LIFETIME, httponly=True, secure=secure, samesite="Lax")
 
 
 def _network() -> str:
@@ -68,7 +70,7 @@ def _network() -> str:
 
 def _known_browser(key: bytes) -> str:
     try:
-        name = _serializer(key).loads(request.cookies.get(_COOKIE, ""), max_age=int(_LIFETIME.total_seconds()))
+        name = _serializer(key).loads(request.cookies.get(cookie_name(_COOKIE), ""), max_age=int(_LIFETIME.total_seconds()))
     except BadSignature:
         return ""
     return str(name)
