@@ -19,6 +19,7 @@ from jinja2.bccache import Bucket
 from sqlalchemy import Engine, make_url
 
 from adapter.sandbox import RunningSandbox, running_sandbox
+from adapter.web import database as web_database
 from tests.support.adapter_under_test import AdapterUnderTest, make_settings, restart
 from tests.support.databases import ReusedDatabase, ReusedPostgresql, ReusedSqlite
 from tests.support.postgresql import PostgresqlServer, new_folder, remove_server, shared_server
@@ -26,6 +27,8 @@ from tests.support.postgresql import PostgresqlServer, new_folder, remove_server
 # A busy machine must not fail a property.
 hypothesis_settings.register_profile("adapter", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("adapter")
+# Nor a page that waits for a stalled disk: within the test process, it waits as long as it takes.
+web_database._DEADLINE_S = 60.0
 
 _OURS = ("DRIP_", "SHOPIFY_", "MAGENTO_", "WOOCOMMERCE_", "HEROKU_")
 _NAMES = {

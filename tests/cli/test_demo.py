@@ -53,8 +53,8 @@ def test_the_demo_tells_its_story_and_leaves_nothing_behind(package: Path, tmp_p
     final = shown[shown.index("order              what the store sent") :]
     lines = [line.rstrip() for line in final.splitlines()]
     assert max(len(line) for line in lines) <= COLUMNS
-    assert [line for line in STORY.splitlines() if line not in lines] == []
-    assert [line for line in COMPARED.splitlines() if line not in lines] == []
+    assert [line for line in STORY.splitlines() if line not in lines] == [], final
+    assert [line for line in COMPARED.splitlines() if line not in lines] == [], final
     assert "needs you" in final
     assert "Try next:" in lines
     assert sum("serve --sandbox" in line or "map shopify" in line or "connect shopify" in line for line in lines) == 3
