@@ -1,10 +1,11 @@
-"""Text that is safe to show in a terminal or a log: characters that would be obeyed, or that change how others look, become escapes.
+"""Text that is safe to show in a terminal, a log or a page: characters that would be obeyed, or that change how others look, become escapes.
 
 Ids, names and answers come from shoppers, stores and whoever answers in Drip's place. An escape sequence among them could clear the screen
 or forge lines, and a bidirectional control could make one order look like another.
 """
 
 import re
+from typing import Any
 
 # C0 but for the line break, DEL, C1; soft hyphen, Arabic letter mark, Mongolian vowel separator, zero-width space; marks and controls of
 # direction, line and paragraph separator; word joiner and other invisible ones; byte order mark, annotations, surrogates, tags. The
@@ -23,6 +24,11 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """The same with line breaks as escapes too."""
     return printable(text).replace("\n", "\\n")
+
+
+def in_page(value: Any) -> Any:
+    """What a template shows, with such characters as escapes; HTML that a macro or filter made stays as it is."""
+    return value if hasattr(value, "__html__") else printable(str(value))
 
 
 def escaped(text: str) -> str:

@@ -19,6 +19,7 @@ from flask import Flask, Response, render_template, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from adapter.printable import in_page
 from adapter.sandbox.answers import MOST_BODY_BYTES, Answer, Kind, RuleSchema, apply_rule, errors, refusal
 from adapter.sandbox.posted import Posted, read_posted
 from adapter.sandbox.state import Seen, State, now
@@ -162,6 +163,7 @@ def create_sandbox(
     app.config["MAX_CONTENT_LENGTH"] = MOST_BODY_BYTES
     sandbox = Sandbox(State({"single": single_limit, "batch": batch_limit}, enforce=enforce_limits, hour=hour, keep=keep))
     app.extensions["sandbox"] = sandbox
+    app.jinja_env.finalize = in_page
     for method, path, view in sandbox.routes():
         app.add_url_rule(path, view.__name__, view, methods=[method], provide_automatic_options=False)
     app.register_error_handler(HTTPException, sandbox.failed)

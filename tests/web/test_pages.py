@@ -7,11 +7,14 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
+import requests
 from sqlalchemy import Engine, text
 
 from adapter.inbox.database import transaction
@@ -22,6 +25,9 @@ from tests.support.adapter_under_test import AdapterUnderTest, make_settings, sh
 from tests.web.conftest import Visitor, audited, delivery_of, visitor, with_dashboard
 
 HOSTILE = "<script>alert('x')</script>"
+# Clear the screen, reverse what follows, isolate it, hide a space, a line separator, an invisible tag.
+INVISIBLE = "A\x1b[2J\u202e\u2066B\u200b\u2028\U000e0041C"
+UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060-\u206f\U000e0000-\U000e007f]")
 REFRESH = {"X-Refresh": "1"}
 
 
@@ -173,6 +179,33 @@ def test_a_script_in_a_name_is_only_text(adapter: AdapterUnderTest, page: Visito
         assert "&lt;script&gt;" in said or "alert" not in said, path
     assert "&lt;script&gt;" in page.get("/deliveries").text
     assert "&lt;script&gt;" in page.get(f"/deliveries/{delivery}").text
+
+
+def test_characters_that_reverse_or_hide_text_are_shown_as_escapes(adapter: AdapterUnderTest, page: Visitor) -> None:
+    line = {**shopify_order(1)["line_items"][0], "title": INVISIBLE, "sku": INVISIBLE, "vendor": INVISIBLE}
+    texts = {name: INVISIBLE for name in ("name", "note", "tags", "source_name", INVISIBLE)}
+    order = shopify_order(1001, **texts, line_items=[line])
+    adapter.tell_drip(status=422, body={"errors": [{"code": INVISIBLE, "attribute": INVISIBLE, "message": INVISIBLE}]}, times=1)
+    adapter.post({**order, "id": f"{INVISIBLE}2"})
+    adapter.settle()
+    for posted in (order, {**order, "id": 3, "line_items": {INVISIBLE: 1}}, f"{{{INVISIBLE}".encode()):
+        adapter.post(posted)
+    adapter.settle()
+    assert adapter.states() == ["dead", "delivered", "dead", "dead"]
+    orders = [f"/orders/shopify/{quote(row.order_id, safe='')}" for row in adapter.rows() if row.order_id]
+    assert len(orders) == 3
+    deliveries = [f"/deliveries/{row.id}" for row in adapter.rows()]
+    searches = [f"/deliveries?{name}={quote(INVISIBLE)}" for name in ("q", "topic", "store")]
+    answers = {path: page.get(path) for path in ("/", "/orders", "/deliveries", "/stores", "/audit", *orders, *deliveries, *searches)}
+    answers |= {f"{path} revealed": page.post(f"{path}/reveal", at=path) for path in deliveries}
+    for path, answer in answers.items():
+        shown = re.sub('value="[^"]*"', "", answer.text)
+        assert answer.status_code in (200, 404), path
+        assert UNPRINTABLE.search(shown) is None, path
+    telling = ("/orders", "/deliveries", *orders, *deliveries[:3], f"{deliveries[3]} revealed")
+    assert [path for path in telling if "\\u202e" not in answers[path].text] == []
+    assert INVISIBLE in unescape(answers[f"/deliveries?topic={quote(INVISIBLE)}"].text), "a filter is kept as it is"
+    assert UNPRINTABLE.search(requests.get(adapter.sandbox_url, timeout=10).text) is None
 
 
 def test_an_unmappable_payload_is_shown_with_what_to_do(adapter: AdapterUnderTest, page: Visitor) -> None:

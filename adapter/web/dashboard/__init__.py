@@ -6,6 +6,7 @@ Pages show things and start them; the work itself is in `adapter.operations`.
 from flask import Flask
 
 from adapter.operations.preview import MAPPER
+from adapter.printable import in_page
 from adapter.web.dashboard import (
     accounts,
     actions,
@@ -47,6 +48,7 @@ def add_dashboard(app: Flask) -> None:
     """Add the dashboard to an app. Without ADMIN_PASSWORD every page is a 404, except on this machine with the sandbox."""
     login.require_login(app)
     security.secure(app)
+    app.jinja_env.finalize = in_page
     app.jinja_env.filters.update(filters.FILTERS)
     app.context_processor(layout_variables)
     title.show_verdict(app)
