@@ -1,4 +1,4 @@
-"""Text that is safe to show in a terminal, a log or a page: characters that would be obeyed, or that change how others look, become escapes.
+"""Text that is safe to show in a terminal, a log or a page: characters that are obeyed, or that change how others look, become escapes.
 
 Ids, names and answers come from shoppers, stores and whoever answers in Drip's place. An escape sequence among them could clear the screen
 or forge lines, and a bidirectional control could make one order look like another.
