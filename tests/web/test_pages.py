@@ -11,6 +11,7 @@ from html import unescape
 from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -183,7 +184,7 @@ def test_a_script_in_a_name_is_only_text(adapter: AdapterUnderTest, page: Visito
 
 def test_characters_that_reverse_or_hide_text_are_shown_as_escapes(adapter: AdapterUnderTest, page: Visitor) -> None:
     line = {**shopify_order(1)["line_items"][0], "title": INVISIBLE, "sku": INVISIBLE, "vendor": INVISIBLE}
-    texts = dict.fromkeys(("name", "note", "tags", "source_name", INVISIBLE), INVISIBLE)
+    texts: dict[str, Any] = dict.fromkeys(("name", "note", "tags", "source_name", INVISIBLE), INVISIBLE)
     order = shopify_order(1001, **texts, line_items=[line])
     adapter.tell_drip(status=422, body={"errors": [{"code": INVISIBLE, "attribute": INVISIBLE, "message": INVISIBLE}]}, times=1)
     adapter.post({**order, "id": f"{INVISIBLE}2"})
