@@ -115,8 +115,8 @@ def money(amount: Decimal, currency: str) -> str:
 
 
 def plain(number: Decimal) -> str:
-    """A quantity without trailing zeros."""
-    return f"{number.normalize():f}"
+    """A quantity without trailing zeros: `1,000`, `2.5`."""
+    return f"{number.normalize():,f}"
 
 
 def _number(value: Any) -> Decimal:

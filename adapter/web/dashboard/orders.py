@@ -1,12 +1,14 @@
 """The orders: the newest ones, and one with its whole history and what Drip has now."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Response, abort, make_response, render_template, request
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
+from adapter.inbox.orders import NO_NEWS
 from adapter.operations.dead_letters import advise_on
 from adapter.operations.order_history import changes_of, history, leading, summary_of
 from adapter.operations.order_list import list_orders
@@ -54,9 +56,21 @@ def _look(connection: Connection, store: str, order_id: str) -> dict[str, Any]:
     return found | {
         "summary": summary_of(connection, settings(), found),
         "changes": changes_of(connection, found),
+        "runs": _runs(found["deliveries"]),
         "leading": led,
         "dead": advise_on(connection, led.id, settings()) if led is not None and led.state == "dead" else None,
     }
+
+
+def _runs(rows: Sequence[Row[Any]]) -> list[list[Row[Any]]]:
+    """The deliveries, each on its own; those that follow each other and were skipped as no news, for the same reason, together."""
+    found: list[list[Row[Any]]] = []
+    for row in rows:
+        if found and row.reason in NO_NEWS and found[-1][-1].reason == row.reason:
+            found[-1].append(row)
+        else:
+            found.append([row])
+    return found
 
 
 def _picture_hosts(summary: Summary | None) -> list[str]:
