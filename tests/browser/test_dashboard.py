@@ -173,6 +173,29 @@ def test_pages_refresh_themselves_and_leave_the_reader_in_peace(running: Running
     at = datetime.fromisoformat(received.get_attribute("datetime") or "")
     assert received.inner_text() == f"{at.astimezone(ZoneInfo('Asia/Tokyo')):%d %b %H:%M:%S}"
     assert received.get_attribute("title") == f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    # A row that moves keeps the focus.
+    page.goto("/orders")
+    order = page.get_by_role("link", name="#835001")
+    order.focus()
+    running.receive(payload(shopify_order(835001, minutes=5, total="120.00")))
+    expect(page.locator("tbody tr").first).to_contain_text("120.00", timeout=30_000)
+    expect(page.locator("tbody tr").first).to_have_attribute("data-key", "shopify 835001")
+    expect(order).to_be_focused()
+    # What is open and what is selected stay; Escape closes.
+    page.goto("/")
+    summary = page.get_by_text("Show as a table")
+    summary.click()
+    running.receive(payload(shopify_order(835003)))
+    expect(page.get_by_role("link", name="#835003")).to_be_visible(timeout=30_000)
+    expect(page.locator("details[open]")).to_have_count(1)
+    page.evaluate("getSelection().selectAllChildren(document.getElementById('orders'))")
+    with page.expect_response(lambda response: "x-refresh" in response.request.headers, timeout=30_000):
+        pass
+    assert page.evaluate("String(getSelection())") == "Latest orders"
+    summary.press("Escape")
+    expect(page.locator("details[open]")).to_have_count(0)
+    expect(summary).to_be_focused()
+    page.goto("/deliveries")
     # Hidden tabs ask for nothing. There is no window to cover in a headless browser, so the page is told.
     page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
     asked.clear()

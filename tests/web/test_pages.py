@@ -489,6 +489,12 @@ def test_the_overview_lists_findings_and_what_is_wrong_with_each_store(adapter: 
     assert "none</td>" not in row
 
 
+def test_times_in_findings_are_shown_in_the_readers_zone(page: Visitor, adapter: AdapterUnderTest) -> None:
+    adapter.web.post("/webhooks/shopify", data=b"{}", headers={"X-Shopify-Hmac-Sha256": "forged"})
+    shown = page.get("/").text
+    assert re.search(r'the last one at <time datetime="[^"]+\+00:00" title="[^"]+ UTC" data-as="minute">\d{4}-[^<]+ UTC</time>', shown)
+
+
 def test_pages_lead_to_pages_and_not_to_commands(adapter: AdapterUnderTest, page: Visitor) -> None:
     adapter.post({**shopify_order(1001), "total_price": "ten", "current_total_price": "ten"})
     adapter.post(shopify_order(1002))

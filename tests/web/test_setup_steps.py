@@ -23,7 +23,16 @@ def test_nothing_of_the_steps_is_lost_and_the_address_can_be_copied(name: str) -
 
 
 def _texts(parts: list[Part]) -> list[str]:
-    return [f"{part.name} {part.text}" if part.name else part.text for part in parts]
+    return [f"{part.name} {part.text} {part.note}" for part in parts]
+
+
+def test_commands_and_settings_can_be_copied() -> None:
+    found = {part.text for name in ("bigcommerce", "magento") for part in _parts(name) if part.is_literal}
+    assert {"drip-adapter connect bigcommerce", "drip-adapter reconcile", "BIGCOMMERCE_API_URL", "bin/magento setup:upgrade"} <= found
+
+
+def _parts(name: str) -> list[Part]:
+    return [part for way in ways(platforms()[name].by_hand(ADDRESS, "the secret")) for step in way.steps for part in step.parts]
 
 
 def _words(line: str) -> list[str]:

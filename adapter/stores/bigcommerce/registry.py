@@ -75,7 +75,8 @@ def by_hand(address: str, secret: str) -> Sequence[str]:
         "     API path       BIGCOMMERCE_API_URL (api_url in STORES)",
         "     Access token   BIGCOMMERCE_ACCESS_TOKEN (access_token in STORES)",
         "     Client secret  BIGCOMMERCE_WEBHOOK_SECRET (secret in STORES), which BigCommerce signs its webhooks with",
-        "4. Restart the adapter and run: drip-adapter connect bigcommerce",
+        "4. Restart the adapter. Then register the webhooks with this command, where the adapter runs:",
+        "   drip-adapter connect bigcommerce",
         f"   It registers {', '.join(TOPICS)} for {address}.",
     ]
 

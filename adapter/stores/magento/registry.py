@@ -114,9 +114,12 @@ def _async_events(address: str, secret: str) -> Sequence[str]:
     values = {"Event name": "each of the events below", "Recipient URL": address, "Verification token": secret, "Metadata": _OVER_HTTP}
     return [
         "A. Mage-OS Async Events (recommended: free, for every Magento 2, signs each request)",
-        "1. On the server, run composer require mage-os/mageos-common-async-events mage-os/mageos-async-events-admin-ui, then",
-        "   bin/magento setup:upgrade.",
-        "2. Keep the consumers event.trigger.consumer and event.retry.consumer running (bin/magento queue:consumers:start NAME).",
+        "1. Install the modules on the store's server:",
+        "   composer require mage-os/mageos-common-async-events mage-os/mageos-async-events-admin-ui",
+        "   bin/magento setup:upgrade",
+        "2. Keep two consumers running on that server:",
+        "   bin/magento queue:consumers:start event.trigger.consumer",
+        "   bin/magento queue:consumers:start event.retry.consumer",
         "3. In the admin, go to Stores > Asynchronous Events > Subscribers and add a subscription for each event:",
         *(f"     {name + ':':<20}{value}" for name, value in values.items()),
         *(f"       {topic}" for topic in TOPICS),
@@ -139,7 +142,8 @@ def _adobe_io(address: str) -> Sequence[str]:
         "4. Here, add this to the store's table in STORES, with the client id from the project's credentials in the console:",
         '     auth = "adobe_io"',
         '     adobe_client_id = "..."',
-        "Adobe drops events over 64 KB, so run drip-adapter reconcile every day.",
+        "5. Adobe drops events over 64 KB. Fetch the orders in them once a day, with this command where the adapter runs:",
+        "   drip-adapter reconcile",
     ]
 
 

@@ -1,5 +1,6 @@
 """Template filters: how the pages show times, durations and numbers, and what a reason or an outcome means."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from adapter.operations.order_summary import money, plain
 from adapter.operations.wording import counted
 from adapter.web.dashboard.advice import PROBLEMS, advice, meaning, outcome, product_source
 
+_IN_TEXT = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d) UTC")
 _NONE = "\N{EN DASH}"
 _UNITS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
@@ -53,6 +55,15 @@ def brief(moment: datetime | None) -> Markup | str:
     return _time(moment, f"{moment:%d %b %H:%M:%S}", "brief") if moment else _NONE
 
 
+def moments(words: str) -> Markup:
+    """A text in which each time is shown in the reader's zone."""
+    parts = _IN_TEXT.split(words)
+    shown = [
+        _time(datetime.fromisoformat(f"{part}+00:00"), f"{part} UTC", "minute") if index % 2 else part for index, part in enumerate(parts)
+    ]
+    return Markup("").join(shown)
+
+
 def number(value: int | float) -> str:
     """A number with thousands separators."""
     return f"{value:,}"
@@ -78,6 +89,6 @@ def _time(moment: datetime, text: str, form: str) -> Markup:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "meaning": meaning, "problem": PROBLEMS.get, "advice": advice, "outcome": outcome, "product_source": product_source,
-    "duration": duration, "ago": ago, "when": when, "brief": brief, "number": number, "bounded": bounded,
+    "duration": duration, "ago": ago, "when": when, "brief": brief, "moments": moments, "number": number, "bounded": bounded,
     "counted": counted, "order_number": number_of, "why_dead": in_short, "money": money, "plain": plain,
 }  # fmt: skip

@@ -8,6 +8,8 @@ from typing import Literal
 _STEP = re.compile(r"\d+\. (.*)")
 _TITLE = re.compile(r"[A-Z]\. (.*)")
 _VALUE = re.compile(r"([A-Z][\w /]*?)(?:: +|  +)(\S.*)")
+_SETTING = re.compile(r"([A-Z]+(?:_[A-Z]+)+) (\(.*)")
+_COMMANDS = ("bin/magento ", "composer ", "drip-adapter ")
 _INDENTED = 5
 """Lines indented so far are values and commands; by less, they continue the step above."""
 
@@ -19,11 +21,13 @@ class Part:
     kind: Literal["value", "text"]
     text: str
     name: str = ""
+    note: str = ""
+    """What is said about the value."""
 
     @property
     def is_literal(self) -> bool:
         """Whether it is to be entered as it is."""
-        return self.kind == "value" and (" " not in self.text or self.text.startswith("bin/") or " = " in self.text)
+        return self.kind == "value" and (" " not in self.text or self.text.startswith(_COMMANDS) or " = " in self.text)
 
 
 @dataclass(slots=True)
@@ -70,10 +74,11 @@ def _add(step: Step, text: str, *, is_value: bool) -> None:
         else:
             step.text = f"{step.text} {text}"
     elif (named := _VALUE.fullmatch(text)) is not None:
-        step.parts.append(Part("value", named[2], named[1]))
+        setting = _SETTING.fullmatch(named[2])
+        step.parts.append(Part("value", setting[1], named[1], setting[2]) if setting else Part("value", named[2], named[1]))
     else:
         step.parts.append(Part("value", text))
 
 
 def _is_command(text: str) -> bool:
-    return text.startswith("bin/magento ") and not text.endswith(".")
+    return text.startswith(_COMMANDS) and not text.endswith(".")

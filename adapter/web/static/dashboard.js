@@ -35,6 +35,20 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
 });
 
+// Escape closes what is open around the focus: details, and the filters where they are folded.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.target.matches("select")) return;
+  const details = event.target.closest("details[open]");
+  const fold = document.getElementById("filtering");
+  if (details) {
+    details.open = false;
+    details.querySelector("summary").focus();
+  } else if (fold?.checkVisibility() && (event.target === fold || event.target.closest(".filters"))) {
+    fold.checked = false;
+    fold.focus();
+  }
+});
+
 // A picture that can't be loaded leaves its empty frame.
 document.addEventListener("error", (event) => { if (event.target.matches?.(".picture img")) event.target.remove(); }, true);
 
@@ -55,6 +69,7 @@ const FORMS = {
   ago,
   when: (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(at)}:${two(at.getSeconds())} ${zone(at)}`,
   brief: (at) => `${day(at)} ${clock(at)}:${two(at.getSeconds())}`,
+  minute: (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${clock(at)} ${zone(at)}`,
   clock,
   day,
 };
@@ -115,6 +130,11 @@ const sync = (old, fresh) => {
   if (wasFresh) old.classList.add("fresh");
   return syncChildren(old, fresh) + (isNews ? 1 : 0);
 };
+const move = (parent, node, next) => {
+  const held = node.contains(document.activeElement) && document.activeElement; // what is moved loses the focus
+  parent.insertBefore(node, next);
+  if (held) held.focus({ preventScroll: true });
+};
 const isSame = (old, fresh) => old.nodeName === fresh.nodeName && key(old) === key(fresh);
 const syncChildren = (old, fresh) => {
   let news = 0;
@@ -127,7 +147,7 @@ const syncChildren = (old, fresh) => {
       if (key(child)) { mark(child); news += 1; }
       continue;
     }
-    if (match === next) next = next.nextSibling; else old.insertBefore(match, next);
+    if (match === next) next = next.nextSibling; else move(old, match, next);
     news += sync(match, child);
   }
   while (next) {
