@@ -139,6 +139,7 @@ def test_a_field_shows_its_source_by_keyboard(running: Running, page: Page) -> N
 
 
 def test_it_works_without_javascript(running: Running, browser: Browser) -> None:
+    running.receive(payload(shopify_order(855001)))
     context = browser.new_context(base_url=running.address, java_script_enabled=False)
     page = context.new_page()
     page.goto("/deliveries")
