@@ -1,10 +1,11 @@
 """Our errors as messages with an exit status."""
 
 import errno
+import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -28,25 +29,33 @@ class Interrupted(WorkFailed):
 
 
 def explained(command: Callable[Params, Result]) -> Callable[Params, Result]:
-    """Print our errors without a traceback, and exit with their status."""
+    """Print our errors without a traceback, and exit with their status. A command that was asked for JSON prints `{"error"}` as well."""
 
     @wraps(command)
     def wrapper(*args: Params.args, **kwargs: Params.kwargs) -> Result:
         try:
             return command(*args, **kwargs)
         except SettingsError as error:
-            say("\n".join(f"settings: {line}" for line in str(error).splitlines()), err=True)
+            _explain("\n".join(f"settings: {line}" for line in str(error).splitlines()), kwargs)
             sys.exit(2)
         except AdapterError as error:
-            say(f"Error: {error}", err=True)
+            _explain(f"Error: {error}", kwargs)
             sys.exit(INTERRUPTED if isinstance(error, Interrupted) else 1)
         except OSError as error:
             if error.errno not in _ABOUT_FILES:
                 raise
-            say(f"Error: {error.filename or 'reading or writing failed'}: {error.strerror}", err=True)
+            _explain(f"Error: {error.filename or 'reading or writing failed'}: {error.strerror}", kwargs)
             sys.exit(1)
 
     return wrapper
+
+
+def _explain(why: str, options: Mapping[str, object]) -> None:
+    """Print what is wrong; for a program as JSON too."""
+    say(why, err=True)
+    if options.get("as_json"):
+        with suppress(OSError):
+            echo(json.dumps({"error": why.removeprefix("Error: ")}, ensure_ascii=False))
 
 
 @contextmanager

@@ -67,26 +67,38 @@ class Answer:
 
 
 def read_answer(kind: Kind, status: int, headers: Mapping[str, str], content: bytes, posted: bytes) -> Answer:
-    """The meaning of an HTTP response to `posted`. Drip confirms with a JSON object or an empty body; nothing else counts as accepted."""
+    """The meaning of an HTTP response to `posted`. Drip answers with a JSON object or an empty body, and never redirects.
+
+    Anything else is a stranger's, such as a proxy's page: it accepts nothing, and it is no verdict on an order either.
+    """
     document = _object(content)
-    if 200 <= status < 300 and document is None and content.strip():
-        what = f"{_described(status, headers, content, posted)}; check DRIP_API_URL and any proxy in between"
-        return Answer(outcome=Outcome.RETRY, status=status, outcome_unknown=True, from_drip=False, what=what)
+    is_strange = (document is None and bool(content.strip())) or 300 <= status < 400
     document = document or {}
     errors = document.get("errors")
-    outcome = Outcome.DELIVERED if 200 <= status < 300 else (_BATCH if kind == "batch" else _SINGLE).get(status, Outcome.RETRY)
+    outcome = _outcome(kind, status, is_accepted=not (is_strange or errors or document.get("error")), is_strange=is_strange)
     return Answer(
         outcome=outcome,
         status=status,
-        outcome_unknown=status >= _SERVER_ERROR,
-        from_drip=status < _SERVER_ERROR,
+        outcome_unknown=status >= _SERVER_ERROR or (200 <= status < 300 and outcome != Outcome.DELIVERED),
+        from_drip=status < _SERVER_ERROR and not is_strange,
         request_ids=_request_ids(document) if outcome == Outcome.DELIVERED else (),
         errors=tuple(error for error in errors if isinstance(error, dict)) if isinstance(errors, list) else (),
         retry_after=_retry_after(headers) if outcome == Outcome.THROTTLED else None,
         limit=_count(headers, "X-RateLimit-Limit"),
         remaining=_count(headers, "X-RateLimit-Remaining"),
-        what=f"Drip answered {status}",
+        what=_described(status, headers, content, posted) if is_strange else _summary(status, accepted=outcome == Outcome.DELIVERED),
     )
+
+
+def _outcome(kind: Kind, status: int, *, is_accepted: bool, is_strange: bool) -> Outcome:
+    if 200 <= status < 300:
+        return Outcome.DELIVERED if is_accepted else Outcome.RETRY
+    found = (_BATCH if kind == "batch" else _SINGLE).get(status, Outcome.RETRY)
+    return Outcome.RETRY if is_strange and kind == "single" and found == Outcome.REFUSED else found
+
+
+def _summary(status: int, *, accepted: bool) -> str:
+    return f"Drip answered {status} with errors" if 200 <= status < 300 and not accepted else f"Drip answered {status}"
 
 
 def _described(status: int, headers: Mapping[str, str], content: bytes, posted: bytes) -> str:
@@ -94,7 +106,14 @@ def _described(status: int, headers: Mapping[str, str], content: bytes, posted: 
     kind = re.match(r"[\w.+-]{1,40}/[\w.+-]{1,40}", headers.get("Content-Type", ""))
     words = _first_words(content, posted)
     quoted = f' ("{words}")' if words else ""
-    return f"something other than Drip answered {status} with {kind[0] if kind else 'no content type'} instead of a JSON object{quoted}"
+    if status >= _SERVER_ERROR:  # Drip's own load balancer, or a proxy on this side
+        return f"a server in front of Drip answered {status} with {kind[0] if kind else 'no content type'}{quoted}"
+    if 300 <= status < 400:
+        host = re.match(r"https?://([\w.-]{1,100})", headers.get("Location", ""))
+        found = f"a redirect{f' to {host[1]}' if host else ''}"
+    else:
+        found = f"{kind[0] if kind else 'no content type'} instead of a JSON object{quoted}"
+    return f"something other than Drip answered {status} with {found}; check DRIP_API_URL and any proxy in between"
 
 
 def _first_words(content: bytes, posted: bytes) -> str:

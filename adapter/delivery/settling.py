@@ -176,7 +176,8 @@ class Settler:
             settling.kill(connection, posts[0].queue.target.id, problems, self._clock(), why=settling.REFUSED)
             _log(logging.WARNING, posts[0], "dead", answer.what)
             return
-        self._pause(connection, posts, f"{answer.what}: {_ADVICE.get(answer.status or 0, 'check the Drip account')}")
+        advice = f": {_ADVICE.get(answer.status or 0, 'check the Drip account')}" if answer.from_drip else ""
+        self._pause(connection, posts, f"{answer.what}{advice}")
 
     # --- failed, the order's fault ------------------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from adapter.inbox.sqlite_file import path_of, remember_file, require_file, sync
 _CONNECTIONS = 3
 _PATIENCE_S = 3
 _BUSY_TIMEOUT = f"PRAGMA busy_timeout = {_PATIENCE_S * 1000}"
+_IS_OURS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'deliveries'"
 _LOOK_MS = 10
 _CLOCK_KEEPS_S = 1.0
 _OTHER_TABLES = ("42P01", "42703")  # PostgreSQL has no such table, or no such column
@@ -183,9 +184,10 @@ def _sqlite(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # transactions are begun explicitly, below
+        connection.execute(_BUSY_TIMEOUT)
+        if connection.execute(_IS_OURS).fetchone():  # the mode is written to the file: another program's is left as it is
+            connection.execute("PRAGMA journal_mode = WAL")
         for pragma in (
-            _BUSY_TIMEOUT,
-            "PRAGMA journal_mode = WAL",
             "PRAGMA synchronous = FULL",
             "PRAGMA foreign_keys = ON",
             "PRAGMA secure_delete = ON",  # erased data is overwritten in the file

@@ -45,6 +45,8 @@ def ask_drip(settings: Settings, account: Account) -> Proof:
     status = response.status_code
     if _describes(response, account.id):
         return Proof(status=status)
+    if kind := _of_a_stranger(response):
+        return Proof(f"something other than Drip answered {status} at {url}, with {kind}: check DRIP_API_URL and any proxy", status)
     advice = {
         401: f"check {account.token_setting}",
         403: f"the token in {account.token_setting} has no access to this account; check {account.id_setting}",
@@ -60,6 +62,16 @@ def _describes(response: requests.Response, account_id: str) -> bool:
         return response.status_code == 200 and str(response.json()["accounts"][0]["id"]) == account_id
     except (ValueError, LookupError, TypeError):
         return False
+
+
+def _of_a_stranger(response: requests.Response) -> str:
+    """The content type of a response that Drip doesn't send, such as a proxy's page; blank for one that it may send."""
+    try:
+        if not response.content.strip() or isinstance(response.json(), dict):
+            return ""
+    except ValueError:
+        pass
+    return response.headers.get("Content-Type", "").partition(";")[0] or "no content type"
 
 
 class _Bearer(requests.auth.AuthBase):

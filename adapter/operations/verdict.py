@@ -202,8 +202,8 @@ def when(moment: datetime) -> str:
 def cannot_store(why: str) -> Finding:
     """No webhook can be stored, for a reason that names the setting."""
     return Finding(
-        code="database", status=Status.STUCK, text=f"Webhooks can't be stored: {why.rstrip('.')}.",
-        do="Mend the database, or check DATABASE_URL. Stores send webhooks again that could not be stored.",
+        code="database", status=Status.STUCK, text=f"{why[:1].upper()}{why[1:].rstrip('.')}.",
+        do="Mend the database, or check DATABASE_URL. Until then no webhook is stored, and stores send them again.",
     )  # fmt: skip
 
 

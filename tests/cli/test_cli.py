@@ -583,6 +583,21 @@ def test_in_the_wrong_folder_a_command_says_so_and_creates_no_file(
     assert ("DATABASE_URL" if path.startswith("/") else str(tmp_path)) in line
 
 
+def test_in_the_wrong_folder_status_has_a_verdict_with_the_error(tmp_path: Path) -> None:
+    result = run("status", "--json")
+    [report] = lines(result)
+    assert (result.exit_code, report["verdict"], [finding["code"] for finding in report["findings"]]) == (1, "stuck", ["database"])
+    assert report["error"].startswith("no adapter.db here; is this the right folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["deliveries", "list"], ["orders", "show", "1"], ["audit"], ["deliveries", "retry", "1"]])
+def test_a_command_that_fails_explains_it_in_json_too(command: list[str]) -> None:
+    result = run(*command, "--json")
+    [document] = lines(result)
+    assert (result.exit_code, result.stderr) == (1, f"Error: {document['error']}\n")
+
+
 def test_in_the_wrong_folder_check_says_so_and_creates_no_file(tmp_path: Path) -> None:
     result = run("check", "--json")
     [finding] = [finding for finding in lines(result) if finding["what"] == "database"]

@@ -46,8 +46,8 @@ READ = (["deliveries", "list"], ["orders", "list"], ["deliveries", "retry", "1"]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """What the folder contains; SQLite writes a header into an empty file."""
-    return {each.name: each.read_bytes() if each.is_file() and each.stat().st_size > 4096 else b"" for each in folder.iterdir()}
+    """What the folder contains."""
+    return {each.name: each.read_bytes() if each.is_file() else b"" for each in folder.iterdir()}
 
 
 def _newer(path: str) -> None:

@@ -215,12 +215,20 @@ def test_after_a_deadline_the_next_request_goes_through(sandbox: str) -> None:
         assert client.post_order(BODY).outcome == Outcome.DELIVERED
 
 
-@pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"errors": 5}', b'{"errors": [5]}', b"\xff", b"[" * 5000, b""])
-def test_an_answer_that_is_not_drips_json_still_has_a_status(content: bytes) -> None:
+@pytest.mark.parametrize("content", [b'{"errors": 5}', b'{"errors": [5]}', b"{}", b""])
+def test_a_refusal_without_usable_errors_is_one(content: bytes) -> None:
     head = b"HTTP/1.1 422 Unprocessable\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(content)
     with raw_server(head + content) as url, drip(url) as client:
         answer = client.post_order(BODY)
     assert (answer.outcome, answer.errors) == (Outcome.REFUSED, ())
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"[]", b"\xff", b"[" * 5000])
+def test_a_refusal_that_is_not_drips_json_is_no_verdict_on_the_order(content: bytes) -> None:
+    head = b"HTTP/1.1 422 Unprocessable\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(content)
+    with raw_server(head + content) as url, drip(url) as client:
+        answer = client.post_order(BODY)
+    assert (answer.outcome, answer.status, answer.from_drip) == (Outcome.RETRY, 422, False)
 
 
 def test_an_endless_answer_is_not_read_to_its_end() -> None:
@@ -259,6 +267,47 @@ def test_an_answer_that_is_not_drips_does_not_count_as_accepted(
     assert kept in answer.what
     assert words in answer.what
     assert "DRIP_API_URL" in answer.what
+
+
+PAGE = "<html><title>Sign in</title></html>"
+ON_THE_WAY = [
+    (
+        401,
+        {},
+        Outcome.BLOCKED,
+        'something other than Drip answered 401 with text/html instead of a JSON object ("Sign in"); check DRIP_API_URL',
+    ),
+    (403, {}, Outcome.BLOCKED, "something other than Drip answered 403"),
+    (400, {}, Outcome.RETRY, "something other than Drip answered 400"),
+    (
+        302,
+        {"Location": "https://login.example/?next=x"},
+        Outcome.RETRY,
+        "answered 302 with a redirect to login.example; check DRIP_API_URL",
+    ),
+    (301, {}, Outcome.RETRY, "something other than Drip answered 301 with a redirect; check DRIP_API_URL"),
+    (502, {}, Outcome.RETRY, 'a server in front of Drip answered 502 with text/html ("Sign in")'),
+]
+
+
+@pytest.mark.parametrize(("status", "headers", "outcome", "words"), ON_THE_WAY)
+def test_a_page_of_a_server_on_the_way_is_not_called_drips(
+    sandbox: str, status: int, headers: dict[str, str], outcome: Outcome, words: str
+) -> None:
+    requests.put(f"{sandbox}/answers", json={"status": status, "body": PAGE, "headers": headers}, timeout=5).raise_for_status()
+    with drip(sandbox) as client:
+        answer = client.post_order(BODY)
+    assert (answer.outcome, answer.from_drip) == (outcome, False)
+    assert words in answer.what
+    assert "Drip answered" not in answer.what.replace("other than Drip answered", "").replace("in front of Drip answered", "")
+
+
+@pytest.mark.parametrize("body", [{"errors": [{"code": "x", "message": "no"}]}, {"error": "invalid account"}])
+def test_errors_are_not_accepted_whatever_the_status(sandbox: str, body: dict[str, Any]) -> None:
+    requests.put(f"{sandbox}/answers", json={"status": 200, "body": body}, timeout=5).raise_for_status()
+    with drip(sandbox) as client:
+        answer = client.post_order(BODY)
+    assert (answer.outcome, answer.outcome_unknown, answer.what) == (Outcome.RETRY, True, "Drip answered 200 with errors")
 
 
 @pytest.mark.parametrize("content", [b"", b" \r\n", b"{}", b'{"request_id": "1"}'])

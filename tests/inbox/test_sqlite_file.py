@@ -7,13 +7,16 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import Engine, text
 
+from adapter.cli import main
 from adapter.errors import DatabaseAway, WorkFailed
 from adapter.inbox.database import connect, snapshot, transaction
 from adapter.inbox.group_commit import Keeper
@@ -235,3 +238,18 @@ def test_a_path_that_cannot_be_a_database_is_named_with_the_reason(tmp_path: Pat
     engine = connect(f"sqlite:///{tmp_path / path}")
     with pytest.raises(DatabaseAway, match=f"DATABASE_URL.*{tmp_path}.*{why}"):
         migrate(engine)
+
+
+def test_reading_commands_change_nothing_in_another_programs_database(tmp_path: Path) -> None:
+    file, empty = tmp_path / "other.db", tmp_path / "empty.db"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE guests (name TEXT)")
+    empty.touch()
+    before = {each: each.read_bytes() for each in (file, empty)}
+    for each in before:
+        for command in ("status", "check", "deliveries list", "orders list", "audit", "purge"):
+            result = CliRunner().invoke(
+                main, command.split(), env={"DATABASE_URL": f"sqlite:///{each}", "SHOPIFY_WEBHOOK_SECRET": "s" * 20}
+            )
+            assert (result.exit_code, "drip-adapter migrate" in result.output) == (1, True), (command, result.output)
+    assert {each: each.read_bytes() for each in sorted(tmp_path.iterdir())} == before

@@ -14,7 +14,7 @@ from adapter.cli.parameters import AS_JSON
 from adapter.cli.startup import current_settings
 from adapter.cli.text import say
 from adapter.cli.times import IN_UTC
-from adapter.errors import DatabaseAway
+from adapter.errors import DatabaseAway, WorkFailed
 from adapter.inbox.charts import SPANS
 from adapter.inbox.database import snapshot
 from adapter.inbox.readiness import why_not_storing
@@ -45,6 +45,10 @@ def command(span: str, in_utc: bool, as_json: bool) -> None:
         report = _read(settings, span)
     except DatabaseAway as error:
         report = without_database(str(error))
+    except WorkFailed as error:
+        if not as_json:
+            raise
+        report = {"error": str(error), **without_database(str(error))}
     if as_json:
         output.document(report)
     elif "stores" not in report:
