@@ -50,7 +50,8 @@ class Completer:
         self._requests = StoreRequests()
         self._histories: dict[str, History | None] = {}
         self._fetches: dict[tuple[str, str], _Fetch] = {}
-        self._rests_until: dict[str, datetime] = {}
+        self._rests: dict[str, tuple[datetime, str]] = {}
+        """Store -> until when it is left alone, and why."""
         self._newest = 0
 
     def arrived(self, newest: int) -> None:
@@ -97,16 +98,16 @@ class Completer:
             return history.order(order_id, Deadline(_TIMEOUT_S))
         except StoreTrouble as trouble:
             rest = max(_REST, min(timedelta(seconds=trouble.wait_s or 0.0), _LONGEST_REST))
-            self._rests_until[store] = self._clock() + rest
+            self._rests[store] = self._clock() + rest, str(trouble)
             about = {"action": "put_off", "store": store, "seconds": round(rest.total_seconds())}
             log.warning("the complete order could not be fetched: %s", trouble, extra=about)
             raise StoreTrouble(str(trouble), wait_s=rest.total_seconds()) from None
 
     def _check_rest(self, store: str) -> None:
         now = self._clock()
-        rest = self._rests_until.get(store, now) - now
-        if rest > timedelta(0):
-            raise StoreTrouble("the store's API failed a moment ago", wait_s=rest.total_seconds())
+        until, why = self._rests.get(store, (now, ""))
+        if until > now:
+            raise StoreTrouble(why, wait_s=(until - now).total_seconds())
 
     def _forget_old(self) -> None:
         now = self._clock()

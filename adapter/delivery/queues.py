@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from adapter.delivery.answers import Outcome
-from adapter.inbox import sending, settling, sources
+from adapter.inbox import holdups, sending, settling, sources
 from adapter.inbox.packing import LOCKED, is_locked
 from adapter.inbox.sending import Lane
 from adapter.inbox.versions import Version, latest_time, newest_of, version_at_drip, version_of
@@ -94,6 +94,7 @@ def _must_wait(connection: Connection, queue: LaneQueue, now: datetime) -> bool:
         return True
     if is_locked(target.payload) or (queue.unconfirmed is not None and is_locked(queue.unconfirmed.body)):
         settling.postpone(connection, [row.id for row in queue.rows], now + LOCKED_FOR)
+        holdups.note(connection, queue.lane.store, holdups.LOCKED, LOCKED, at=now, until=now + LOCKED_FOR)
         about = {"action": "locked", "delivery": target.id, "store": queue.lane.store, "order": queue.lane.order_id}
         log.error("the payload or body can't be read: %s", LOCKED, extra=about)
         return True

@@ -18,7 +18,7 @@ from adapter.delivery.queues import LOCKED_FOR
 from adapter.delivery.recording import ProductUpdate, Result, Split, Unmappable, Wait, WaitForFetch, record
 from adapter.delivery.trials import Trials
 from adapter.delivery.unread import Unread
-from adapter.inbox import sources
+from adapter.inbox import holdups, sources
 from adapter.inbox.adoption import adopt_deliveries, has_orphans
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.erasure import still_pending
@@ -114,7 +114,15 @@ class Reader:
         for row, result in results:
             if row.id in gone:
                 erase_on_arrival(connection, row, identity_of(result), at)
+        self._end_holdups(connection, results)
         record(connection, [(row, result) for row, result in results if row.id not in gone], self._account, at)
+
+    def _end_holdups(self, connection: Connection, results: Sequence[tuple[Row[Any], Result]]) -> None:
+        """What a store had been waiting for is there once a delivery that was put off has been read."""
+        held = {row.store for row, result in results if isinstance(result, Wait | WaitForFetch)}
+        went_on = {row.store for row, _ in results if row.due_at > row.received_at}
+        if over := went_on - held:
+            holdups.end(connection, over)
 
     def _read_some(self, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Result]]:
         """Read deliveries until the step has taken long enough; the rest stays unread."""
@@ -194,14 +202,14 @@ class Reader:
 
     def _wait_for_key(self, row: Row[Any]) -> Wait:
         log.error("the payload can't be read: %s", LOCKED, extra={"action": "locked", "delivery": row.id, "store": row.store})
-        return Wait(self._clock() + LOCKED_FOR)
+        return Wait(self._clock() + LOCKED_FOR, holdups.LOCKED, LOCKED)
 
     def _wait_for_store(self, row: Row[Any], trouble: StoreTrouble) -> Result:
         now = self._clock()
         if now - row.received_at < _WAITS_FOR_STORE:
-            return Wait(now + timedelta(seconds=trouble.wait_s or 0.0))
+            return Wait(now + timedelta(seconds=trouble.wait_s or 0.0), holdups.STORE_API, str(trouble))
         source = sources.source_of(row, self._settings)
-        problems = {"": [f"the payload lacks required fields, and the complete order could not be fetched from the store: {trouble}"]}
+        problems = sources.not_fetched(str(trouble))
         return Unmappable(source.provider.read(parse(row.payload, source.context.options.limits.nesting), source.context), problems)
 
     def _interpret_in_time(self, row: Row[Any]) -> Result:

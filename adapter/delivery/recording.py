@@ -10,7 +10,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, Row
 
 from adapter.delivery.parts import keep_last_parts
-from adapter.inbox import reading, settling
+from adapter.inbox import holdups, reading, settling
 from adapter.inbox.copies import keep_returned
 from adapter.inbox.erasure import await_turn
 from adapter.inbox.products import WEBHOOK, keep_products
@@ -51,6 +51,9 @@ class Wait:
     """Cannot be read before then: the store's API, which has the complete order, is unavailable, or no key opens the payload."""
 
     until: datetime
+    holdup: str
+    """Which of the two: a reason of `adapter.inbox.holdups`."""
+    why: str
 
     def is_over(self, now: datetime) -> bool:
         """Whether it may be read now."""
@@ -95,7 +98,8 @@ def _record(connection: Connection, row: Row[Any], result: NoOrder, at: datetime
         settling.kill(connection, row.id, result.problems, at)
         log.warning("cannot be mapped", extra={"action": "dead", "delivery": row.id, "store": row.store})
     elif isinstance(result, Wait):
-        settling.postpone(connection, [row.id], result.until)  # so that it does not count as stuck
+        settling.postpone(connection, [row.id], result.until)
+        holdups.note(connection, row.store, result.holdup, result.why, at=at, until=result.until)
     elif isinstance(result, Skip):
         return result
     elif isinstance(result, Compliance):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection, Engine, Text, and_, case, cast, delete, select, tuple_, update
 
 from adapter.inbox.database import snapshot, transaction
-from adapter.inbox.tables import backfills, deliveries, orders, products, refusals
+from adapter.inbox.tables import backfills, deliveries, holdups, orders, products, refusals
 
 _PIECE = 500
 
@@ -48,7 +48,7 @@ def _some_deliveries(connection: Connection, store: str, aliases: Sequence[str])
     own_key = case((deliveries.c.key.in_(taken), unique), else_=deliveries.c.key)
     connection.execute(update(deliveries).where(deliveries.c.id.in_([row.id for row in rows])).values(store=store, key=own_key))
     if len(rows) < _PIECE:
-        for table in (products, refusals, backfills):  # a cache, a count and a bookmark: not worth merging
+        for table in (products, refusals, backfills, holdups):  # a cache, a count, a bookmark and what is noted again: not worth merging
             connection.execute(delete(table).where(table.c.store.in_(aliases)))
     return len(rows)
 

@@ -33,7 +33,7 @@ def erase(connection: Connection, ids: Sequence[int]) -> None:
     mine = deliveries.c.id.in_(chosen)
     drip_said = and_(deliveries.c.attempts > 0, deliveries.c.payload.is_not(None))
     connection.execute(update(deliveries).where(mine, deliveries.c.state == "dead", drip_said).values(problems=_ERASED))
-    connection.execute(update(deliveries).where(mine).values(payload=None, email_digest=None))
+    connection.execute(update(deliveries).where(mine).values(payload=None, email_digest=None, problems_before=None))
     connection.execute(update(attempts).where(attempts.c.delivery_id.in_(chosen), attempts.c.body.is_not(None)).values(body=None))
     _erase_answers(connection, chosen)
 
@@ -49,7 +49,7 @@ def _erase_answers(connection: Connection, ids: Sequence[int]) -> None:
 
 def give_up(connection: Connection, delivery_id: int, why: str, at: datetime) -> bool:
     """pending -> dead, with the payload erased; whether it was pending."""
-    values = {"state": "dead", "problems": json.dumps({"": [why]}), "settled_at": at, "starts": 0, "payload": None}
+    values = {"state": "dead", "problems": json.dumps({"": [why]}), "settled_at": at, "starts": 0, "payload": None, "problems_before": None}
     pending = and_(deliveries.c.id == delivery_id, deliveries.c.state == "pending")
     stores = connection.execute(update(deliveries).where(pending).values(values).returning(deliveries.c.store)).scalars().all()
     for store in stores:

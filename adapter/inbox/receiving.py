@@ -3,10 +3,10 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Row, select, update
+from sqlalchemy import Connection, Engine, Row, and_, case, exists, not_, select, update
 
 from adapter.inbox import counters
 from adapter.inbox.copies import has_returned, retire_key
@@ -14,11 +14,12 @@ from adapter.inbox.database import commit_statement
 from adapter.inbox.packing import packing_of
 from adapter.inbox.settling import reopen
 from adapter.inbox.sql import upserting
-from adapter.inbox.tables import Instant, deliveries, refusals
+from adapter.inbox.tables import LIVE, RETRY, Instant, deliveries, refusals
 from mappings import Key
 
 _COLUMNS = ("store", "key", "topic", "headers", "payload", "received_at", "due_at")
 _INSERT = f"INSERT INTO deliveries ({', '.join(_COLUMNS)}) VALUES"
+_A_DAY = timedelta(days=1)
 _UNLESS_KNOWN = "ON CONFLICT (store, key) DO NOTHING"
 _micros: Callable[[datetime, Any], int | None] = Instant().process_bind_param
 
@@ -126,11 +127,20 @@ def _is_repeat(key: Key, headers: str) -> bool:
 
 
 def count_refusal(connection: Connection, *, store: str, reason: str, at: datetime) -> None:
-    """Count a request that could not be verified. Nothing else of it is stored."""
+    """Count a request that could not be verified. Nothing else of it is stored.
+
+    Refusals come back if a webhook has been accepted since the last one, which was at most a day ago.
+    """
     row = upserting(connection, refusals).values(store=store, reason=reason, times=1, last_at=at)
-    connection.execute(
-        row.on_conflict_do_update(index_elements=["store", "reason"], set_={"times": refusals.c.times + 1, "last_at": row.excluded.last_at})
-    )
+    mine = and_(deliveries.c.store == store, deliveries.c.priority.in_((LIVE, RETRY)), deliveries.c.received_at > refusals.c.last_at)
+    is_back = exists().where(mine).correlate(refusals)
+    values = {
+        "times": refusals.c.times + 1,
+        "last_at": row.excluded.last_at,
+        "before_at": case((is_back, refusals.c.last_at), else_=refusals.c.before_at),
+        "returns": case((not_(is_back), refusals.c.returns), (refusals.c.last_at > at - _A_DAY, refusals.c.returns + 1), else_=0),
+    }
+    connection.execute(row.on_conflict_do_update(index_elements=["store", "reason"], set_=values))
 
 
 def keep_part(connection: Connection, parent: Row[Any], index: int, payload: bytes) -> int | None:

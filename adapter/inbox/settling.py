@@ -65,7 +65,7 @@ def reopen(
 ) -> Sequence[int]:
     """Back to pending and unread, to be sent again with the current mapping; which deliveries. Erased ones stay as they are."""
     values: dict[str, Any] = {
-        "state": "pending", "reason": None, "detail": None, "problems": None, "settled_at": None,
+        "state": "pending", "reason": None, "detail": None, "problems": None, "problems_before": deliveries.c.problems, "settled_at": None,
         "read_at": None, "starts": 0, "failed": 0, "most_together": None, "due_at": at, "forced": forced,
     }  # fmt: skip
     if priority is not None:

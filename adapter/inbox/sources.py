@@ -14,6 +14,9 @@ MOST_STARTS = 3
 """A delivery on which work was started so often, and never finished, is dead: it crashes senders."""
 
 
+NOT_FETCHED = "the payload lacks required fields, and the complete order could not be fetched from the store"
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """The store of a delivery, and the context that came with its payload."""
@@ -42,6 +45,11 @@ def crash(error: Exception) -> dict[str, list[str]]:
     place = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "an unknown place"
     what = f"{type(error).__name__} at {place}: an internal error of the adapter"
     return {"": [f"{what}; please report it, and retry the delivery after an update"]}
+
+
+def not_fetched(why: str) -> dict[str, list[str]]:
+    """The problem of a delivery that lacks fields which its store's API didn't return within a day."""
+    return {"": [f"{NOT_FETCHED}: {why}"]}
 
 
 def too_often() -> dict[str, list[str]]:

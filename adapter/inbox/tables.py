@@ -95,6 +95,7 @@ deliveries = Table(
     Column("order_number", Text, comment="as the shopper sees it, without #; for searching"),
     Column("email_digest", Text, comment="of the shopper's address in lower case, for searching; null once erased"),
     Column("copied_at", Instant, comment="when its newest copy arrived; null: none, or it was kept as a delivery"),
+    Column("problems_before", Text, comment="why it was dead before it was retried"),
     UniqueConstraint("store", "key"),
     CheckConstraint("state IN ('pending', 'delivered', 'skipped', 'dead')", name="ck_deliveries_state"),
     CheckConstraint("(state = 'skipped') = (reason IS NOT NULL)", name="ck_deliveries_reason"),
@@ -184,7 +185,20 @@ refusals = Table(
     Column("reason", Text, primary_key=True),
     Column("times", BigInteger, nullable=False),
     Column("last_at", Instant, nullable=False),
+    Column("before_at", Instant, comment="the last refusal before the newest accepted webhook between two"),
+    Column("returns", Integer, nullable=False, server_default=text("0"), comment="how often refusals came back like that"),
     comment="Counts of requests whose signature could not be verified; nothing else of them is kept.",
+)
+
+holdups = Table(
+    "holdups",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("reason", Text, primary_key=True, comment="store_api or locked"),
+    Column("why", Text, nullable=False, comment="the cause in a sentence; no personal data"),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant, nullable=False, comment="when it is tried again"),
+    comment="What kept orders of a store from being read at the last try, apart from Drip.",
 )
 
 products = Table(

@@ -29,7 +29,7 @@ DEAD_AGAIN_AFTER = timedelta(hours=1)
 # How long a problem must last before it is reported; Drip often responds again within minutes.
 _REPORTED_AFTER = {
     "outage": timedelta(minutes=5), "no_sender": timedelta(minutes=1), "throttled": timedelta(minutes=15), "unproven": timedelta(minutes=2),
-    "retrying": STUCK_AFTER,
+    "retrying": STUCK_AFTER, "store_api": timedelta(minutes=5),
 }  # fmt: skip
 _MAX_LINES = 20
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from adapter.inbox import comparisons, counters, figures, views
+from adapter.inbox import comparisons, counters, figures, holdups, views
 from adapter.inbox.accounts import READER
 from adapter.inbox.database import database_now
 from adapter.inbox.figures import Dead
@@ -17,6 +17,7 @@ from adapter.operations.verdict import (
     AccountFacts,
     Facts,
     Finding,
+    Holdup,
     Refusal,
     Status,
     StoreFacts,
@@ -69,6 +70,7 @@ def read_facts(connection: Connection, settings: Settings, now: datetime, silenc
         for store, row in comparisons.known(connection).items()
         if row.since is not None
     }
+    held = holdups.current(connection, now)
     known = silences or {}
     silent = {**read_silences(connection, [name for name in names if name not in known]), **known}
     stores = {
@@ -81,7 +83,8 @@ def read_facts(connection: Connection, settings: Settings, now: datetime, silenc
             dead=dead[name].number if name in dead else 0,
             dead_at=dead[name].last_at if name in dead else None,
             dead_why=_why_dead(dead[name]) if name in dead else "",
-            refusals=[Refusal(reason=row.reason, number=row.times, last_at=row.last_at) for row in refusals],
+            refusals=[_refusal(row) for row in refusals],
+            holdups=[Holdup(reason=row.reason, why=row.why, since=row.since, until=row.until) for row in held.get(name, ())],
             lost=lost.get(name),
             sums=differing.get(name),
         )
@@ -151,6 +154,10 @@ def _refusals(connection: Connection, names: Sequence[str]) -> dict[str, list[Ro
     for row in figures.all_refusals(connection):
         found.setdefault(row.store, []).append(row)
     return {name: found[name] for name in names}
+
+
+def _refusal(row: Row[Any]) -> Refusal:
+    return Refusal(reason=row.reason, number=row.times, last_at=row.last_at, before_at=row.before_at, returns=row.returns)
 
 
 def _accounts(connection: Connection, settings: Settings, now: datetime) -> dict[str, AccountFacts]:

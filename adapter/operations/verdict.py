@@ -15,13 +15,18 @@ from adapter.settings import secret_variables
 
 CODES = (
     "database", "no_store", "no_account", "no_sender", "paused", "outage", "unproven", "throttled", "not_configured", "store_error",
-    "waiting", "retrying", "dead", "signature_mismatch", "signature_missing", "signature_other_shop", "silent", "sums_differ",
+    "store_api", "locked", "waiting", "retrying", "dead", "signature_mismatch", "signature_missing", "signature_other_shop",
+    "silent", "sums_differ",
 )  # fmt: skip
 """Every code that a finding of `findings_of` can have."""
 STUCK_AFTER = timedelta(minutes=10)
 """Orders that have been waiting for longer than this are stuck, unless a retry or a backfill is working through them."""
 _UNREAD_BACKLOG_STUCK_AFTER = timedelta(hours=1)
 _UNSIGNED_RECENTLY = timedelta(days=1)
+_COME_BACK = 2
+"""After so many returns, refusals beside accepted webhooks are no leftover of a secret that was changed."""
+_LEAST_QUIET, _LONGEST_QUIET = timedelta(minutes=30), timedelta(days=1)
+"""How long none must have been refused until such refusals are over; within these limits, twice as long as they paused before."""
 _LISTED = {"dead": "dead", "retrying": "pending"}
 """Code of a finding about deliveries -> their state."""
 _REQUESTS = {"single": "single requests", "batch": "batches"}
@@ -109,11 +114,32 @@ class AccountFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """Requests to a store whose signature is `missing` or a `mismatch`."""
+    """Requests to a store whose signature is `missing` or a `mismatch`, or that come from `other_shop`."""
 
     reason: str
     number: int
     last_at: datetime
+    before_at: datetime | None = None
+    """The last one before the newest webhook that was accepted between two of them."""
+    returns: int = 0
+    """How often they came back after an accepted webhook, within a day."""
+
+    @property
+    def over_at(self) -> datetime | None:
+        """When they are over although webhooks are accepted beside them; None if an accepted one ends them at once."""
+        if self.returns < _COME_BACK or self.before_at is None:
+            return None
+        return self.last_at + min(max(2 * (self.last_at - self.before_at), _LEAST_QUIET), _LONGEST_QUIET)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holdup:
+    """What keeps orders of a store from being read: its API fails (`store_api`), or no key opens their payloads (`locked`)."""
+
+    reason: str
+    why: str
+    since: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,6 +173,7 @@ class StoreFacts:
     dead_why: str = ""
     """How many of them died of what."""
     refusals: Sequence[Refusal] = ()
+    holdups: Sequence[Holdup] = ()
     lost: LostOrders | None = None
     sums: SumsDiffer | None = None
 
@@ -289,6 +316,7 @@ def _store(name: str, store: StoreFacts, facts: Facts) -> Iterator[Finding]:
         return
     if store.lost is not None:
         yield _losing(name, store.lost)
+    yield from (_held_up(name, holdup, facts.now) for holdup in store.holdups)
     if (since := _waiting_since(store, facts)) is not None:
         yield Finding(
             code="waiting", status=Status.STUCK, store=name, since=since,
@@ -353,6 +381,22 @@ def _retrying(name: str, retrying: Retrying) -> Finding:
     )  # fmt: skip
 
 
+def _held_up(name: str, holdup: Holdup, now: datetime) -> Finding:
+    why = holdup.why.rstrip(".")
+    if holdup.reason == "locked":
+        return Finding(
+            code="locked", status=Status.STUCK, store=name, since=holdup.since, until=holdup.until,
+            text=f"Payloads of store {name} can't be read: they are encrypted with a key that isn't in PAYLOAD_KEYS.",
+            do="Add the key that they were encrypted with to the end of PAYLOAD_KEYS, and restart the adapter.",
+        )  # fmt: skip
+    return Finding(
+        code="store_api", status=Status.STUCK if now - holdup.since > STUCK_AFTER else Status.ATTENTION, store=name,
+        since=holdup.since, until=holdup.until,
+        text=f"Webhooks of store {name} lack fields of their orders, and the store's API doesn't return those: {why}.",
+        do="Check the store's API credentials and address in the settings, and that the store responds. The adapter asks again for a day.",
+    )  # fmt: skip
+
+
 def _losing(name: str, lost: LostOrders) -> Finding:
     number = counted(lost.number, "webhook", "webhooks")
     return Finding(
@@ -364,9 +408,14 @@ def _losing(name: str, lost: LostOrders) -> Finding:
 
 
 def _matters(refusal: Refusal, accepted_at: datetime | None, now: datetime) -> bool:
-    """Whether refused requests show that something is wrong now: none has been accepted since, and they aren't just noise."""
-    none_since = accepted_at is None or refusal.last_at > accepted_at
-    return none_since and (refusal.reason != "missing" or now - refusal.last_at <= _UNSIGNED_RECENTLY)  # anyone can send one unsigned
+    """Whether refused requests show that something is wrong now: no other has been accepted since, or they keep coming between those."""
+    if not _none_since(refusal, accepted_at):
+        return refusal.over_at is not None and now < refusal.over_at
+    return refusal.reason != "missing" or now - refusal.last_at <= _UNSIGNED_RECENTLY  # anyone can send one unsigned
+
+
+def _none_since(refusal: Refusal, accepted_at: datetime | None) -> bool:
+    return accepted_at is None or refusal.last_at > accepted_at
 
 
 def _refused(name: str, store: StoreFacts, refusal: Refusal) -> Finding:
@@ -386,5 +435,9 @@ def _refused(name: str, store: StoreFacts, refusal: Refusal) -> Finding:
     else:
         setting = store.secret_setting or "the secret"
         code, why, do = "signature_mismatch", "the signature doesn't match", f"Compare {setting} with the secret the store signs with."
-    text = f"{number} refused for store {name} because {why}, the last one at {when(refusal.last_at)}, and none accepted since."
-    return Finding(code=code, status=Status.ATTENTION, store=name, since=refusal.last_at, text=text, do=do)
+    since, until = "none accepted since", None
+    if refusal.over_at is not None or not _none_since(refusal, store.silence.last_at):
+        since, until = "others are accepted", refusal.over_at
+        do = f"Find out which of the store's webhooks is refused: the log names each with action=refused. {do}"
+    text = f"{number} refused for store {name} because {why}, the last one at {when(refusal.last_at)}, and {since}."
+    return Finding(code=code, status=Status.ATTENTION, store=name, since=refusal.last_at, until=until, text=text, do=do)

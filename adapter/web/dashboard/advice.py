@@ -51,7 +51,8 @@ OUTCOMES = {
 }  # fmt: skip
 
 PROBLEMS = {
-    "store_error": "losing orders", "waiting": "orders are stuck", "retrying": "being retried", "dead": "dead deliveries",
+    "store_error": "losing orders", "store_api": "its API fails", "locked": "encryption key missing",
+    "waiting": "orders are stuck", "retrying": "being retried", "dead": "dead deliveries",
     "not_configured": "not in the settings",
     "signature_mismatch": "signatures don't match", "signature_missing": "unsigned requests",
     "signature_other_shop": "requests from another shop", "silent": "silent unusually long",
