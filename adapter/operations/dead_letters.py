@@ -8,11 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from adapter.inbox import views
+from adapter.inbox.packing import LOCKED, is_locked
 from adapter.inbox.search import attempts_of
 from adapter.inbox.settling import GIVEN_UP, REFUSED
+from adapter.inbox.sources import NOT_FETCHED
 from adapter.operations.mapping_work import Preview
 from adapter.operations.masking import masked, without_addresses
-from adapter.operations.preview import LONGEST, make_preview
+from adapter.operations.preview import LONGEST, make_preview, not_configured
 from adapter.settings import Settings
 from mappings import parse
 
@@ -50,21 +52,21 @@ def advise(row: Row[Any], attempts: Sequence[Row[Any]], today: Preview | None) -
     if row.detail == REFUSED:
         return _refused(row, attempts, today)
     if row.detail == GIVEN_UP:
-        return Advice("Drip could not be reached, or did not accept it, for days.", "Retry it now that Drip responds.", can_retry=True)
-    if today is not None and today.problems:
-        mend = "Correct the order in the store, which then sends it again, or download the fixture and report the problem."
-        return Advice("The payload can't be mapped, and the current version can't map it either.", mend, can_retry=False)
-    return Advice("The payload could not be mapped, but the current version can map it.", "Retry it.", can_retry=True)
+        again = "It was tried again, and Drip didn't accept it then either." if row.problems_before == row.problems else ""
+        return Advice("Drip could not be reached, or did not accept it, for days.", "Retry it now that Drip responds.", True, again)
+    return _unmapped(row, today)
 
 
 def advise_on(connection: Connection, delivery: int, settings: Settings) -> Advice | None:
-    """The same for a delivery by its id; None if it isn't dead, or too long to be mapped for this."""
+    """The same for a delivery by its id; None if it isn't dead."""
     row = views.one(connection, delivery)
-    if row is None or row.state != "dead" or (row.payload is not None and len(row.payload) > LONGEST):
+    if row is None or row.state != "dead":
         return None
     attempts = attempts_of(connection, delivery)
+    if row.payload is None or len(row.payload) > LONGEST:
+        return advise(row, attempts, None)
     sent = next((parse(attempt.body) for attempt in reversed(attempts) if attempt.body is not None), None)
-    return advise(row, attempts, make_preview(connection, row, settings, sent) if row.payload is not None else None)
+    return advise(row, attempts, make_preview(connection, row, settings, sent))
 
 
 def hopeless(connection: Connection, ids: Sequence[int], settings: Settings) -> dict[int, Advice]:
@@ -75,6 +77,29 @@ def hopeless(connection: Connection, ids: Sequence[int], settings: Settings) -> 
         if advice is not None and not advice.can_retry:
             found[delivery] = advice
     return found
+
+
+def _unmapped(row: Row[Any], today: Preview | None) -> Advice:
+    again = "It was tried again, and ended the same way." if row.problems_before == row.problems else ""
+    if is_locked(row.payload):
+        return Advice("Its payload can't be read.", f"{LOCKED[:1].upper()}{LOCKED[1:]}. Then retry it.", False, again)
+    if _reasons(row).startswith(NOT_FETCHED):
+        return Advice("The store's API didn't return the order.", "Run drip-adapter check, mend what it finds, then retry.", True, again)
+    if today is None:
+        return Advice("The payload could not be mapped, and is too long to be tried here.", "Retry it after an update.", not again, again)
+    if not_configured(row.store) in today.problems.get("", ()):
+        mend = "Configure the store, or add its name to another store's aliases. Then retry it."
+        return Advice("Its store is not in the settings.", mend, False, again)
+    if today.problems:
+        mend = "Correct the order in the store, which then sends it again, or download the fixture and report the problem."
+        return Advice("The payload can't be mapped, and the current version can't map it either.", mend, False, again)
+    if again:
+        return Advice("The payload could not be mapped.", "Download the fixture and report the problem.", False, again)
+    return Advice("The payload could not be mapped, but the current version can map it.", "Retry it.", True)
+
+
+def _reasons(row: Row[Any]) -> str:
+    return " ".join(_problems(row).get("", ()))
 
 
 def _refused(row: Row[Any], attempts: Sequence[Row[Any]], today: Preview | None) -> Advice:

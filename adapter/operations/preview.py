@@ -32,7 +32,7 @@ def make_preview(connection: Connection, row: Row[Any], settings: Settings, sent
     if is_locked(row.payload):
         return Preview(problems={"": [LOCKED]})
     if settings.store(row.store) is None:
-        return Preview(document=_parsed(row.payload, DEEPEST), problems={"": [f"store {row.store} is not in the settings"]})
+        return Preview(document=_parsed(row.payload, DEEPEST), problems={"": [not_configured(row.store)]})
     source = source_of(row, settings)
     document = _parsed(row.payload, source.context.options.limits.nesting)
     given = (source.provider.name, row.payload, source.context)
@@ -44,6 +44,11 @@ def make_preview(connection: Connection, row: Row[Any], settings: Settings, sent
         return replace(MAPPER.call(_PREVIEW_S, mapping_work.preview, *given, products, sent), document=document)
     except CallFailed as failed:
         return Preview(document=document, problems={"": [f"mapping it {failed}"]})
+
+
+def not_configured(store: str) -> str:
+    """Why nothing is made of the payloads of a store that was removed."""
+    return f"store {store} is not in the settings"
 
 
 def _parsed(payload: bytes, deepest: int) -> Any:

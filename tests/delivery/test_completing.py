@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from adapter.delivery import unread
+from adapter.inbox import holdups
+from adapter.inbox.database import snapshot
 from adapter.stores.api import Page, Platform, Window
 from adapter.stores.http import Deadline, StoreTrouble
 from tests.support.adapter_under_test import AdapterUnderTest, shopify_order
@@ -127,6 +129,37 @@ def test_while_the_store_is_away_the_order_waits(adapter: AdapterUnderTest, mage
     ledger.fails = None
     adapter.settle()
     assert adapter.states() == ["skipped:split", "delivered"]
+
+
+def held_up(adapter: AdapterUnderTest) -> list[tuple[str, str, float]]:
+    """Reason, cause and minutes of what holds up the store."""
+    with snapshot(adapter.engine) as connection:
+        rows = holdups.current(connection, adapter.clock()).get("magento", [])
+    return [(row.reason, row.why, (adapter.clock() - row.since).total_seconds() / 60) for row in rows]
+
+
+def test_what_the_store_s_api_holds_up_is_known_until_it_responds(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(ledger := Ledger({"501": WHOLE, "502": WHOLE}, fails=StoreTrouble("magento-shop.example returned 401")))
+    post_event(adapter)
+    for minutes in range(15):
+        adapter.settle()
+        assert held_up(adapter) == [("store_api", "magento-shop.example returned 401", minutes)]
+        adapter.clock.advance(minutes=1)
+    post_event(adapter, 502)
+    adapter.settle()
+    assert [why for _, why, _ in held_up(adapter)] == ["magento-shop.example returned 401"]
+    adapter.new_reader()
+    ledger.fails = None
+    adapter.settle()
+    assert held_up(adapter) == []
+
+
+def test_what_no_reader_tries_again_is_over_by_itself(adapter: AdapterUnderTest, magento: Open) -> None:
+    magento(Ledger({}, fails=StoreTrouble("down")))
+    post_event(adapter)
+    adapter.settle()
+    adapter.clock.advance(minutes=4)
+    assert held_up(adapter) == []
 
 
 def test_a_store_that_says_for_how_long_is_left_alone_for_so_long(adapter: AdapterUnderTest, magento: Open) -> None:

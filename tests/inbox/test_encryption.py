@@ -15,6 +15,7 @@ from adapter.inbox.database import snapshot
 from adapter.inbox.encryption import Keyring
 from adapter.inbox.packing import LOCKED, Packing, is_locked
 from adapter.inbox.tables import attempts, deliveries
+from adapter.operations.health import read_health
 from adapter.settings.secrets import payload_key
 from tests.support.adapter_under_test import SECRET, AdapterUnderTest, make_settings, shopify_order
 from tests.support.shoppers import EMAIL, NAME, order_of, traces
@@ -100,6 +101,9 @@ def test_without_the_key_a_delivery_waits_and_the_others_are_sent(
     adapter.settle()
     assert adapter.states() == ["pending", "delivered"]
     assert LOCKED in caplog.text
+    with snapshot(adapter.engine) as connection:
+        findings = read_health(connection, adapter.settings, adapter.clock()).findings
+    assert [(finding.status, finding.store) for finding in findings if finding.code == "locked"] == [("stuck", "shopify")]
     adapter = start(NEW, OLD)
     adapter.settle()
     assert adapter.states() == ["delivered"] * 2

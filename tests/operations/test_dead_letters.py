@@ -1,6 +1,7 @@
 """What is said about a dead delivery: who is at fault, what mends it, and whether a retry can help."""
 
 import html
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,6 +101,47 @@ def test_a_retry_that_ends_the_same_way_says_so(adapter: AdapterUnderTest) -> No
     adapter.settle()
     assert adapter.states() == ["dead"]
     assert "It was sent again, and Drip refused it for the same reason." in page(adapter, "/deliveries/1")
+
+
+def test_a_payload_that_can_not_be_mapped_again_says_so_on_every_page(adapter: AdapterUnderTest) -> None:
+    adapter.post({**shopify_order(1001), **UNMAPPABLE})
+    adapter.settle()
+    assert "tried again" not in page(adapter, "/deliveries/1")
+    run("deliveries", "retry", "1")
+    adapter.clock.advance(minutes=1)
+    adapter.settle()
+    assert adapter.states() == ["dead"]
+    for shown in (page(adapter, "/deliveries/1"), page(adapter, "/orders/shopify/1001"), run("deliveries", "show", "1")[0]):
+        assert "It was tried again, and ended the same way." in shown
+        assert "Correct the order in the store" in shown
+
+
+CAUSES = {
+    "a field that can't be mapped": ({}, UNMAPPABLE, "Correct the order in the store, which then sends it again"),
+    "a field that Drip refuses": ({"status": 422, "body": INVALID_EMAIL}, {}, "Correct the email address of the order in the store"),
+    "a refusal without a field": ({"status": 422, "body": {"errors": []}}, {}, "Correct the order in the store"),
+    "a payload too long to be mapped here": ({}, {**UNMAPPABLE, "note": "x" * 2_100_000}, "Retry it after an update."),
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_the_page_of_an_order_gives_the_advice_of_its_delivery(adapter: AdapterUnderTest, cause: str) -> None:
+    drip, order, words = CAUSES[cause]
+    if drip:
+        adapter.tell_drip(**drip)
+    adapter.post({**shopify_order(1001), **order})
+    adapter.settle()
+    assert adapter.states() == ["dead"]
+    for shown in (page(adapter, "/orders/shopify/1001"), page(adapter, "/deliveries/1"), run("deliveries", "show", "1")[0]):
+        assert words in shown
+
+
+def test_the_advice_for_a_store_that_was_removed_is_to_configure_it(adapter: AdapterUnderTest) -> None:
+    adapter.post({**shopify_order(1001), **UNMAPPABLE})
+    adapter.settle()
+    without = replace(adapter.settings, stores={name: each for name, each in adapter.settings.stores.items() if name != "shopify"})
+    shown = page(AdapterUnderTest(adapter.engine, without, adapter.sandbox_url), "/orders/shopify/1001")
+    assert "Its store is not in the settings. Configure the store" in shown
 
 
 def test_an_order_that_drip_could_not_be_reached_for_is_worth_a_retry(adapter: AdapterUnderTest) -> None:

@@ -13,7 +13,9 @@ from adapter.inbox.figures import Retrying
 from adapter.inbox.lost_orders import LostOrders
 from adapter.operations import verdict
 from adapter.operations.silence import Silence
-from adapter.operations.verdict import CODES, AccountFacts, Facts, Refusal, Status, StoreFacts, SumsDiffer, findings_of, headline, status_of
+from adapter.operations.verdict import (
+    CODES, AccountFacts, Facts, Holdup, Refusal, Status, StoreFacts, SumsDiffer, findings_of, headline, status_of,
+)  # fmt: skip
 from adapter.operations.waiting import Waiting
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
@@ -40,6 +42,16 @@ def refused(reason: str, at: datetime, accepted: datetime | None) -> StoreFacts:
 
 def waiting(**values: Any) -> StoreFacts:
     return replace(SHOP, waiting=Waiting(**values))
+
+
+def come_back(at: datetime, *, returns: int = 2, paused: timedelta = timedelta(minutes=5)) -> StoreFacts:
+    """Refused webhooks between accepted ones, the last of which was a minute ago."""
+    refusal = Refusal(reason="mismatch", number=9, last_at=at, before_at=at - paused, returns=returns)
+    return replace(SHOP, silence=Silence(ago(minutes=1), None), refusals=[refusal])
+
+
+def held(reason: str, since: datetime) -> StoreFacts:
+    return replace(SHOP, holdups=[Holdup(reason=reason, why="it is down", since=since, until=NOW + timedelta(minutes=1))])
 
 
 WAITING_LIVE = waiting(due=1, due_since=ago(minutes=11), live_due_since=ago(minutes=11))
@@ -97,6 +109,16 @@ def test_nothing_is_wrong() -> None:
             facts(refused("mismatch", ago(hours=3), ago(hours=4))), [("signature_mismatch", Status.ATTENTION)], id="wrong after a rotation"
         ),
         pytest.param(facts(refused("mismatch", ago(minutes=6), ago(minutes=5))), [], id="right again"),
+        pytest.param(facts(come_back(ago(minutes=20))), [("signature_mismatch", Status.ATTENTION)], id="refused between accepted ones"),
+        pytest.param(facts(come_back(ago(minutes=31))), [], id="not for a while"),
+        pytest.param(facts(come_back(ago(minutes=20), returns=1)), [], id="a leftover of a mended secret"),
+        pytest.param(
+            facts(come_back(ago(hours=9), paused=timedelta(hours=5))), [("signature_mismatch", Status.ATTENTION)], id="refused now and then"
+        ),
+        pytest.param(facts(come_back(ago(hours=25), paused=timedelta(hours=20))), [], id="not for a day"),
+        pytest.param(facts(held("store_api", ago(minutes=2))), [("store_api", Status.ATTENTION)], id="the store's API fails"),
+        pytest.param(facts(held("store_api", ago(minutes=11))), [("store_api", Status.STUCK)], id="the store's API fails for long"),
+        pytest.param(facts(held("locked", NOW)), [("locked", Status.STUCK)], id="no key"),
         pytest.param(facts(refused("missing", ago(hours=3), None)), [("signature_missing", Status.ATTENTION)], id="unsigned"),
         pytest.param(facts(refused("missing", ago(minutes=1), NOW)), [], id="unsigned, but webhooks arrive"),
         pytest.param(facts(refused("missing", ago(hours=25), None)), [], id="unsigned, long ago"),

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from sqlalchemy import Engine, update
 
 from adapter.cli import main
-from adapter.inbox import proofs, receiving
+from adapter.inbox import holdups, proofs, receiving
 from adapter.inbox.database import transaction
+from adapter.inbox.packing import LOCKED
 from adapter.inbox.receiving import Arrival
 from adapter.inbox.tables import deliveries, leases
 from adapter.monitoring.alerts import Alerts
@@ -230,7 +231,31 @@ def another_shops_webhooks(adapter: AdapterUnderTest) -> None:
         receiving.count_refusal(connection, store="shopify", reason="other_shop", at=datetime.now(UTC))
 
 
+def one_of_two_secrets_wrong(adapter: AdapterUnderTest) -> None:
+    """Two apps send to one store: the newest webhook is an accepted one."""
+    for number in range(3):
+        wrong_secret(adapter)
+        adapter.post(shopify_order(1001 + number))
+        adapter.settle()
+
+
+def a_store_api_that_fails(adapter: AdapterUnderTest) -> None:
+    now = datetime.now(UTC)
+    with transaction(adapter.engine) as connection:
+        until = now + timedelta(minutes=1)
+        holdups.note(connection, "magento", holdups.STORE_API, "the store answered 503", at=now - timedelta(minutes=6), until=until)
+
+
+def payloads_without_a_key(adapter: AdapterUnderTest) -> None:
+    now = datetime.now(UTC)
+    with transaction(adapter.engine) as connection:
+        holdups.note(connection, "shopify", holdups.LOCKED, LOCKED, at=now, until=now + timedelta(minutes=5))
+
+
 TROUBLES = [
+    (one_of_two_secrets_wrong, "attention", "signature_mismatch"),
+    (a_store_api_that_fails, "attention", "store_api"),
+    (payloads_without_a_key, "stuck", "locked"),
     (fees_that_nothing_names, "attention", "sums_differ"),
     (a_store_that_is_gone, "stuck", "not_configured"),
     (another_shops_webhooks, "attention", "signature_other_shop"),

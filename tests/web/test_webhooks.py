@@ -66,6 +66,20 @@ def test_refusals_are_counted_up(adapter: AdapterUnderTest, engine: Engine) -> N
     assert refusals(engine) == [("shopify", "missing", 3)]
 
 
+def test_refusals_that_come_back_after_accepted_webhooks_are_told_from_others(adapter: AdapterUnderTest, engine: Engine) -> None:
+    def refuse() -> tuple[int, bool]:
+        adapter.web.post("/webhooks/shopify", data=b"{}", headers={"X-Shopify-Hmac-Sha256": "d3Jvbmc="})
+        with snapshot(engine) as connection:
+            [row] = figures.all_refusals(connection)
+        return row.returns, row.before_at is not None
+
+    assert [refuse(), refuse()] == [(0, False)] * 2
+    adapter.post(shopify_order(1))
+    assert [refuse(), refuse()] == [(1, True)] * 2
+    adapter.post(shopify_order(2))
+    assert refuse() == (2, True)
+
+
 def test_a_truncated_signature_is_refused(adapter: AdapterUnderTest) -> None:
     [(name, value)] = signed(b"{}").items()
     assert adapter.web.post("/webhooks/shopify", data=b"{}", headers={name: value[:-2]}).status_code == 401
