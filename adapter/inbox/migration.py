@@ -27,8 +27,6 @@ def migrate(engine: Engine) -> None:
         config = alembic_config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-    if engine.dialect.name == "sqlite":
-        engine.dispose()  # new connections find tables of ours, and use the write-ahead log
 
 
 def alembic_config() -> Config:

@@ -10,7 +10,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
@@ -50,7 +50,10 @@ def why_no_file(engine: Engine) -> str:
 
 
 def create_file(engine: Engine) -> None:
-    """Create the file of an SQLite database if it is missing, and let only this user read and write it. Raises `DatabaseAway`."""
+    """Create the file of an SQLite database if it is missing, and let only this user read and write it. Raises `DatabaseAway`.
+
+    It gets a write-ahead log here, before it has tables: SQLite remembers that in the file.
+    """
     if not (path := path_of(engine)):
         return
     try:
@@ -62,6 +65,8 @@ def create_file(engine: Engine) -> None:
                     os.chmod(each, _PRIVATE)
     except OSError as error:
         raise DatabaseAway(f"the database of DATABASE_URL can't be used: {path}: {why_unusable(path) or error.strerror}") from error
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as connection:  # the engine's connection will say what is wrong
+        connection.execute("PRAGMA journal_mode = WAL")
 
 
 def why_unusable(path: str) -> str:
@@ -166,7 +171,7 @@ class _File:
             return
         header = os.pread(_descriptor(self._path), _HEADER_BYTES, 0)
         pages = int.from_bytes(header[_PAGES], "big")
-        if not header.startswith(_MAGIC) or pages < self._pages:  # nothing here makes it smaller
+        if (header and not header.startswith(_MAGIC)) or pages < self._pages:  # nothing here makes it smaller
             raise _unusable(self._path, "was overwritten; stop the adapter, put the file back without -wal and -shm beside it, and restart")
         self._pages = pages
         if found != self.opened:

@@ -87,15 +87,19 @@ def _unmapped(row: Row[Any], today: Preview | None) -> Advice:
         return Advice("The store's API didn't return the order.", "Run drip-adapter check, mend what it finds, then retry.", True, again)
     if today is None:
         return Advice("The payload could not be mapped, and is too long to be tried here.", "Retry it after an update.", not again, again)
-    if not_configured(row.store) in today.problems.get("", ()):
-        mend = "Configure the store, or add its name to another store's aliases. Then retry it."
-        return Advice("Its store is not in the settings.", mend, False, again)
     if today.problems:
-        mend = "Correct the order in the store, which then sends it again, or download the fixture and report the problem."
-        return Advice("The payload can't be mapped, and the current version can't map it either.", mend, False, again)
+        return _unmapped_today(row, today, again)
     if again:
         return Advice("The payload could not be mapped.", "Download the fixture and report the problem.", False, again)
     return Advice("The payload could not be mapped, but the current version can map it.", "Retry it.", True)
+
+
+def _unmapped_today(row: Row[Any], today: Preview, again: str) -> Advice:
+    if not_configured(row.store) in today.problems.get("", ()):
+        mend = "Configure the store, or add its name to another store's aliases. Then retry it."
+        return Advice("Its store is not in the settings.", mend, False, again)
+    mend = "Correct the order in the store, which then sends it again, or download the fixture and report the problem."
+    return Advice("The payload can't be mapped, and the current version can't map it either.", mend, False, again)
 
 
 def _reasons(row: Row[Any]) -> str:

@@ -14,7 +14,17 @@ from adapter.inbox.lost_orders import LostOrders
 from adapter.operations import verdict
 from adapter.operations.silence import Silence
 from adapter.operations.verdict import (
-    CODES, AccountFacts, Facts, Holdup, Refusal, Status, StoreFacts, SumsDiffer, findings_of, headline, status_of,
+    CODES,
+    AccountFacts,
+    Facts,
+    Holdup,
+    Refusal,
+    Status,
+    StoreFacts,
+    SumsDiffer,
+    findings_of,
+    headline,
+    status_of,
 )  # fmt: skip
 from adapter.operations.waiting import Waiting
 
