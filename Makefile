@@ -35,7 +35,7 @@ simulate: $(READY_DEV)  ## The tables of docs/pacing.md.
 	$(BIN)/python -m tests.delivery.simulation
 	$(BIN)/python -m tests.delivery.simulation --curve
 
-bench: $(READY_DEV)  ## Measure everything and write build/bench/report.md; forty minutes. BENCH=--quick: some minutes, BENCH=--full: hours.
+bench: $(READY_DEV)  ## Measure everything and write build/bench/report.md; half an hour. BENCH=--quick: some minutes, BENCH=--full: hours.
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 	$(BIN)/python -m tests.benchmarks.pages 20000
 

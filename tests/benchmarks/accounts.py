@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -32,30 +33,36 @@ def measure(
     rested_s: float = 60,
     seconds: float = 30,
 ) -> list[Row]:
-    """One row for each database."""
-    rows = []
-    for database, url in urls.items():
-        migrated(url).dispose()
-        with tempfile.TemporaryDirectory() as folder, drip() as standing_in:
-            variables = {"DATABASE_URL": url, "DRIP_API_URL": standing_in.url, **settings_of(stores, Path(folder), accounts=accounts)}
-            with serving(variables) as (processes, address):
-                row: Row = {"database": database, "stores": stores, "accounts": accounts}
-                row |= _at_rest(processes, warm_up_s=warm_up_s, watched_s=rested_s)
-                shops = itertools.cycle([Shop(address, store=f"shop-{number}") for number in range(hanging, stores)])
-                row |= _posted(shops, standing_in, processes, seconds, "")
-                standing_in.hanging = {str(FIRST_ACCOUNT + number) for number in range(hanging if accounts > 1 else 0)}
-                for number in range(len(standing_in.hanging)):
-                    for _ in range(5):
-                        Shop(address, store=f"shop-{number}").post()
-                if standing_in.hanging:
-                    row |= _posted(shops, standing_in, processes, seconds, f"beside {hanging} that hang ")
-                row |= {"sender_threads under load": processes.threads("sender")}
-                rows.append(row)
-    return rows
+    """One row for each database. All warm up at the same time, since that takes long and little."""
+    with ExitStack() as stack:
+        drips, serves = {}, {}
+        for database, url in urls.items():
+            migrated(url).dispose()
+            folder, drips[database] = Path(stack.enter_context(tempfile.TemporaryDirectory())), stack.enter_context(drip())
+            variables = {"DATABASE_URL": url, "DRIP_API_URL": drips[database].url, **settings_of(stores, folder, accounts=accounts)}
+            serves[database] = stack.enter_context(serving(variables))
+        time.sleep(warm_up_s)
+        rows = []
+        for database, (processes, address) in serves.items():
+            row: Row = {"database": database, "stores": stores, "accounts": accounts, **_at_rest(processes, rested_s)}
+            rows.append(row | _under_load(processes, address, drips[database], stores, hanging if accounts > 1 else 0, seconds))
+        return rows
 
 
-def _at_rest(processes: Running, warm_up_s: float, watched_s: float) -> Row:
-    time.sleep(warm_up_s)
+def _under_load(processes: Running, address: str, standing_in: Drip, stores: int, hanging: int, seconds: float) -> Row:
+    """Orders of all stores, and then also of so many accounts for which nothing is answered."""
+    shops = itertools.cycle([Shop(address, store=f"shop-{number}") for number in range(hanging, stores)])
+    row = _posted(shops, standing_in, processes, seconds, "")
+    standing_in.hanging = {str(FIRST_ACCOUNT + number) for number in range(hanging)}
+    for number in range(hanging):
+        for _ in range(5):
+            Shop(address, store=f"shop-{number}").post()
+    if hanging:
+        row |= _posted(shops, standing_in, processes, seconds, f"beside {hanging} that hang ")
+    return row | {"sender_threads under load": processes.threads("sender")}
+
+
+def _at_rest(processes: Running, watched_s: float) -> Row:
     before = processes.cpu_s()
     time.sleep(watched_s)
     memory = processes.memory_mb()

@@ -43,6 +43,7 @@ end
 _MOST_A_SECOND = 6_000
 _GUNICORN = (sys.executable, "-m", "gunicorn", "--workers", "2", "--threads", "8", "--worker-class", "gthread", "--log-level", "error")
 CONTENDERS = ("bare", "naive", "queued", "web", "serve")
+_MOST_WARM_UPS = 10
 _UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 Load = tuple[int, int]
 """Bytes of a body, and connections."""
@@ -85,7 +86,7 @@ def measure(
         for _ in range(rounds):
             for name in there:
                 with _server(name, url) as (port, process):
-                    _run(port, process, loads[0], 1)  # until every worker has started
+                    _warm_up(port, process, loads[0])
                     for load in loads:
                         runs.setdefault((load, name), []).append(_run(port, process, load, seconds))
         rows += [_row(database, load, name, runs[load, name], runs.get((load, "bare"), [])) for load in loads for name in there]
@@ -125,6 +126,14 @@ def _server(name: str, url: str) -> Iterator[tuple[int, Running]]:
         broker = ["redis-server", "--port", str(redis), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
         with running(broker, {}), running(command, {**variables, "REDIS_URL": f"redis://127.0.0.1:{redis}/0"}, up=up) as process:
             yield port, process
+
+
+def _warm_up(port: int, process: Running, load: Load) -> None:
+    """Load it until every worker has started; raises `RuntimeError` if it answers nothing."""
+    for _ in range(_MOST_WARM_UPS):
+        if _run(port, process, load, 1).rate:
+            return
+    raise RuntimeError("the server was up, but answered no webhook")
 
 
 def _factory(name: str) -> str:

@@ -70,6 +70,7 @@ def queued() -> Flask:
     """Hands each body to Celery, whose broker is a Redis in memory: what many scripts do."""
     from tests.benchmarks.celery_app import forward
 
+    forward.delay("")  # waits for Redis, and loads what sending takes
     app = _app("queued")
 
     @app.post("/webhooks/shopify")
