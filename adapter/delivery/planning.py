@@ -1,6 +1,6 @@
 """What an account may send next, from one look at the database: its troubles, its quota, and what is due."""
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row
 
 from adapter.delivery.lease import Lease
 from adapter.delivery.pacing import HOUR, MOST_ORDERS, Demand, Kind, Pacing, Plan, Wait
+from adapter.delivery.store_turns import StoreTurns
 from adapter.inbox import ledger, sending
 from adapter.inbox.ledger import LONGEST_REQUEST
 from adapter.inbox.sending import Lane
@@ -61,7 +62,7 @@ class Planner:
         self,
         account: str,
         fingerprint: str,
-        stores: Container[str],
+        stores: Collection[str],
         limits: dict[Kind, int],
         lease: Lease,
         clock: Callable[[], datetime],
@@ -71,6 +72,7 @@ class Planner:
         self._account = account
         self._fingerprint = fingerprint
         self._stores = stores
+        self._turns = StoreTurns(account, stores)
         self._limits = limits
         self._lease = lease
         self._clock = clock
@@ -107,6 +109,8 @@ class Planner:
             if again is None or isinstance(again, Wait):
                 return Rest(again.until if again else None, live=demand.live > 0)
             plan, lanes = again, lanes[: again.orders]
+        else:
+            lanes = self._turns.take(connection, lanes, now, live=demand.live)
         return Outlook(trouble, plan, lanes) if lanes else Rest(now + HOUR, live=True)
 
     def _probe(self, connection: Connection, trouble: Trouble, now: datetime) -> Outlook | Rest:

@@ -1,4 +1,4 @@
-"""Sends one account's orders: lanes oldest first, one request at a time, each body stored before it is posted.
+"""Sends one account's orders: lanes oldest first but stores in turn, one request at a time, each body stored before it is posted.
 
 An order takes three commits: its claim, its body before the request, and the outcome. Only the last two wait for the disk: if the machine
 fails, the order is claimed anew.

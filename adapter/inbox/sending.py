@@ -135,6 +135,24 @@ def _oldest_due(priority: int) -> Select[str, str]:
     return oldest.limit(bindparam("limit", type_=Integer))
 
 
+def oldest_of_each(connection: Connection, account: str, stores: Iterable[str], now: datetime) -> list[Lane]:
+    """The lane of each store's oldest live delivery that is due for an account, the oldest first; a step into the index for each store."""
+    wanted = as_lanes((store, "") for store in stores)
+    rows = connection.execute(_oldest_of_each(connection.dialect.name), {"lanes": wanted, "account": account, "now": now})
+    return [Lane(row.store, row.order_id) for row in rows]
+
+
+@cache
+def _oldest_of_each(dialect: str) -> Select[str, str]:
+    wanted = lanes_of(dialect)
+    mine = and_(_WAITING, deliveries.c.store == wanted.c.store, deliveries.c.priority == LIVE, _DUE)
+    oldest = using(select(deliveries.c.id), deliveries, "ix_deliveries_waiting").where(mine).order_by(deliveries.c.due_at).limit(1)
+    chosen = select(oldest.correlate(wanted).scalar_subquery().label("id")).select_from(wanted).subquery("chosen")
+    found = select(deliveries.c.store, deliveries.c.order_id).join_from(chosen, deliveries, deliveries.c.id == chosen.c.id)
+    # Tested in the row: where a store's account has changed, its first delivery may still be for another.
+    return found.where(deliveries.c.account == bindparam("account")).order_by(deliveries.c.due_at, deliveries.c.id)
+
+
 _DUE = deliveries.c.due_at <= bindparam("now", type_=Instant)
 
 

@@ -68,6 +68,10 @@ STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
     "outlook": (lambda connection: sending.outlook(connection, ACCOUNT.id, NOW, 4000), {"ix_deliveries_due"}),
     "due_lanes": (lambda connection: sending.due_lanes(connection, ACCOUNT.id, NOW, 1), {"ix_deliveries_due"}),
     "due_lanes of a batch": (lambda connection: sending.due_lanes(connection, ACCOUNT.id, NOW, 1000), {"ix_deliveries_due"}),
+    "oldest_of_each": (
+        lambda connection: sending.oldest_of_each(connection, ACCOUNT.id, _STORES, NOW),
+        {"ix_deliveries_waiting"},
+    ),
     "take_up": (lambda connection: ledger.take_up(connection, [7, 8]), set()),
     "end_request": (lambda connection: ledger.end_request(connection, 7, 202, NOW), {"pk_requests"}),
     "end_attempts": (
