@@ -3,12 +3,9 @@
 Both are used alike: short transactions, no session state, no server-side prepared statements, so that PgBouncer may stand between.
 """
 
-import fcntl
-import os
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -24,13 +21,14 @@ from adapter.inbox import counters
 from adapter.inbox.packing import use_keys
 from adapter.inbox.postgresql_server import begin_writing, commit_in_one_trip, connect_postgresql
 from adapter.inbox.sqlite_file import path_of, remember_file, require_file, sync_file, watch_file, why_unusable
+from adapter.inbox.write_turn import begin_writing as begin_writing_sqlite
+from adapter.inbox.write_turn import turn_to_write
 
 # A webhook must be answered within 4 s, even if the database is unreachable; small plans allow 20 connections in total.
 _CONNECTIONS = 3
 _PATIENCE_S = 3
 _BUSY_TIMEOUT = f"PRAGMA busy_timeout = {_PATIENCE_S * 1000}"
 _IS_OURS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'deliveries'"
-_LOOK_MS = 10
 _CLOCK_KEEPS_S = 1.0
 _OTHER_TABLES = ("42P01", "42703")  # PostgreSQL has no such table, or no such column
 _NO_SUCH_TABLE = ("no such table", "no such column", "table deliveries has no column")
@@ -59,15 +57,15 @@ def transaction(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
     Without `synced` its commit doesn't wait for the disk: it survives any end of this process, but if the machine or the database server
     fails within the next second it may be undone, and with it only what was committed later. For work that is then simply done again.
     """
-    with (
-        _turn_to_write(engine),
-        reaching_database(engine),
-        engine.connect() as connection,
-        connection.execution_options(synced=synced).begin(),
-    ):
-        counters.begin(connection)
-        yield connection
-        counters.write(connection)
+    is_synced_later = bool(path_of(engine))  # once the turn has been passed on: no other writer waits for the disk
+    with turn_to_write(engine, _PATIENCE_S), reaching_database(engine), engine.connect() as connection:
+        opened = connection.info
+        with connection.execution_options(synced=synced and not is_synced_later).begin():
+            counters.begin(connection)
+            yield connection
+            counters.write(connection)
+    if synced and is_synced_later:
+        sync_file(engine, opened)
 
 
 def commit_statement(engine: Engine, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -93,7 +91,7 @@ def driver_transaction(engine: Engine) -> Iterator[Any]:
             if engine.dialect.name == "postgresql":
                 cursor.execute(begin_writing(_PATIENCE_S, synced=True))
             else:
-                _lock_sqlite(cursor.execute, synced=False)
+                begin_writing_sqlite(cursor.execute, _PATIENCE_S, synced=False)
             yield cursor
         finally:
             cursor.close()  # a statement that is still open would keep SQLite's lock, even on a closed connection
@@ -106,7 +104,7 @@ def _driver_connection(engine: Engine) -> Iterator[Any]:
     driver = engine.dialect.loaded_dbapi
     with reaching_database(engine):
         try:
-            with _turn_to_write(engine, is_patient=True):
+            with turn_to_write(engine, patience_s=None):
                 connection = engine.raw_connection()
                 opened = connection.info
                 try:
@@ -203,68 +201,9 @@ def _sqlite(url: str) -> Engine:
         if options.get("reading"):
             connection.exec_driver_sql("BEGIN")
         else:
-            _lock_sqlite(connection.exec_driver_sql, synced=options.get("synced", True))
+            begin_writing_sqlite(connection.exec_driver_sql, _PATIENCE_S, synced=options.get("synced", True))
 
     return engine
-
-
-@contextmanager
-def _turn_to_write(engine: Engine, *, is_patient: bool = False) -> Iterator[None]:
-    """Wait for the turn to write. SQLite allows one writer at a time, and its waiters poll, so an unlucky one waits for a long time.
-
-    All writers on this machine therefore queue for a file lock first. The kernel hands it over in turn, and releases it if a process dies.
-    """
-    if not (path := path_of(engine)):
-        yield
-        return
-    require_file(engine)
-    try:
-        turn = os.open(f"{path}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(engine, error.strerror or "") from error
-    try:
-        if is_patient:
-            fcntl.flock(turn, fcntl.LOCK_EX)
-        else:
-            _await_turn(turn)
-        require_file(engine)
-        yield
-    finally:
-        os.close(turn)
-
-
-def _await_turn(turn: int) -> None:
-    """Wait in the kernel's queue, but not forever: the process whose turn it is may have been stopped."""
-    with suppress(BlockingIOError):
-        fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return
-    # flock has no timeout. A thread that is still waiting when the file is closed ends as soon as it gets the turn, and releases it.
-    waiting = threading.Thread(target=fcntl.flock, args=(turn, fcntl.LOCK_EX), daemon=True)
-    waiting.start()
-    waiting.join(_PATIENCE_S)
-    if waiting.is_alive():
-        raise DatabaseAway(f"the database of DATABASE_URL can't be used: another process has been writing for {_PATIENCE_S} s")
-
-
-def _lock_sqlite(execute: Callable[[str], Any], *, synced: bool = True) -> None:
-    """Begin a writing transaction as soon as no other is open. It is written to the log in any case, and synced to disk if it should be.
-
-    This process has the turn, but another program may be using the file. SQLite itself would check only every 100 ms.
-    """
-    until = time.monotonic() + _PATIENCE_S
-    execute(f"PRAGMA busy_timeout = {_LOOK_MS}")
-    execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
-    try:
-        while True:
-            try:
-                execute("BEGIN IMMEDIATE")
-                return
-            except (OperationalError, sqlite3.OperationalError) as error:
-                code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0)
-                if code & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
-                    raise
-    finally:
-        execute(_BUSY_TIMEOUT)
 
 
 @contextmanager

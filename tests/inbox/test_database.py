@@ -1,5 +1,7 @@
 """Schema, migrations and transactions, on both databases."""
 
+import fcntl
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from adapter.errors import DatabaseAway
 from adapter.inbox.database import connect, database_now, snapshot, transaction
 from adapter.inbox.ledger import take_up
 from adapter.inbox.migration import migrate
+from adapter.inbox.receiving import count_refusal
 from adapter.inbox.schema_version import is_migrated
 from adapter.inbox.sqlite_file import create_file
 from adapter.inbox.tables import deliveries, metadata
@@ -81,24 +84,32 @@ def test_postgresql_keeps_room_for_the_updates_of_deliveries(server: Engine) -> 
         assert "fillfactor=75" in connection.execute(text("SELECT reloptions FROM pg_class WHERE relname = 'deliveries'")).scalar_one()
 
 
-def synced_in_turn(engine: Engine, how: str) -> list[object]:
-    """What a setting is in a transaction that is synced, in one that need not be, and in another one that is."""
-    found = []
-    for synced in (True, False, True):
-        with transaction(engine, synced=synced) as connection:
-            found.append(connection.execute(text(how)).scalar())
-    return found
-
-
-def test_a_commit_that_need_not_be_synced_leaves_others_as_they_are_on_sqlite(tmp_path: Path) -> None:
+def test_a_commit_on_sqlite_is_synced_once_the_turn_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no other writer waits for the disk; and it isn't synced where it need not be."""
     engine = connect(f"sqlite:///{tmp_path / 'x.db'}")
     migrate(engine)
-    assert synced_in_turn(engine, "PRAGMA synchronous") == [2, 1, 2]  # FULL, NORMAL, FULL
+    log, synced_files, sync = (tmp_path / "x.db-wal").stat().st_ino, list[int](), os.fdatasync
+
+    def sync_in_nobodys_turn(descriptor: int) -> None:
+        with (tmp_path / "x.db-turn").open() as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        synced_files.append(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    monkeypatch.setattr("os.fdatasync", sync_in_nobodys_turn)
+    for synced in (True, False, True):
+        with transaction(engine, synced=synced) as connection:
+            count_refusal(connection, store="shopify", reason="missing", at=database_now(connection))
+    assert synced_files == [log, log]
     engine.dispose()
 
 
 def test_a_commit_that_need_not_be_synced_leaves_others_as_they_are_on_postgresql(server: Engine) -> None:
-    assert synced_in_turn(server, "SHOW synchronous_commit") == ["on", "off", "on"]
+    found = []
+    for synced in (True, False, True):
+        with transaction(server, synced=synced) as connection:
+            found.append(connection.execute(text("SHOW synchronous_commit")).scalar())
+    assert found == ["on", "off", "on"]
     with transaction(server) as connection:
         assert connection.execute(text("SHOW statement_timeout")).scalar() == "3s"
 
