@@ -59,18 +59,12 @@ class LaneQueue:
         return [row for row in self.rows if row.id != self.target.id] if self.newest.delivery_id == self.target.id else []
 
 
-def load_queues(connection: Connection, account: str, lanes: Sequence[Lane], now: datetime) -> list[LaneQueue]:
-    """The lanes that can be sent now, in the order given; the others are postponed or settled here."""
+def load_queues(connection: Connection, account: str, lanes: Sequence[Lane]) -> list[LaneQueue]:
+    """What waits in these lanes, in the order given; without those in which nothing does."""
     rows = sending.waiting(connection, lanes)
     has = sending.what_drip_has(connection, account, lanes)
     tried = sending.attempts_for(connection, account, [row.id for waiting in rows.values() for row in waiting])
-    queues = []
-    for lane in lanes:
-        if lane in rows:
-            queue = _queue(lane, rows[lane], has.get(lane), tried)
-            if not _must_wait(connection, queue, now):
-                queues.append(queue)
-    return queues
+    return [_queue(lane, rows[lane], has.get(lane), tried) for lane in lanes if lane in rows]
 
 
 def _queue(lane: Lane, rows: Sequence[Row[Any]], has: Row[Any] | None, tried: dict[int, list[Row[Any]]]) -> LaneQueue:
@@ -85,25 +79,38 @@ def _queue(lane: Lane, rows: Sequence[Row[Any]], has: Row[Any] | None, tried: di
     return LaneQueue(lane, rows, target, previous, unconfirmed.get(target.id), has, newest)
 
 
-def _must_wait(connection: Connection, queue: LaneQueue, now: datetime) -> bool:
+def may_go(queue: LaneQueue, now: datetime) -> bool:
+    """Whether a lane's target can be sent now."""
+    return not (_crashes(queue) or _is_locked(queue) or _is_early(queue, now))
+
+
+def hold_up(connection: Connection, queue: LaneQueue, now: datetime) -> None:
+    """Settle or postpone the target of a lane that may not go."""
     target = queue.target
-    if target.starts >= sources.MOST_STARTS:
+    about = {"delivery": target.id, "store": queue.lane.store, "order": queue.lane.order_id}
+    if _crashes(queue):
         settling.kill(connection, target.id, sources.too_often(), now)
-        about = {"action": "dead", "delivery": target.id, "store": queue.lane.store, "order": queue.lane.order_id}
-        log.warning("work on it was started repeatedly and never finished", extra=about)
-        return True
-    if is_locked(target.payload) or (queue.unconfirmed is not None and is_locked(queue.unconfirmed.body)):
+        log.warning("work on it was started repeatedly and never finished", extra={"action": "dead", **about})
+    elif _is_locked(queue):
         settling.postpone(connection, [row.id for row in queue.rows], now + LOCKED_FOR)
         holdups.note(connection, queue.lane.store, holdups.LOCKED, LOCKED, at=now, until=now + LOCKED_FOR)
-        about = {"action": "locked", "delivery": target.id, "store": queue.lane.store, "order": queue.lane.order_id}
-        log.error("the payload or body can't be read: %s", LOCKED, extra=about)
-        return True
+        log.error("the payload or body can't be read: %s", LOCKED, extra={"action": "locked", **about})
+    else:
+        settling.postpone(connection, [row.id for row in queue.rows], target.due_at)
+
+
+def _crashes(queue: LaneQueue) -> bool:
+    return bool(queue.target.starts >= sources.MOST_STARTS)
+
+
+def _is_locked(queue: LaneQueue) -> bool:
+    return is_locked(queue.target.payload) or (queue.unconfirmed is not None and is_locked(queue.unconfirmed.body))
+
+
+def _is_early(queue: LaneQueue, now: datetime) -> bool:
     # A newer snapshot does not wait for an older one's retry; an older one that arrives late changes nothing.
     overtaken = any(row.due_at <= now and row.id == queue.newest.delivery_id for row in queue.rows)
-    if target.due_at > now and not overtaken:
-        settling.postpone(connection, [row.id for row in queue.rows], target.due_at)
-        return True
-    return False
+    return bool(queue.target.due_at > now) and not overtaken
 
 
 def _unconfirmed(attempts: Sequence[Row[Any]]) -> Row[Any] | None:

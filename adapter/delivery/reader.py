@@ -28,6 +28,7 @@ from adapter.inbox.reading import assign_account, last_payload, set_in_hand, sto
 from adapter.inbox.sending import Due, Lane
 from adapter.inbox.sources import Source
 from adapter.inbox.tables import LIVE
+from adapter.inbox.write_turn import in_turns
 from adapter.monitoring.error_reporting import report
 from adapter.operations.wording import counted
 from adapter.process.time_limit import NO_LIMIT, TimeLimit
@@ -40,6 +41,8 @@ _ASSIGNED_AT_ONCE = 500
 _ORPHANS_EVERY = timedelta(minutes=1)
 # How long incomplete payloads wait for their store's API to return the complete order.
 _WAITS_FOR_STORE = timedelta(days=1)
+# On SQLite, webhooks wait meanwhile.
+_RECORDED_AT_ONCE = 25
 # What one step may take of large payloads before the next stores have their turn.
 _STEP_S = 0.25
 
@@ -94,10 +97,13 @@ class Reader:
         self._in_hand = {row.id for row in rows}
         self._completer.arrived(max(self._in_hand))
         results = self._read_some(rows)
-        with transaction(self._engine, synced=False) as connection:
-            self._record(connection, results)
-            set_in_hand(connection, ())
-        self._in_hand = set()
+        self._in_hand = {row.id for row, _ in results}
+        for some in in_turns(self._engine, results, _RECORDED_AT_ONCE):
+            left = self._in_hand - {row.id for row, _ in some}
+            with transaction(self._engine, synced=False) as connection:
+                self._record(connection, some)
+                set_in_hand(connection, sorted(left))
+            self._in_hand = left
         for row, result in results:
             if isinstance(result, Wait | WaitForFetch):
                 self._waiting.setdefault(row.store, {})[row.id] = result

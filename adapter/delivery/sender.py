@@ -4,40 +4,33 @@ An order takes three commits: its claim, its body before the request, and the ou
 fails, the order is claimed anew.
 """
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import timedelta
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from adapter.delivery.answers import Answer, Outcome
+from adapter.delivery.answers import Outcome
 from adapter.delivery.drip import DEADLINES_S, Drip
 from adapter.delivery.lease import Lease
 from adapter.delivery.pacing import MOST_ORDERS, Kind, Plan
 from adapter.delivery.planning import Outlook, Planner, Rest, Trouble
 from adapter.delivery.preparing import Post, Preparer
-from adapter.delivery.queues import LaneQueue, load_queues
+from adapter.delivery.queues import LaneQueue, hold_up, load_queues, may_go
+from adapter.delivery.request_ledger import AT_ONCE, RequestLedger
 from adapter.delivery.settling import SMALLEST_BATCH, Settler
-from adapter.errors import DatabaseAway
-from adapter.inbox import accounts, ledger, reading
+from adapter.inbox import reading
 from adapter.inbox.adoption import adopt_orders
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.ledger import LONGEST_REQUEST
-from adapter.inbox.packing import Packing, packing_of
+from adapter.inbox.write_turn import in_turns
 from adapter.process.time_limit import NO_LIMIT, TimeLimit
 from adapter.settings import Account, Settings
 
-log = logging.getLogger(__name__)
 _MOST_BYTES = 5_000_000
 # Beyond a request's deadline, for what is done before and after it.
 _PULSE_S = 30.0
-_OTHERS_SPEND = timedelta(minutes=1)
-# Less than the pulse, so that the lease is kept meanwhile. SQLite is away, too, while others keep it busy.
-_SETTLING_S = 20.0
-_BETWEEN_SETTLINGS_S = 0.5
 WhileWaiting = Callable[[], AbstractContextManager[None]]
 """Entered while a request is at Drip."""
 
@@ -65,12 +58,13 @@ class Sender:
         self._clock = clock
         stores = settings.stores_of(account)
         self._renamed = [store for store in stores if store.aliases]
-        self._limits: dict[Kind, int] = {"single": settings.single_requests_per_hour, "batch": settings.batch_requests_per_hour}
+        limits: dict[Kind, int] = {"single": settings.single_requests_per_hour, "batch": settings.batch_requests_per_hour}
         self._preparer = Preparer(engine, settings, account.id, clock, lease.guard, time_limit)
         fingerprint = account.fingerprint(settings.drip_api_url)
-        self._settler = Settler(account.id, fingerprint, clock)
-        self._planner = Planner(account.id, fingerprint, {store.name for store in stores}, self._limits, lease, clock, self._settler.probed)
+        settler = Settler(account.id, fingerprint, clock)
+        self._planner = Planner(account.id, fingerprint, {store.name for store in stores}, limits, lease, clock, settler.probed)
         self._pacing = self._planner.pacing
+        self._ledger = RequestLedger(engine, lease, settler, self._pacing, limits, clock)
         self._adopted_of = 0
         self._started: list[int] = []
         self.rest = Rest()
@@ -127,25 +121,36 @@ class Sender:
     # --- choosing ------------------------------------------------------------------------------------------------------------------
 
     def _claim(self, outlook: Outlook) -> tuple[list[LaneQueue], Kind, list[LaneQueue]]:
-        """The lanes that can be sent, and how which of them are sent now."""
-        with transaction(self._engine, synced=False) as connection:
-            queues, plan = self._queues(connection, outlook)
-            kind, chosen = self._choose(queues, plan)
-            self._started = [queue.target.id for queue in chosen]
-            if chosen:
-                reading.mark_started(connection, self._started)
-        return queues, kind, chosen
-
-    def _queues(self, connection: Connection, outlook: Outlook) -> tuple[list[LaneQueue], Plan]:
-        """The lanes of a plan. Part of a failed batch continues as a batch, however fast singles are: it would spend too many of them."""
+        """The lanes that can be sent, and how which of them are sent now. Nobody else sends for this account, so nothing is locked."""
         now = self._clock()
-        queues = load_queues(connection, self._account, outlook.lanes, now)
-        if outlook.trouble.probing or outlook.plan.kind == "batch" or not queues or not SMALLEST_BATCH < _most(queues[0]) < MOST_ORDERS:
+        with snapshot(self._engine) as connection:
+            queues, plan = self._queues(connection, outlook, now)
+        ready = [queue for queue in queues if may_go(queue, now)]
+        self._hold_up([queue for queue in queues if not may_go(queue, now)], now)
+        kind, chosen = self._choose(ready, plan)
+        self._started = [queue.target.id for queue in chosen]
+        for some in in_turns(self._engine, self._started, AT_ONCE):
+            with transaction(self._engine, synced=False) as connection:
+                reading.mark_started(connection, some)
+        return ready, kind, chosen
+
+    def _hold_up(self, queues: Sequence[LaneQueue], now: datetime) -> None:
+        for some in in_turns(self._engine, queues, AT_ONCE):
+            with transaction(self._engine) as connection:
+                self._lease.guard(connection)
+                for queue in some:
+                    hold_up(connection, queue, now)
+
+    def _queues(self, connection: Connection, outlook: Outlook, now: datetime) -> tuple[list[LaneQueue], Plan]:
+        """The lanes of a plan. Part of a failed batch continues as a batch, however fast singles are: it would spend too many of them."""
+        queues = load_queues(connection, self._account, outlook.lanes)
+        first = next((queue for queue in queues if may_go(queue, now)), None)
+        if outlook.trouble.probing or outlook.plan.kind == "batch" or first is None or not SMALLEST_BATCH < _most(first) < MOST_ORDERS:
             return queues, outlook.plan
         if self._pacing.windows["batch"].opens(now, live=True) > now:
             return queues, outlook.plan
         lanes = self._planner.due(connection, MOST_ORDERS)
-        return load_queues(connection, self._account, lanes, now), Plan("batch", MOST_ORDERS, live_only=False)
+        return load_queues(connection, self._account, lanes), Plan("batch", MOST_ORDERS, live_only=False)
 
     def _choose(self, queues: list[LaneQueue], plan: Plan) -> tuple[Kind, list[LaneQueue]]:
         """What goes into the request. Suspects go alone: what crashed a sender before, and the rest of a batch that failed."""
@@ -163,17 +168,9 @@ class Sender:
 
     def _send(self, kind: Kind, posts: Sequence[Post], trouble: Trouble) -> None:
         started = self._clock()
-        # Packed before the transaction, since on SQLite webhooks wait while it is open.
-        attempts = {post.queue.target.id: _attempt(post, packing_of(self._engine.dialect)) for post in posts}
-        with transaction(self._engine) as connection:
-            self._lease.guard(connection)
-            self._preparer.write(connection)
-            there = ledger.take_up(connection, [post.queue.target.id for post in posts])  # a shopper's data may just have been erased
-            posts = [post for post in posts if post.queue.target.id in there]
-            if not posts:
-                return
-            request_id = ledger.begin_request(connection, self._account, kind, started)
-            ledger.begin_attempts(connection, request_id, [attempts[post.queue.target.id] for post in posts])
+        request_id, posts = self._ledger.begin(kind, posts, started, self._preparer.write)
+        if request_id is None:
+            return
         self._pacing.windows[kind].spend(started, started + LONGEST_REQUEST)
         self._lease.still_fresh()
         with self._while_waiting():
@@ -181,48 +178,9 @@ class Sender:
         self.unanswered = answer.status is None
         if answer.status is not None:
             self._pacing.windows[kind].ended(started + LONGEST_REQUEST, self._clock())
-        self._settle(request_id, kind, posts, answer, trouble)
-
-    def _settle(self, request_id: int, kind: Kind, posts: Sequence[Post], answer: Answer, trouble: Trouble) -> None:
-        """Record how a request ended, trying again while the database is away: nobody else knows, and Drip would get the orders twice."""
-        until = time.monotonic() + _SETTLING_S
-        while True:
-            try:
-                with transaction(self._engine) as connection:
-                    # A holder that was stopped in the middle may find that another has repeated its request, and moved on.
-                    self._lease.guard(connection)
-                    # If its end is recorded already, only the confirmation of that commit was lost.
-                    if ledger.end_request(connection, request_id, answer.status, self._clock()):
-                        self._settler.settle(connection, request_id, kind, posts, answer, trouble)
-                        self._note_quota(connection, kind, answer)
-                break
-            except DatabaseAway as error:
-                if time.monotonic() >= until:
-                    raise
-                log.warning(str(error), extra={"action": "database_away"})
-                time.sleep(_BETWEEN_SETTLINGS_S)
+        self._ledger.end(request_id, kind, posts, answer, trouble)
         if kind == "batch" and answer.outcome != Outcome.DELIVERED:
             self._preparer.keep(posts)
-
-    def _note_quota(self, connection: Connection, kind: Kind, answer: Answer) -> None:
-        """Obey a limit of Drip's that is lower than ours, and leave room for others who spend the same quota."""
-        window = self._pacing.windows[kind]
-        if answer.limit is not None and 0 < answer.limit != window.limit and answer.limit <= self._limits[kind]:
-            accounts.set_trouble(connection, self._account, **{f"{kind}_limit": answer.limit})
-        now = self._clock()
-        if answer.remaining == 0 and answer.outcome != Outcome.THROTTLED and window.left(now) > 1 and not window.is_closed(now):
-            accounts.set_trouble(connection, self._account, **{f"{kind}_closed_until": now + _OTHERS_SPEND})
-
-
-def _attempt(post: Post, packing: Packing) -> dict[str, Any]:
-    return {
-        "delivery_id": post.queue.target.id,
-        "action": post.action,
-        "body": packing.pack(post.body),
-        "digest": post.digest,
-        "lifecycle": post.lifecycle,
-        "looked_up": post.looked_up,
-    }
 
 
 def _most(queue: LaneQueue) -> int:

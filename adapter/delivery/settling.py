@@ -53,10 +53,7 @@ class Settler:
 
     def settle(self, connection: Connection, request_id: int, kind: Kind, posts: Sequence[Post], answer: Answer, trouble: Trouble) -> None:
         """Record what became of a request's orders, in the caller's transaction."""
-        now = self._clock()
-        outcome = _outcome(kind, answer)
-        ledger.end_attempts(connection, request_id, outcome, _attempts(posts, answer))
-        count(connection, "attempts", len(posts), account=self._account, kind=kind, outcome=outcome)
+        self._end_attempts(connection, request_id, kind, posts, answer)
         count(connection, "requests", account=self._account, kind=kind, status=str(answer.status or "none"))
         if answer.outcome != Outcome.THROTTLED:
             self._throttled[kind] = 0
@@ -65,7 +62,8 @@ class Settler:
             if trouble.outage:
                 self._end_outage(connection, posts, trouble)
         if answer.outcome == Outcome.DELIVERED:
-            self._delivered(connection, posts, answer, trouble)
+            self._accepted(connection, posts, answer)
+            self._resume(connection, trouble)
         elif answer.outcome == Outcome.THROTTLED:
             self._close(connection, kind, answer)
         elif answer.outcome == Outcome.BLOCKED:
@@ -77,18 +75,31 @@ class Settler:
         else:
             self._failed(connection, posts[0], answer, trouble)
         if trouble.paused and answer.outcome not in (Outcome.DELIVERED, Outcome.THROTTLED):
-            accounts.set_trouble(connection, self._account, probe_at=now + PROBE_INTERVAL)
+            accounts.set_trouble(connection, self._account, probe_at=self._clock() + PROBE_INTERVAL)
+
+    def _end_attempts(self, connection: Connection, request_id: int, kind: Kind, posts: Sequence[Post], answer: Answer) -> None:
+        outcome = _outcome(kind, answer)
+        ledger.end_attempts(connection, request_id, outcome, _attempts(posts, answer))
+        count(connection, "attempts", len(posts), account=self._account, kind=kind, outcome=outcome)
 
     # --- accepted ---------------------------------------------------------------------------------------------------------------------
 
-    def _delivered(self, connection: Connection, posts: Sequence[Post], answer: Answer, trouble: Trouble) -> None:
+    def accept(self, connection: Connection, request_id: int, posts: Sequence[Post], answer: Answer) -> None:
+        """Record that Drip accepted these orders of a batch, in the caller's transaction; `settle` is given the last of them."""
+        self._end_attempts(connection, request_id, "batch", posts, answer)
+        self._accepted(connection, posts, answer)
+
+    def _accepted(self, connection: Connection, posts: Sequence[Post], answer: Answer) -> None:
         now = self._clock()
         settling.deliver(connection, [post.queue.target.id for post in posts if post.last], now)
         settling.remember(connection, [memory(self._account, post) for post in posts], now)
-        for post, request_id in zip(posts, _request_ids(posts, answer), strict=True):
+        for post, drip_request_id in zip(posts, _request_ids(posts, answer), strict=True):
             supersede(connection, post.queue, now)
             waited = round((now - post.queue.target.received_at).total_seconds(), 1)
-            _log(logging.INFO, post, "delivered", f"{post.action} at Drip", drip_request_id=request_id, seconds=waited)
+            _log(logging.INFO, post, "delivered", f"{post.action} at Drip", drip_request_id=drip_request_id, seconds=waited)
+
+    def _resume(self, connection: Connection, trouble: Trouble) -> None:
+        """Drip accepts orders: what was wrong with the account is over."""
         if not trouble.is_proved:
             proofs.set_proved(connection, self._account, self._fingerprint)
         if trouble.paused:

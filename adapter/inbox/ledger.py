@@ -93,6 +93,16 @@ _END_ATTEMPTS = (
 )
 
 
+def is_open(connection: Connection, request_id: int, delivery_id: int) -> bool:
+    """Whether the outcome of a delivery's part in a request is still to be recorded."""
+    return connection.execute(_OPEN, {"request": request_id, "of": delivery_id}).first() is not None
+
+
+_OPEN = select(attempts.c.id).where(
+    attempts.c.request_id + 0 == bindparam("request"), attempts.c.delivery_id == bindparam("of"), attempts.c.outcome.is_(None)
+)
+
+
 def took_others_since(connection: Connection, account: str, request_id: int) -> bool:
     """Whether Drip accepted any order of the account after a request."""
     later = and_(requests.c.account == account, requests.c.id > request_id, requests.c.status.between(200, 299))

@@ -35,7 +35,7 @@ def claim(connection: Connection) -> None:
     assert sending.due_accounts(connection, _now)
     sending.outlook(connection, ACCOUNT.id, _now, 4 * MOST_ORDERS)
     lanes = sending.due_lanes(connection, ACCOUNT.id, _now, 1)
-    assert len(load_queues(connection, ACCOUNT.id, lanes, _now)) == 1
+    assert len(load_queues(connection, ACCOUNT.id, lanes)) == 1
 
 
 def quota(connection: Connection) -> None:

@@ -1,14 +1,21 @@
 """Batches, outages and the ledger: real databases, a stand-in for Drip over real HTTP, and a clock that stands still."""
 
+import itertools
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, update
+import requests as http
+from sqlalchemy import Connection, Engine, update
 
+from adapter.delivery import request_ledger
 from adapter.delivery.pacing import HOUR
-from adapter.inbox import ledger
+from adapter.errors import DatabaseAway
+from adapter.inbox import counters, ledger
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.tables import deliveries, requests
 from adapter.settings import Account
@@ -39,6 +46,94 @@ def by_state(adapter: AdapterUnderTest) -> dict[str, int]:
     return counted
 
 
+def ids_at_drip(adapter: AdapterUnderTest) -> dict[str, str]:
+    """The request id that Drip gave each order."""
+    entries = http.get(f"{adapter.sandbox_url}/received", timeout=5).json()["orders"]
+    return {entry["order"]["order_id"]: entry["request_id"] for entry in entries}
+
+
+def ids_here(adapter: AdapterUnderTest) -> dict[str, str]:
+    return {row.order_id: adapter.attempts(row.id)[0].drip_request_id for row in adapter.rows() if row.order_id}
+
+
+class TestParts:
+    """A batch is recorded in parts, since on SQLite webhooks wait while one is written."""
+
+    @pytest.fixture(autouse=True)
+    def of_two(self, monkeypatch: pytest.MonkeyPatch, adapter: AdapterUnderTest) -> None:
+        monkeypatch.setattr(request_ledger, "AT_ONCE", 2)
+        slow_singles(adapter)
+        backlog(adapter, 5)
+
+    def test_a_batch_of_several_parts_is_one_request(self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Also if the confirmation of each commit is lost once."""
+        commits = itertools.count()
+
+        @contextmanager
+        def unconfirmed(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
+            with transaction(engine, synced=synced) as connection:
+                yield connection
+            if adapter.received() and next(commits) % 2 == 0:
+                raise DatabaseAway("the connection to the database of DATABASE_URL was lost")
+
+        monkeypatch.setattr(request_ledger, "transaction", unconfirmed)
+        monkeypatch.setattr(request_ledger, "_BETWEEN_TRIES_S", 0)
+        adapter.settle()
+        assert next(commits) == 6
+        assert made(adapter) == [("batch", 5)]
+        assert by_state(adapter) == {"skipped:split": 1, "delivered": 5}
+        with snapshot(adapter.engine) as connection:
+            counted = {(name, labels.get("outcome", "")): value for name, labels, value in counters.totals(connection)}
+        assert counted["attempts", "delivered"] == counted["delivered", ""] == 5
+        assert ids_here(adapter) == ids_at_drip(adapter)
+
+    def test_a_sender_that_dies_between_parts_repeats_only_what_has_no_outcome(
+        self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        commits = itertools.count()
+
+        @contextmanager
+        def dies_after_the_first_part(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
+            if adapter.received() and next(commits) == 1:
+                sys.exit()
+            with transaction(engine, synced=synced) as connection:
+                yield connection
+
+        with monkeypatch.context() as patched:
+            patched.setattr(request_ledger, "transaction", dies_after_the_first_part)
+            with pytest.raises(SystemExit):
+                adapter.settle()
+        assert sorted(adapter.states()) == ["delivered"] * 2 + ["pending"] * 3 + ["skipped:split"]
+        first = adapter.received()
+        adapter.senders = {ACCOUNT.id: adapter.new_sender(ACCOUNT)}
+        adapter.settle()
+        assert by_state(adapter) == {"skipped:split": 1, "delivered": 5}
+        assert sorted(order["order_id"] for order in adapter.received()[5:]) == ["3", "4", "5"]
+        assert all(order in first for order in adapter.received()[5:])
+
+    def test_a_sender_that_dies_while_it_stores_bodies_sends_each_order_once(
+        self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        commits = itertools.count()
+
+        @contextmanager
+        def dies_after_the_first_part(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
+            if next(commits) == 1:
+                sys.exit()
+            with transaction(engine, synced=synced) as connection:
+                yield connection
+
+        with monkeypatch.context() as patched:
+            patched.setattr(request_ledger, "transaction", dies_after_the_first_part)
+            with pytest.raises(SystemExit):
+                adapter.settle()
+        assert adapter.received() == []
+        adapter.senders = {ACCOUNT.id: adapter.new_sender(ACCOUNT)}
+        adapter.settle()
+        assert sorted(order["order_id"] for order in adapter.received()) == ["1", "2", "3", "4", "5"]
+        assert by_state(adapter) == {"skipped:split": 1, "delivered": 5}
+
+
 class TestBatches:
     @pytest.mark.slow
     def test_a_backlog_that_would_outlast_singles_goes_in_one_batch(self, adapter: AdapterUnderTest) -> None:
@@ -56,12 +151,7 @@ class TestBatches:
         slow_singles(adapter)
         backlog(adapter, 3)
         adapter.settle()
-        import requests as http
-
-        entries = http.get(f"{adapter.sandbox_url}/received", timeout=5).json()["orders"]
-        at_drip = {entry["order"]["order_id"]: entry["request_id"] for entry in entries}
-        ours = {row.order_id: adapter.attempts(row.id)[0].drip_request_id for row in adapter.rows() if row.order_id}
-        assert ours == at_drip
+        assert ids_here(adapter) == ids_at_drip(adapter)
 
     def test_an_order_is_in_a_batch_once_with_its_newest_snapshot(self, adapter: AdapterUnderTest) -> None:
         for minutes in (1, 2):

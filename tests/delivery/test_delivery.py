@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, text, update
 
-from adapter.delivery import sender
+from adapter.delivery import reader, request_ledger
 from adapter.delivery.backoff import DELAYS
 from adapter.delivery.lease import Lease
 from adapter.delivery.reader import Reader
@@ -341,7 +341,7 @@ class TestFailures:
             if breaks:
                 raise DatabaseAway("the connection to the database of DATABASE_URL was lost")
 
-        monkeypatch.setattr(sender, "transaction", away_after_the_post)
+        monkeypatch.setattr(request_ledger, "transaction", away_after_the_post)
         adapter.settle()
         assert next(calls) == 2
         assert len(adapter.received()) == 1
@@ -565,6 +565,35 @@ class TestKillers:
         adapter.reader.lost_sight()
         adapter.post(shopify_order(2))
         assert adapter.reader.step() == 2
+
+    def test_what_was_recorded_before_a_reader_was_killed_is_not_read_again(
+        self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It records in parts, so that webhooks wait for a part only."""
+        monkeypatch.setattr(reader, "_RECORDED_AT_ONCE", 2)
+        for order_id in range(1, 6):
+            adapter.post(shopify_order(order_id))
+        turns = itertools.count()
+
+        @contextmanager
+        def killed_in_the_second_part(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
+            with transaction(engine, synced=synced) as connection:
+                yield connection
+                if next(turns) == 3:  # the lease, what it has in hand, the first part, the second part
+                    sys.exit()
+
+        Lease(adapter.engine, READER).acquire()
+        with monkeypatch.context() as patched:
+            patched.setattr(reader, "transaction", killed_in_the_second_part)
+            with pytest.raises(SystemExit):
+                adapter.reader.step()
+        another = Reader(adapter.engine, adapter.settings, adapter.clock)
+        assert another.step() == 1
+        assert [(row.read_at is not None, row.starts) for row in adapter.rows()][:2] == [(True, 0)] * 2
+        assert sorted(row.starts for row in adapter.rows()) == [0, 0, 0, 1, 1]
+        while another.step() or another.is_fetching:
+            pass
+        assert [(row.read_at is not None, row.starts) for row in adapter.rows()] == [(True, 0)] * 5
 
     def test_a_fault_in_the_mapping_is_dead_with_its_type_and_place(
         self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch

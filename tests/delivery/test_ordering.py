@@ -299,7 +299,7 @@ class Ordering(RuleBasedStateMachine):
         return self.adapter.senders[ACCOUNT.id]
 
     def _let_crash(self, sender: Sender, where: str) -> None:
-        settle = sender._settler.settle
+        settle = sender._ledger._settler.settle
 
         def crash(*args: Any) -> Any:
             if where == "before the commit":
@@ -309,7 +309,7 @@ class Ordering(RuleBasedStateMachine):
         if where == "before the request":
             sender._drip = cast(Any, SimpleNamespace(post_order=crash, post_batch=crash))
         else:
-            sender._settler = cast(Any, SimpleNamespace(settle=crash, probed=sender._settler.probed))
+            sender._ledger._settler = cast(Any, SimpleNamespace(settle=crash))
 
     def _post(self, order: str, who: str, document: dict[str, Any]) -> None:
         self._deliver(order, who, document)
