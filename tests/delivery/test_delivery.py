@@ -588,9 +588,8 @@ class TestKillers:
             with pytest.raises(SystemExit):
                 adapter.reader.step()
         another = Reader(adapter.engine, adapter.settings, adapter.clock)
-        assert another.step() == 1
-        assert [(row.read_at is not None, row.starts) for row in adapter.rows()][:2] == [(True, 0)] * 2
-        assert sorted(row.starts for row in adapter.rows()) == [0, 0, 0, 1, 1]
+        assert another.step() == 1  # what was in hand is read one by one
+        assert [(row.read_at is not None, row.starts) for row in adapter.rows()] == [(True, 0)] * 2 + [(False, 1)] * 3
         while another.step() or another.is_fetching:
             pass
         assert [(row.read_at is not None, row.starts) for row in adapter.rows()] == [(True, 0)] * 5
