@@ -92,7 +92,12 @@ class TestStatements:
         adapter.post(shopify_order(2))
         sync = os.fdatasync
         with statements(adapter.engine) as heard, monkeypatch.context() as patched:
-            patched.setattr("os.fdatasync", lambda descriptor: (heard.append("SYNC"), sync(descriptor)))
+
+            def heard_sync(descriptor: int) -> None:
+                heard.append("SYNC")
+                sync(descriptor)
+
+            patched.setattr("os.fdatasync", heard_sync)
             assert adapter.reader.step() == 1
             assert adapter.senders[ACCOUNT.id].step()
         assert heard.count("COMMIT") == 5
