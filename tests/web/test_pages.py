@@ -489,6 +489,41 @@ def test_the_overview_lists_findings_and_what_is_wrong_with_each_store(adapter: 
     assert "none</td>" not in row
 
 
+def test_retry_is_prominent_only_where_it_can_help(page: Visitor, adapter: AdapterUnderTest) -> None:
+    adapter.post(shopify_order(1001))
+    adapter.settle()
+    shown = page.get("/deliveries").text
+    assert '<button class="link" name="which" value="picked">' in shown
+    assert "Drip has accepted these." in shown
+    unmappable = shopify_order(1002)
+    unmappable["line_items"][0]["price"] = "ten"
+    dead = delivery_of(adapter.post(unmappable))
+    adapter.settle()
+    assert '<button class="second" name="which" value="picked">' in page.get("/deliveries").text
+    asked = page.post("/deliveries/retry", {"which": "picked", "id": [dead, dead - 1]}, at="/").text
+    assert "Send 2 deliveries again?" in asked
+    assert "1 delivery would end the same way." in asked
+    assert f'<a href="/deliveries/{dead}">Delivery {dead}</a>: The payload can&#39;t be mapped' in asked
+
+
+_BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize(("method", "path", "status", "title"), [
+    ("GET", "/nowhere", 404, "Nothing here"), ("GET", "/deliveries/99", 404, "Nothing here"), ("GET", "/deliveries/x", 404, "Nothing here"),
+    ("GET", "/deliveries/1/retry", 405, "Not a page"), ("POST", "/deliveries/1/retry", 400, "The request can&#39;t be used"),
+    ("GET", "/webhooks/shopify", 405, "Not a page"), ("GET", "/webhooks/nope", 404, "Nothing here"),
+])  # fmt: skip
+def test_an_error_is_a_page_for_browsers_and_json_for_programs(page: Visitor, method: str, path: str, status: int, title: str) -> None:
+    shown = page.client.open(path, method=method, base_url=page.base, headers=_BROWSER)
+    assert (shown.status_code, shown.mimetype) == (status, "text/html")
+    assert f"<h1>{title}</h1>" in shown.text
+    assert "URL" not in shown.text  # the library's own words
+    for accept in ("application/json", "*/*"):
+        answer = page.client.open(path, method=method, base_url=page.base, headers={"Accept": accept})
+        assert (answer.status_code, list(answer.get_json())) == (status, ["error"])
+
+
 def test_times_in_findings_are_shown_in_the_readers_zone(page: Visitor, adapter: AdapterUnderTest) -> None:
     adapter.web.post("/webhooks/shopify", data=b"{}", headers={"X-Shopify-Hmac-Sha256": "forged"})
     shown = page.get("/").text

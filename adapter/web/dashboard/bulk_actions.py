@@ -12,6 +12,7 @@ from adapter.inbox import audit, search, views
 from adapter.inbox.counters import newest_id
 from adapter.inbox.tables import deliveries
 from adapter.inbox.views import Choice
+from adapter.operations.dead_letters import hopeless
 from adapter.operations.retry import log_reopened, reopen, subject_of
 from adapter.process.wake_up import wake_senders
 from adapter.web.dashboard.deliveries import choice_of, chosen, whole
@@ -19,16 +20,19 @@ from adapter.web.dashboard.layout import back_to, blueprint, now, read, settings
 
 _BATCH = 200
 """How many rows are locked at a time, which limits how long a webhook may have to wait."""
+_MOST_LOOKED_AT = 20
+"""Whether a retry can help is found out by mapping the delivery."""
 _TIMEOUT_S = 8.0
 """Hosting platforms cut off requests that take much longer."""
 
 
 @blueprint.post("/deliveries/retry")
 def confirm_retry() -> str:
-    """Show how many deliveries would be sent again, before anything happens."""
+    """Show how many deliveries would be sent again, and which of those selected it can't help, before anything happens."""
     picked, everything = _picked(), request.form.get("which") == "all"
     choice = choice_of(request.form)
     until, count = read(lambda connection: _count(connection, choice, None if everything else picked))
+    doubtful = {} if everything else read(lambda connection: hopeless(connection, picked[:_MOST_LOOKED_AT], settings()))
     return render_template(
         "retry.html",
         count=count,
@@ -37,6 +41,7 @@ def confirm_retry() -> str:
         picked=[] if everything else picked,
         choice=choice,
         chosen=chosen(request.form),
+        doubtful=doubtful,
     )
 
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _LOG_IN = "dashboard.log_in"
 _SESSION = "session"
 """The browser session's key for the id of the session in the database."""
-_CLOSED = "The dashboard is closed because it has no password. Set ADMIN_PASSWORD where the adapter runs, restart it, and reload this page."
+CLOSED = "The dashboard is closed because it has no password. Set ADMIN_PASSWORD where the adapter runs, restart it, and reload this page."
 
 
 def require_login(app: Flask) -> None:
@@ -113,7 +113,7 @@ def _refuse() -> Response | None:
     if request.blueprint != blueprint.name or _is_open():
         return None
     if not settings().admin_password:
-        abort(404, _CLOSED)
+        abort(404, CLOSED)
     if _is_logged_in() or request.endpoint == _LOG_IN:
         return None
     if request.accept_mimetypes.best == "application/json":
