@@ -179,7 +179,7 @@ def test_no_debug_page_is_shown(monkeypatch: pytest.MonkeyPatch, adapter: Adapte
         raise RuntimeError("hush-hush of ada@example.com")
 
     monkeypatch.setattr("adapter.web.dashboard.overview.read_health", fail)
-    answer = page.get("/")
+    answer = page.get("/", headers={"Accept": "text/html"})
     assert (answer.status_code, answer.mimetype) == (500, "text/html")
     assert [word for word in ("hush", "ada@", "Traceback", "RuntimeError", "adapter/web") if word in answer.text] == []
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
