@@ -24,8 +24,10 @@ from mappings import (
     wanted,
 )
 from mappings.bigcommerce.products import products_of
+from mappings.core.address import drip_address
 from mappings.core.contract import keeps_contract
 from mappings.core.json import _what_and_where
+from mappings.core.line_options import Choice, line_options
 from mappings.core.option_names import names_private
 from mappings.core.sensitive import has_email
 from mappings.core.signature import Credentials
@@ -259,3 +261,67 @@ def test_a_bundle_of_downloads_needs_no_shipment(kind: str, fulfilled: bool) -> 
         order["items"] = [shipped, shell, {**shell, "item_id": 3, "parent_item_id": 2, "product_type": kind}]
 
     assert order_of("magento", magento(bundle_beside_what_has_shipped)).fulfilled is fulfilled
+
+
+def test_a_body_of_an_adobe_webhook_without_its_header_gets_both_answers_once_the_order_is_saved() -> None:
+    def answer(body: bytes) -> Mapping[str, str]:
+        return PROVIDERS["magento"].acknowledgement({}, body, {"delivery": "1"})
+
+    assert answer(b'{"order": {"entity_id": 1}}') == {"op": "success", "delivery": "1"}
+    assert answer(b'{"order": {"increment_id": "1"}}') == {"op": "success"}
+    assert answer(b'{"entity_id": 1}') == {"delivery": "1"}
+
+
+def bigcommerce_order(**fields: Any) -> dict[str, Any]:
+    line = {"id": 1, "product_id": 7, "name": "Lamp", "quantity": 2, "price_ex_tax": "5.00"}
+    return {
+        "id": 9,
+        "status_id": 11,
+        "total_inc_tax": "10.00",
+        "billing_address": {"email": "ada@shop.example"},
+        "products": [line],
+        **fields,
+    }
+
+
+def test_a_negative_bigcommerce_price_is_a_discount() -> None:
+    lines = [{"id": 1, "product_id": 7, "name": "Lamp", "quantity": 2, "price_ex_tax": "-5.00"}]
+    [item] = order_of("bigcommerce", bigcommerce_order(products=lines)).items
+    assert (item.price, item.discounts, item.total) == (0, Decimal("10.00"), Decimal("-10.00"))
+
+
+@pytest.mark.parametrize("created", ["Wed, 30 Sep 2026 12:00:00 +0000", "2026-09-30T12:00:00Z", "2026-09-30T14:00:00+02:00"])
+def test_bigcommerce_dates_may_be_iso_8601(created: str) -> None:
+    assert order_of("bigcommerce", bigcommerce_order(date_created=created)).created_at.isoformat() == "2026-09-30T12:00:00+00:00"
+
+
+def test_a_bigcommerce_body_without_scope_or_order_is_no_order() -> None:
+    assert outcomes(PROVIDERS["bigcommerce"], b'{"data": {"id": 9}}', BARE) == [{"skipped": "not_an_order"}]
+
+
+def test_numbers_with_spaces_around_them_are_read_in_every_line() -> None:
+    line = {"product_id": 7, "title": "Lamp", "price": " 5.00 ", "quantity": 3}
+    lines = [
+        {**line, "id": 1, "current_quantity": " 2 "},
+        {**line, "id": 2, "current_quantity": "1"},
+        {**line, "id": 3, "current_quantity": " "},
+    ]
+    items = order_of("shopify", {**shopify_order(1), "line_items": lines}).items
+    assert [(item.price, item.quantity) for item in items] == [(Decimal("5.00"), quantity) for quantity in (2, 1, 3)]
+
+
+@pytest.mark.parametrize("address", ["1 Main Street", 5, ["1 Main Street"], None])
+def test_an_address_that_is_no_object_is_left_out(address: Any) -> None:
+    order = order_of("bigcommerce", bigcommerce_order(), vocabulary="lifecycle")
+    assert order.billing_address == {}
+    assert order_of("shopify", shopify_order(1, shipping_address=address), vocabulary="lifecycle").shipping_address == {}
+    assert drip_address(address) == {}
+
+
+@pytest.mark.parametrize(("key", "label"), [("pa_" + "c" * 300, "Color"), ("pa_color", "c" * 300)])
+def test_an_option_with_a_name_of_endless_length_is_left_out(key: str, label: str) -> None:
+    long, short = (
+        Choice(key=key, label=label, value="red", is_attribute=True),
+        Choice(key="pa_size", label="Size", value="XL", is_attribute=True),
+    )
+    assert line_options([long, short]) == {"Size": "XL"}
