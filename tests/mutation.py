@@ -27,9 +27,14 @@ ROOT = Path(__file__).parents[1]
 _LEAST_TIMEOUT_S = 60
 _NOTHING_RUN = 5
 """pytest's exit status where no test is selected."""
-_GOLDEN = ("tests/mappings/test_golden.py", "tests/mappings/test_lines.py")
+_GOLDEN = (
+    "tests/mappings/test_golden.py",
+    "tests/mappings/test_lines.py",
+    "tests/mappings/test_rare_cases.py",
+    "tests/mappings/test_sums.py",
+)
 _SIGNATURES = ("tests/mappings/test_signature.py", "tests/mappings/test_providers.py")
-_SENDING = ("tests/delivery/test_delivery.py", "tests/delivery/test_batches.py", "tests/delivery/test_proving.py")
+_SENDING = tuple(f"tests/delivery/test_{name}.py" for name in ("delivery", "settling", "batches", "proving"))
 _ORDERING = ("tests/delivery/test_ordering.py", "tests/delivery/test_returning.py")
 # Rooms, and the tests that must notice.
 _TESTS: Mapping[str, Sequence[str]] = {
@@ -45,6 +50,8 @@ _TESTS: Mapping[str, Sequence[str]] = {
     "adapter/delivery/settling.py": _SENDING,
     "adapter/inbox/settling.py": (*_SENDING, *_ORDERING, "tests/operations/test_retry.py"),
     "adapter/inbox/versions.py": ("tests/inbox/test_versions.py", *_ORDERING),
+    "adapter/operations/verdict.py": ("tests/operations/test_verdict.py", "tests/operations/test_waiting.py"),
+    "adapter/operations/sums.py": ("tests/operations/test_sums.py",),
 }
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,

@@ -287,7 +287,7 @@ def bigcommerce_order(**fields: Any) -> dict[str, Any]:
 def test_a_negative_bigcommerce_price_is_a_discount() -> None:
     lines = [{"id": 1, "product_id": 7, "name": "Lamp", "quantity": 2, "price_ex_tax": "-5.00"}]
     [item] = order_of("bigcommerce", bigcommerce_order(products=lines)).items
-    assert (item.price, item.discounts, item.total) == (0, Decimal("10.00"), Decimal("-10.00"))
+    assert (item.price, item.discounts, item.total) == (Decimal(0), Decimal("10.00"), Decimal("-10.00"))
 
 
 @pytest.mark.parametrize("created", ["Wed, 30 Sep 2026 12:00:00 +0000", "2026-09-30T12:00:00Z", "2026-09-30T14:00:00+02:00"])
@@ -307,7 +307,7 @@ def test_numbers_with_spaces_around_them_are_read_in_every_line() -> None:
         {**line, "id": 3, "current_quantity": " "},
     ]
     items = order_of("shopify", {**shopify_order(1), "line_items": lines}).items
-    assert [(item.price, item.quantity) for item in items] == [(Decimal("5.00"), quantity) for quantity in (2, 1, 3)]
+    assert [(item.price, item.quantity) for item in items] == [(Decimal("5.00"), quantity) for quantity in map(Decimal, (2, 1, 3))]
 
 
 @pytest.mark.parametrize("address", ["1 Main Street", 5, ["1 Main Street"], None])
