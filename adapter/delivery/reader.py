@@ -215,8 +215,16 @@ class Reader:
         if now - row.received_at < _WAITS_FOR_STORE:
             return Wait(now + timedelta(seconds=trouble.wait_s or 0.0), holdups.STORE_API, str(trouble))
         source = sources.source_of(row, self._settings)
+<<<<<<< HEAD
         problems = sources.not_fetched(str(trouble))
         return Unmappable(source.provider.read(parse(row.payload, source.context.options.limits.nesting), source.context), problems)
+=======
+        problems = {"": [f"the payload lacks required fields, and the complete order could not be fetched from the store: {trouble}"]}
+        reading = source.provider.read(parse(row.payload, source.context.options.limits.nesting), source.context)
+        if reading.identity is not None:
+            self._completer.given_up(row.store, reading.identity.order_id)
+        return Unmappable(reading, problems)
+>>>>>>> e3dd078 (Completing: an order that the store's API returns unreadably holds up no other)
 
     def _interpret_in_time(self, row: Row[Any]) -> Result:
         if row.starts:  # it may have ended a sender

@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,8 @@ class Ledger:
 
     orders: dict[str, Any]
     fails: StoreTrouble | None = None
+    bad: Collection[str] = ()
+    """Orders for which its API returns something else."""
     asked: list[str] = field(default_factory=list)
     is_slow: Any = field(default_factory=threading.Lock)
     """No request ends while this is held."""
@@ -57,6 +59,8 @@ class Ledger:
         self._under_way -= 1
         if self.fails:
             raise self.fails
+        if order_id in self.bad:
+            raise StoreTrouble("magento-shop.example returned 200 with a body that isn't JSON")
         return json.dumps(self.orders[order_id]).encode() if order_id in self.orders else None
 
     def count(self, window: Window) -> int | None:
@@ -120,11 +124,11 @@ def test_while_the_store_is_away_the_order_waits(adapter: AdapterUnderTest, mage
     magento(ledger := Ledger({"501": WHOLE}, fails=StoreTrouble("magento-shop.example did not answer in time")))
     post_event(adapter)
     with caplog.at_level(logging.WARNING):
-        for minutes in range(5):  # more often than a delivery may be begun in vain
+        for tries, rest in enumerate((2, 4, 8, 10, 10), 1):  # more often than a delivery may be begun in vain
             adapter.settle()
             assert adapter.states() == ["pending"]
-            assert len(ledger.asked) == minutes + 1
-            adapter.clock.advance(minutes=1)
+            assert len(ledger.asked) == tries
+            adapter.clock.advance(minutes=rest)
     assert "did not answer in time" in caplog.text
     ledger.fails = None
     adapter.settle()
@@ -181,7 +185,6 @@ def test_a_store_that_is_away_for_a_day_makes_a_dead_letter_that_can_be_sent_aga
     assert row.state == "dead"
     assert "did not answer in time" in row.problems
     ledger.fails = None
-    adapter.clock.advance(minutes=2)
     post_event(adapter)  # a copy opens it again
     adapter.settle()
     assert adapter.states() == ["skipped:split", "delivered"]
@@ -193,7 +196,39 @@ def test_a_store_that_has_just_failed_is_left_alone_for_a_while(adapter: Adapter
         post_event(adapter, 600 + number)
     adapter.settle()
     assert adapter.states() == ["pending"] * 5
-    assert ledger.asked == ["600"]
+    assert ledger.asked == ["600", "601", "602"]
+    adapter.clock.advance(minutes=1)
+    adapter.settle()
+    assert ledger.asked[3:] == ["603"], "not one of those that have failed"
+
+
+def test_orders_that_alone_fail_hold_up_no_others(adapter: AdapterUnderTest, magento: Open) -> None:
+    bad, good = ("600", "602"), [str(number) for number in range(601, 611) if number != 602]
+    magento(ledger := Ledger({number: {**WHOLE, "entity_id": int(number)} for number in good}, bad=bad))
+    for number in sorted([*bad, *good]):
+        post_event(adapter, int(number))
+    adapter.settle()
+    assert sorted(adapter.states()) == ["delivered"] * 9 + ["pending"] * 2 + ["skipped:split"] * 9
+    for _ in range(3):
+        adapter.clock.advance(minutes=2)
+        adapter.settle()
+    assert [ledger.asked.count(number) for number in bad] == [3, 3], "less often each time"
+    adapter.clock.advance(days=1)
+    adapter.settle()
+    dead = [row for row in adapter.rows() if row.state == "dead"]
+    assert [row.order_id for row in dead] == [*bad]
+    assert all("isn't JSON" in row.problems for row in dead)
+
+
+def test_a_store_none_of_whose_first_orders_can_be_read_goes_on_with_the_next(adapter: AdapterUnderTest, magento: Open) -> None:
+    bad = tuple(str(number) for number in range(600, 606))
+    magento(Ledger({"606": {**WHOLE, "entity_id": 606}, "607": {**WHOLE, "entity_id": 607}}, bad=bad))
+    for number in range(600, 608):
+        post_event(adapter, number)
+    for _ in range(8):
+        adapter.settle()
+        adapter.clock.advance(minutes=1)
+    assert adapter.states().count("delivered") == 2
 
 
 def test_no_endless_number_waits_and_none_is_lost(adapter: AdapterUnderTest, magento: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +240,7 @@ def test_no_endless_number_waits_and_none_is_lost(adapter: AdapterUnderTest, mag
     adapter.settle()
     assert adapter.states() == ["pending"] * 4
     ledger.fails = None
-    adapter.clock.advance(minutes=1)
+    adapter.clock.advance(minutes=2)
     adapter.settle()
     assert sorted(adapter.states()) == ["delivered"] * 4 + ["skipped:split"] * 4
 

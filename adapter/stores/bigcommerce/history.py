@@ -47,8 +47,10 @@ class OrderHistory:
             return None
         path = f"v2/orders/{order_id}"
         order = self._client.get(path, {"include": "fees"}, deadline, _ORDERS)
-        if not isinstance(order, dict):
+        if order is None:
             return None
+        if not isinstance(order, dict):
+            raise StoreTrouble(f"{self._client.host} returned something other than an order ({path})")
         refunds = self._client.rows(f"v3/orders/{order_id}/payment_actions/refunds", {}, deadline, _ORDERS)
         has_discount = _is_some(order.get("coupon_discount")) or _is_some(order.get("discount_amount"))
         whole = {

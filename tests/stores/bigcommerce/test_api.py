@@ -294,6 +294,31 @@ class TestFromWebhookToDrip:
         connected.settle()
         assert connected.states() == ["skipped:split", "delivered"]
 
+    @pytest.mark.parametrize(
+        ("body", "status", "then"),
+        [
+            (b"<!doctype html><title>Error</title>", 200, "pending"),
+            (b"<!doctype html><title>Error</title>", 500, "pending"),
+            (b"[]", 200, "pending"),
+            (b'"none"', 200, "pending"),
+            (b'{"status": "Shipped"}', 200, "skipped:split"),
+        ],
+    )
+    def test_an_order_that_the_api_returns_unreadably_waits_alone(
+        self, connected: AdapterUnderTest, stand_in: StandIn, body: bytes, status: int, then: str
+    ) -> None:
+        bad, *good = [stand_in.add() for _ in range(4)]
+        stand_in.scripted = [Scripted(body, status, where=f"/v2/orders/{bad}")]
+        for number in (bad, *good):
+            notify(connected, number)
+        connected.settle()
+        [first, *_] = connected.rows()
+        assert (first.state if first.reason is None else f"{first.state}:{first.reason}") == then
+        assert {order["order_id"] for order in connected.received()} == {str(number) for number in good}
+        dead = [row.problems for row in connected.rows() if row.state == "dead"]
+        assert len(dead) == (then != "pending")
+        assert all('"id"' in problems for problems in dead)
+
     def test_an_unfinished_checkout_is_held_until_the_order_is_placed(self, connected: AdapterUnderTest, stand_in: StandIn) -> None:
         number = stand_in.add(status_id=0, payment_status="")
         notify(connected, number)
