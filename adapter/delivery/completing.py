@@ -50,12 +50,7 @@ class Completer:
         self._requests = StoreRequests()
         self._histories: dict[str, History | None] = {}
         self._fetches: dict[tuple[str, str], _Fetch] = {}
-<<<<<<< HEAD
-        self._rests: dict[str, tuple[datetime, str]] = {}
-        """Store -> until when it is left alone, and why."""
-=======
         self._rests: defaultdict[str, StoreRests] = defaultdict(StoreRests)
->>>>>>> e3dd078 (Completing: an order that the store's API returns unreadably holds up no other)
         self._newest = 0
 
     def arrived(self, newest: int) -> None:
@@ -86,7 +81,7 @@ class Completer:
         if fetch is not None and not fetch.future.done():
             raise Fetching(fetch.future)
         if fetch is None or fetch.newest < delivery:
-            self._check_rest(*key)
+            self._rests[source.store.name].check(order_id, self._clock())
             future = self._requests.submit(source.store.name, lambda: self._ask(history, *key))
             self._forget_old()
             self._fetches[key] = _Fetch(self._clock(), self._newest, future)
@@ -97,34 +92,17 @@ class Completer:
 
     def _ask(self, history: History, store: str, order_id: str) -> bytes | None:
         """Ask a store, in a thread; an order that failed is left alone for a while, and so is a store that fails."""
-        self._check_rest(store, order_id)
+        rests = self._rests[store]
+        rests.check(order_id, self._clock())
         try:
             order = history.order(order_id, Deadline(_TIMEOUT_S))
         except StoreTrouble as trouble:
-<<<<<<< HEAD
-            rest = max(_REST, min(timedelta(seconds=trouble.wait_s or 0.0), _LONGEST_REST))
-            self._rests[store] = self._clock() + rest, str(trouble)
-=======
-            rest = self._rests[store].failed(order_id, trouble.wait_s, self._clock())
->>>>>>> e3dd078 (Completing: an order that the store's API returns unreadably holds up no other)
+            rest = rests.failed(order_id, trouble, self._clock())
             about = {"action": "put_off", "store": store, "seconds": round(rest.total_seconds())}
             log.warning("the complete order could not be fetched: %s", trouble, extra=about)
             raise StoreTrouble(str(trouble), wait_s=rest.total_seconds()) from None
-        self._rests[store].answered()
+        rests.answered()
         return order
-
-<<<<<<< HEAD
-    def _check_rest(self, store: str) -> None:
-        now = self._clock()
-        until, why = self._rests.get(store, (now, ""))
-        if until > now:
-            raise StoreTrouble(why, wait_s=(until - now).total_seconds())
-=======
-    def _check_rest(self, store: str, order_id: str) -> None:
-        rest = self._rests[store].left(order_id, self._clock())
-        if rest > timedelta(0):
-            raise StoreTrouble("the store's API failed a moment ago", wait_s=rest.total_seconds())
->>>>>>> e3dd078 (Completing: an order that the store's API returns unreadably holds up no other)
 
     def given_up(self, store: str, order_id: str) -> None:
         """Nobody waits for an order any longer."""

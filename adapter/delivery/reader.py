@@ -124,11 +124,13 @@ class Reader:
         record(connection, [(row, result) for row, result in results if row.id not in gone], self._account, at)
 
     def _end_holdups(self, connection: Connection, results: Sequence[tuple[Row[Any], Result]]) -> None:
-        """What a store had been waiting for is there once a delivery that was put off has been read."""
+        """What a store waited for is there once a delivery that was put off has been read; its API works if it returned any order."""
         held = {row.store for row, result in results if isinstance(result, Wait | WaitForFetch)}
         went_on = {row.store for row, _ in results if row.due_at > row.received_at}
         if over := went_on - held:
             holdups.end(connection, over)
+        if works := {row.store for row, result in results if isinstance(result, Split) and result.is_fetched}:
+            holdups.end(connection, works, holdups.STORE_API)
 
     def _read_some(self, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Result]]:
         """Read deliveries until the step has taken long enough; the rest stays unread."""
@@ -215,16 +217,11 @@ class Reader:
         if now - row.received_at < _WAITS_FOR_STORE:
             return Wait(now + timedelta(seconds=trouble.wait_s or 0.0), holdups.STORE_API, str(trouble))
         source = sources.source_of(row, self._settings)
-<<<<<<< HEAD
         problems = sources.not_fetched(str(trouble))
-        return Unmappable(source.provider.read(parse(row.payload, source.context.options.limits.nesting), source.context), problems)
-=======
-        problems = {"": [f"the payload lacks required fields, and the complete order could not be fetched from the store: {trouble}"]}
         reading = source.provider.read(parse(row.payload, source.context.options.limits.nesting), source.context)
         if reading.identity is not None:
             self._completer.given_up(row.store, reading.identity.order_id)
         return Unmappable(reading, problems)
->>>>>>> e3dd078 (Completing: an order that the store's API returns unreadably holds up no other)
 
     def _interpret_in_time(self, row: Row[Any]) -> Result:
         if row.starts:  # it may have ended a sender
@@ -251,7 +248,8 @@ class Reader:
     def _complete(self, source: Source, reading: Reading, row: Row[Any]) -> Split | Skip | None:
         """What a payload that lacks required fields stands for; None if it has to do as it is."""
         if (whole := self._completer.whole_order(source, reading, row.id)) is not None:
-            return Split([parse(whole)], "lacked required fields; the complete order from the store's API is now a separate delivery")
+            detail = "lacked required fields; the complete order from the store's API is now a separate delivery"
+            return Split([parse(whole)], detail, is_fetched=True)
         if reading.problems and source.provider.needs_api:
             if self._completer.can_ask(source):
                 return Skip(Reason.NOT_AN_ORDER, "the store no longer has this order")

@@ -29,6 +29,8 @@ class Split:
     detail: str
     stored: int = 0
     """How many of the parts are stored already."""
+    is_fetched: bool = False
+    """Whether it comes from the store's API."""
 
 
 @dataclass(frozen=True, slots=True)

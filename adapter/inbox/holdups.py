@@ -22,9 +22,10 @@ def note(connection: Connection, store: str, reason: str, why: str, *, at: datet
     connection.execute(row.on_conflict_do_update(index_elements=["store", "reason"], set_=again))
 
 
-def end(connection: Connection, stores: Collection[str]) -> None:
-    """Record that what was held up in these stores can be read."""
-    connection.execute(delete(holdups).where(holdups.c.store.in_(stores)))
+def end(connection: Connection, stores: Collection[str], reason: str = "") -> None:
+    """Record that what was held up in these stores, for this reason or for any, can be read."""
+    ended = delete(holdups).where(holdups.c.store.in_(stores))
+    connection.execute(ended.where(holdups.c.reason == reason) if reason else ended)
 
 
 def current(connection: Connection, now: datetime) -> dict[str, list[Row[Any]]]:

@@ -213,6 +213,11 @@ def test_orders_that_alone_fail_hold_up_no_others(adapter: AdapterUnderTest, mag
         adapter.clock.advance(minutes=2)
         adapter.settle()
     assert [ledger.asked.count(number) for number in bad] == [3, 3], "less often each time"
+    ledger.orders["611"] = {**WHOLE, "entity_id": 611}
+    post_event(adapter, 611)
+    adapter.settle()
+    with snapshot(adapter.engine) as connection:
+        assert holdups.current(connection, adapter.clock()) == {}, "the store's API works"
     adapter.clock.advance(days=1)
     adapter.settle()
     dead = [row for row in adapter.rows() if row.state == "dead"]
