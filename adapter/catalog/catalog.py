@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -53,6 +54,23 @@ class _Asked:
         self.rests_until = time.monotonic() + (rest if trouble.wait_s is None else max(trouble.wait_s, _LEAST_WAIT_S))
 
 
+class LookupTime:
+    """The seconds that lookups may still take: those of each store, and of all stores together."""
+
+    def __init__(self, each_s: float = ROUND_S) -> None:
+        self._all = max(each_s, _ALL_STORES_S)
+        self._each: defaultdict[str, float] = defaultdict(lambda: each_s)
+
+    @contextmanager
+    def spend(self, store: str) -> Iterator[Deadline]:
+        """Until when the lookups of the block must end; what they take is spent."""
+        begun = time.monotonic()
+        yield Deadline(min(self._each[store], self._all))
+        took = time.monotonic() - begun
+        self._each[store] -= took
+        self._all -= took
+
+
 class Catalog:
     """The product data of all stores. Used by one thread."""
 
@@ -68,15 +86,18 @@ class Catalog:
 
     def complete(self, orders: Sequence[tuple[Store, Order]], timeout_s: float = ROUND_S) -> list[Completed]:
         """Each order completed, with all lookups of a store within `timeout_s`; what isn't found in that time stays blank."""
+        return self.complete_some(orders, LookupTime(timeout_s))
+
+    def complete_some(self, orders: Sequence[tuple[Store, Order]], time_left: LookupTime) -> list[Completed]:
+        """The same for some of the orders that have this time together."""
         shops: dict[tuple[str, str], tuple[Store, set[ProductKey]]] = {}
         for store, order in orders:
             shops.setdefault((store.name, order.store_url), (store, set()))[1].update(wanted(order))
         # A store can have several addresses; an order contains the one where it was placed.
-        whole, deadlines = Deadline(max(timeout_s, _ALL_STORES_S)), dict[str, Deadline]()
         known: dict[tuple[str, str], dict[ProductKey, Known]] = {}
         for (name, address), (store, keys) in shops.items():
-            deadline = deadlines.get(name) or deadlines.setdefault(name, Deadline(min(timeout_s, whole.left)))
-            known[name, address] = self._know(store, address, keys, deadline) if keys else {}
+            with time_left.spend(name) as deadline:
+                known[name, address] = self._know(store, address, keys, deadline) if keys else {}
         if self._writes_itself and self._unwritten:
             with transaction(self._engine) as connection:
                 self.write(connection)

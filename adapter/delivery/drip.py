@@ -4,7 +4,8 @@ Source for addresses, authentication and errors: Drip's API documentation, pages
 """
 
 import queue
-from collections.abc import Sequence
+from collections.abc import Iterable
+from io import BytesIO
 
 import requests
 from requests.auth import AuthBase
@@ -34,9 +35,9 @@ class Drip:
         """Post one order; `deadline_s` limits the whole request, not only the wait between two bytes."""
         return self._post_within("single", body, deadline_s)
 
-    def post_batch(self, bodies: Sequence[bytes], deadline_s: float = DEADLINES_S["batch"]) -> Answer:
+    def post_batch(self, bodies: Iterable[bytes], deadline_s: float = DEADLINES_S["batch"]) -> Answer:
         """Post up to 1,000 orders at once."""
-        return self._post_within("batch", b'{"orders":[' + b",".join(bodies) + b"]}", deadline_s)
+        return self._post_within("batch", _together(bodies), deadline_s)
 
     def _post_within(self, kind: Kind, body: bytes, deadline_s: float) -> Answer:
         session = self._session
@@ -70,6 +71,18 @@ class Drip:
             return Answer(
                 outcome=Outcome.RETRY, outcome_unknown=True, what=f"the connection broke while Drip was answering: {type(error).__name__}"
             )
+
+
+def _together(bodies: Iterable[bytes]) -> bytes:
+    """The body of a batch, in memory once: with `join`, all its parts would be there as well."""
+    whole = BytesIO()
+    separator = b'{"orders":['
+    for body in bodies:
+        whole.write(separator)
+        whole.write(body)
+        separator = b","
+    whole.write(b"]}")
+    return whole.getvalue()
 
 
 class _Bearer(AuthBase):

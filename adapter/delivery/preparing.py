@@ -2,21 +2,23 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from adapter.catalog.catalog import Catalog, Completed
+from adapter.catalog.catalog import Catalog, Completed, LookupTime
 from adapter.delivery.lifecycle import next_event, stored
 from adapter.delivery.lost_products import may_lack_products, with_lost_products
+from adapter.delivery.posts import Post, about, memory, supersede
 from adapter.delivery.queues import LaneQueue
 from adapter.delivery.trials import Trials
 from adapter.inbox import sending, settling, sources
 from adapter.inbox.counters import count_each
 from adapter.inbox.database import snapshot, transaction
+from adapter.inbox.packing import packing_of
 from adapter.inbox.public_address import LearnedAddress
 from adapter.monitoring.error_reporting import report
 from adapter.process.time_limit import NO_LIMIT, TimeLimit
@@ -25,22 +27,8 @@ from mappings import VOCABULARIES, Order, Reason, Rejected, Skip, digest, encode
 
 log = logging.getLogger(__name__)
 _MOST_KEPT = 1000
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Post:
-    """One order to post, and the lane it belongs to."""
-
-    queue: LaneQueue
-    action: str
-    body: bytes
-    digest: str
-    lifecycle: str | None
-    """The value of `orders.lifecycle` once Drip has accepted this."""
-    last: bool = True
-    """Whether the snapshot needs no further request after this one."""
-    looked_up: str | None = None
-    """JSON: where each product's page and image address came from."""
+# Mapped orders are many times as large as what they are made from, so there are few at a time.
+_MOST_MAPPED, _MOST_MAPPED_BYTES = 100, 250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,34 +40,16 @@ class _Draft:
     order: Order
 
 
-def memory(account: str, post: Post) -> dict[str, Any]:
-    """What to remember of an order once Drip has it: a row for `settling.remember`."""
-    queue = post.queue
-    version = queue.version
-    return {
-        "account": account,
-        "store": queue.lane.store,
-        "order_id": queue.lane.order_id,
-        "snapshot_at": version.snapshot_at,
-        "progress": json.dumps([str(rank) for rank in version.progress]),
-        "received_at": version.received_at,
-        "delivery_id": version.delivery_id,
-        "digest": post.digest,
-        "lifecycle": post.lifecycle,
-    }
-
-
-def supersede(connection: Connection, queue: LaneQueue, now: datetime) -> None:
-    """Skip the older snapshots that waited in the same lane."""
-    for row in queue.older():
-        skip = Skip(Reason.SUPERSEDED, f"delivery {queue.target.id} holds a newer state of this order")
-        settling.skip(connection, row.id, skip, now)
-        log.info(skip.detail, extra={"action": "skipped", "reason": str(skip.reason), **about(queue), "delivery": row.id})
-
-
-def about(queue: LaneQueue) -> dict[str, Any]:
-    """The log fields that identify a lane's target."""
-    return {"delivery": queue.target.id, "store": queue.lane.store, "order": queue.lane.order_id}
+def _pieces(queues: Sequence[LaneQueue]) -> Iterator[Sequence[LaneQueue]]:
+    """Few enough at a time to be mapped together."""
+    begun = size = 0
+    for index, queue in enumerate(queues):
+        size += len(queue.target.packed or b"")
+        if size > _MOST_MAPPED_BYTES or index - begun == _MOST_MAPPED - 1:
+            yield queues[begun : index + 1]
+            begun, size = index + 1, 0
+    if begun < len(queues):
+        yield queues[begun:]
 
 
 Mapped = TypeVar("Mapped")
@@ -98,6 +68,7 @@ class Preparer:
         time_limit: TimeLimit = NO_LIMIT,
     ) -> None:
         self._engine = engine
+        self._packing = packing_of(engine.dialect)
         self._guard = guard
         self._time_limit = time_limit
         self._trials = Trials(settings)
@@ -117,25 +88,32 @@ class Preparer:
         """Drop what was kept."""
         self._kept = {}
 
-    def prepare(self, queues: Sequence[LaneQueue]) -> list[Post]:
+    def prepare(self, queues: Sequence[LaneQueue]) -> Iterator[Post]:
         """What to post for these lanes, in the same order; lanes whose target was settled without a request are left out."""
         self._learned.refresh()
+        time_left = LookupTime()
+        for some in _pieces(queues):
+            yield from self._prepare_some(some, time_left)
+
+    def _prepare_some(self, queues: Sequence[LaneQueue], time_left: LookupTime) -> list[Post]:
         started = [self._begin(queue) for queue in queues]
         drafts = [each for each in started if isinstance(each, _Draft)]
-        completed = iter(self._catalog.complete([(draft.store, draft.order) for draft in drafts]))
+        completed = iter(self._catalog.complete_some([(draft.store, draft.order) for draft in drafts], time_left))
         ready = (self._finish(each, next(completed)) if isinstance(each, _Draft) else each for each in started)
         return [post for post in ready if post is not None]
 
     def _begin(self, queue: LaneQueue) -> Post | _Draft | None:
         if (attempt := queue.unconfirmed) is not None:
             last = attempt.action in VOCABULARIES["contract"]  # a lifecycle event may have others behind it
-            return Post(
-                queue=queue, action=attempt.action, body=attempt.body, digest=attempt.digest, lifecycle=attempt.lifecycle, last=last
-            )
+            body = self._packing.unpack(attempt.packed)
+            return self._post(queue, attempt.action, body, digest=attempt.digest, lifecycle=attempt.lifecycle, last=last)
         kept = self._kept.pop(queue.target.id, None)
         if kept is not None and (kept.queue.has, kept.queue.newest) == (queue.has, queue.newest):
             return replace(kept, queue=queue)
         return self._guarded(queue, lambda: self._map_in_time(queue))
+
+    def _post(self, queue: LaneQueue, action: str, body: bytes, **more: Any) -> Post:
+        return Post(queue=queue, action=action, packed=self._packing.pack(body), size=len(body), **more)
 
     def _finish(self, draft: _Draft, completed: Completed) -> Post | None:
         post = self._guarded(draft.queue, lambda: self._render_in_time(draft, completed))
@@ -159,7 +137,7 @@ class Preparer:
 
     def _map_in_time(self, queue: LaneQueue) -> _Draft | Skip:
         if queue.target.starts:  # it may have ended a sender
-            self._trials.check(queue.target)
+            self._trials.check(queue.target, self._packing.unpack(queue.target.packed))
         with self._time_limit():
             return self._map(queue)
 
@@ -169,7 +147,7 @@ class Preparer:
 
     def _map(self, queue: LaneQueue) -> _Draft | Skip:
         source = sources.source_of(queue.target, self._settings)
-        [reading] = source.provider.readings(queue.target.payload, source.context)
+        [reading] = source.provider.readings(self._packing.unpack(queue.target.packed), source.context)
         if skip := reading.skip(placed=True):
             return skip
         order = source.provider.map(reading, source.context)
@@ -200,10 +178,10 @@ class Preparer:
             options=options,
             refund_amount=following.refund_amount,
         )
-        return Post(
-            queue=queue,
-            action=following.action,
-            body=encode(body),
+        return self._post(
+            queue,
+            following.action,
+            encode(body),
             digest=digest(body),
             lifecycle=stored(following.after),
             last=following.last,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row
 
 from adapter.delivery.answers import Outcome
 from adapter.inbox import holdups, sending, settling, sources
-from adapter.inbox.packing import LOCKED, is_locked
+from adapter.inbox.packing import LOCKED, Packing, packing_of
 from adapter.inbox.sending import Lane
 from adapter.inbox.versions import Version, latest_time, newest_of, version_at_drip, version_of
 
@@ -38,6 +38,8 @@ class LaneQueue:
     """The order's row in `orders`; None: Drip does not have it."""
     newest: Version
     """The newest version of the order, at Drip or waiting."""
+    is_locked: bool
+    """Whether no key opens what is to be sent."""
 
     @property
     def version(self) -> Version:
@@ -64,10 +66,11 @@ def load_queues(connection: Connection, account: str, lanes: Sequence[Lane]) -> 
     rows = sending.waiting(connection, lanes)
     has = sending.what_drip_has(connection, account, lanes)
     tried = sending.attempts_for(connection, account, [row.id for waiting in rows.values() for row in waiting])
-    return [_queue(lane, rows[lane], has.get(lane), tried) for lane in lanes if lane in rows]
+    packing = packing_of(connection.dialect)
+    return [_queue(lane, rows[lane], has.get(lane), tried, packing) for lane in lanes if lane in rows]
 
 
-def _queue(lane: Lane, rows: Sequence[Row[Any]], has: Row[Any] | None, tried: dict[int, list[Row[Any]]]) -> LaneQueue:
+def _queue(lane: Lane, rows: Sequence[Row[Any]], has: Row[Any] | None, tried: dict[int, list[Row[Any]]], packing: Packing) -> LaneQueue:
     latest = latest_time((*rows, has))
     versions = [version_of(row, latest) for row in rows]
     newest = newest_of([*versions, version_at_drip(has, latest)] if has is not None else versions)
@@ -76,12 +79,14 @@ def _queue(lane: Lane, rows: Sequence[Row[Any]], has: Row[Any] | None, tried: di
     newest_waiting = by_id.get(newest.delivery_id) or by_id[newest_of(versions).delivery_id]
     target = next((row for row in rows if row.id in unconfirmed), newest_waiting)
     previous = tried[target.id][-1] if target.id in tried else None
-    return LaneQueue(lane, rows, target, previous, unconfirmed.get(target.id), has, newest)
+    repeated = unconfirmed.get(target.id)
+    is_locked = packing.locks(target.packed) or (repeated is not None and packing.locks(repeated.packed))
+    return LaneQueue(lane, rows, target, previous, repeated, has, newest, is_locked)
 
 
 def may_go(queue: LaneQueue, now: datetime) -> bool:
     """Whether a lane's target can be sent now."""
-    return not (_crashes(queue) or _is_locked(queue) or _is_early(queue, now))
+    return not (_crashes(queue) or queue.is_locked or _is_early(queue, now))
 
 
 def hold_up(connection: Connection, queue: LaneQueue, now: datetime) -> None:
@@ -91,7 +96,7 @@ def hold_up(connection: Connection, queue: LaneQueue, now: datetime) -> None:
     if _crashes(queue):
         settling.kill(connection, target.id, sources.too_often(), now)
         log.warning("work on it was started repeatedly and never finished", extra={"action": "dead", **about})
-    elif _is_locked(queue):
+    elif queue.is_locked:
         settling.postpone(connection, [row.id for row in queue.rows], now + LOCKED_FOR)
         holdups.note(connection, queue.lane.store, holdups.LOCKED, LOCKED, at=now, until=now + LOCKED_FOR)
         log.error("the payload or body can't be read: %s", LOCKED, extra={"action": "locked", **about})
@@ -101,10 +106,6 @@ def hold_up(connection: Connection, queue: LaneQueue, now: datetime) -> None:
 
 def _crashes(queue: LaneQueue) -> bool:
     return bool(queue.target.starts >= sources.MOST_STARTS)
-
-
-def _is_locked(queue: LaneQueue) -> bool:
-    return is_locked(queue.target.payload) or (queue.unconfirmed is not None and is_locked(queue.unconfirmed.body))
 
 
 def _is_early(queue: LaneQueue, now: datetime) -> bool:
@@ -117,7 +118,7 @@ def _unconfirmed(attempts: Sequence[Row[Any]]) -> Row[Any] | None:
     """The attempt that may have reached Drip without our knowing; None if there is none, or its body has been erased."""
     for attempt in reversed(attempts):
         if attempt.outcome in (None, OUTCOME_UNKNOWN):
-            return attempt if attempt.body is not None else None
+            return attempt if attempt.packed is not None else None
         if attempt.outcome in _CONFIRMING:
             return None
     return None

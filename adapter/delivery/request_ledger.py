@@ -19,12 +19,11 @@ from adapter.delivery.answers import Answer, Outcome
 from adapter.delivery.lease import Lease
 from adapter.delivery.pacing import Kind, Pacing
 from adapter.delivery.planning import Trouble
-from adapter.delivery.preparing import Post
+from adapter.delivery.posts import Post
 from adapter.delivery.settling import Settler
 from adapter.errors import DatabaseAway
 from adapter.inbox import accounts, ledger
 from adapter.inbox.database import Clock, transaction
-from adapter.inbox.packing import Packing, packing_of
 from adapter.inbox.write_turn import in_turns
 
 log = logging.getLogger(__name__)
@@ -54,8 +53,6 @@ class RequestLedger:
 
         A shopper's data may just have been erased, so an order that isn't pending any more is left out.
         """
-        # Packed before the turn to write.
-        attempts = {post.queue.target.id: _attempt(post, packing_of(self._engine.dialect)) for post in posts}
         request: int | None = None
         sent: list[Post] = []
         for some in in_turns(self._engine, posts, AT_ONCE):
@@ -66,7 +63,7 @@ class RequestLedger:
                 if there and request is None:
                     request = ledger.begin_request(connection, self._lease.account, kind, started)
                 if request is not None and there:
-                    ledger.begin_attempts(connection, request, [attempts[each] for each in attempts if each in there])
+                    ledger.begin_attempts(connection, request, [_attempt(post) for post in some if post.queue.target.id in there])
             sent += [post for post in some if post.queue.target.id in there]
         return request, sent
 
@@ -118,11 +115,11 @@ class RequestLedger:
             accounts.set_trouble(connection, account, **{f"{kind}_closed_until": now + _OTHERS_SPEND})
 
 
-def _attempt(post: Post, packing: Packing) -> dict[str, Any]:
+def _attempt(post: Post) -> dict[str, Any]:
     return {
         "delivery_id": post.queue.target.id,
         "action": post.action,
-        "body": packing.pack(post.body),
+        "body": post.packed,
         "digest": post.digest,
         "lifecycle": post.lifecycle,
         "looked_up": post.looked_up,

@@ -5,7 +5,7 @@ fails, the order is claimed anew.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
@@ -16,7 +16,8 @@ from adapter.delivery.drip import DEADLINES_S, Drip
 from adapter.delivery.lease import Lease
 from adapter.delivery.pacing import MOST_ORDERS, Kind, Plan
 from adapter.delivery.planning import Outlook, Planner, Rest, Trouble
-from adapter.delivery.preparing import Post, Preparer
+from adapter.delivery.posts import Post
+from adapter.delivery.preparing import Preparer
 from adapter.delivery.queues import LaneQueue, hold_up, load_queues, may_go
 from adapter.delivery.request_ledger import AT_ONCE, RequestLedger
 from adapter.delivery.settling import SMALLEST_BATCH, Settler
@@ -24,6 +25,7 @@ from adapter.inbox import reading
 from adapter.inbox.adoption import adopt_orders
 from adapter.inbox.database import Clock, snapshot, transaction
 from adapter.inbox.ledger import LONGEST_REQUEST
+from adapter.inbox.packing import packing_of
 from adapter.inbox.write_turn import in_turns
 from adapter.process.time_limit import NO_LIMIT, TimeLimit
 from adapter.settings import Account, Settings
@@ -55,6 +57,7 @@ class Sender:
         self._while_waiting = while_waiting
         self._lease = lease
         self._drip = drip
+        self._packing = packing_of(engine.dialect)
         self._clock = clock
         stores = settings.stores_of(account)
         self._renamed = [store for store in stores if store.aliases]
@@ -93,6 +96,7 @@ class Sender:
         queues, kind, chosen = self._claim(outlook)
         posts = _fitting(self._preparer.prepare(chosen))
         if posts:
+            self._unmark(self._started[self._started.index(posts[-1].queue.target.id) + 1 :])  # what did not fit in
             kind = "single" if len(posts) == 1 and self._singles_open() else kind
             self._send(kind, posts, outlook.trouble)
             if kind == "single":
@@ -106,10 +110,13 @@ class Sender:
 
     def _unmark_interrupted(self) -> None:
         """A lost database interrupted these: their payloads are not to blame."""
-        if self._started:
-            with transaction(self._engine) as connection:
-                reading.unmark_started(connection, self._started)
-            self._started = []
+        self._unmark(self._started)
+        self._started = []
+
+    def _unmark(self, ids: Sequence[int]) -> None:
+        for some in in_turns(self._engine, ids, AT_ONCE):
+            with transaction(self._engine, synced=False) as connection:
+                reading.unmark_started(connection, some)
 
     def _adopt(self) -> None:
         """With a new lease, take over what the account has of stores under their old names: nobody else sends for it now."""
@@ -174,7 +181,8 @@ class Sender:
         self._pacing.windows[kind].spend(started, started + LONGEST_REQUEST)
         self._lease.still_fresh()
         with self._while_waiting():
-            answer = self._drip.post_order(posts[0].body) if kind == "single" else self._drip.post_batch([post.body for post in posts])
+            bodies = (self._packing.unpack(post.packed) for post in posts)
+            answer = self._drip.post_order(next(bodies)) if kind == "single" else self._drip.post_batch(bodies)
         self.unanswered = answer.status is None
         if answer.status is not None:
             self._pacing.windows[kind].ended(started + LONGEST_REQUEST, self._clock())
@@ -187,11 +195,12 @@ def _most(queue: LaneQueue) -> int:
     return queue.target.most_together or MOST_ORDERS
 
 
-def _fitting(posts: list[Post]) -> list[Post]:
-    """As many as fit into one request."""
-    size = 0
-    for index, post in enumerate(posts):
-        size += len(post.body) + 1
-        if size > _MOST_BYTES and index:
-            return posts[:index]
-    return posts
+def _fitting(posts: Iterable[Post]) -> list[Post]:
+    """As many as fit into one request; the others are not even mapped."""
+    size, fitting = 0, list[Post]()
+    for post in posts:
+        size += post.size + 1
+        if size > _MOST_BYTES and fitting:
+            break
+        fitting.append(post)
+    return fitting

@@ -12,7 +12,7 @@ from adapter.delivery.answers import Answer, Outcome
 from adapter.delivery.backoff import delay_after, throttle_delay
 from adapter.delivery.pacing import Kind
 from adapter.delivery.planning import Trouble
-from adapter.delivery.preparing import Post, about, memory, supersede
+from adapter.delivery.posts import Post, about, memory, supersede
 from adapter.delivery.queues import OUTCOME_UNKNOWN
 from adapter.inbox import accounts, ledger, proofs, settling
 from adapter.inbox.counters import count

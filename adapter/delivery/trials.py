@@ -27,16 +27,16 @@ class Trials:
     def await_one(self, row: Row[Any]) -> None:
         """Try a delivery in another thread: raises `Fetching` until that has ended, and then as `check` does."""
         if row.id not in self._running:
-            self._running[row.id] = self._thread.submit(self.check, row)
+            self._running[row.id] = self._thread.submit(self.check, row, row.payload)
         if not self._running[row.id].done():
             raise Fetching(self._running[row.id])
         self._running.pop(row.id).result()
 
-    def check(self, row: Row[Any]) -> None:
-        """Try a delivery now; raises `Rejected` for one that can't be mapped in time."""
+    def check(self, row: Row[Any], payload: bytes) -> None:
+        """Try a delivery with this payload now; raises `Rejected` for one that can't be mapped in time."""
         source = source_of(row, self._settings)
         self._mapper.start()
         try:
-            self._mapper.call(self._settings.mapping_timeout_s, mapping_work.order_in, source.provider.name, row.payload, source.context)
+            self._mapper.call(self._settings.mapping_timeout_s, mapping_work.order_in, source.provider.name, payload, source.context)
         except CallFailed as failed:
             raise Rejected({"": [f"mapping it {failed}: {_ADVICE}"]}) from None

@@ -70,6 +70,10 @@ class Packing:
         packed = _deflate(content)
         return Packed(ENCRYPTED + self.keyring.encrypt(packed)) if self.keyring else Packed(packed)
 
+    def locks(self, stored: bytes | None) -> bool:
+        """Whether no key opens this stored form."""
+        return stored is not None and stored.startswith(ENCRYPTED) and is_locked(self.unpack(stored))
+
     def unpack(self, stored: bytes) -> bytes:
         """The content of a stored form, or `Locked`."""
         if not stored.startswith(ENCRYPTED):

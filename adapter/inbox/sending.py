@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    LargeBinary,
     Row,
     Select,
     and_,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    type_coerce,
     union_all,
 )
 
@@ -165,7 +167,7 @@ def _due(priority: int) -> tuple[ColumnElement[bool], ...]:
 
 
 def waiting(connection: Connection, lanes: Iterable[Lane]) -> dict[Lane, list[Row[Any]]]:
-    """The deliveries of these lanes that are read and pending, each lane's in the order of arrival."""
+    """The deliveries of these lanes that are read and pending, each lane's in the order of arrival. `packed` is the payload as stored."""
     found: dict[Lane, list[Row[Any]]] = {}
     for row in connection.execute(_of_lanes(connection.dialect.name), _parameter(lanes)):
         found.setdefault(Lane(row.store, row.order_id), []).append(row)
@@ -176,7 +178,9 @@ def waiting(connection: Connection, lanes: Iterable[Lane]) -> dict[Lane, list[Ro
 def _of_lanes(dialect: str) -> Select[Any]:
     wanted = lanes_of(dialect)
     same = and_(deliveries.c.store == wanted.c.store, deliveries.c.order_id == wanted.c.order_id)
-    found = select(deliveries).join_from(wanted, deliveries, same).where(_WAITING).order_by(deliveries.c.id)
+    columns = (column for column in deliveries.c if column is not deliveries.c.payload)
+    packed = type_coerce(deliveries.c.payload, LargeBinary).label("packed")  # there may be a thousand
+    found = select(*columns, packed).join_from(wanted, deliveries, same).where(_WAITING).order_by(deliveries.c.id)
     return using(found, deliveries, "ix_deliveries_lane")
 
 
@@ -200,8 +204,8 @@ def _parameter(lanes: Iterable[Lane]) -> dict[str, str]:
 
 
 def attempts_for(connection: Connection, account: str, ids: Sequence[int]) -> dict[int, list[Row[Any]]]:
-    """The attempts of each of these deliveries for one account, the oldest first."""
-    found: dict[int, list[Row[Any]]] = {}
+    """The attempts of each of these deliveries for one account, the oldest first. `packed` is the body as stored."""
+    found: dict[int, list[Any]] = {}
     for part in parts(ids):
         for row in connection.execute(_ATTEMPTS, {"account": account, "ids": list(part)}):
             found.setdefault(row.delivery_id, []).append(row)
@@ -209,7 +213,11 @@ def attempts_for(connection: Connection, account: str, ids: Sequence[int]) -> di
 
 
 _ATTEMPTS = (
-    select(attempts, requests.c.kind)
+    select(
+        *(column for column in attempts.c if column is not attempts.c.body),
+        type_coerce(attempts.c.body, LargeBinary).label("packed"),
+        requests.c.kind,
+    )
     .join(requests, requests.c.id == attempts.c.request_id)
     .where(attempts.c.delivery_id.in_(bindparam("ids", expanding=True)), requests.c.account == bindparam("account"))
     .order_by(attempts.c.id)

@@ -311,7 +311,7 @@ class TestWhatWaits:
         prepare = sender._preparer.prepare
 
         def prepare_and_forget(queues: Any) -> Any:
-            posts = prepare(queues)
+            posts = list(prepare(queues))
             forgotten(adapter)
             return posts
 
