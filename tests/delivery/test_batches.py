@@ -253,7 +253,7 @@ class TestBatches:
         for sender in wider.senders.values():
             sender._pacing.single_takes_s = 1000.0
         wider.settle()
-        assert made(wider) == [("batch", 5), ("single", 1), ("single", 1), ("single", 1)]
+        assert made(wider) == [("batch", 5), ("batch", 3)]
 
 
 class TestOutage:
