@@ -33,6 +33,8 @@ class Prover:
         self._engine = engine
         self._settings = settings
         self._clock = clock
+        self._fingerprints = {account.id: account.fingerprint(settings.drip_api_url) for account in settings.accounts.values()}
+        self._credentials = proofs.credentials(self._fingerprints)
         self._asked: dict[str, int] = {}
         self._unanswered = 0
 
@@ -51,34 +53,33 @@ class Prover:
 
     def _next(self, connection: Connection) -> tuple[Account | None, Row[Any] | None]:
         """The account to ask about next, and what is known of it."""
-        now, known = self._clock(), proofs.all_proofs(connection)
-        wanted = [account for account in self._settings.accounts.values() if self._is_wanted(account, known.get(account.id), now)]
+        now, known, all_accounts = self._clock(), proofs.not_proved(connection, self._credentials), self._settings.accounts
+        failing = [account for account in known if account in self._asked and self._is_wanted(all_accounts[account], known[account], now)]
+        wanted = [*(account for account in all_accounts if account not in self._asked), *failing]
         if not wanted:
             return None, None
         due = {each.account for each in due_accounts(connection, now)}
-        chosen = min(wanted, key=lambda account: (account.id not in due, not _is_paused(known, account), account.id))
-        return chosen, known.get(chosen.id)
+        chosen = min(wanted, key=lambda account: (account not in due, not _is_paused(known, account), account))
+        return all_accounts[chosen], proofs.proof(connection, chosen)
 
-    def _is_wanted(self, account: Account, known: Row[Any] | None, now: datetime) -> bool:
-        if account.id not in self._asked:
-            return True
-        if known is None or (known.resumed_at is not None and known.proof_at == known.resumed_at):
+    def _is_wanted(self, account: Account, known: Row[Any], now: datetime) -> bool:
+        if known.resumed_at is not None and known.proof_at == known.resumed_at:
             return True
         return not self._is_proved(account, known) and (known.proof_at is None or known.proof_at <= now)
 
     def _is_proved(self, account: Account, known: Row[Any] | None) -> bool:
-        return known is not None and known.proved_with == account.fingerprint(self._settings.drip_api_url)
+        return known is not None and known.proved_with == self._fingerprints[account.id]
 
     def _record(self, connection: Connection, account: Account, known: Row[Any] | None, proof: Proof) -> None:
         now, was_proved = self._clock(), self._is_proved(account, known)
         if proof.is_accepted:
-            proofs.set_proved(connection, account.id, account.fingerprint(self._settings.drip_api_url))
+            proofs.set_proved(connection, account.id, self._fingerprints[account.id])
             if known is not None and known.paused_since is not None:
                 self._resume(connection, account, was_proved=was_proved)
             return
         # An order's answer counts for more than this one: a token may write orders without being allowed to read the account.
         if was_proved and proof.status != _UNAUTHORIZED:
-            proofs.set_proved(connection, account.id, account.fingerprint(self._settings.drip_api_url))
+            proofs.set_proved(connection, account.id, self._fingerprints[account.id])
             return
         wait = min(_AGAIN_AFTER * 2 ** (self._asked[account.id] - 1), _LONGEST)
         proofs.set_unproven(connection, account.id, proof.why, at=now, again_at=now + wait)
@@ -95,5 +96,5 @@ class Prover:
         log.warning("Drip accepts the credentials", extra={"action": "resumed", "account": account.id})
 
 
-def _is_paused(known: Mapping[str, Row[Any]], account: Account) -> bool:
-    return account.id in known and known[account.id].paused_since is not None
+def _is_paused(known: Mapping[str, Row[Any]], account: str) -> bool:
+    return account in known and known[account].paused_since is not None
