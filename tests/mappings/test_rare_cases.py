@@ -325,3 +325,70 @@ def test_an_option_with_a_name_of_endless_length_is_left_out(key: str, label: st
         Choice(key="pa_size", label="Size", value="XL", is_attribute=True),
     )
     assert line_options([long, short]) == {"Size": "XL"}
+
+
+def test_the_same_shopify_body_is_one_delivery_under_every_topic_of_an_order_and_without_any() -> None:
+    def key(topic: str) -> str:
+        return PROVIDERS["shopify"].key({"x-shopify-topic": topic} if topic else {}, b"{}").value
+
+    assert key("") == key("orders/create") == key("ORDERS_PAID") == key("orders/updated")
+    assert len({key("orders/create"), key("products/update"), key("refunds/create")}) == 3
+
+
+@pytest.mark.parametrize("name", ["total_price", "current_total_price"])
+def test_a_shopify_order_needs_one_of_its_totals(name: str) -> None:
+    order = {key: value for key, value in shopify_order(1, total="90.00").items() if not key.endswith("total_price")}
+    assert order_of("shopify", {**order, name: "90.00"}).grand_total == Decimal("90.00")
+    assert list(outcome_of("shopify", order)["rejected"]) == ["total_price"]
+
+
+@pytest.mark.parametrize(
+    ("places", "order_id"),
+    [
+        ({"entity_id": "1", "id": "2"}, "1"),
+        ({"id": "2", "items": [{"order_id": "3"}]}, "2"),
+        ({"items": [{"order_id": "3"}], "payment": {"parent_id": "4"}}, "3"),
+        ({"payment": {"parent_id": "4"}, "addresses": [{"parent_id": "5"}]}, "4"),
+        ({"addresses": [{}, {"parent_id": "5"}]}, "5"),
+        ({}, "000000009"),
+    ],
+)
+def test_a_magento_order_has_its_id_in_the_first_of_many_places(places: dict[str, Any], order_id: str) -> None:
+    document = {"increment_id": "000000009", "grand_total": 1, "state": "new", "customer_email": "ada@shop.example", **places}
+    [reading] = PROVIDERS["magento"].readings(encode(document), BARE)
+    assert reading.identity is not None
+    assert reading.identity.order_id == order_id
+
+
+@pytest.mark.parametrize(
+    ("place", "email"),
+    [
+        ({"customer_email": "a@shop.example", "billing_address": {"email": "b@shop.example"}}, "a@shop.example"),
+        (
+            {"billing_address": {"email": "b@shop.example"}, "addresses": [{"address_type": "billing", "email": "c@shop.example"}]},
+            "b@shop.example",
+        ),
+        (
+            {
+                "addresses": [
+                    {"address_type": "shipping", "email": "e@shop.example"},
+                    {"address_type": "billing", "email": "c@shop.example"},
+                ],
+                "extension_attributes": {"shipping_assignments": [{"shipping": {"address": {"email": "d@shop.example"}}}]},
+            },
+            "c@shop.example",
+        ),
+        ({"extension_attributes": {"shipping_assignments": [{"shipping": {"address": {"email": "d@shop.example"}}}]}}, "d@shop.example"),
+        ({"addresses": [{"address_type": "shipping", "email": "e@shop.example"}]}, "e@shop.example"),
+    ],
+)
+def test_a_magento_shoppers_address_is_in_the_first_of_many_places(place: dict[str, Any], email: str) -> None:
+    assert order_of("magento", {"entity_id": 1, "grand_total": 1, "state": "new", **place}).email == email
+
+
+@pytest.mark.parametrize(
+    ("state", "due", "paid"), [("new", 1, False), ("processing", 0, True), ("closed", 0, True), ("canceled", 0, False)]
+)
+def test_a_magento_order_is_paid_once_nothing_is_due_unless_it_was_canceled(state: str, due: int, paid: bool) -> None:
+    document = {"entity_id": 1, "grand_total": 1, "total_due": due, "state": state, "status": state, "customer_email": "ada@shop.example"}
+    assert order_of("magento", document).paid is paid
