@@ -5,8 +5,10 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -128,6 +130,33 @@ def test_a_bent_payload_ends_in_order(provider: str) -> None:
         check(provider, bent_payload.payload)
 
     try_all(750, run, bent(provider))
+
+
+def _reversed(node: Any) -> Any:
+    """The same document with the keys of every object in the other order."""
+    if isinstance(node, dict):
+        return {key: _reversed(node[key]) for key in reversed(node)}
+    return [_reversed(child) for child in node] if isinstance(node, list) else node
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_the_outcome_is_the_same_again_and_in_any_order_of_keys(provider: str) -> None:
+    def run(bent_payload: BentPayload) -> None:
+        base = bent_payload.base
+        turned = replace(bent_payload, base=replace(base, text=json.dumps(_reversed(json.loads(base.text)))))
+        first, again, other = (
+            outcomes(PROVIDERS[provider], each.payload, context(provider, "contract")) for each in (bent_payload, bent_payload, turned)
+        )
+        assert first == again
+        assert reasons(first) == reasons(other)
+
+    def reasons(found: list[dict[str, Any]]) -> list[Any]:
+        # Where an object takes the place of a list, a line's number follows the order of its keys.
+        paths = [sorted(re.sub(r"\d+", "N", path) for path in each.get("rejected", ())) for each in found]
+        return [each.get("skipped") or path or each["grand_total"] for each, path in zip(found, paths, strict=True)]
+
+    try_all(60, run, bent(provider))
 
 
 _JSON_BYTES = b'[]{}",:\\u0d8eE-+.19 \xef\xbb\xbf\x00\xff'

@@ -392,3 +392,34 @@ def test_a_magento_shoppers_address_is_in_the_first_of_many_places(place: dict[s
 def test_a_magento_order_is_paid_once_nothing_is_due_unless_it_was_canceled(state: str, due: int, paid: bool) -> None:
     document = {"entity_id": 1, "grand_total": 1, "total_due": due, "state": state, "status": state, "customer_email": "ada@shop.example"}
     assert order_of("magento", document).paid is paid
+
+
+def test_a_shopify_event_is_recognized_by_two_of_its_keys() -> None:
+    def skipped(document: dict[str, Any]) -> str:
+        return str(PROVIDERS["shopify"].find(document, BARE).detail)
+
+    one, two = skipped({"handle": "h"}), skipped({"handle": "h", "fields_changed": []})
+    assert one != two
+    assert two == skipped({"handle": "h", "fields_changed": [], "query_variables": {}})
+
+
+def test_a_missing_adobe_signature_is_named_as_adobe_does() -> None:
+    """Adobe I/O Events, "Signature verification": two headers, of which the first is named where one is expected."""
+    scheme = PROVIDERS["magento"].scheme("adobe_io")
+    assert list(scheme.headers) == ["x-adobe-digital-signature-1", "x-adobe-digital-signature-2"]
+    assert scheme.header(Credentials(secrets=())) == "x-adobe-digital-signature-1"
+
+
+@pytest.mark.parametrize(
+    ("times", "created"),
+    [
+        ({"processed_at": "2026-01-02T00:00:00Z", "created_at": "2026-03-04T00:00:00Z"}, "2026-01-02"),
+        ({"created_at": "2026-03-04T00:00:00Z"}, "2026-03-04"),
+        ({"processed_at": "2026-01-02T00:00:00Z", "created_at": None}, "2026-01-02"),
+    ],
+)
+def test_a_shopify_order_was_created_when_it_was_processed_or_else_recorded(times: dict[str, Any], created: str) -> None:
+    [reading] = PROVIDERS["shopify"].readings(encode({**shopify_order(1, created_at=None), **times}), BARE)
+    assert reading.identity is not None
+    assert reading.identity.created_at is not None
+    assert reading.identity.created_at.date().isoformat() == created
