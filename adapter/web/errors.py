@@ -30,7 +30,9 @@ def _error(error: HTTPException) -> tuple[Response | str, int]:
         return jsonify(error=why), code
     title = "The dashboard is closed" if why == CLOSED else _TITLES.get(code, error.name)
     has_layout = request.blueprint == dashboard.name and may_see()
-    return render_template("error.html" if has_layout else "plain_error.html", title=title, why=f"{why[:1].upper()}{why[1:]}"), code
+    return render_template(
+        "error.html" if has_layout else "plain_error.html", title=title, why=f"{why[:1].upper()}{why[1:].rstrip('.')}."
+    ), code
 
 
 def _why(error: HTTPException) -> str:

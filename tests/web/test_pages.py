@@ -22,7 +22,7 @@ from adapter.inbox.database import transaction
 from adapter.process.replay import find_cases
 from adapter.settings import SANDBOX_ACCOUNT
 from mappings import PROVIDERS, Credentials, Reason
-from tests.support.adapter_under_test import AdapterUnderTest, make_settings, shopify_order
+from tests.support.adapter_under_test import ACCOUNT, AdapterUnderTest, make_settings, shopify_order
 from tests.web.conftest import Visitor, audited, delivery_of, visitor, with_dashboard
 
 HOSTILE = "<script>alert('x')</script>"
@@ -522,6 +522,24 @@ def test_an_error_is_a_page_for_browsers_and_json_for_programs(page: Visitor, me
     for accept in ("application/json", "*/*"):
         answer = page.client.open(path, method=method, base_url=page.base, headers={"Accept": accept})
         assert (answer.status_code, list(answer.get_json())) == (status, ["error"])
+
+
+def test_many_stores_and_accounts_fit_a_page(engine: Engine, sandbox_url: str) -> None:
+    settings = with_dashboard(make_settings(sandbox_url))
+    shop, account = settings.stores["shopify"], settings.accounts[ACCOUNT.id]
+    accounts = {f"shop-{number:02}": replace(account, id=f"account-{number:02}") for number in range(30)}
+    stores = {name: replace(shop, name=name, account=each) for name, each in accounts.items()}
+    somebody = visitor(replace(settings, stores=stores), engine)
+    somebody.client.post("/webhooks/shop-29", data=b"{}", headers={"X-Shopify-Hmac-Sha256": "forged"})
+    somebody.log_in()
+    shown = somebody.get("/").text
+    listed = re.findall(r'<tr><td><a href="/stores/(shop-\d\d)">', shown)
+    assert (len(listed), listed[0]) == (20, "shop-29"), "those with problems come first"
+    assert "All 30 stores</a>" in shown
+    assert len(re.findall(r"<tr><td>account-\d\d</td>", shown)) == 20
+    assert "10 more accounts" in shown
+    assert shown.count("Single requests left") <= 1
+    assert '<option value="">All stores</option><option>shop-00</option>' in somebody.get("/orders").text
 
 
 def test_times_in_findings_are_shown_in_the_readers_zone(page: Visitor, adapter: AdapterUnderTest) -> None:

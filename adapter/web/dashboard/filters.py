@@ -89,6 +89,7 @@ def _time(moment: datetime, text: str, form: str) -> Markup:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "meaning": meaning, "problem": PROBLEMS.get, "advice": advice, "outcome": outcome, "product_source": product_source,
-    "duration": duration, "ago": ago, "when": when, "brief": brief, "moments": moments, "number": number, "bounded": bounded,
+    "duration": duration, "ago": ago, "when": when, "brief": brief, "moment": datetime.fromisoformat, "moments": moments,
+    "number": number, "bounded": bounded,
     "counted": counted, "order_number": number_of, "why_dead": in_short, "money": money, "plain": plain,
 }  # fmt: skip

@@ -21,6 +21,8 @@ from mappings import parse
 
 _PAGE = 50
 _MOST_HOSTS = 20
+_MOST_TABS = 6
+"""With more stores than that, a list to choose from takes the place of tabs."""
 _HOST = re.compile(r"[a-z0-9.-]+(:\d+)?", re.IGNORECASE)
 
 
@@ -30,7 +32,9 @@ def show_orders() -> str:
     before, store = whole(request.args.get("before", "")), request.args.get("store", "")
     found, following = read(lambda connection: list_orders(connection, settings(), _PAGE, before=before, store=store))
     stores = sorted(settings().stores)
-    return render_template("orders.html", orders=found, before=following, store=store, stores=stores, is_first=before is None)
+    return render_template(
+        "orders.html", orders=found, before=following, store=store, stores=stores, most_tabs=_MOST_TABS, is_first=before is None
+    )
 
 
 @blueprint.get("/orders/<store>/<path:order_id>")
