@@ -20,10 +20,11 @@ def items_of(loaded: Loaded, base: str) -> tuple[Item, ...]:
     """One item for each line that still stands. If none does, all lines as they were ordered."""
     lines = list(enumerate(loaded["products"]))
     standing = [(index, line) for index, line in lines if line["quantity"] > line["quantity_refunded"]]
-    return tuple(_item(index, line, loaded, base, as_ordered=not standing) for index, line in standing or lines)
+    shown = standing or lines
+    return tuple(_item(index, line, loaded, base, len(shown), as_ordered=not standing) for index, line in shown)
 
 
-def _item(index: int, line: Loaded, loaded: Loaded, base: str, *, as_ordered: bool) -> Item:
+def _item(index: int, line: Loaded, loaded: Loaded, base: str, lines: int, *, as_ordered: bool) -> Item:
     name = "price_inc_tax" if with_tax(loaded) else "price_ex_tax"
     price = line[name]
     if price is None:
@@ -56,7 +57,7 @@ def _item(index: int, line: Loaded, loaded: Loaded, base: str, *, as_ordered: bo
         attributes=without_blanks(
             {
                 "line_id": line["id"],
-                "options": line_options(_choices(line)),
+                "options": line_options(_choices(line), lines),
                 "is_bundled": _is_bundled(line) or None,
             }
         ),

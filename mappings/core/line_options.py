@@ -8,12 +8,15 @@ in doubt, a row stays out: a store's `custom_attributes` can add it by path.
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from mappings.core.option_names import names_article, names_contact, names_private
 from mappings.core.sensitive import is_sensitive
 from mappings.core.text import plain
 
+# Far more than a shopper chooses. To judge as many as fit into a payload would take seconds.
+_MOST_OF_LINE, _MOST_OF_ORDER = 100, 10_000
 _LONGEST_LABEL = 100
 # With markup.
 _LONGEST_KEY = 1_000
@@ -35,12 +38,15 @@ class Choice(NamedTuple):
     """The key belongs to a variation attribute, although it may look like a plugin's; the stored value is then a slug."""
 
 
-def line_options(choices: Iterable[Choice]) -> dict[str, str]:
-    """Values by label, without markup. A label that occurs twice keeps both values, joined with a comma."""
+def line_options(choices: Iterable[Choice], lines: int = 1) -> dict[str, str]:
+    """Values by label, without markup. A label that occurs twice keeps both values, joined with a comma.
+
+    At most 100 choices of a line are looked at, and 10,000 of an order with so many `lines`.
+    """
     options: dict[str, dict[str, None]] = {}
-    for choice in choices:
-        if choice.key.startswith("_"):  # hidden from shoppers, by every platform's convention
-            continue
+    most = min(_MOST_OF_LINE, _MOST_OF_ORDER // max(1, lines))
+    # Those with an underscore are hidden from shoppers, by every platform's convention.
+    for choice in islice((each for each in choices if not each.key.startswith("_")), most):
         if shown := _remembered(choice) if _is_short(choice) else _shown(choice):
             label, value = shown
             options.setdefault(label, {})[value] = None

@@ -7,6 +7,7 @@ Plugins' own names show what to look for: PW Gift Cards has `pw_gift_card_number
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # A longer name is no label: it counts as private.
 _LONGEST = 255
@@ -83,6 +84,8 @@ def names_article(name: str) -> bool:
     return len(name) <= _LONGEST and bool(_ARTICLE.search(_words(name)))
 
 
+# Each name is judged in several ways.
+@lru_cache(maxsize=64)
 def _words(name: str) -> str:
     """The words of a name in lower case and without accents, each between spaces."""
     folded = unicodedata.normalize("NFKD", _CAMEL.sub(" ", name).lower().replace("\u00df", "ss"))

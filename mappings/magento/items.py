@@ -20,12 +20,12 @@ def items_of(bought: Sequence[Bought], digits: int, base: str) -> tuple[Item, ..
     """One item for each product bought, with the quantity that is left."""
     standing = [line for line in bought if line.held > 0]
     if standing:
-        return tuple(_item(line, line.held, line.kept_price, line.kept, digits, base) for line in standing)
+        return tuple(_item(line, line.held, line.kept_price, line.kept, digits, base, len(standing)) for line in standing)
     # A canceled or fully refunded order still shows what was ordered.
-    return tuple(_item(line, line.ordered, line.price, line.full, digits, base) for line in bought)
+    return tuple(_item(line, line.ordered, line.price, line.full, digits, base, len(bought)) for line in bought)
 
 
-def _item(bought: Bought, quantity: Decimal, price: Decimal, amounts: Amounts, digits: int, base: str) -> Item:
+def _item(bought: Bought, quantity: Decimal, price: Decimal, amounts: Amounts, digits: int, base: str, lines: int) -> Item:
     line, own_id, sku = bought.line, bought.product_id, bought.line["sku"]
     product_id = own_id or sku or f"custom-{slug(line['name']) or line['item_id'] or 'item'}"
     discounts, price_is_ordered = amounts.discounts, price == bought.price
@@ -51,7 +51,7 @@ def _item(bought: Bought, quantity: Decimal, price: Decimal, amounts: Amounts, d
         attributes=without_blanks(
             {
                 "line_id": line["item_id"],
-                "options": _choices(line["product_options"]),
+                "options": _choices(line["product_options"], lines),
                 "gift_card": True if line["product_type"] == "giftcard" else None,
                 "price_incl_tax": line["price_incl_tax"] if price_is_ordered else None,
             }
@@ -59,7 +59,7 @@ def _item(bought: Bought, quantity: Decimal, price: Decimal, amounts: Amounts, d
     )
 
 
-def _choices(product_options: Any) -> dict[str, str]:
+def _choices(product_options: Any, lines: int) -> dict[str, str]:
     """The options that the shopper chose, by label. REST contains only their ids."""
     options = unpacked(product_options)
     if not isinstance(options, dict):
@@ -67,5 +67,5 @@ def _choices(product_options: Any) -> dict[str, str]:
     pairs = [(row.get("label"), row.get("value")) for key in ("attributes_info", "options") for row in objects(options.get(key))]
     for row in objects(options.get("bundle_options")):
         pairs += [(row.get("label"), choice.get("title")) for choice in objects(row.get("value"))]
-    texts = [(_text(label), _text(value)) for label, value in pairs]
-    return line_options(Choice(key=label, label=label, value=value) for label, value in texts)
+    texts = ((_text(label), _text(value)) for label, value in pairs)
+    return line_options((Choice(key=label, label=label, value=value) for label, value in texts), lines)

@@ -34,7 +34,7 @@ def items_and_tips(loaded: Loaded, money: Money, base: str) -> tuple[tuple[Item,
     standing = [(line, held) for line, held in bought if held > 0]
     # A canceled or fully refunded order still shows what was bought.
     shown = standing or [(line, line["quantity"]) for line, _ in bought]
-    return tuple(_item(line, held, money, digits, base, included) for line, held in shown), tips
+    return tuple(_item(line, held, money, digits, base, included, len(shown)) for line, held in shown), tips
 
 
 def _is_tip(line: Loaded) -> bool:
@@ -44,7 +44,7 @@ def _is_tip(line: Loaded) -> bool:
     return keyed and not line["product_id"]
 
 
-def _item(line: Loaded, held: Decimal, money: Money, digits: int, base: str, duties_included: bool) -> Item:
+def _item(line: Loaded, held: Decimal, money: Money, digits: int, base: str, duties_included: bool, lines: int) -> Item:
     ordered = line["quantity"]
     price = money.first(line, "price")
     # Allocations and taxes are for the quantity ordered; total_discount lacks order-wide discounts.
@@ -74,7 +74,7 @@ def _item(line: Loaded, held: Decimal, money: Money, digits: int, base: str, dut
             {
                 "line_id": line["id"],
                 "variant_title": plain(line["variant_title"]),
-                "options": _properties(line["properties"]),
+                "options": _properties(line["properties"], lines),
                 "gift_card": line["gift_card"],
                 # Shopify has no set for it.
                 "compare_at_price": None if money.presentment else line["compare_at_price"],
@@ -83,11 +83,11 @@ def _item(line: Loaded, held: Decimal, money: Money, digits: int, base: str, dut
     )
 
 
-def _properties(rows: Any) -> dict[str, str]:
+def _properties(rows: Any, lines: int) -> dict[str, str]:
     """What the shopper chose. Apps and themes keep recipients, messages and codes in the same list."""
     if isinstance(rows, dict):
         rows = [{"name": name, "value": value} for name, value in rows.items()]
     if not isinstance(rows, list):
         return {}
     pairs = ((_text(row.get("name")), _text(row.get("value"))) for row in rows if isinstance(row, dict))
-    return line_options(Choice(key=name, label=name, value=value) for name, value in pairs)
+    return line_options((Choice(key=name, label=name, value=value) for name, value in pairs), lines)

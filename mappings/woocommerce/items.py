@@ -20,10 +20,11 @@ def items_of(loaded: Loaded, base: str) -> tuple[Item, ...]:
     """One item for each line. Lines with quantity 0 are left out, unless there is no other."""
     lines = list(enumerate(loaded["line_items"]))
     standing = [(index, line) for index, line in lines if line["quantity"] > 0]
-    return tuple(_item(index, line, base, bool(loaded["prices_include_tax"])) for index, line in standing or lines)
+    shown = standing or lines
+    return tuple(_item(index, line, base, bool(loaded["prices_include_tax"]), len(shown)) for index, line in shown)
 
 
-def _item(index: int, line: Loaded, base: str, taxes_included: bool) -> Item:
+def _item(index: int, line: Loaded, base: str, taxes_included: bool, lines: int) -> Item:
     subtotal = line["subtotal"] if line["subtotal"] is not None else line["total"]
     if subtotal is None:
         raise Rejected({f"line_items.{index}.subtotal": ["missing, and so is total"]})
@@ -41,7 +42,7 @@ def _item(index: int, line: Loaded, base: str, taxes_included: bool) -> Item:
     own_id = "" if line["product_id"] in NO_ID else line["product_id"]
     variant_id = "" if line["variation_id"] in NO_ID else line["variation_id"]
     product_id = own_id or line["sku"] or f"line-{line['id'] or index + 1}"
-    options, is_bundled = _choices(line)
+    options, is_bundled = _choices(line, lines)
     return Item(
         product_id=product_id,
         product_variant_id=variant_id or product_id,
@@ -72,14 +73,14 @@ def _page(base: str, product_id: str) -> str:
     return f"{base}?post_type=product&p={quote(product_id, safe='')}"
 
 
-def _choices(line: Loaded) -> tuple[dict[str, str], bool]:
+def _choices(line: Loaded, lines: int) -> tuple[dict[str, str], bool]:
     """What the shopper chose, and whether the line is part of a bundle."""
     rows = meta_rows(line["meta_data"] or line["meta"])
     by_field = line["bundled_by"] not in NO_ID or line["composite_parent"] not in NO_ID
     if not rows:
         return {}, by_field
     by_meta = any(row.get("key") == "_bundled_by" and row.get("value") for row in rows)
-    return line_options(map(_choice, rows)), by_field or by_meta
+    return line_options(map(_choice, rows), lines), by_field or by_meta
 
 
 def _choice(row: Mapping[str, Any]) -> Choice:

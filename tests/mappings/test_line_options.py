@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from mappings import PROVIDERS, Context, Options, encode, outcomes
 from mappings.core.line_options import Choice, line_options
 from tests.support.fixture_cases import RECEIVED_AT
+from tests.support.payloads import shapes
 
 
 def sent(label: str, value: str, key: str | None = None) -> dict[str, str]:
@@ -191,3 +193,30 @@ def test_neither_does_one_that_is_kept_as_text(value: str) -> None:
     assert '"choices"' not in body("shopify", payload, custom_attributes={"choices": "note_attributes.choices"})
     payload["note_attributes"][0]["value"] = "[Mia] {yes}"
     assert "[Mia] {yes}" in body("shopify", payload, custom_attributes={"choices": "note_attributes.choices"})
+
+
+def test_a_line_with_endless_options_has_the_first_hundred() -> None:
+    choices = [Choice(f"Part {number}", f"Part {number}", "yes") for number in range(100_000)]
+    assert list(line_options(choices)) == [f"Part {number}" for number in range(100)]
+    hidden = [Choice(f"_{number}", f"_{number}", "yes") for number in range(1_000)]
+    assert list(line_options([*hidden, choices[7]])) == ["Part 7"], "hidden ones take no room"
+
+
+ROWS: dict[str, tuple[str, str, Callable[[str], dict[str, str]]]] = {
+    "shopify": ("line_items", "properties", lambda label: {"name": label, "value": "yes"}),
+    "woocommerce": ("line_items", "meta_data", lambda label: {"key": label, "value": "yes"}),
+    "magento": ("items", "product_options", lambda label: {"label": label, "value": "yes"}),
+    "bigcommerce": ("products", "product_options", lambda label: {"display_name": label, "display_value": "yes", "type": "Swatch"}),
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_an_order_with_endless_options_in_many_lines_has_few_in_each(provider: str) -> None:
+    lines, options, row = ROWS[provider]
+    whole = shapes(provider)[next(iter(shapes(provider)))]
+    context = Context(received_at=RECEIVED_AT, options=Options(store_url="https://shop.example"))
+    for count, expected in ((2, 100), (200, 50)):
+        rows = [[row(f"Part {line} {number}") for number in range(110)] for line in range(count)]
+        found = [{**whole[lines][0], options: {"options": each} if provider == "magento" else each} for each in rows]
+        [body] = outcomes(PROVIDERS[provider], encode({**whole, lines: found}), context)
+        assert {len(item["options"]) for item in body["items"]} == {expected}
