@@ -1,15 +1,15 @@
 """The file of an SQLite database: created on purpose, private, and still the one that connections were opened on.
 
 SQLite goes on using a file that has been deleted or replaced while it was open, and what is written there is lost. Connections are
-therefore compared with the path before each use. Another file at the path is opened instead of the old one; a file that was overwritten
-in place isn't used.
+therefore compared with the path before each use. Another file at the path is opened instead of the old one, once all that the old one's log
+contains is in the old one: it may be put back. A file that was overwritten in place isn't used.
 """
 
 import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import quote
@@ -96,7 +96,7 @@ def require_file(engine: Engine) -> None:
     if found[""] is None:
         raise _unusable(path, "is missing; put it back, or restart the adapter")
     if file is not None:
-        file.require_intact(engine, found)
+        file.require_intact(found)
 
 
 def sync_file(engine: Engine, info: Mapping[str, Any]) -> None:
@@ -125,22 +125,21 @@ def watch_file(engine: Engine) -> None:
 
     @event.listens_for(engine, "do_connect")
     def open_existing(dialect: Any, record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
+        if (file := _FILES.get(engine)) is not None:
+            file.leave_if_replaced()
         if not options.get("uri"):
             arguments[0] = f"file:{quote(os.path.abspath(arguments[0]))}?mode=rw"
             options["uri"] = True
 
     @event.listens_for(engine, "checkout")
     def compare(connection: Any, record: Any, proxy: Any) -> None:
-        path = path_of(engine)
-        opened, found = record.info[_OPENED], _found_at(path)
-        if opened[""] != found[""]:
-            _set_aside(path, [suffix for suffix in _COMPANIONS if found[suffix] == opened[suffix]])
+        if record.info[_OPENED][""] != _identity(path_of(engine)):
             raise DisconnectionError("the file has been replaced")
 
     @event.listens_for(engine, "close")
     def forget(connection: Any, record: Any) -> None:
         if (file := _FILES.get(engine)) is not None:
-            file.connections.discard(id(connection))
+            file.connections.pop(id(connection), None)
             if not file.connections:  # with the last one, SQLite deletes the files beside it
                 del _FILES[engine]
 
@@ -152,7 +151,7 @@ def remember_file(engine: Engine, connection: sqlite3.Connection, info: dict[str
     file = _FILES.get(engine)
     if file is None or file.opened[""] != opened[""]:
         file = _FILES[engine] = _File(path, opened)
-    file.connections.add(id(connection))
+    file.connections[id(connection)] = connection
 
 
 class _File:
@@ -160,14 +159,17 @@ class _File:
 
     def __init__(self, path: str, opened: Mapping[str, _Identity]) -> None:
         self.opened = opened
-        self.connections: set[int] = set()
+        self.connections: dict[int, sqlite3.Connection] = {}
         self._path = path
         self._pages = 0
-        self._rescued = False
+        self._is_log_moved = False
+        self._has_left = False
+        self._moving = threading.Lock()
 
-    def require_intact(self, engine: Engine, found: Mapping[str, _Identity]) -> None:
+    def require_intact(self, found: Mapping[str, _Identity]) -> None:
         """Raise `DatabaseAway` if the file was overwritten, or lacks a file beside it that is in use."""
-        if found[""] != self.opened[""]:  # the pool opens the other file
+        if found[""] != self.opened[""]:
+            self.leave_if_replaced()
             return
         header = os.pread(_descriptor(self._path), _HEADER_BYTES, 0)
         pages = int.from_bytes(header[_PAGES], "big")
@@ -175,21 +177,35 @@ class _File:
             raise _unusable(self._path, "was overwritten; stop the adapter, put the file back without -wal and -shm beside it, and restart")
         self._pages = pages
         if found != self.opened:
-            self._rescue(engine)
+            self._move_log()
             raise _unusable(self._path, "lost its -wal or -shm while in use; restart the adapter")
 
-    def _rescue(self, engine: Engine) -> None:
-        """Move what a deleted log contains to the database file, through a connection that still has the log."""
-        if not self._rescued:
-            connection = engine.raw_connection()
-            try:
-                if connection.info[_OPENED] == self.opened:
-                    connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                    self._rescued = True
-            except sqlite3.Error:  # somebody is reading; the next webhook tries again
-                pass
-            finally:
-                connection.close()
+    def leave_if_replaced(self) -> None:
+        """If another file is at the path, put the log aside, which SQLite would mix up with that file, or delete. Raises `DatabaseAway`."""
+        found = _found_at(self._path)
+        if self._has_left or found[""] in (None, self.opened[""]):
+            return
+        if not self._move_log():
+            raise _unusable(self._path, "was replaced while it was in use")
+        for suffix, each in _companions(self._path).items():
+            if found[suffix] == self.opened[suffix]:
+                with suppress(FileNotFoundError):
+                    os.rename(each, f"{each}-replaced")
+        self._has_left = True
+
+    def _move_log(self) -> bool:
+        """Move what the log contains to the database file, through a connection that still has both; False if all are in use."""
+        with self._moving:
+            self._is_log_moved = self._is_log_moved or any(_checkpoint(connection) for connection in list(self.connections.values()))
+            return self._is_log_moved
+
+
+def _checkpoint(connection: sqlite3.Connection) -> bool:
+    """Move all of the log, without waiting for anybody; whether that was possible."""
+    with suppress(sqlite3.Error):
+        _, logged, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return bool(logged == moved)
+    return False
 
 
 _FILES: WeakKeyDictionary[Engine, _File] = WeakKeyDictionary()
@@ -210,13 +226,6 @@ def _descriptor(path: str) -> int:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             _DESCRIPTORS[path] = found, descriptor
         return descriptor
-
-
-def _set_aside(path: str, suffixes: Sequence[str]) -> None:
-    """Rename the files of the old database, which SQLite would mix up with the new one."""
-    for suffix in suffixes:
-        with suppress(FileNotFoundError):
-            os.rename(_companions(path)[suffix], f"{_companions(path)[suffix]}-replaced")
 
 
 def _unusable(path: str, why: str) -> DatabaseAway:

@@ -55,11 +55,15 @@ def keys(file: Path) -> list[str]:
 
 
 def away(engine: Engine, message: str) -> None:
-    with pytest.raises(DatabaseAway, match=message):
-        keep(engine, "lost")
+    not_storing(engine, message)
     for use in (read, write):
         with pytest.raises(DatabaseAway, match=message):
             use(engine)
+
+
+def not_storing(engine: Engine, message: str) -> None:
+    with pytest.raises(DatabaseAway, match=message):
+        keep(engine, "lost")
     assert message in why_not_storing(engine)
 
 
@@ -148,6 +152,32 @@ def test_what_follows_goes_to_the_file_that_replaced_it(file: Path, engine: Engi
     with sqlite3.connect(file) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
+
+
+@pytest.mark.parametrize("other", [b"", b"no database" * 1000], ids=["empty", "something else"])
+def test_a_replaced_file_has_all_that_was_acknowledged_when_it_is_put_back(file: Path, engine: Engine, other: bytes) -> None:
+    """SQLite deletes the log of a file that is empty, and takes it for the log of any other."""
+    keep(engine, "second")
+    aside = file.with_name("aside.db")
+    file.rename(aside)
+    file.write_bytes(other)
+    not_storing(engine, "the database of DATABASE_URL")
+    aside.replace(file)
+    keep(engine, "third")
+    assert keys(file) == ["first", "second", "third"]
+
+
+def test_nothing_is_opened_in_place_of_a_file_whose_log_is_in_use(file: Path, engine: Engine) -> None:
+    keep(engine, "second")
+    aside = file.with_name("aside.db")
+    with transaction(engine):
+        file.rename(aside)
+        file.write_bytes(b"")
+        away(engine, "was replaced while it was in use")
+        assert Path(f"{file}-wal").stat().st_size > 0
+    not_storing(engine, "tables")
+    aside.replace(file)
+    assert keys(file) == ["first", "second"]
 
 
 def test_a_deleted_log_loses_nothing_and_is_away_until_the_restart(file: Path, engine: Engine) -> None:
