@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sqlalchemy import Engine
 
 from adapter.errors import AdapterError, DatabaseAway
-from adapter.inbox.database import connect, snapshot
+from adapter.inbox.database import snapshot
 from adapter.inbox.schema_version import require_schema
 
 log = logging.getLogger(__name__)
@@ -37,15 +37,15 @@ def await_database(engine: Engine, look: Callable[[Engine], None] | None = None)
             return
 
 
-def report_until_ready(database_url: str) -> None:
-    """Log why webhooks can't be stored yet, until they can. The web side answers meanwhile."""
-    engine = connect(database_url)
+def report_until_ready(engine: Engine) -> None:
+    """Log why webhooks can't be stored yet, until they can. The web side answers meanwhile.
+
+    The engine has a connection from then on, and so notices if the file of an SQLite database is replaced before the first webhook.
+    """
     try:
         await_database(engine, require_schema)
     except AdapterError as error:
         log.error(str(error), extra={"action": "database_away"})
-    finally:
-        engine.dispose()
 
 
 def _connect(engine: Engine) -> None:

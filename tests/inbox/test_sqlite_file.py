@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from sqlalchemy import Engine, text
 
 from adapter.cli import main
+from adapter.cli.waiting import report_until_ready
 from adapter.errors import DatabaseAway, WorkFailed
 from adapter.inbox.database import connect, snapshot, transaction
 from adapter.inbox.group_commit import Keeper
@@ -141,17 +142,39 @@ def test_a_deleted_file_is_away_until_a_copy_is_in_its_place(file: Path, engine:
     assert keys(file) == ["first", "second"]
 
 
-def test_what_follows_goes_to_the_file_that_replaced_it(file: Path, engine: Engine, tmp_path: Path) -> None:
-    other = connect(f"sqlite:///{tmp_path / 'other.db'}")
+def replace_by_another(file: Path) -> None:
+    """Put a database with the one delivery `other` in the place of the file."""
+    other = connect(f"sqlite:///{file}-other")
     migrate(other)
     keep(other, "other")
     other.dispose()
-    os.replace(tmp_path / "other.db", file)
-    keep(engine, "second")
-    assert keys(file) == ["other", "second"]
+    os.replace(f"{file}-other", file)
+
+
+def require_sound(file: Path) -> None:
     with sqlite3.connect(file) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
+
+
+def test_what_follows_goes_to_the_file_that_replaced_it(file: Path, engine: Engine) -> None:
+    replace_by_another(file)
+    keep(engine, "second")
+    assert keys(file) == ["other", "second"]
+    require_sound(file)
+
+
+def test_a_process_that_has_stored_nothing_does_not_take_the_log_for_that_of_another_file(file: Path, engine: Engine) -> None:
+    """As the web process that no webhook has reached yet."""
+    idle = connect(f"sqlite:///{file}")
+    report_until_ready(idle)
+    keep(engine, "second", os.urandom(100_000))
+    replace_by_another(file)
+    keep(idle, "third")
+    keep(engine, "fourth")
+    assert keys(file) == ["other", "third", "fourth"]
+    idle.dispose()
+    require_sound(file)
 
 
 @pytest.mark.parametrize("other", [b"", b"no database" * 1000], ids=["empty", "something else"])

@@ -35,8 +35,8 @@ def command(bind: str, workers: int, largest_body: int, sandbox_url: str, parent
         from adapter.web.app import App  # noqa: PLC0415
 
         settings = settings_for(sandbox_url)
-        threading.Thread(target=report_until_ready, args=(settings.database_url,), daemon=True).start()
         engine = connect(settings.database_url, settings.payload_keys)
+        threading.Thread(target=report_until_ready, args=(engine,), daemon=True).start()
         if settings.alert_url:
             threading.Thread(target=SenderWatch(engine, settings).run, daemon=True).start()
         return App(settings, engine)
