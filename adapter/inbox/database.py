@@ -31,6 +31,8 @@ _BUSY_TIMEOUT = f"PRAGMA busy_timeout = {_PATIENCE_S * 1000}"
 _IS_OURS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'deliveries'"
 _CLOCK_KEEPS_S = 1.0
 _OTHER_TABLES = ("42P01", "42703")  # PostgreSQL has no such table, or no such column
+# PostgreSQL refuses the user's rights or all writing, or finds its own data damaged.
+_REFUSES_ALL = ("42501", "25006", "XX000", "XX001", "XX002")
 _NO_SUCH_TABLE = ("no such table", "no such column", "table deliveries has no column")
 OTHER_TABLES = "the tables in the database of DATABASE_URL are missing or of another version: run drip-adapter migrate"
 _NOT_A_DATABASE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
@@ -208,15 +210,16 @@ def _sqlite(url: str) -> Engine:
 
 @contextmanager
 def reaching_database(engine: Engine) -> Iterator[None]:
-    """Turn a lost connection into `DatabaseAway`. A row that the database rejects stays a `DBAPIError`."""
+    """Turn a lost connection, and a database that does nothing, into `DatabaseAway`. A row that it rejects stays a `DBAPIError`."""
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         raise _unusable(engine, _first_line(error)) from error
     except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", "") in _OTHER_TABLES:
+        sqlstate = getattr(error.orig, "sqlstate", "")
+        if sqlstate in _OTHER_TABLES:
             raise DatabaseAway(OTHER_TABLES) from error
-        if getattr(error.orig, "sqlite_errorcode", None) in _NOT_A_DATABASE:
+        if sqlstate in _REFUSES_ALL or getattr(error.orig, "sqlite_errorcode", None) in _NOT_A_DATABASE:
             raise _unusable(engine, _first_line(error)) from error
         if error.connection_invalidated:
             raise DatabaseAway(f"the connection to the database of DATABASE_URL was lost: {_first_line(error)}") from error

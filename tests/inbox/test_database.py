@@ -17,6 +17,7 @@ from adapter.errors import DatabaseAway
 from adapter.inbox.database import connect, database_now, snapshot, transaction
 from adapter.inbox.ledger import take_up
 from adapter.inbox.migration import migrate
+from adapter.inbox.readiness import why_not_storing
 from adapter.inbox.receiving import count_refusal
 from adapter.inbox.schema_version import is_migrated
 from adapter.inbox.sqlite_file import create_file
@@ -123,6 +124,32 @@ def test_a_connection_that_the_server_ended_is_replaced_unnoticed(server: Engine
     with snapshot(server) as connection:
         assert connection.execute(text("SELECT pg_backend_pid()")).scalar() != process
     other.dispose()
+
+
+def test_a_server_that_only_reads_is_away(server: Engine) -> None:
+    migrate(server)
+    with server.begin() as connection:
+        connection.execute(text(f"ALTER DATABASE {server.url.database} SET default_transaction_read_only = on"))
+    server.dispose()
+    with pytest.raises(DatabaseAway, match=r"DATABASE_URL can't be used: .*read-only"), transaction(server) as connection:
+        connection.execute(text("DELETE FROM leases"))
+    assert "read-only" in why_not_storing(server)
+
+
+def test_a_user_without_rights_is_away(server: Engine) -> None:
+    migrate(server)
+    role = f"nobody_{server.url.database}"
+    with server.begin() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+    denied = connect(server.url.set(username=role).render_as_string(hide_password=False))
+    try:
+        with pytest.raises(DatabaseAway, match="permission denied for table deliveries"), snapshot(denied) as connection:
+            connection.execute(text("SELECT count(*) FROM deliveries"))
+        assert "permission denied" in why_not_storing(denied)
+    finally:
+        denied.dispose()
+        with server.begin() as connection:
+            connection.execute(text(f"DROP ROLE {role}"))
 
 
 def test_postgresql_ends_a_transaction_that_stands_still(server: Engine) -> None:
