@@ -17,6 +17,16 @@ WEAK_PASSWORD = f"is shorter than {SHORTEST} characters: it is accepted only whi
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _KEY_BYTES = 32
 _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
+# As in examples and forms, in lower case and without what stands between the words.
+_EXAMPLES = {
+    "changeme", "changethis", "changeit", "replaceme", "replacethis", "placeholder", "password", "passw0rd", "password1", "password123",
+    "secret123", "letmein123", "yoursecret", "yoursecrethere", "yourwebhooksecret", "yourclientsecret", "yoursharedsecret",
+    "yourpassword", "yourpasswordhere", "yourkeyhere", "yourapikey", "yourapikeyhere", "yourtokenhere", "youraccesstoken", "mysecret",
+    "mypassword", "topsecret", "supersecret", "verysecret", "secretkey", "12345678", "123456789", "1234567890", "qwertyuiop",
+    "administrator",
+}  # fmt: skip
+_TEMPLATE = re.compile(r"<.*>|\$\{.*\}|\{\{.*\}\}|([x*.?_-])\1*", re.IGNORECASE | re.DOTALL)
+_PLACEHOLDER = "is a placeholder, which anyone could guess; set the real value"
 _FORGERS = "is blank, so anyone could forge webhooks; set the store's secret, or leave it out"
 
 
@@ -27,6 +37,8 @@ def why_unusable(secret: str, *, blank: str = "is blank", shortest: int = SHORTE
         return blank
     if len(bare) < shortest:
         return f"is shorter than {shortest} characters, so it could be guessed; set a longer one (openssl rand -hex 32 prints one)"
+    if shortest >= SHORTEST and _is_placeholder(bare):
+        return _PLACEHOLDER
     return ""
 
 
@@ -42,7 +54,14 @@ def why_no_token(token: str) -> str:
         return "contains a space or a character that no key has; copy it again"
     if bare and len(bare) < SHORTEST:
         return f"is shorter than {SHORTEST} characters, so part of it is missing; copy it again"
+    if _is_placeholder(bare):
+        return _PLACEHOLDER
     return "" if bare else "is blank"
+
+
+def _is_placeholder(bare: str) -> bool:
+    """Whether a secret was never filled in."""
+    return re.sub(r"[\W_]", "", bare).lower() in _EXAMPLES or _TEMPLATE.fullmatch(bare) is not None
 
 
 def usable(secrets: Iterable[str]) -> tuple[str, ...]:

@@ -220,8 +220,13 @@ EVERY_SECRET = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("weak", ["\u200b", "\u200b" * 9, "x", " seven77\n", "\u200bseven77\u200b"])
-def test_no_secret_of_the_environment_is_invisible_or_short(environ: Environ, monkeypatch: pytest.MonkeyPatch, weak: str) -> None:
+@pytest.mark.parametrize(
+    "weak",
+    ["\u200b", "\u200b" * 9, "x", " seven77\n", "\u200bseven77\u200b", "changeme", "Your-Secret_Here", "<secret>", "${HIDDEN}", "x" * 40],
+)
+def test_no_secret_of_the_environment_is_invisible_short_or_a_placeholder(
+    environ: Environ, monkeypatch: pytest.MonkeyPatch, weak: str
+) -> None:
     usual = {f"{provider.upper()}_WEBHOOK_SECRET": "long enough" for provider in PROVIDERS}
     for name in EVERY_SECRET:
         with monkeypatch.context() as patch:
@@ -233,8 +238,8 @@ def test_no_secret_of_the_environment_is_invisible_or_short(environ: Environ, mo
 
 
 @pytest.mark.parametrize("option", ["secret", "secret_previous", "access_token", "access_token_secret", "consumer_key", "consumer_secret"])
-@pytest.mark.parametrize("weak", ["", "  ", "\u200b", "seven77"])
-def test_no_secret_of_a_store_is_blank_or_short(environ: Environ, option: str, weak: str) -> None:
+@pytest.mark.parametrize("weak", ["", "  ", "\u200b", "seven77", "change-me", "{{secret}}"])
+def test_no_secret_of_a_store_is_blank_short_or_a_placeholder(environ: Environ, option: str, weak: str) -> None:
     options = {"secret": "long enough", option: weak}
     lines = "".join(f'{name} = "{value}"\n' for name, value in options.items())
     environ(STORES=f'[stores.m]\nprovider = "magento"\nstore_url = "https://m.example"\n{lines}')
