@@ -13,7 +13,10 @@ from collections.abc import Iterable
 SHORTEST = 8
 SHORTEST_KEY = 16
 """For a key that signs cookies: whoever gets a cookie can try keys offline, as fast as a machine allows."""
-WEAK_PASSWORD = f"is a placeholder or shorter than {SHORTEST} characters: it is accepted only while PUBLIC_URL and the listening address are this machine"
+WEAK_PASSWORD = (
+    f"is shorter than {SHORTEST} characters, or a placeholder: "
+    "it is accepted only while PUBLIC_URL and the listening address are this machine"
+)
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _KEY_BYTES = 32
 _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
