@@ -6,6 +6,8 @@ in the meantime, since then a timer of the kernel does it.
 """
 
 import atexit
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +24,8 @@ _START_S = 30.0
 # How much later the timer is than the parent.
 _LATER_S = 1.0
 _READY = "ready"
+_NEEDED = re.compile(r"PATH|HOME|LANG|LC_\w+|TZ|TMPDIR|PYTHON\w*|VIRTUAL_ENV|LD_\w+|COVERAGE\w*")
+"""The environment that the process gets: none of the settings, so that what a payload makes of it reads no secret."""
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
 
@@ -99,8 +103,11 @@ class Isolated:
             self._is_ready = False
             ours, theirs = Pipe()
             command = [sys.executable, "-m", "adapter", "isolated", str(theirs.fileno()), self._module]
+            environ = {name: value for name, value in os.environ.items() if _NEEDED.fullmatch(name)}
             with theirs:
-                self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])  # noqa: S603 - our own module
+                self._process = subprocess.Popen(  # noqa: S603 - our own module
+                    command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environ
+                )
             self._connection = ours
             atexit.register(self.close)
         if not self._is_ready:

@@ -65,6 +65,16 @@ def test_a_call_returns_or_raises_as_usual(isolated: Isolated, how: str) -> None
     assert caught.value.problems == {"total_price": ["Missing."]}
 
 
+def test_the_process_has_no_setting_in_its_environment() -> None:
+    isolated = Isolated()
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("ADMIN_PASSWORD", "SHOPIFY_WEBHOOK_SECRET", "DATABASE_URL", "STORES"):
+            patched.setenv(name, "hush hush")
+        pid = isolated.call(20, os.getpid)
+    assert b"hush" not in Path(f"/proc/{pid}/environ").read_bytes()
+    isolated.close()
+
+
 @pytest.mark.parametrize("how", CALLS)
 @pytest.mark.parametrize("work", [loop, match_for_ever])
 def test_a_call_that_hangs_ends_in_time_and_the_next_one_works(isolated: Isolated, how: str, work: Callable[[], None]) -> None:
