@@ -21,6 +21,7 @@ from adapter.inbox import counters
 from adapter.inbox.packing import use_keys
 from adapter.inbox.postgresql_server import begin_writing, commit_in_one_trip, connect_postgresql
 from adapter.inbox.sqlite_file import path_of, remember_file, require_file, sync_file, watch_file, why_unusable
+from adapter.inbox.tables import Instant
 from adapter.inbox.write_turn import begin_writing as begin_writing_sqlite
 from adapter.inbox.write_turn import turn_to_write
 
@@ -30,6 +31,7 @@ _PATIENCE_S = 3
 _BUSY_TIMEOUT = f"PRAGMA busy_timeout = {_PATIENCE_S * 1000}"
 _IS_OURS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'deliveries'"
 _CLOCK_KEEPS_S = 1.0
+_NOW = text("SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint) AS now").columns(now=Instant())
 _OTHER_TABLES = ("42P01", "42703")  # PostgreSQL has no such table, or no such column
 # PostgreSQL refuses the user's rights or all writing, or finds its own data damaged.
 _REFUSES_ALL = ("42501", "25006", "XX000", "XX001", "XX002")
@@ -135,8 +137,9 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
 def database_now(connection: Connection) -> datetime:
     """The database's clock: the one that all senders share."""
     if connection.dialect.name == "postgresql":
-        moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-        return moment.astimezone(UTC)
+        # As a number: how times are written is a setting of the server's (DateStyle), and the driver reads only one way.
+        moment: datetime = connection.execute(_NOW).scalar_one()
+        return moment
     return datetime.now(UTC)
 
 

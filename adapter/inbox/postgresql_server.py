@@ -27,7 +27,7 @@ def connect_postgresql(url: str, *, connections: int, patience_s: int) -> Engine
         pool_size=connections,
         max_overflow=0,
         pool_timeout=patience_s,
-        connect_args={"connect_timeout": patience_s, "prepare_threshold": None},
+        connect_args={"connect_timeout": patience_s, "prepare_threshold": None, "client_encoding": "utf8"},
     )
 
     @event.listens_for(engine, "connect")

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,17 @@ def test_a_connection_that_the_server_ended_is_replaced_unnoticed(server: Engine
     with snapshot(server) as connection:
         assert connection.execute(text("SELECT pg_backend_pid()")).scalar() != process
     other.dispose()
+
+
+def test_a_server_that_writes_times_and_texts_in_another_way_is_understood(server: Engine) -> None:
+    migrate(server)
+    with server.begin() as connection:
+        for setting in ("DateStyle = 'SQL, DMY'", "TimeZone = 'Asia/Kolkata'", "client_encoding = 'LATIN1'", "bytea_output = 'escape'"):
+            connection.execute(text(f"ALTER DATABASE {server.url.database} SET {setting}"))
+    server.dispose()
+    with transaction(server) as connection:
+        assert abs(database_now(connection) - datetime.now(UTC)) < timedelta(minutes=1)
+        assert connection.execute(text("SELECT :name"), {"name": "Łódź 東京"}).scalar() == "Łódź 東京"
 
 
 def test_a_server_that_only_reads_is_away(server: Engine) -> None:
