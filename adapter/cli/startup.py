@@ -35,15 +35,14 @@ def current_settings() -> Settings:
     """
     with suppress(SettingsError):
         settings = read_settings(checks=CHECKS)
-        if settings.accounts and settings.database_url != DEFAULT_DATABASE_URL:  # they can't be those of a sandbox
+        if settings.accounts and not _is_left_by_sandbox(settings):  # they can't be those of a sandbox
             _set_up_reporting(settings)
             return settings
     settings = read_settings(maybe_sandbox=True, checks=CHECKS)
     uses_default = settings.database_url == DEFAULT_DATABASE_URL
     database_url = SANDBOX_DATABASE_URL if uses_default else settings.database_url
     running = None if settings.accounts else announced_at(path_for(database_url, "sandbox"))
-    leftover = uses_default and not Path("adapter.db").exists() and Path("sandbox.db").exists()
-    if running is None and not leftover:
+    if running is None and not _is_left_by_sandbox(settings):
         return settings_for()
     sandbox_url, listening_url = (running.sandbox_url, running.url) if running else ("", "")
     try:
@@ -54,6 +53,11 @@ def current_settings() -> Settings:
     using = f"drip-adapter serve --sandbox at {running.url}" if running else "sandbox.db; drip-adapter serve --sandbox isn't running"
     echo(f"note: using {using}", err=True)
     return settings
+
+
+def _is_left_by_sandbox(settings: Settings) -> bool:
+    """Whether only a `serve --sandbox` can have run here."""
+    return settings.database_url == DEFAULT_DATABASE_URL and not Path("adapter.db").exists() and Path("sandbox.db").exists()
 
 
 def _why_no_alert_url(url: str) -> str:

@@ -4,11 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from adapter.cli import startup
 from adapter.inbox.database import connect
 from adapter.inbox.migration import migrate
+from adapter.settings import Settings, read_settings
 from tests.support import terminal
 from tests.support.adapter_under_test import SECRET, signed
 from tests.support.fixture_cases import FIXTURES
@@ -139,3 +142,22 @@ def test_a_worker_that_only_receives_webhooks_loads_nothing_of_the_pages(tmp_pat
 
 def test_the_supervisor_loads_nothing_but_the_standard_library() -> None:
     assert imports_of("adapter.monitoring.logs", "adapter.process.supervisor") - set(sys.stdlib_module_names) == {"adapter"}
+
+
+@pytest.mark.parametrize("database_url", ["", "sqlite:///other.db"])
+def test_the_settings_of_a_thousand_stores_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
+    """With an account at Drip they can't be those of a sandbox, unless one has left its database behind and there is no other."""
+    reads: list[Settings] = []
+
+    def read(**options: Any) -> Settings:
+        reads.append(read_settings(**options))
+        return reads[-1]
+
+    monkeypatch.setattr(startup, "read_settings", read)
+    monkeypatch.setattr(startup, "_set_up_reporting", lambda settings: None)
+    monkeypatch.chdir(tmp_path)
+    variables = {"SHOPIFY_WEBHOOK_SECRET": SECRET, "DRIP_ACCOUNT_ID": "9999999", "DRIP_API_KEY": "key-of-the-account"}
+    for name, value in {**variables, "DATABASE_URL": database_url}.items():
+        monkeypatch.setenv(name, value)
+    assert startup.current_settings() == reads[0]
+    assert len(reads) == 1
