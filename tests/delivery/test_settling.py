@@ -141,6 +141,16 @@ class TestAPausedAccount:
         assert adapter.states() == ["delivered", "dead"]
         assert adapter.trouble().paused_since is None
 
+    def test_after_a_batch_its_second_order_is_tried_and_then_the_next(self, adapter: AdapterUnderTest) -> None:
+        adapter.senders[adapter.trouble().account]._pacing.single_takes_s = 1000.0
+        adapter.tell_drip(status=401)
+        adapter.post({"orders": [shopify_order(order_id) for order_id in range(1, 5)]})
+        adapter.settle()
+        for _ in range(2):
+            settle_after(adapter, minutes=6)
+        assert [(request["kind"], request["orders"]) for request in adapter.requests_made()] == [("batch", 4), ("single", 1), ("single", 1)]
+        assert requested(adapter)[1:] == ["2", "3"]
+
 
 class TestARefusedBatch:
     def test_its_halves_go_at_once_and_its_orders_spend_no_attempt(self, adapter: AdapterUnderTest) -> None:
