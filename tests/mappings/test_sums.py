@@ -299,3 +299,56 @@ def test_refunds_one_by_one_come_to_the_same_in_both_vocabularies(
         ]
         assert [OrderActivity().validate(body) for body in bodies] == [{}, {}]
         assert bodies[0]["grand_total"] == bodies[1]["grand_total"] - counted >= 0
+
+
+@pytest.mark.parametrize("provider", ["shopify", "bigcommerce"])
+@settings(max_examples=30)
+@given(sale=sales, data=st.data())
+def test_of_a_line_that_was_returned_in_part_the_rest_stands(provider: str, sale: Sale, data: st.DataObject) -> None:
+    """A line returned as a whole is left out, unless nothing is left at all."""
+    returned = [data.draw(st.integers(0, line.quantity)) for line in sale.lines]
+    document = PAYLOADS[provider](sale, follows_refunds=True)
+    if provider == "shopify":  # in two refunds
+        halves = [(count // 2, count - count // 2) for count in returned]
+        document["refunds"] = [
+            {"refund_line_items": [{"line_item_id": number, "quantity": half[index]} for number, half in enumerate(halves, 1)]}
+            for index in range(2)
+        ]
+    else:
+        for row, count in zip(document["products"], returned, strict=True):
+            row["quantity_refunded"] = count
+    held = [line.quantity - count for line, count in zip(sale.lines, returned, strict=True)]
+    shown = [(line, count) for line, count in zip(sale.lines, held, strict=True) if count] or [(line, line.quantity) for line in sale.lines]
+    order = mapped(provider, document)
+    assert [item.quantity for item in order.items] == [count for _, count in shown]
+    for item, (line, count) in zip(order.items, shown, strict=True):
+        share = Decimal(count) / line.quantity
+        assert abs(item.discounts - sale.amount(line.discount) * share) <= sale.amount(1) / 2
+        assert abs(item.taxes - sale.amount(line.tax) * share) <= sale.amount(1) / 2
+        assert item.total == sale.amount(line.price) * count - item.discounts
+        assert item.total >= -sale.amount(1) / 2
+
+
+@settings(max_examples=30)
+@given(sale=sales, refunded=st.lists(st.integers(0, 5_000), max_size=3), twice=st.booleans())
+def test_shipping_is_refunded_once_however_often_it_is_reported(sale: Sale, refunded: list[int], twice: bool) -> None:
+    """Since 2024-10 a Shopify refund of shipping may be there twice: as an adjustment and as a line."""
+    document = shopify(replace(sale, tax_included=False), follows_refunds=True)
+    document["refunds"] = [
+        {
+            "order_adjustments": [{"kind": "shipping_refund", "amount": sale.text(-amount)}],
+            "refund_shipping_lines": [{"subtotal_amount_set": {"shop_money": {"amount": sale.text(amount)}}}] if twice else [],
+        }
+        for amount in refunded
+    ]
+    assert mapped("shopify", document).total_shipping == sale.amount(max(0, sale.shipping - sum(refunded)))
+
+
+@settings(max_examples=30)
+@given(price=st.integers(-9_999, 9_999), quantity=st.integers(1, 4), currency=st.sampled_from(sorted(CURRENCIES)))
+@pytest.mark.parametrize("provider", sorted(PAYLOADS))
+def test_a_line_below_0_is_a_discount_and_its_total_stays(provider: str, price: int, quantity: int, currency: str) -> None:
+    sale = Sale(currency, False, [Line(price, quantity, 0, 0), Line(10_000, 4, 0, 0)], 0, 0, 0, ())
+    item, _ = mapped(provider, PAYLOADS[provider](sale, follows_refunds=True)).items
+    assert item.price == sale.amount(max(0, price))
+    assert (item.total, item.discounts) == (sale.amount(price * quantity), sale.amount(max(0, -price * quantity)))
