@@ -11,6 +11,8 @@ from sqlalchemy import Engine
 from adapter.errors import DatabaseAway
 
 Result = TypeVar("Result")
+UNUSABLE = "the database of DATABASE_URL can't be used now; the log says why"
+"""For those who may be anyone: the reason names paths, hosts and users."""
 # Shopify waits 5 s. Statements time out after 3 s; this deadline also covers a connection that hangs.
 _DEADLINE_S = 3.5
 _THREADS = 3

@@ -1,18 +1,20 @@
 """Whether the process runs, and whether it can store webhooks: for platforms, which ask every few seconds."""
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from adapter import __version__
 from adapter.errors import DatabaseAway
 from adapter.inbox.readiness import Readiness
-from adapter.web.database import Inbox
+from adapter.web.database import UNUSABLE, Inbox
 from adapter.web.plain import Answer
 from adapter.web.request_ids import named
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+log = logging.getLogger(__name__)
 _HEALTH, _READINESS = "/healthz", "/readyz"
 
 
@@ -23,6 +25,7 @@ class HealthChecks:
         self._app = app
         self._inbox = inbox
         self._readiness = readiness
+        self._logged = ""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request."""
@@ -43,5 +46,13 @@ class HealthChecks:
         try:
             self._inbox.run(lambda _: self._readiness.require())
         except DatabaseAway as error:
-            return Answer(503, {"status": "not ready", "why": str(error)})
+            self._log(str(error))
+            return Answer(503, {"status": "not ready", "why": UNUSABLE})
+        self._logged = ""
         return Answer(200, {"status": "ready"})
+
+    def _log(self, why: str) -> None:
+        """Log a reason once: anyone may ask, as often as they like."""
+        if why != self._logged:
+            self._logged = why
+            log.error(why, extra={"action": "database_away"})

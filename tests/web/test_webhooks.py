@@ -16,6 +16,7 @@ from adapter import __version__
 from adapter.inbox import figures
 from adapter.inbox.database import connect, snapshot
 from adapter.inbox.migration import migrate
+from adapter.web.database import UNUSABLE
 from tests.support.adapter_under_test import SECRET, AdapterUnderTest, make_settings, run_sender, shopify_order, signed
 from tests.support.whole_app import create_app
 
@@ -317,6 +318,12 @@ class TestHealth:
         assert adapter.web.get("/readyz").status_code == 200
         away = create_app(make_settings(NOWHERE), connect("postgresql+psycopg://nobody@127.0.0.1:1/none"))
         assert away.test_client().get("/readyz").status_code == 503
+
+    def test_why_it_is_not_ready_is_for_the_log_only(self, caplog: pytest.LogCaptureFixture) -> None:
+        away = create_app(make_settings(NOWHERE), connect("postgresql+psycopg://nobody@127.0.0.1:1/none")).test_client()
+        for _ in range(3):
+            assert away.get("/readyz").get_json() == {"status": "not ready", "why": UNUSABLE}
+        assert len([record for record in caplog.records if "127.0.0.1" in record.message]) == 1
 
     def test_status_is_for_the_token(self, engine: Engine) -> None:
         run_sender(engine)

@@ -1,5 +1,6 @@
 """What all pages share: the blueprint, access to the database, and the variables of the page layout."""
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import BoundedSemaphore
@@ -14,8 +15,9 @@ from adapter.errors import DatabaseAway
 from adapter.inbox.database import snapshot, transaction
 from adapter.inbox.readiness import Readiness
 from adapter.settings import Settings
-from adapter.web.database import Inbox
+from adapter.web.database import UNUSABLE, Inbox
 
+log = logging.getLogger(__name__)
 blueprint = Blueprint("dashboard", __name__)
 Result = TypeVar("Result")
 # A process has three database connections. However many people use the dashboard, two stay free for webhooks.
@@ -83,6 +85,7 @@ def _run(work: Callable[[Engine], Result]) -> Result:
     try:
         return inbox.run(work)
     except DatabaseAway as error:
-        abort(503, str(error))
+        log.error(str(error), extra={"action": "database_away"})
+        abort(503, f"{UNUSABLE[0].upper()}{UNUSABLE[1:]}.")
     finally:
         _ONE_AT_A_TIME.release()
