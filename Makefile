@@ -58,7 +58,7 @@ docs: $(READY_DEV)  ## The documentation as a site with search, in build/site; f
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 picture: $(READY_DEV)  ## Take the README's picture of the dashboard again.
-	PICTURE=docs/images/dashboard.png $(BIN)/python -m pytest tests/browser/test_picture.py
+	PICTURE="$(CURDIR)/docs/images/dashboard.png" $(BIN)/python -m pytest tests/browser/test_picture.py
 
 screenshots: $(READY_DEV)  ## Each page at three widths, in both themes, in build/screenshots.
 	SCREENSHOTS="$(CURDIR)/build/screenshots" $(BIN)/python -m pytest tests/browser/test_dashboard.py -k axe_finds

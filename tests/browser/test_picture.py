@@ -46,6 +46,7 @@ def nothing_waits(running: Running) -> bool:
 
 def test_the_picture_in_the_readme_can_be_made_again(fresh: Running, browser: Browser, tmp_path: Path) -> None:
     made = Path(os.environ.get("PICTURE") or tmp_path / "dashboard.png")
+    assert made.is_absolute(), "tests run in a directory of their own"
     for scene in SCENES:
         if scene.sample.startswith("shopify/lantern") and not scene.sample.endswith("late"):
             topics = [value for name, value in scene.case.headers.items() if name.lower() in scene.case.provider.topic_headers]
