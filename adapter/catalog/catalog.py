@@ -103,11 +103,6 @@ class Catalog:
                 self.write(connection)
         return [_completed(order, known[store.name, order.store_url]) for store, order in orders]
 
-    @property
-    def has_found(self) -> bool:
-        """Whether there is anything to write."""
-        return bool(self._unwritten)
-
     def write(self, connection: Connection) -> None:
         """Cache what has been found since the last time, in the caller's transaction."""
         unwritten, self._unwritten = self._unwritten, []

@@ -162,11 +162,6 @@ class Preparer:
         differing, self._differing = self._differing, []
         count_each(connection, "sums_differ", "store", differing)
 
-    @property
-    def has_found(self) -> bool:
-        """Whether there is anything to write."""
-        return bool(self._differing) or self._catalog.has_found
-
     def _render(self, draft: _Draft, completed: Completed) -> Post:
         options, queue = self._learned.applied_to(draft.store.options), draft.queue
         following = next_event(self._with_lost_products(queue, completed.order), queue.has, options.vocabulary)
@@ -214,7 +209,7 @@ class Preparer:
             self._guard(connection)
             settling.remember(connection, [memory(self._account, post)], now)
             if fully_sent:  # by this very delivery, one event at a time
-                settling.deliver(connection, [queue.target.id], now)
+                settling.deliver(connection, [queue.target.id], now, requests=0)
             else:
                 settling.skip(connection, queue.target.id, Skip(Reason.UNCHANGED, "Drip already has exactly this state of the order"), now)
             supersede(connection, queue, now)

@@ -64,6 +64,7 @@ class RequestLedger:
                     request = ledger.begin_request(connection, self._lease.account, kind, started)
                 if request is not None and there:
                     ledger.begin_attempts(connection, request, [_attempt(post) for post in some if post.queue.target.id in there])
+                ledger.count_attempts(connection, [post.queue.target.id for post in some if _ended_unseen(post)])
             sent += [post for post in some if post.queue.target.id in there]
         return request, sent
 
@@ -113,6 +114,11 @@ class RequestLedger:
         now = self._clock()
         if answer.remaining == 0 and answer.outcome != Outcome.THROTTLED and window.left(now) > 1 and not window.is_closed(now):
             accounts.set_trouble(connection, account, **{f"{kind}_closed_until": now + _OTHERS_SPEND})
+
+
+def _ended_unseen(post: Post) -> bool:
+    """Whether its last request is one whose end a sender that died did not record, and so did not count."""
+    return post.queue.unconfirmed is not None and post.queue.unconfirmed.outcome is None
 
 
 def _attempt(post: Post) -> dict[str, Any]:

@@ -68,8 +68,9 @@ class Sender:
         self._planner = Planner(account.id, fingerprint, {store.name for store in stores}, limits, lease, clock, settler.probed)
         self._pacing = self._planner.pacing
         self._ledger = RequestLedger(engine, lease, settler, self._pacing, limits, clock)
-        self._adopted_of = 0
-        self._started: list[int] = []
+        self._taken_over = 0
+        self._in_hand: list[int] = []
+        """The deliveries that are being mapped."""
         self.rest = Rest()
         """After a step without anything to do: when there may be."""
         self.unanswered = False
@@ -83,8 +84,7 @@ class Sender:
         """Settle or send something; whether there was anything to do."""
         started = time.monotonic()
         self._lease.pulse(DEADLINES_S["batch"] + _PULSE_S)
-        self._unmark_interrupted()
-        self._adopt()
+        self._take_over()
         with snapshot(self._engine) as connection:
             self._clock.sync(connection)
             outlook = self._planner.look(connection)
@@ -96,34 +96,32 @@ class Sender:
         queues, kind, chosen = self._claim(outlook)
         posts = _fitting(self._preparer.prepare(chosen))
         if posts:
-            self._unmark(self._started[self._started.index(posts[-1].queue.target.id) + 1 :])  # what did not fit in
             kind = "single" if len(posts) == 1 and self._singles_open() else kind
             self._send(kind, posts, outlook.trouble)
             if kind == "single":
                 self._pacing.measured(time.monotonic() - started)
-        elif self._preparer.has_found:
-            with transaction(self._engine) as connection:
-                self._preparer.write(connection)
-        self._started = []
+        elif chosen:
+            with transaction(self._engine, synced=False) as connection:
+                self._lease.guard(connection)
+                self._write_found(connection)
+        self._in_hand = []
         self.rest = Rest(self._pacing.windows["single"].opens(self._clock(), live=True), live=True)
         return bool(chosen) or not queues
 
-    def _unmark_interrupted(self) -> None:
-        """A lost database interrupted these: their payloads are not to blame."""
-        self._unmark(self._started)
-        self._started = []
+    def _take_over(self) -> None:
+        """With a new lease, see to what the last holder had in hand, and take over what the account has of stores under their old names.
 
-    def _unmark(self, ids: Sequence[int]) -> None:
-        for some in in_turns(self._engine, ids, AT_ONCE):
+        What a lost database interrupted here is not to blame for that.
+        """
+        if self._taken_over != self._lease.taken or self._in_hand:
             with transaction(self._engine, synced=False) as connection:
-                reading.unmark_started(connection, some)
-
-    def _adopt(self) -> None:
-        """With a new lease, take over what the account has of stores under their old names: nobody else sends for it now."""
-        if self._adopted_of != self._lease.taken:
+                self._lease.guard(connection)
+                reading.take_up_interrupted(connection, self._in_hand, self._account)
+            self._in_hand = []
+        if self._taken_over != self._lease.taken:
             for store in self._renamed:
                 adopt_orders(self._engine, self._account, store.name, store.aliases)
-            self._adopted_of = self._lease.taken
+            self._taken_over = self._lease.taken
 
     # --- choosing ------------------------------------------------------------------------------------------------------------------
 
@@ -135,10 +133,11 @@ class Sender:
         ready = [queue for queue in queues if may_go(queue, now)]
         self._hold_up([queue for queue in queues if not may_go(queue, now)], now)
         kind, chosen = self._choose(ready, plan)
-        self._started = [queue.target.id for queue in chosen]
-        for some in in_turns(self._engine, self._started, AT_ONCE):
+        if chosen:
+            self._in_hand = [queue.target.id for queue in chosen]
             with transaction(self._engine, synced=False) as connection:
-                reading.mark_started(connection, some)
+                self._lease.guard(connection)
+                reading.set_in_hand(connection, self._in_hand, self._account)
         return ready, kind, chosen
 
     def _hold_up(self, queues: Sequence[LaneQueue], now: datetime) -> None:
@@ -173,9 +172,14 @@ class Sender:
 
     # --- sending -------------------------------------------------------------------------------------------------------------------
 
+    def _write_found(self, connection: Connection) -> None:
+        """Record what was found while orders were mapped, and that none is in hand any more."""
+        self._preparer.write(connection)
+        reading.set_in_hand(connection, (), self._account)
+
     def _send(self, kind: Kind, posts: Sequence[Post], trouble: Trouble) -> None:
         started = self._clock()
-        request_id, posts = self._ledger.begin(kind, posts, started, self._preparer.write)
+        request_id, posts = self._ledger.begin(kind, posts, started, self._write_found)
         if request_id is None:
             return
         self._pacing.windows[kind].spend(started, started + LONGEST_REQUEST)

@@ -80,6 +80,8 @@ class Settler:
     def _end_attempts(self, connection: Connection, request_id: int, kind: Kind, posts: Sequence[Post], answer: Answer) -> None:
         outcome = _outcome(kind, answer)
         ledger.end_attempts(connection, request_id, outcome, _attempts(posts, answer))
+        delivered = answer.outcome == Outcome.DELIVERED
+        ledger.count_attempts(connection, [post.queue.target.id for post in posts if not (delivered and post.last)])
         count(connection, "attempts", len(posts), account=self._account, kind=kind, outcome=outcome)
 
     # --- accepted ---------------------------------------------------------------------------------------------------------------------
@@ -91,7 +93,7 @@ class Settler:
 
     def _accepted(self, connection: Connection, posts: Sequence[Post], answer: Answer) -> None:
         now = self._clock()
-        settling.deliver(connection, [post.queue.target.id for post in posts if post.last], now)
+        settling.deliver(connection, [post.queue.target.id for post in posts if post.last], now, requests=1)
         settling.remember(connection, [memory(self._account, post) for post in posts], now)
         for post, drip_request_id in zip(posts, _request_ids(posts, answer), strict=True):
             supersede(connection, post.queue, now)

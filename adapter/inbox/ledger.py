@@ -42,26 +42,39 @@ _BEGIN_ATTEMPTS = insert(attempts)
 
 
 def take_up(connection: Connection, ids: Sequence[int]) -> set[int]:
-    """Count a request for each of these deliveries that is still pending and read; which. Nobody settles or erases them before the commit.
+    """Those of these deliveries that are still pending and read. Nobody settles or erases them before the commit.
 
-    A database server that failed may have undone that they were read.
+    A database server that failed may have undone that they were read. Writes only suspects, which have been mapped now: PostgreSQL would
+    copy the others with their payloads.
     """
     taken: set[int] = set()
     for part in parts(sorted(ids)):
-        taken |= set(connection.execute(_TAKE_UP, {"ids": list(part)}).scalars())
+        rows = connection.execute(_TAKE_UP, {"ids": list(part)}).all()
+        taken |= {row.id for row in rows}
+        if suspects := [row.id for row in rows if row.starts]:
+            connection.execute(update(deliveries).where(deliveries.c.id.in_(suspects)).values(starts=0))
     return taken
 
 
 _TAKE_UP = (
-    update(deliveries)
+    select(deliveries.c.id, deliveries.c.starts)
     .where(
         deliveries.c.id.in_(bindparam("ids", expanding=True)),
         deliveries.c.state == literal_column("'pending'"),
         deliveries.c.read_at.is_not(None),
     )
-    .values(starts=0, attempts=deliveries.c.attempts + 1)
-    .returning(deliveries.c.id)
+    .order_by(deliveries.c.id)
+    .with_for_update()
 )
+
+
+def count_attempts(connection: Connection, ids: Sequence[int]) -> None:
+    """Count a request for each of these deliveries; `settling.deliver` counts it itself."""
+    for part in parts(sorted(ids)):
+        connection.execute(_COUNT_ATTEMPTS, {"ids": list(part)})
+
+
+_COUNT_ATTEMPTS = update(deliveries).where(deliveries.c.id.in_(bindparam("ids", expanding=True))).values(attempts=deliveries.c.attempts + 1)
 
 
 def end_request(connection: Connection, request_id: int, status: int | None, at: datetime) -> bool:

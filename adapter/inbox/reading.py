@@ -29,7 +29,7 @@ from adapter.inbox.email_digests import keyed, plain_digest
 from adapter.inbox.erasure import NEVER
 from adapter.inbox.packing import is_locked
 from adapter.inbox.sending import Lane
-from adapter.inbox.sql import as_lanes, lanes_of, using
+from adapter.inbox.sql import as_lanes, lanes_of, parts, using
 from adapter.inbox.tables import BACKFILL, LIVE, RETRY, Instant, deliveries, leases, orders
 from mappings import HOLDS, Identity
 
@@ -87,29 +87,29 @@ def mark_started(connection: Connection, ids: Iterable[int]) -> None:
     connection.execute(_MARK_STARTED, {"ids": list(ids)})
 
 
-_MARK_STARTED = update(deliveries).where(deliveries.c.id.in_(bindparam("ids", expanding=True))).values(starts=deliveries.c.starts + 1)
+_MARK_STARTED = (
+    update(deliveries).where(deliveries.c.id.in_(bindparam("ids", expanding=True)), _PENDING).values(starts=deliveries.c.starts + 1)
+)
 
 
-def unmark_started(connection: Connection, ids: Iterable[int]) -> None:
-    """Undo `mark_started` where the work ended for a reason unrelated to the delivery."""
-    started = and_(deliveries.c.id.in_(list(ids)), deliveries.c.starts > 0)
-    connection.execute(update(deliveries).where(started).values(starts=deliveries.c.starts - 1))
+def set_in_hand(connection: Connection, ids: Sequence[int], account: str = READER) -> None:
+    """Record which deliveries the reader, or an account's sender, has in hand to read or map them; the caller holds the lease.
+
+    One small row: to mark each of the deliveries would write all their payloads again.
+    """
+    connection.execute(_SET_IN_HAND, {"ids": json.dumps(ids) if ids else None, "whose": account})
 
 
-def set_in_hand(connection: Connection, ids: Sequence[int]) -> None:
-    """Record which deliveries the reader has in hand. One small row: to mark each of them would write all their payloads again."""
-    connection.execute(_SET_IN_HAND, {"ids": json.dumps(ids) if ids else None})
+_SET_IN_HAND = update(leases).where(leases.c.account == bindparam("whose")).values(reading=bindparam("ids", type_=Text))
 
 
-_SET_IN_HAND = update(leases).where(leases.c.account == READER).values(reading=bindparam("ids", type_=Text))
-
-
-def take_up_interrupted(connection: Connection, but: Collection[int] = ()) -> None:
-    """Mark what an earlier reader had in hand when it ended as started, except those in `but`: one of them may have crashed it."""
-    reading = connection.execute(select(leases.c.reading).where(leases.c.account == READER)).scalar()
+def take_up_interrupted(connection: Connection, but: Collection[int] = (), account: str = READER) -> None:
+    """Mark what an earlier holder of the lease had in hand when it ended as started, except those in `but`: one may have crashed it."""
+    reading = connection.execute(select(leases.c.reading).where(leases.c.account == account)).scalar()
     if reading is not None:
-        mark_started(connection, set(json.loads(reading)).difference(but))
-        set_in_hand(connection, ())
+        for some in parts(sorted(set(json.loads(reading)).difference(but))):
+            mark_started(connection, some)
+        set_in_hand(connection, (), account)
 
 
 def read_values(

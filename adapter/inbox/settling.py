@@ -96,10 +96,10 @@ def erase_payload(connection: Connection, delivery_id: int) -> None:
     connection.execute(update(deliveries).where(deliveries.c.id == delivery_id).values(payload=None))
 
 
-def deliver(connection: Connection, ids: Sequence[int], at: datetime) -> None:
-    """pending -> delivered."""
+def deliver(connection: Connection, ids: Sequence[int], at: datetime, *, requests: int) -> None:
+    """pending -> delivered, by so many more requests: 1 or none."""
     for part in parts(ids):
-        for row in connection.execute(_DELIVER, {"ids": list(part), "at": at}):
+        for row in connection.execute(_DELIVER, {"ids": list(part), "at": at, "requests": requests}):
             counters.count(connection, "delivered", store=row.store)
             counters.count_time(connection, row.store, row.priority, at - row.received_at)
 
@@ -107,7 +107,16 @@ def deliver(connection: Connection, ids: Sequence[int], at: datetime) -> None:
 _DELIVER = (
     update(deliveries)
     .where(deliveries.c.id.in_(bindparam("ids", expanding=True)))
-    .values(state="delivered", settled_at=bindparam("at", type_=Instant), forced=False, starts=0, reason=None, detail=None, problems=None)
+    .values(
+        state="delivered",
+        settled_at=bindparam("at", type_=Instant),
+        attempts=deliveries.c.attempts + bindparam("requests"),
+        forced=False,
+        starts=0,
+        reason=None,
+        detail=None,
+        problems=None,
+    )
     .returning(deliveries.c.store, deliveries.c.priority, deliveries.c.received_at)
 )
 _MOVED = ("snapshot_at", "progress", "received_at", "delivery_id", "digest", "lifecycle", "updated_at")

@@ -16,6 +16,7 @@ from adapter.delivery import reader, request_ledger
 from adapter.delivery.backoff import DELAYS
 from adapter.delivery.lease import Lease
 from adapter.delivery.reader import Reader
+from adapter.delivery.sender import Sender
 from adapter.errors import DatabaseAway
 from adapter.inbox import settling
 from adapter.inbox.accounts import READER
@@ -593,6 +594,39 @@ class TestKillers:
         while another.step() or another.is_fetching:
             pass
         assert [(row.read_at is not None, row.starts) for row in adapter.rows()] == [(True, 0)] * 5
+
+    def kill_while_mapping(self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch) -> Sender:
+        [sender] = adapter.senders.values()
+        sender._pacing.single_takes_s = 1000.0  # a backlog then goes in a batch
+        with monkeypatch.context() as patched:
+            patched.setattr(sender._preparer, "prepare", sys.exit)
+            with pytest.raises(SystemExit):
+                sender.step()
+        return sender
+
+    def test_what_a_sender_was_mapping_when_it_was_killed_goes_one_by_one(
+        self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for order_id in range(1, 4):
+            adapter.post(shopify_order(order_id))
+        adapter.read()
+        self.kill_while_mapping(adapter, monkeypatch)
+        another = adapter.new_sender(ACCOUNT)
+        assert another.step()
+        assert [(row.state, row.starts) for row in adapter.rows()] == [("delivered", 0), ("pending", 1), ("pending", 1)]
+        while another.step():
+            pass
+        assert [(row.state, row.starts) for row in adapter.rows()] == [("delivered", 0)] * 3
+
+    def test_a_sender_that_lost_the_database_does_not_blame_what_it_was_mapping(
+        self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for order_id in range(1, 4):
+            adapter.post(shopify_order(order_id))
+        adapter.read()
+        assert self.kill_while_mapping(adapter, monkeypatch).step()
+        assert adapter.states() == ["delivered"] * 3
+        assert [request["orders"] for request in adapter.requests_made()] == [3]
 
     def test_a_fault_in_the_mapping_is_dead_with_its_type_and_place(
         self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch
