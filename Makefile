@@ -43,10 +43,10 @@ soak: $(READY_DEV)  ## Every fault at length, one after the other; a table. Abou
 	$(BIN)/python -m tests.faults.soak $(SOAK)
 
 fuzz: $(READY_DEV)  ## Hostile payloads by the hundred thousand, through HTTP and databases too, and hostile requests to every route; half an hour.
-	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-25000} FUZZ_SECONDS=$${FUZZ_SECONDS:-900} $(BIN)/python -m pytest -q -p no:cacheprovider tests/mappings/test_fuzz.py
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-25000} FUZZ_SECONDS=$${FUZZ_SECONDS:-900} $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/mappings/test_fuzz.py
 	$(BIN)/python -m tests.mappings.coverage_guided --seconds $${FUZZ_GUIDED_SECONDS:-60}
-	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-100} $(BIN)/python -m pytest -q -p no:cacheprovider tests/web/test_every_route.py
-	FUZZ_POSTED=$${FUZZ_POSTED:-2000} $(BIN)/python -m pytest -q -p no:cacheprovider tests/faults/test_bent_webhooks.py
+	FUZZ_REQUESTS=$${FUZZ_REQUESTS:-100} $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/web/test_every_route.py
+	FUZZ_POSTED=$${FUZZ_POSTED:-2000} $(BIN)/python -m pytest -q -s -p no:cacheprovider tests/faults/test_bent_webhooks.py
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check .

@@ -39,6 +39,8 @@ def try_all(usual: int, work: Callable[..., None], *strategies: st.SearchStrateg
         some = settings(max_examples=min(left, 500), deadline=None, phases=phases, suppress_health_check=checks, database=None)
         some(given(*strategies)(work))()
         left -= 500
+    if EXAMPLES:
+        print(f"\n{EXAMPLES - max(0, left):,} examples", end=" ")
 
 
 def context(provider: str, vocabulary: Any) -> Context:
