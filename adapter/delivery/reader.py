@@ -42,7 +42,7 @@ _ORPHANS_EVERY = timedelta(minutes=1)
 # How long incomplete payloads wait for their store's API to return the complete order.
 _WAITS_FOR_STORE = timedelta(days=1)
 # On SQLite, webhooks wait meanwhile.
-_RECORDED_AT_ONCE = 25
+_RECORDED_AT_ONCE = 50
 # What one step may take of large payloads before the next stores have their turn.
 _STEP_S = 0.25
 

@@ -64,8 +64,15 @@ def was_given_up(row: Row[Any]) -> bool:
 
 def still_pending(connection: Connection, ids: Iterable[int]) -> set[int]:
     """Those still pending, locked so that nobody settles or erases them before the transaction ends."""
-    wanted = and_(deliveries.c.id.in_(list(ids)), deliveries.c.state == "pending")
-    return set(connection.execute(select(deliveries.c.id).where(wanted).order_by(deliveries.c.id).with_for_update()).scalars())
+    return set(connection.execute(_STILL_PENDING, {"ids": list(ids)}).scalars())
+
+
+_STILL_PENDING = (
+    select(deliveries.c.id)
+    .where(deliveries.c.id.in_(bindparam("ids", expanding=True)), deliveries.c.state == "pending")
+    .order_by(deliveries.c.id)
+    .with_for_update()
+)
 
 
 def await_turn(connection: Connection, delivery_id: int, at: datetime) -> None:

@@ -20,7 +20,7 @@ from adapter.errors import DatabaseAway
 from adapter.inbox.database import transaction
 from adapter.inbox.packing import packing_of
 from adapter.inbox.public_address import learn
-from adapter.inbox.receiving import Arrival, Receipt, another_copy, count_refusal, insert_new, keep
+from adapter.inbox.receiving import Arrival, Receipt, another_copy, count_refusal, insert_new, keep, plain_copies
 
 log = logging.getLogger(__name__)
 # Shopify waits 5 s. Statements time out after 3 s; this deadline also covers a connection that hangs.
@@ -195,11 +195,12 @@ def _write_all(connection: Connection, whats: Sequence[Arrival | Refusal | Learn
     lasts = {(what.store, what.key.value): place for place, what in enumerate(whats) if isinstance(what, Arrival)}
     firsts: dict[tuple[str, str], Receipt] = {}
     results: list[Receipt | None] = []
+    plain = iter(plain_copies(connection, [what for what in whats if isinstance(what, Arrival)]))
     for place, what in enumerate(whats):
         if isinstance(what, Arrival):
             same = (what.store, what.key.value)
-            is_between = same in firsts and place != lasts[same]
-            receipt = another_copy(connection, what, firsts[same]) if is_between else keep(connection, what)
+            known = next(plain) or (firsts.get(same) if place != lasts[same] else None)
+            receipt = another_copy(connection, what, known) if known else keep(connection, what)
             firsts.setdefault(same, receipt)
             results.append(receipt)
         else:

@@ -4,16 +4,17 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Row, and_, case, exists, not_, select, update
+from sqlalchemy import Connection, Engine, Row, Select, and_, case, exists, not_, select, update
 
 from adapter.inbox import counters
 from adapter.inbox.copies import has_returned, retire_key
 from adapter.inbox.database import commit_statement
 from adapter.inbox.packing import packing_of
 from adapter.inbox.settling import reopen
-from adapter.inbox.sql import upserting
+from adapter.inbox.sql import as_lanes, lanes_of, upserting
 from adapter.inbox.tables import LIVE, RETRY, Instant, deliveries, refusals
 from mappings import Key
 
@@ -115,8 +116,32 @@ def keep(connection: Connection, arrival: Arrival) -> Receipt:
     return Receipt(known.id, False, reopened)
 
 
+def plain_copies(connection: Connection, arrivals: Sequence[Arrival]) -> list[Receipt | None]:
+    """For each arrival the receipt of the delivery that it is a copy of, if the copy changes nothing; None for all that `keep` looks at.
+
+    One statement for all: a platform that sends much again does so when it received no answer, and should get one fast.
+    """
+    keys = {(each.store, each.key.value) for each in arrivals if each.key.value.isascii() and each.key.value.isprintable()}
+    rows = connection.execute(_known(connection.dialect.name), {"lanes": as_lanes(keys)}) if keys else ()
+    known = {(row.store, row.key): row for row in rows}
+    found = [(each, known.get((each.store, each.key.value))) for each in arrivals]
+    return [Receipt(row.id, False) if row is not None and _is_plain(each.key, row) else None for each, row in found]
+
+
+@cache
+def _known(dialect: str) -> Select[Any]:
+    wanted = lanes_of(dialect)
+    same = and_(deliveries.c.store == wanted.c.store, deliveries.c.key == wanted.c.order_id)
+    columns = deliveries.c.id, deliveries.c.store, deliveries.c.key, deliveries.c.state, deliveries.c.headers
+    return select(*columns).join_from(wanted, deliveries, same)
+
+
+def _is_plain(key: Key, row: Row[Any]) -> bool:
+    return row.state != "dead" and (not key.expires or _is_repeat(key, row.headers))
+
+
 def another_copy(connection: Connection, arrival: Arrival, first: Receipt) -> Receipt:
-    """Count one more copy of a delivery, which changes nothing: it arrived between others, of which `keep` has looked at the first."""
+    """Count one more copy of a delivery, which changes nothing."""
     counters.count(connection, "duplicates", store=arrival.store)
     return Receipt(first.delivery, False)
 

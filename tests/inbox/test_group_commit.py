@@ -68,9 +68,28 @@ def test_copies_in_one_batch_are_one_delivery(engine: Engine) -> None:
     assert len({receipt.delivery for receipt in receipts}) == 1
     assert sorted(receipt.new for receipt in receipts) == [False] * 7 + [True]
     assert len(kept(engine)) == 1
-    assert len(looked) == 2  # the first copy and the last: those in between cost next to nothing
+    assert len(looked) == 1  # at all of them at once
     with snapshot(engine) as connection:
         assert counters.totals(connection) == [("duplicates", {"store": "shopify"}, 7)]
+
+
+def test_copies_cost_a_fixed_number_of_statements(engine: Engine) -> None:
+    """As when a store sends a thousand again that it received no answer to."""
+    keeper, heard = Keeper(engine), list[str]()
+    numbers = range(MANY)
+    ids = {receipt.delivery for receipt in keep_all(keeper, engine, [arrival(number) for number in numbers])}
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def hear(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            heard.append(statement.split(maxsplit=1)[0])
+
+    receipts = keep_all(keeper, engine, [arrival(number) for number in numbers])
+    assert {receipt.delivery for receipt in receipts} == ids
+    assert {receipt.new for receipt in receipts} == {False}
+    assert heard == ["SELECT", "INSERT"] * 2  # for the first one alone, and for all others: the look, and the counter
+    with snapshot(engine) as connection:
+        assert counters.totals(connection) == [("duplicates", {"store": "shopify"}, MANY)]
 
 
 def test_a_row_that_the_database_rejects_harms_no_other(engine: Engine) -> None:

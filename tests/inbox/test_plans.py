@@ -53,10 +53,12 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 Statement = Callable[[Connection], Any]
 
 
+def arrived(key: str) -> Arrival:
+    return Arrival(store=STORE, key=Key(value=key, expires=False), topic="t", headers={}, payload=b"{}", at=NOW)
+
+
 def keep(key: str) -> Statement:
-    return lambda connection: receiving.keep(
-        connection, Arrival(store=STORE, key=Key(value=key, expires=False), topic="t", headers={}, payload=b"{}", at=NOW)
-    )
+    return lambda connection: receiving.keep(connection, arrived(key))
 
 
 STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
