@@ -121,6 +121,7 @@ STATEMENTS: dict[str, tuple[Statement, set[str]]] = {
     "counters: roll_up": (lambda connection: counters.roll_up(connection, STORE, 100), set()),
     "counters: newest_id": (counters.newest_id, set()),
     "keep, a new one": (keep("another"), set()),
+    "plain_copies": (lambda connection: receiving.plain_copies(connection, [arrived("finished-7")]), {"uq_deliveries_store_key"}),
     "keep, a copy": (keep("finished-7"), {"uq_deliveries_store_key"}),
 }
 # SQLite's own names for what has none: the row id, and the indexes of a primary key or a unique constraint.
