@@ -48,11 +48,13 @@ def ask_drip(settings: Settings, account: Account) -> Proof:
     if kind := _of_a_stranger(response):
         return Proof(f"something other than Drip answered {status} at {url}, with {kind}: check DRIP_API_URL and any proxy", status)
     advice = {
+        200: "this is not Drip's API, or another account's; check DRIP_API_URL",
         401: f"check {account.token_setting}",
+        402: "the Drip account's plan needs attention",
         403: f"the token in {account.token_setting} has no access to this account; check {account.id_setting}",
         404: f"check {account.id_setting} and DRIP_API_URL",
         429: "the hourly request quota is used up; try again later",
-    }.get(status, "Drip is having problems; try again later" if status >= 500 else "this is not Drip's API; check DRIP_API_URL")
+    }.get(status, "Drip is having problems; try again later" if status >= 500 else "Drip doesn't answer like this; check DRIP_API_URL")
     return Proof(f"{url} returned {status}: {advice}", status)
 
 

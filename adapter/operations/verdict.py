@@ -257,8 +257,9 @@ def _account(name: str, account: AccountFacts, now: datetime) -> Iterator[Findin
     if not account.has_sender:
         yield Finding(
             code="no_sender", status=Status.STUCK, account=name, since=account.sender_seen_at,
-            text=f"No sender is running for Drip account {name}.", do="Start drip-adapter serve or drip-adapter send.",
-            on_page="Start the adapter, or its sender, where it runs.",
+            text=f"No sender is running for Drip account {name}.",
+            do="Start drip-adapter serve or drip-adapter send. If one runs, restart it: it hangs.",
+            on_page="Start the adapter, or its sender, where it runs. If it is running, restart it: it hangs.",
         )  # fmt: skip
     if account.paused_since is not None:
         yield Finding(
@@ -321,7 +322,7 @@ def _store(name: str, store: StoreFacts, facts: Facts) -> Iterator[Finding]:
         yield Finding(
             code="waiting", status=Status.STUCK, store=name, since=since,
             text=f"Orders of store {name} have been waiting since {when(since)}.",
-            do="Look at the sender's log: it can't keep up, or it fails.",
+            do="Look at the sender's log: it can't keep up, or it fails. If you changed a setting, restart it.",
         )  # fmt: skip
     if store.waiting.retrying is not None:
         yield _retrying(name, store.waiting.retrying)

@@ -114,6 +114,7 @@ def test_the_sandbox_returns_accounts_like_drip_and_only_with_a_token() -> None:
     ("status", "named"),
     [
         (401, "DRIP_API_KEY"),
+        (402, "plan needs attention"),
         (403, "DRIP_ACCOUNT_ID"),
         (404, "DRIP_ACCOUNT_ID"),
         (418, "DRIP_API_URL"),
