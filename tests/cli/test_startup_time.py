@@ -161,3 +161,14 @@ def test_the_settings_of_a_thousand_stores_are_read_once(tmp_path: Path, monkeyp
         monkeypatch.setenv(name, value)
     assert startup.current_settings() == reads[0]
     assert len(reads) == 1
+
+
+def test_the_garbage_collector_leaves_alone_what_a_command_imports() -> None:
+    count = "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count(), gc.isenabled(), file=sys.stderr)); "
+    script = f"{count}import runpy; runpy.run_module('adapter', run_name='__main__', alter_sys=True)"
+    result = subprocess.run(
+        [sys.executable, "-c", script, "status"], capture_output=True, env=terminal.environment(), timeout=60, check=False
+    )
+    frozen, enabled = result.stderr.splitlines()[-1].split()
+    assert int(frozen) > 10_000
+    assert enabled == b"True"
