@@ -34,6 +34,8 @@ LONGEST_HEAD = 65_536
 _LONGEST_CHUNK_LINE = 1_024
 # RFC 9112, 5: a field's line. A line that continues the one before doesn't match, and is refused (5.2).
 _FIELD = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")
+# RFC 9112, 3.2 and RFC 3986, 3.2.2: a name or address, and a port; blank if the address has none.
+_HOST = re.compile(r"(?:[\w.~!$&'()*+,;=%-]*|\[[0-9a-fA-F:.]+\])(?::[0-9]*)?", re.ASCII)
 _LENGTHS = frozenset(["CONTENT_LENGTH", "TRANSFER_ENCODING"])
 _OF_WAITRESS = _LENGTHS | {"CONNECTION", "EXPECT"}
 
@@ -94,6 +96,8 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("Bad URI") from error
         if "TRANSFER_ENCODING" in self.headers:
             raise ParsingError("Transfer-Encoding is for HTTP/1.1")
+        if not _HOST.fullmatch(self.headers.get("HOST", "" if self.version != "1.1" else " ")):
+            raise ParsingError("Host is missing or malformed")
 
     def _add_field(self, line: str) -> tuple[str, str] | None:
         """Add a field to the headers; its name and line instead if Waitress is to read it."""

@@ -209,6 +209,21 @@ def test_a_client_that_goes_on_sending_is_cut_off(patient: Server) -> None:
             client.sendall(b"x" * 1_000_000_000)
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        (b"", 400), (b"Host: a b\r\n", 400), (b"Host: a/b\r\n", 400), (b"Host: a@b\r\n", 400), (b"Host: [::1\r\n", 400),
+        (b"Host: a:b\r\n", 400), (b"Host: a\\b\r\n", 400), (b"Host: \xe9\r\n", 400),
+        (b"Host: a_b.example:8000\r\n", 200), (b"Host: [::1]:8000\r\n", 200), (b"Host:\r\n", 200),
+    ],
+)  # fmt: skip
+def test_a_host_is_one_name_or_address(patient: Server, host: bytes, status: int) -> None:
+    with patient.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n" + host + b"\r\n")
+        answer = b"".join(iter(lambda: client.recv(1000), b""))
+        assert int(answer.split()[1]) == status
+
+
 def test_chunks_in_an_old_version_are_no_second_request(patient: Server) -> None:
     with patient.connect() as client:
         client.sendall(b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
