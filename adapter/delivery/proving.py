@@ -88,11 +88,12 @@ class Prover:
         log.error(proof.why, extra={"action": "unproven", "account": account.id, "seconds": round(wait.total_seconds())})
 
     def _resume(self, connection: Connection, account: Account, *, was_proved: bool) -> None:
-        """Let an account that was paused continue. One that was paused with these very credentials tries an order first."""
+        """Let an account that was paused continue at once. One that was paused with these very credentials tries an order first."""
+        now = self._clock()
         if was_proved:
-            accounts.set_trouble(connection, account.id, probe_at=self._clock())
+            accounts.set_trouble(connection, account.id, probe_at=now, resumed_at=now)
             return
-        accounts.set_trouble(connection, account.id, paused_since=None, pause_reason=None, probe_at=None)
+        accounts.set_trouble(connection, account.id, paused_since=None, pause_reason=None, probe_at=None, resumed_at=now)
         log.warning("Drip accepts the credentials", extra={"action": "resumed", "account": account.id})
 
 

@@ -193,11 +193,13 @@ def a_key_that_drip_rejects_before_the_first_order_and_a_mended_one(stage: Stage
     assert "returned 401: check DRIP_API_KEY" in paused["text"]
     assert (paused["account"], bool(paused["since"]), bool(paused["until"])) == (ACCOUNT.id, True, True)
     wait_until(lambda: any("401" in text for text in stage.chat.texts()), 30, "an alert")
+    assert stage.post() == 200
     sender.kill()
     stage.drip_recovers()
     stage.site.variables["DRIP_API_KEY"] = "another-key-9"
     stage.site.start_sender()
     stage.expect("ok", within_s=10)
+    stage.site.settle(60)  # the sender began to rest before Drip had accepted the key
 
 
 def a_wrong_secret_from_the_first_request_on(stage: Stage) -> None:
