@@ -122,6 +122,7 @@ class Site:
     drip: RunningSandbox
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
+    """Settings beside those that every site has, or in their place; blank: not set."""
     web: Process | None = None
     senders: list[Process] = field(default_factory=list)
     _started: list[Process] = field(default_factory=list)
@@ -139,7 +140,7 @@ class Site:
             "SHOPIFY_WEBHOOK_SECRET": SECRET, "PUBLIC_URL": "https://adapter.example",
         }  # fmt: skip
         log = self.folder / f"{self.kind}-{len(self._started)}-{name}.log"
-        process = Process(arguments, settings | self.variables, log)
+        process = Process(arguments, {name: value for name, value in (settings | self.variables).items() if value}, log)
         self._started.append(process)
         return process
 
