@@ -12,7 +12,6 @@ from tests.faults.harness import running_site
 from tests.faults.stage import PASSWORD, TOKEN, Stage
 from tests.support.adapter_under_test import ACCOUNT, SECRET
 from tests.support.listener import listening
-
 from tests.support.postgresql import PostgresqlServer
 
 

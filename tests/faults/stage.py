@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import requests
+
 from tests.faults.harness import Site
 from tests.support.adapter_under_test import ACCOUNT, SECRET, shopify_order, signed
 from tests.support.listener import Listener
@@ -25,7 +26,7 @@ class Stage:
         self._order = 1000
         self._browser = requests.Session()
 
-    def set(self, **variables: str) -> None:
+    def configure(self, **variables: str) -> None:
         """Change settings, for commands at once and for processes that are started from now on. A blank one is unset."""
         self.site.variables.update(variables)
         for name, value in variables.items():
@@ -50,7 +51,7 @@ class Stage:
     def restart(self, **variables: str) -> None:
         """Start again with other settings."""
         self.stop()
-        self.set(**variables)
+        self.configure(**variables)
         self.start()
 
     def expect(self, verdict: str, *codes: str, within_s: float = 20) -> dict[str, dict[str, Any]]:

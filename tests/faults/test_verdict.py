@@ -1,34 +1,27 @@
 """Troubles staged one after the other in one set of real processes, and what every outlet reports about each."""
 
-import html
-import json
-import re
 import resource
 import signal
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
-from click.testing import CliRunner
 from flask import Flask
 from sqlalchemy import update
 from werkzeug.serving import make_server
 
-from adapter.cli import main
 from adapter.inbox.database import transaction
 from adapter.inbox.tables import leases
 from adapter.process.supervisor import free_port
 from tests.faults.harness import AT_LENGTH
 from tests.faults.stage import Stage
-from tests.support.adapter_under_test import ACCOUNT, SECRET, shopify_order, signed
+from tests.support.adapter_under_test import ACCOUNT
 from tests.support.certificate import self_signed
-from tests.support.listener import Listener, listening
 from tests.support.waiting import wait_until
 
 REFUSAL = {"errors": [{"code": "validation_error", "attribute": "email", "message": "is invalid"}]}

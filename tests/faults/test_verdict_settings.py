@@ -61,7 +61,7 @@ def a_store_without_an_account(stage: Stage) -> None:
 
 def a_sender_with_an_old_key(stage: Stage) -> None:
     """The setting was changed, and Drip accepts the new key; but the sender runs with the old one."""
-    stage.set(DRIP_API_KEY="the-new-key-2")
+    stage.configure(DRIP_API_KEY="the-new-key-2")
     stage.site.tell_drip(status=401, kind="single")
     assert stage.post() == 200
     paused = stage.expect("stuck", "paused")["paused"]
@@ -118,7 +118,7 @@ def test_a_drip_that_never_answers_and_a_sender_that_died_on_another_host(stage:
 def test_past_orders_are_no_trouble_and_hide_no_silent_store(stage: Stage) -> None:
     with running_woocommerce(orders=60) as shop:
         credentials = credentials_of(shop, stage.site.database_url)
-        stage.set(**{name: value for name, value in credentials.items() if name.startswith("WOOCOMMERCE_")})
+        stage.configure(**{name: value for name, value in credentials.items() if name.startswith("WOOCOMMERCE_")})
         arrivals_until_yesterday(stage, "woocommerce")
         stage.site.tell_drip(hang=0.5, kind="single")
         stage.start()
