@@ -45,7 +45,7 @@ class Stage:
     def stop(self) -> None:
         """End all processes."""
         for process in (self.site.web, *self.site.senders):
-            if process is not None:
+            if process is not None and process.runs:
                 process.kill()
 
     def restart(self, **variables: str) -> None:
