@@ -29,7 +29,7 @@ _ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync",
 ]  # fmt: skip
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = 90.0
 PASSWORD = "correct horse battery"
 
 

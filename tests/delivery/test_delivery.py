@@ -169,7 +169,7 @@ class TestSplitting:
         adapter.settle()
         assert adapter.states() == ["skipped:split", "delivered", "delivered", "skipped:not_an_order"]
         assert [row.parent_id for row in adapter.rows()] == [None, 1, 1, 1]
-        assert [order["order_id"] for order in adapter.received()] == ["1", "2"]
+        assert sorted(order["order_id"] for order in adapter.received()) == ["1", "2"]
 
     def test_splitting_again_doubles_nothing(self, adapter: AdapterUnderTest) -> None:
         adapter.post({"orders": [shopify_order(1)]})

@@ -138,8 +138,9 @@ def test_a_wrong_secret_is_refused_and_exits_with_1(running: Running, monkeypatc
 @on_sqlite
 def test_the_store_may_be_chosen(running: Running) -> None:
     result = running.replay(PAID, "--store", "elsewhere", "--json")
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("Error: no store is named 'elsewhere'; there is ")
+    why = "no store is named 'elsewhere'; there is shopify"
+    assert (result.exit_code, json.loads(result.stdout)) == (1, {"error": why})
+    assert result.stderr == f"Error: {why}\n"
 
 
 def test_if_nothing_listens_it_exits_with_1_and_says_where() -> None:
