@@ -30,7 +30,11 @@ def arrival(number: int, topic: str = "orders/updated", *, expires: bool = False
 
 
 def keep_all(keeper: Keeper, engine: Engine, arrivals: list[Arrival]) -> list[Receipt]:
-    """Keep all of them, each in a thread of its own: the first one waits for a transaction that writes, and the others for the first."""
+    """Keep all of them, each in a thread of its own: the first one waits for a transaction that writes, and the others for the first.
+
+    `keeper` must be new: it starts with the first of them.
+    """
+    assert not keeper._running
     with ThreadPoolExecutor(len(arrivals)) as pool:
         with transaction(engine) as connection:
             connection.execute(text("LOCK TABLE deliveries" if engine.dialect.name == "postgresql" else "DELETE FROM leases"))
@@ -77,16 +81,16 @@ def test_copies_in_one_batch_are_one_delivery(engine: Engine, expires: bool, loo
 
 def test_copies_cost_a_fixed_number_of_statements(engine: Engine) -> None:
     """As when a store sends a thousand again that it received no answer to."""
-    keeper, heard = Keeper(engine), list[str]()
+    heard: list[str] = []
     numbers = range(MANY)
-    ids = {receipt.delivery for receipt in keep_all(keeper, engine, [arrival(number) for number in numbers])}
+    ids = {receipt.delivery for receipt in keep_all(Keeper(engine), engine, [arrival(number) for number in numbers])}
 
     @event.listens_for(engine, "before_cursor_execute")
     def hear(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
         if statement.startswith(("SELECT", "INSERT", "UPDATE")):
             heard.append(statement.split(maxsplit=1)[0])
 
-    receipts = keep_all(keeper, engine, [arrival(number) for number in numbers])
+    receipts = keep_all(Keeper(engine), engine, [arrival(number) for number in numbers])
     assert {receipt.delivery for receipt in receipts} == ids
     assert {receipt.new for receipt in receipts} == {False}
     assert heard == ["SELECT", "INSERT"] * 2  # for the first one alone, and for all others: the look, and the counter
