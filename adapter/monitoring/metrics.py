@@ -23,9 +23,10 @@ from adapter.inbox.accounts import LIFETIME, READER
 from adapter.inbox.counters import BEYOND, BUCKETS_S
 from adapter.inbox.database import database_now, snapshot
 from adapter.inbox.sending import due_accounts
+from adapter.operations.facts import StoreFacts
 from adapter.operations.health import read_health
 from adapter.operations.silence import Silences
-from adapter.operations.verdict import CODES, Status, StoreFacts
+from adapter.operations.verdict import CODES, Status
 from adapter.settings import Settings
 from mappings import Verdict
 

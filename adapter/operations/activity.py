@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from adapter.inbox import charts, figures
 from adapter.inbox.charts import Span
-from adapter.operations.verdict import Facts
+from adapter.operations.facts import Facts
 from adapter.operations.waiting import Waiting, oldest
 from adapter.operations.wording import instant, instant_or_none
 from adapter.settings import Settings

@@ -12,20 +12,9 @@ from adapter.inbox.accounts import READER
 from adapter.inbox.database import database_now
 from adapter.inbox.figures import Dead
 from adapter.inbox.lost_orders import LostOrders, lost_orders
+from adapter.operations.facts import AccountFacts, Facts, Holdup, Refusal, StoreFacts, SumsDiffer
 from adapter.operations.silence import Silence, read_silences
-from adapter.operations.verdict import (
-    AccountFacts,
-    Facts,
-    Finding,
-    Holdup,
-    Refusal,
-    Status,
-    StoreFacts,
-    SumsDiffer,
-    cannot_store,
-    findings_of,
-    status_of,
-)
+from adapter.operations.verdict import Finding, Status, cannot_store, findings_of, status_of
 from adapter.operations.waiting import oldest, read_waiting
 from adapter.operations.wording import instant, instant_or_none
 from adapter.settings import Settings

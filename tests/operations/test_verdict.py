@@ -12,20 +12,9 @@ import pytest
 from adapter.inbox.figures import Retrying
 from adapter.inbox.lost_orders import LostOrders
 from adapter.operations import verdict
+from adapter.operations.facts import AccountFacts, Facts, Holdup, Refusal, StoreFacts, SumsDiffer
 from adapter.operations.silence import Silence
-from adapter.operations.verdict import (
-    CODES,
-    AccountFacts,
-    Facts,
-    Holdup,
-    Refusal,
-    Status,
-    StoreFacts,
-    SumsDiffer,
-    findings_of,
-    headline,
-    status_of,
-)  # fmt: skip
+from adapter.operations.verdict import CODES, Status, findings_of, headline, status_of
 from adapter.operations.waiting import Waiting
 
 NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
