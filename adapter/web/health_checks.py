@@ -46,12 +46,12 @@ class HealthChecks:
         try:
             self._inbox.run(lambda _: self._readiness.require())
         except DatabaseAway as error:
-            self._log(str(error))
+            self._log_once(str(error))
             return Answer(503, {"status": "not ready", "why": UNUSABLE})
         self._logged = ""
         return Answer(200, {"status": "ready"})
 
-    def _log(self, why: str) -> None:
+    def _log_once(self, why: str) -> None:
         """Log a reason once: anyone may ask, as often as they like."""
         if why != self._logged:
             self._logged = why

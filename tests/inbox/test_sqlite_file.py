@@ -193,7 +193,7 @@ def test_a_replaced_file_has_all_that_was_acknowledged_when_it_is_put_back(file:
 def test_nothing_is_opened_in_place_of_a_file_whose_log_is_in_use(file: Path, engine: Engine) -> None:
     keep(engine, "second")
     aside = file.with_name("aside.db")
-    with transaction(engine):
+    with pytest.raises(DatabaseAway, match="replaced while it was written"), transaction(engine):
         file.rename(aside)
         file.write_bytes(b"")
         away(engine, "was replaced while it was in use")

@@ -350,7 +350,7 @@ def test_two_workers_report_the_same_and_so_does_the_next_start(tmp_path: Path) 
         assert value(told[0], "deliveries_kept_total", store="shopify") == 13
         assert value(told[0], "webhooks_duplicate_total", store="shopify") == 6
         served.process.terminate()
-        served.process.wait(15)
+        served.process.wait(60)
     with serving(tmp_path, "--sandbox", **variables) as served:
         assert only_counters(scrapes(served.url, 1)[0]) == only_counters(told[0])
 

@@ -18,15 +18,16 @@ from tests.support.waiting import wait_until
 
 
 @pytest.fixture(params=[pytest.param(True, id="abstract"), pytest.param(False, id="file")], autouse=True)
-def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder for temporary files; with both kinds of socket, of which Linux has both."""
+def folder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files, with a short path, as a socket's must be; with both kinds of socket, of which Linux has both."""
     if request.param and sys.platform != "linux":
         pytest.skip("no abstract names")
     monkeypatch.setattr(wake_up, "_HAS_ABSTRACT_NAMES", request.param)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    wake_up._address.cache_clear()
-    yield tmp_path
-    wake_up._address.cache_clear()
+    with tempfile.TemporaryDirectory(prefix="w") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        wake_up._address.cache_clear()
+        yield Path(folder)
+        wake_up._address.cache_clear()
 
 
 @contextmanager
