@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -193,11 +193,14 @@ def test_a_replaced_file_has_all_that_was_acknowledged_when_it_is_put_back(file:
 def test_nothing_is_opened_in_place_of_a_file_whose_log_is_in_use(file: Path, engine: Engine) -> None:
     keep(engine, "second")
     aside = file.with_name("aside.db")
-    with pytest.raises(DatabaseAway, match="replaced while it was written"), transaction(engine):
+    with ExitStack() as in_use:
+        in_use.enter_context(transaction(engine))
         file.rename(aside)
         file.write_bytes(b"")
         away(engine, "was replaced while it was in use")
         assert Path(f"{file}-wal").stat().st_size > 0
+        with pytest.raises(DatabaseAway, match="replaced while it was written"):
+            in_use.close()
     not_storing(engine, "tables")
     aside.replace(file)
     assert keys(file) == ["first", "second"]
