@@ -171,7 +171,7 @@ class _File:
         if found[""] != self.opened[""]:
             self.leave_if_replaced()
             return
-        header = os.pread(_descriptor(self._path), _HEADER_BYTES, 0)
+        header = _header(self._path)
         pages = int.from_bytes(header[_PAGES], "big")
         if (header and not header.startswith(_MAGIC)) or pages < self._pages:  # nothing here makes it smaller
             raise _unusable(self._path, "was overwritten; stop the adapter, put the file back without -wal and -shm beside it, and restart")
@@ -213,19 +213,24 @@ _DESCRIPTORS: dict[str, tuple[_Identity, int]] = {}
 _OPENING = threading.Lock()
 
 
-def _descriptor(path: str) -> int:
-    """A descriptor to read the file with. Closing one releases all locks of this process on its file, so it stays open until another
-    file is in its place.
+def _header(path: str) -> bytes:
+    """The start of the file, by a descriptor that stays open until another file is in its place: closing one releases all locks of this
+    process on its file. Raises `DatabaseAway`.
     """
     path, found = os.path.abspath(path), _identity(path)
     with _OPENING:
         identity, descriptor = _DESCRIPTORS.get(path, (None, -1))
         if identity != found:
-            if descriptor >= 0:
+            try:
+                opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:  # the descriptor stays: the file may be put back
+                raise _unusable(path, f"can't be read: {error.strerror}") from error
+            status = os.fstat(opened)
+            now = status.st_dev, status.st_ino
+            if descriptor >= 0 and now != identity:
                 os.close(descriptor)
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            _DESCRIPTORS[path] = found, descriptor
-        return descriptor
+            _DESCRIPTORS[path], descriptor = (now, opened), opened
+        return os.pread(descriptor, _HEADER_BYTES, 0)
 
 
 def _unusable(path: str, why: str) -> DatabaseAway:

@@ -19,6 +19,7 @@ from sqlalchemy import Engine, text
 from adapter.cli import main
 from adapter.cli.waiting import report_until_ready
 from adapter.errors import DatabaseAway, WorkFailed
+from adapter.inbox import sqlite_file
 from adapter.inbox.database import connect, snapshot, transaction
 from adapter.inbox.group_commit import Keeper
 from adapter.inbox.migration import migrate
@@ -188,6 +189,17 @@ def test_a_replaced_file_has_all_that_was_acknowledged_when_it_is_put_back(file:
     aside.replace(file)
     keep(engine, "third")
     assert keys(file) == ["first", "second", "third"]
+
+
+def test_a_look_while_the_file_is_away_leaves_it_usable_once_it_is_back(file: Path, engine: Engine) -> None:
+    """Between two looks of one check it may be moved away, and back before the next check."""
+    write(engine)
+    file.rename(file.with_name("aside.db"))
+    with pytest.raises(DatabaseAway, match="can't be read: No such file"):
+        sqlite_file._header(str(file))
+    file.with_name("aside.db").rename(file)
+    write(engine)
+    assert sqlite_file._header(str(file)).startswith(b"SQLite format 3")
 
 
 def test_nothing_is_opened_in_place_of_a_file_whose_log_is_in_use(file: Path, engine: Engine) -> None:
