@@ -20,7 +20,7 @@ from adapter.errors import DatabaseAway
 from adapter.inbox import counters
 from adapter.inbox.packing import use_keys
 from adapter.inbox.postgresql_server import begin_writing, commit_in_one_trip, connect_postgresql
-from adapter.inbox.sqlite_file import path_of, remember_file, require_file, sync_file, watch_file, why_unusable
+from adapter.inbox.sqlite_file import not_opened, path_of, remember_file, require_file, sync_file, watch_file
 from adapter.inbox.tables import Instant
 from adapter.inbox.write_turn import begin_writing as begin_writing_sqlite
 from adapter.inbox.write_turn import turn_to_write
@@ -234,7 +234,7 @@ def _unusable(engine: Engine, why: str) -> DatabaseAway:
         return DatabaseAway(f"the database of DATABASE_URL can't be used: {why}")
     if why.startswith(_NO_SUCH_TABLE):
         return DatabaseAway(OTHER_TABLES)
-    return DatabaseAway(f"the database of DATABASE_URL can't be used: {path}: {why_unusable(path) or why}")
+    return not_opened(path, why)
 
 
 def _first_line(error: Exception) -> str:

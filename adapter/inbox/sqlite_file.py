@@ -64,12 +64,17 @@ def create_file(engine: Engine) -> None:
                 if stat.S_ISREG(os.stat(each).st_mode):
                     os.chmod(each, _PRIVATE)
     except OSError as error:
-        raise DatabaseAway(f"the database of DATABASE_URL can't be used: {path}: {why_unusable(path) or error.strerror}") from error
+        raise not_opened(path, str(error.strerror)) from error
     with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as connection:  # the engine's connection will say what is wrong
         connection.execute("PRAGMA journal_mode = WAL")
 
 
-def why_unusable(path: str) -> str:
+def not_opened(path: str, why: str) -> DatabaseAway:
+    """The error for a file that can't be opened or written: with what its name and permissions show, else with `why`."""
+    return DatabaseAway(f"the database of DATABASE_URL can't be used: {path}: {_why_unusable(path) or why}")
+
+
+def _why_unusable(path: str) -> str:
     """Why SQLite can't open or write a file, as far as its name and permissions show; else blank."""
     folder = os.path.dirname(os.path.abspath(path))
     if os.path.isdir(path):

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from adapter.errors import DatabaseAway
 from adapter.inbox.sql import parts
-from adapter.inbox.sqlite_file import path_of, require_file, why_unusable
+from adapter.inbox.sqlite_file import not_opened, path_of, require_file
 
 Value = TypeVar("Value")
 _LOOK_MS = 10
@@ -38,7 +38,7 @@ def turn_to_write(engine: Engine, patience_s: float | None) -> Iterator[None]:
     try:
         turn = os.open(f"{path}-turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise DatabaseAway(f"the database of DATABASE_URL can't be used: {path}: {why_unusable(path) or error.strerror}") from error
+        raise not_opened(path, str(error.strerror)) from error
     try:
         if patience_s is None:
             fcntl.flock(turn, fcntl.LOCK_EX)

@@ -2,7 +2,7 @@
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -56,6 +56,23 @@ def ids_here(adapter: AdapterUnderTest) -> dict[str, str]:
     return {row.order_id: adapter.attempts(row.id)[0].drip_request_id for row in adapter.rows() if row.order_id}
 
 
+def settle_until_the_second_part(adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch, *, counts: Callable[[], bool]) -> None:
+    """The sender dies when it begins to record the second part since `counts`."""
+    commits = itertools.count()
+
+    @contextmanager
+    def dies_after_the_first_part(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
+        if counts() and next(commits) == 1:
+            sys.exit()
+        with transaction(engine, synced=synced) as connection:
+            yield connection
+
+    with monkeypatch.context() as patched:
+        patched.setattr(request_ledger, "transaction", dies_after_the_first_part)
+        with pytest.raises(SystemExit):
+            adapter.settle()
+
+
 class TestParts:
     """A batch is recorded in parts, since on SQLite webhooks wait while one is written."""
 
@@ -90,19 +107,7 @@ class TestParts:
     def test_a_sender_that_dies_between_parts_repeats_only_what_has_no_outcome(
         self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        commits = itertools.count()
-
-        @contextmanager
-        def dies_after_the_first_part(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
-            if adapter.received() and next(commits) == 1:
-                sys.exit()
-            with transaction(engine, synced=synced) as connection:
-                yield connection
-
-        with monkeypatch.context() as patched:
-            patched.setattr(request_ledger, "transaction", dies_after_the_first_part)
-            with pytest.raises(SystemExit):
-                adapter.settle()
+        settle_until_the_second_part(adapter, monkeypatch, counts=lambda: bool(adapter.received()))
         assert sorted(adapter.states()) == ["delivered"] * 2 + ["pending"] * 3 + ["skipped:split"]
         first = adapter.received()
         adapter.senders = {ACCOUNT.id: adapter.new_sender(ACCOUNT)}
@@ -114,19 +119,7 @@ class TestParts:
     def test_a_sender_that_dies_while_it_stores_bodies_sends_each_order_once(
         self, adapter: AdapterUnderTest, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        commits = itertools.count()
-
-        @contextmanager
-        def dies_after_the_first_part(engine: Engine, *, synced: bool = True) -> Iterator[Connection]:
-            if next(commits) == 1:
-                sys.exit()
-            with transaction(engine, synced=synced) as connection:
-                yield connection
-
-        with monkeypatch.context() as patched:
-            patched.setattr(request_ledger, "transaction", dies_after_the_first_part)
-            with pytest.raises(SystemExit):
-                adapter.settle()
+        settle_until_the_second_part(adapter, monkeypatch, counts=lambda: True)
         assert adapter.received() == []
         adapter.senders = {ACCOUNT.id: adapter.new_sender(ACCOUNT)}
         adapter.settle()
